@@ -1,0 +1,289 @@
+//! The compact form of an event that the log keeps.
+//!
+//! ```text
+//! version u8 = 1 | @timestamp i64 | event.created i64 | original: len, bytes | count | count x field
+//! field:  name, value
+//! name:   row * 2 + 1            for a row of the field table
+//!         length * 2, bytes      for a vendor field
+//! value:  0 null | 1 false | 2 true | 3 long i64 | 4 double f64 | 5 text: len, bytes
+//!         6 IPv4: 4 bytes | 7 IPv6: 16 bytes | 8 date i64 | 9 list: count, values that are no lists
+//! ```
+//!
+//! All lengths, counts and rows are LEB128; fixed numbers are little-endian. Decoding never panics and
+//! never allocates more than the bytes it was given could fill; what is wrong is named by offset.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::field::Field;
+use crate::time::Timestamp;
+use crate::value::{Text, Value};
+
+const VERSION: u8 = 1;
+
+/// What is wrong with encoded bytes, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct DecodeError {
+    /// What was expected and is not there.
+    pub reason: &'static str,
+    /// Where, counted from the front of the encoded event.
+    pub offset: usize,
+}
+
+/// Appends the encoded event to `out`.
+pub fn encode(event: &Event, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    out.extend_from_slice(&event.timestamp.0.to_le_bytes());
+    out.extend_from_slice(&event.received.0.to_le_bytes());
+    put_bytes(out, &event.original);
+    put_number(out, event.fields().len() as u64);
+    for (field, value) in event.fields() {
+        match field.known() {
+            Some(_) => put_number(out, field.index() as u64 * 2 + 1),
+            None => {
+                put_number(out, field.name().len() as u64 * 2);
+                out.extend_from_slice(field.name().as_bytes());
+            }
+        }
+        put_value(out, value);
+    }
+}
+
+/// Reads one event that fills `bytes` to the last byte.
+///
+/// # Errors
+/// The bytes are of another version, end early, go on too long, or hold what no encoder writes.
+pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let mut input = Input { bytes, at: 0 };
+    if input.byte()? != VERSION {
+        return Err(DecodeError { reason: "unknown version of an encoded event", offset: 0 });
+    }
+    let timestamp = Timestamp(i64::from_le_bytes(input.array()?));
+    let received = Timestamp(i64::from_le_bytes(input.array()?));
+    let original: Arc<[u8]> = input.bytes()?.into();
+    let count = input.count()?;
+    let mut fields = Vec::with_capacity(count);
+    let mut overflow = Vec::new();
+    for _ in 0..count {
+        let name = input.number()?;
+        let field = if name % 2 == 1 {
+            let field = u32::try_from(name / 2).ok().and_then(Field::from_row);
+            field.ok_or_else(|| input.error("a field this version does not know"))?
+        } else {
+            let length = usize::try_from(name / 2).map_err(|_past| input.error("a name longer than memory"))?;
+            let name =
+                std::str::from_utf8(input.take(length)?).map_err(|_bad| input.error("a name that is not UTF-8"))?;
+            match Field::intern(name) {
+                Some(field) => field,
+                // Another process took this name; in this one all numbers of vendor fields are given.
+                None => {
+                    overflow.push((name, get_value(&mut input)?));
+                    continue;
+                }
+            }
+        };
+        fields.push((field, get_value(&mut input)?));
+    }
+    if input.at != bytes.len() {
+        return Err(input.error("bytes after the end of the event"));
+    }
+    let mut event = Event::from_parts(timestamp, received, original, fields);
+    for (name, value) in overflow {
+        event.set_named(name, value);
+    }
+    Ok(event)
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn put_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.push(0),
+        Value::Boolean(false) => out.push(1),
+        Value::Boolean(true) => out.push(2),
+        Value::Long(number) => {
+            out.push(3);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        Value::Double(number) => {
+            out.push(4);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        Value::Text(text) => {
+            out.push(5);
+            put_bytes(out, text.as_bytes());
+        }
+        Value::Ip(std::net::IpAddr::V4(address)) => {
+            out.push(6);
+            out.extend_from_slice(&address.octets());
+        }
+        Value::Ip(std::net::IpAddr::V6(address)) => {
+            out.push(7);
+            out.extend_from_slice(&address.octets());
+        }
+        Value::Date(stamp) => {
+            out.push(8);
+            out.extend_from_slice(&stamp.0.to_le_bytes());
+        }
+        Value::List(values) => {
+            out.push(9);
+            put_number(out, values.len() as u64);
+            for value in values {
+                put_value(out, value);
+            }
+        }
+    }
+}
+
+fn get_value(input: &mut Input<'_>) -> Result<Value, DecodeError> {
+    match input.byte()? {
+        9 => {
+            let count = input.count()?;
+            let mut values = Vec::with_capacity(count);
+            for _ in 0..count {
+                let kind = input.byte()?;
+                values.push(get_single(input, kind)?);
+            }
+            Ok(Value::List(values))
+        }
+        kind => get_single(input, kind),
+    }
+}
+
+fn get_single(input: &mut Input<'_>, kind: u8) -> Result<Value, DecodeError> {
+    Ok(match kind {
+        0 => Value::Null,
+        1 => Value::Boolean(false),
+        2 => Value::Boolean(true),
+        3 => Value::Long(i64::from_le_bytes(input.array()?)),
+        4 => Value::Double(f64::from_le_bytes(input.array()?)),
+        5 => {
+            let text = std::str::from_utf8(input.bytes()?).map_err(|_bad| input.error("text that is not UTF-8"))?;
+            Value::Text(Text::from(text))
+        }
+        6 => Value::Ip(Ipv4Addr::from(input.array::<4>()?).into()),
+        7 => Value::Ip(Ipv6Addr::from(input.array::<16>()?).into()),
+        8 => Value::Date(Timestamp(i64::from_le_bytes(input.array()?))),
+        _ => return Err(input.error("unknown kind of value")),
+    })
+}
+
+/// A cursor over bytes that may be anything.
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn error(&self, reason: &'static str) -> DecodeError {
+        DecodeError { reason, offset: self.at }
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or_else(|| self.error("unexpected end"))?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let taken = self.take(N)?;
+        taken.try_into().map_err(|_length| self.error("unexpected end"))
+    }
+
+    fn number(&mut self) -> Result<u64, DecodeError> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(self.error("a number longer than 64 bits"))
+    }
+
+    /// A count of things that take at least one byte each.
+    fn count(&mut self) -> Result<usize, DecodeError> {
+        let count = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        if self.bytes.len() - self.at < count {
+            return Err(self.error("a count larger than what follows"));
+        }
+        Ok(count)
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.count()?;
+        self.take(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn single() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Boolean),
+            any::<i64>().prop_map(Value::Long),
+            (-1e300f64..1e300).prop_map(Value::Double),
+            ".{0,40}".prop_map(Value::from),
+            any::<std::net::IpAddr>().prop_map(Value::Ip),
+            any::<i64>().prop_map(|nanos| Value::Date(Timestamp(nanos))),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![4 => single(), 1 => proptest::collection::vec(single(), 0..4).prop_map(Value::List)]
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_comes_back_as_it_was(
+            stamp: i64,
+            original: Vec<u8>,
+            known in proptest::collection::vec((0u32..150, value()), 0..12),
+            vendor in proptest::collection::vec(("[a-z]{1,8}\\.[A-Za-z ]{1,12}", value()), 0..6),
+        ) {
+            let mut event = Event::new(Timestamp(stamp), original);
+            for (row, value) in known {
+                event.set(Field::from_row(row).expect("a row"), value);
+            }
+            for (name, value) in vendor {
+                event.set_named(&name, value);
+            }
+            let mut bytes = Vec::new();
+            encode(&event, &mut bytes);
+            prop_assert_eq!(decode(&bytes), Ok(event));
+            bytes.pop();
+            prop_assert!(decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(mut bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+            bytes.insert(0, VERSION);
+            let _ = decode(&bytes);
+        }
+    }
+}

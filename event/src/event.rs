@@ -1,0 +1,246 @@
+//! `Event`: one normalized happening, held as ECS fields; `Seq`, `EventId` and `Stored` are what it
+//! gains by being committed.
+//!
+//! An event holds few fields (some forty), so they stand in one vector in the order they were set and
+//! are found by comparing numbers. A field stands in it at most once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::field::Field;
+use crate::record::Record;
+use crate::time::Timestamp;
+use crate::value::{Text, Value};
+
+/// `event.dataset` of records that could not be parsed.
+pub const DEAD_LETTERS: &str = "nhatle.dead_letters";
+/// `event.dataset` of our own alerts (`event.kind: signal`).
+pub const ALERTS: &str = "nhatle.alerts";
+
+/// How many fields one event may have; what comes after goes to `nhatle.overflow` by name.
+pub const FIELDS_MAX: usize = 1024;
+
+/// One normalized happening.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When it happened, as the source says, else when it was received (`@timestamp`).
+    pub timestamp: Timestamp,
+    /// When a listener read it (`event.created`).
+    pub received: Timestamp,
+    /// The bytes as received (`event.original`).
+    pub original: Arc<[u8]>,
+    fields: Vec<(Field, Value)>,
+}
+
+impl Event {
+    /// An event with no fields yet, received when it happened until told otherwise.
+    pub fn new(timestamp: Timestamp, original: impl Into<Arc<[u8]>>) -> Event {
+        Event { timestamp, received: timestamp, original: original.into(), fields: Vec::with_capacity(32) }
+    }
+
+    /// The value of a field, or `None` where the event does not have it.
+    pub fn get(&self, field: Field) -> Option<&Value> {
+        self.fields.iter().find(|(known, _)| *known == field).map(|(_, value)| value)
+    }
+
+    /// The text of a field, where it is text.
+    pub fn text(&self, field: Field) -> Option<&str> {
+        self.get(field)?.text()
+    }
+
+    /// Sets a field, replacing what it held.
+    pub fn set(&mut self, field: Field, value: impl Into<Value>) {
+        let value = value.into();
+        match self.fields.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, held)) => *held = value,
+            None => self.fields.push((field, value)),
+        }
+    }
+
+    /// Sets a field that the caller knows the event does not have yet, without looking for it.
+    pub fn push_new(&mut self, field: Field, value: impl Into<Value>) {
+        debug_assert!(self.get(field).is_none(), "{field} is there already");
+        self.fields.push((field, value.into()));
+    }
+
+    /// Makes room for so many more fields at once.
+    pub fn reserve(&mut self, count: usize) {
+        self.fields.reserve(count.min(FIELDS_MAX));
+    }
+
+    /// Sets a field unless the event has it already.
+    pub fn set_default(&mut self, field: Field, value: impl Into<Value>) {
+        if self.get(field).is_none() {
+            self.fields.push((field, value.into()));
+        }
+    }
+
+    /// Adds a value to a field: a second value makes it a list; a value it holds already is not repeated.
+    pub fn add(&mut self, field: Field, value: impl Into<Value>) {
+        let value = value.into();
+        match self.fields.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, held)) if held.each().any(|one| *one == value) => {}
+            Some((_, held)) => held.push(value),
+            None => self.fields.push((field, value)),
+        }
+    }
+
+    /// Sets a field by name, known or vendor's. A name past the bounds of [`Field::intern`] or an event
+    /// past [`FIELDS_MAX`] keeps the value in `nhatle.overflow` as `name=value`.
+    pub fn set_named(&mut self, name: &str, value: impl Into<Value>) {
+        let value = value.into();
+        match Field::intern(name) {
+            Some(field) if self.fields.len() < FIELDS_MAX || self.get(field).is_some() => self.set(field, value),
+            _ => {
+                let shown: Vec<_> = value.each().filter_map(|one| one.as_text().map(String::from)).collect();
+                self.add(Field::NHATLE_OVERFLOW, format!("{name}={}", shown.join(",")));
+            }
+        }
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, field: Field) -> Option<Value> {
+        let at = self.fields.iter().position(|(known, _)| *known == field)?;
+        Some(self.fields.remove(at).1)
+    }
+
+    /// All fields, in the order they were set.
+    pub fn fields(&self) -> &[(Field, Value)] {
+        &self.fields
+    }
+
+    /// Writes down where the record came from: input, peer, unit, source, and that it was cut.
+    pub fn set_record_origin(&mut self, record: &Record) {
+        self.received = record.received;
+        self.set(Field::NHATLE_INPUT, record.input.clone());
+        if let Some(peer) = record.peer {
+            self.set(Field::LOG_SOURCE_ADDRESS, peer.to_string());
+        }
+        if let Some(unit) = &record.unit {
+            self.set(Field::NHATLE_UNIT, unit.clone());
+        }
+        if record.is_truncated {
+            self.set(Field::NHATLE_TRUNCATED, true);
+        }
+    }
+
+    /// SHA-256 of the bytes as received.
+    pub fn original_hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.original).into()
+    }
+
+    /// The fields as they are, for a decoder that knows each stands there once.
+    pub(crate) fn from_parts(
+        timestamp: Timestamp,
+        received: Timestamp,
+        original: Arc<[u8]>,
+        fields: Vec<(Field, Value)>,
+    ) -> Event {
+        Event { timestamp, received, original, fields }
+    }
+}
+
+/// The store-wide number of an event: order of commit, first is 1. The upper 16 bits are the writer's
+/// number (0 on one machine), so that several writers never give the same one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Seq {
+        Seq(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a stored event in addresses and in evidence (`event.id` of what we store): the
+/// `Seq` in lower-case base 32 without vowels' look-alikes, 13 characters, same order as the number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub Text);
+
+const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+impl From<Seq> for EventId {
+    fn from(seq: Seq) -> EventId {
+        let digit = |at: u32| char::from(ID_ALPHABET[usize::try_from(seq.0 >> (5 * at) & 31).unwrap_or(0)]);
+        EventId((0..13).rev().map(digit).collect())
+    }
+}
+
+impl EventId {
+    /// The number this is the name of, or `None` for text that is no event's name.
+    pub fn seq(&self) -> Option<Seq> {
+        (self.0.len() == 13).then_some(())?;
+        self.0
+            .bytes()
+            .try_fold(0u64, |sum, byte| {
+                let digit = ID_ALPHABET.iter().position(|known| *known == byte)?;
+                sum.checked_mul(32)?.checked_add(u64::try_from(digit).ok()?)
+            })
+            .map(Seq)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An event with what commit gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Its place in the order of commit.
+    pub seq: Seq,
+    /// When the log made it durable (`event.ingested`).
+    pub committed: Timestamp,
+    /// The event itself.
+    pub event: Event,
+}
+
+impl Stored {
+    /// The event's name.
+    pub fn id(&self) -> EventId {
+        EventId::from(self.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_name_numbers_in_the_same_order() {
+        let numbers = [0, 1, 31, 32, 1 << 40, u64::MAX];
+        let ids: Vec<_> = numbers.iter().map(|number| EventId::from(Seq(*number))).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(ids.iter().zip(numbers).all(|(id, number)| id.seq() == Some(Seq(number))));
+        assert_eq!(EventId("zzzzzzzzzzzzz".into()).seq(), None);
+        assert_eq!(EventId("../../etc/pas".into()).seq(), None);
+    }
+
+    #[test]
+    fn a_second_value_makes_a_list_and_a_repeated_one_does_not() {
+        let mut event = Event::new(Timestamp(0), *b"x");
+        for address in ["10.0.0.1", "10.0.0.2", "10.0.0.1"] {
+            event.add(Field::RELATED_IP, address);
+        }
+        assert_eq!(event.get(Field::RELATED_IP).map(|value| value.each().count()), Some(2));
+    }
+
+    #[test]
+    fn a_name_past_the_bound_is_kept_in_the_overflow() {
+        let mut event = Event::new(Timestamp(0), *b"x");
+        event.set_named(&"n".repeat(5000), "kept");
+        let overflow = event.text(Field::NHATLE_OVERFLOW).expect("the value is kept");
+        assert!(overflow.ends_with("=kept"));
+    }
+}

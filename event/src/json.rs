@@ -1,0 +1,350 @@
+//! ECS JSON and `Event`: the one interchange form (pushed events, `nhatle parse`, exports, goldens).
+//!
+//! Reading flattens: `{"a":{"b":1}}` is the field `a.b`, an array of objects gives each leaf a list. A
+//! key written flat (`"a.b"`) wins over the same name nested. Depth, leaves and bytes are bounded;
+//! what is no JSON object is named with the byte where it went wrong.
+//!
+//! Writing gives dotted keys or nested objects. Where one name is both a value and a prefix of another
+//! (`source` and `source.ip`), nesting writes the value as `source.value`.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, json};
+
+use crate::event::{Event, Stored};
+use crate::value::{Text, Value};
+
+/// How deep objects and arrays may stand in each other.
+pub const DEPTH_MAX: usize = 64;
+/// How many leaves one document may have.
+pub const LEAVES_MAX: usize = 20_000;
+
+/// Why bytes are no JSON object that can be an event, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("json: {reason} at byte {offset}")]
+pub struct JsonError {
+    /// What was wrong.
+    pub reason: String,
+    /// Counted from the front of the document.
+    pub offset: usize,
+}
+
+/// A flattened document: dotted names with their values, in the order first seen.
+pub type Leaves = Vec<(Text, Value)>;
+
+/// Reads one JSON object and flattens it.
+///
+/// # Errors
+/// The bytes are no JSON object, or pass [`DEPTH_MAX`] or [`LEAVES_MAX`].
+pub fn flatten(bytes: &[u8]) -> Result<Leaves, JsonError> {
+    let mut sink = Sink { path: String::new(), leaves: Vec::with_capacity(48), flat: Vec::new() };
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let result = Node { sink: &mut sink, depth: 0 }.deserialize(&mut reader).and_then(|()| reader.end());
+    match result {
+        Ok(()) => Ok(sink.leaves),
+        Err(error) => Err(JsonError { reason: plain_reason(&error), offset: offset_of(bytes, &error) }),
+    }
+}
+
+/// The reason without serde_json's own "at line 1 column 2", which the offset says already.
+fn plain_reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+fn offset_of(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let before: usize =
+        bytes.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    (before + error.column().saturating_sub(1)).min(bytes.len())
+}
+
+struct Sink {
+    path: String,
+    leaves: Leaves,
+    /// Places in `leaves` of names that were one key with a dot in it.
+    flat: Vec<usize>,
+}
+
+impl Sink {
+    fn push(&mut self, value: Value, is_flat: bool, is_element: bool) -> Result<(), &'static str> {
+        if LEAVES_MAX <= self.leaves.len() {
+            return Err("more leaves than one event may have");
+        }
+        let at = self.leaves.iter().position(|(name, _)| *name == self.path.as_str());
+        match at {
+            Some(at) if is_element && !self.flat.contains(&at) => self.leaves[at].1.push(value),
+            Some(at) if is_flat || !self.flat.contains(&at) => self.leaves[at].1 = value,
+            Some(_) => {}
+            None => self.leaves.push((Text::from(&self.path), value)),
+        }
+        if is_flat && self.path.contains('.') {
+            self.flat.push(at.unwrap_or(self.leaves.len() - 1));
+        }
+        Ok(())
+    }
+}
+
+/// One value of the document, at the sink's path.
+struct Node<'a> {
+    sink: &'a mut Sink,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        // The document itself must be an object; the visitor of the root accepts nothing else.
+        deserializer.deserialize_map(ObjectVisitor { sink: self.sink, depth: self.depth })
+    }
+}
+
+struct ObjectVisitor<'a> {
+    sink: &'a mut Sink,
+    depth: usize,
+}
+
+impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        object(self.sink, self.depth, false, &mut map)
+    }
+}
+
+fn object<'de, A: MapAccess<'de>>(sink: &mut Sink, depth: usize, in_array: bool, map: &mut A) -> Result<(), A::Error> {
+    let length = sink.path.len();
+    while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+        if length > 0 {
+            sink.path.push('.');
+        }
+        sink.path.push_str(&key);
+        map.next_value_seed(Leaf { sink, depth, is_flat: length == 0, is_element: in_array })?;
+        sink.path.truncate(length);
+    }
+    Ok(())
+}
+
+struct Leaf<'a> {
+    sink: &'a mut Sink,
+    depth: usize,
+    is_flat: bool,
+    is_element: bool,
+}
+
+impl Leaf<'_> {
+    fn put<E: serde::de::Error>(self, value: Value) -> Result<(), E> {
+        self.sink.push(value, self.is_flat, self.is_element).map_err(E::custom)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Leaf<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Leaf<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.put(Value::Null)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<(), E> {
+        self.put(Value::Boolean(flag))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
+        self.put(Value::Long(number))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
+        self.put(Value::from(number))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
+        self.put(Value::Double(number))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.put(Value::from(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        check_depth(self.depth)?;
+        let mut is_empty = true;
+        while seq
+            .next_element_seed(Leaf { sink: self.sink, depth: self.depth + 1, is_flat: false, is_element: true })?
+            .is_some()
+        {
+            is_empty = false;
+        }
+        if is_empty { self.put(Value::List(Vec::new())) } else { Ok(()) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        check_depth(self.depth)?;
+        let before = self.sink.leaves.len();
+        object(self.sink, self.depth + 1, self.is_element, &mut map)?;
+        if before == self.sink.leaves.len() && self.sink.leaves.iter().all(|(name, _)| !is_below(name, &self.sink.path))
+        {
+            return self.put(Value::List(Vec::new()));
+        }
+        Ok(())
+    }
+}
+
+fn is_below(name: &str, path: &str) -> bool {
+    name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn check_depth<E: serde::de::Error>(depth: usize) -> Result<(), E> {
+    if DEPTH_MAX <= depth { Err(E::custom("nested deeper than 64 levels")) } else { Ok(()) }
+}
+
+/// How the keys of a written event stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `"source.ip": …`
+    Dotted,
+    /// `"source": {"ip": …}`
+    Nested,
+}
+
+/// The event as a JSON object: the four times, `event.original`, its hash, then the fields.
+pub fn to_json(event: &Event, shape: Shape) -> serde_json::Value {
+    let mut map = Map::new();
+    let mut put = |name: &str, value: serde_json::Value| match shape {
+        Shape::Dotted => drop(map.insert(name.to_owned(), value)),
+        Shape::Nested => put_nested(&mut map, name, value),
+    };
+    put("@timestamp", json!(event.timestamp.to_string()));
+    put("event.created", json!(event.received.to_string()));
+    match std::str::from_utf8(&event.original) {
+        Ok(text) => put("event.original", json!(text)),
+        Err(_) => {
+            put("event.original", json!(String::from_utf8_lossy(&event.original)));
+            put("nhatle.original_hex", json!(hex(&event.original)));
+        }
+    }
+    put("event.hash", json!(hex(&event.original_hash())));
+    for (field, value) in event.fields() {
+        put(field.name(), value_to_json(value));
+    }
+    serde_json::Value::Object(map)
+}
+
+/// A stored event as a JSON object with dotted keys: [`to_json`] with its name, `Seq` and commit time.
+pub fn stored_to_json(stored: &Stored, shape: Shape) -> serde_json::Value {
+    let mut value = to_json(&stored.event, shape);
+    if let serde_json::Value::Object(map) = &mut value {
+        let mut put = |name: &str, value| match shape {
+            Shape::Dotted => drop(map.insert(name.to_owned(), value)),
+            Shape::Nested => put_nested(map, name, value),
+        };
+        put("event.ingested", json!(stored.committed.to_string()));
+        put("nhatle.id", json!(stored.id().to_string()));
+        put("nhatle.seq", json!(stored.seq.0));
+    }
+    value
+}
+
+fn put_nested(map: &mut Map<String, serde_json::Value>, name: &str, value: serde_json::Value) {
+    let Some((first, rest)) = name.split_once('.') else {
+        match map.get_mut(name) {
+            Some(serde_json::Value::Object(inner)) => drop(inner.insert("value".to_owned(), value)),
+            _ => drop(map.insert(name.to_owned(), value)),
+        }
+        return;
+    };
+    let inner = map.entry(first).or_insert_with(|| json!({}));
+    if !inner.is_object() {
+        *inner = json!({"value": inner.take()});
+    }
+    if let serde_json::Value::Object(inner) = inner {
+        put_nested(inner, rest, value);
+    }
+}
+
+/// A value as JSON: addresses and dates as text, a list as an array.
+pub fn value_to_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Boolean(flag) => json!(flag),
+        Value::Long(number) => json!(number),
+        Value::Double(number) => json!(number),
+        Value::Text(text) => json!(text.as_str()),
+        Value::Ip(address) => json!(address.to_string()),
+        Value::Date(stamp) => json!(stamp.to_string()),
+        Value::List(values) => values.iter().map(value_to_json).collect(),
+    }
+}
+
+/// Bytes as lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Field;
+    use crate::time::Timestamp;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, serde_json::Value)]) {
+        let leaves = flatten(text.as_bytes()).expect("is an object");
+        let found: Vec<_> = leaves.iter().map(|(name, value)| (name.as_str(), value_to_json(value))).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn objects_and_arrays_become_dotted_names_and_lists() {
+        check(
+            r#"{"a":{"b":1,"c":{"d":"x"}},"e":[1,2]}"#,
+            &[("a.b", json!(1)), ("a.c.d", json!("x")), ("e", json!([1, 2]))],
+        );
+        check(r#"{"a":[{"b":1},{"b":2,"c":3}]}"#, &[("a.b", json!([1, 2])), ("a.c", json!(3))]);
+        check(r#"{"a":null,"b":{},"c":[]}"#, &[("a", json!(null)), ("b", json!([])), ("c", json!([]))]);
+        check(r#"{"n":18446744073709551615}"#, &[("n", json!("18446744073709551615"))]);
+    }
+
+    #[test]
+    fn a_flat_key_wins_over_a_nested_one() {
+        check(r#"{"a.b":"x","a":{"b":"y"}}"#, &[("a.b", json!("x"))]);
+        check(r#"{"a":{"b":"y"},"a.b":"x"}"#, &[("a.b", json!("x"))]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_named_with_its_place() {
+        let error = flatten(br#"{"a":1,"b":}"#).expect_err("is no JSON");
+        assert_eq!(error.offset, 11);
+        assert!(flatten(b"[1]").is_err());
+        assert!(flatten(b"{} x").is_err());
+        assert!(flatten("{\"a\":".repeat(100).as_bytes()).is_err());
+        let deep = format!("{}1{}", "{\"a\":".repeat(90), "}".repeat(90));
+        assert!(flatten(deep.as_bytes()).expect_err("too deep").reason.contains("64 levels"));
+    }
+
+    #[test]
+    fn nesting_keeps_a_value_that_is_also_a_prefix() {
+        let mut event = Event::new(Timestamp(0), *b"x");
+        event.set_named("source", "cam");
+        event.set(Field::SOURCE_IP, "10.0.0.1");
+        let nested = to_json(&event, Shape::Nested);
+        assert_eq!(nested["source"], json!({"value": "cam", "ip": "10.0.0.1"}));
+    }
+}
