@@ -1,0 +1,156 @@
+//! Enrichment: what the record's sender adds to the event.
+//!
+//! In: an event, its record, the settings. Out: the same event with `nhatle.source`, `nhatle.unit` and
+//! `nhatle.system_level`. Promise: fields are added, none removed, and no event fails here.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use nhatle_event::{Event, Field, Record, Text, Value};
+
+/// A range of addresses, as `10.0.0.0/8` or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    network: IpAddr,
+    prefix: u32,
+}
+
+/// Why text is no range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no range of addresses: {text}")]
+pub struct CidrError {
+    /// The text.
+    pub text: String,
+}
+
+impl Cidr {
+    /// Whether the address is in the range; an IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same_front = |left: u128, right: u128, width: u32| {
+            self.prefix == 0 || (left ^ right) >> (width - self.prefix.min(width)) == 0
+        };
+        match (self.network, address.to_canonical()) {
+            (IpAddr::V4(left), IpAddr::V4(right)) => same_front(left.to_bits().into(), right.to_bits().into(), 32),
+            (IpAddr::V6(left), IpAddr::V6(right)) => same_front(left.to_bits(), right.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    fn from_str(text: &str) -> Result<Cidr, CidrError> {
+        let error = || CidrError { text: text.to_owned() };
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let network: IpAddr = address.trim().parse().map_err(|_error| error())?;
+        let width = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(prefix) => prefix.trim().parse().ok().filter(|bits| *bits <= width).ok_or_else(error)?,
+            None => width,
+        };
+        Ok(Cidr { network, prefix })
+    }
+}
+
+/// Who a row of the unit table speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// Everything in a range of addresses.
+    Range(Cidr),
+    /// A host by its name, compared without case.
+    Host(Text),
+}
+
+/// A row of the unit table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitRule {
+    /// Who it speaks of.
+    pub sender: Sender,
+    /// The code of the organization unit.
+    pub unit: Text,
+    /// The system's level (1 to 5), where it is classified.
+    pub system_level: Option<u8>,
+}
+
+impl UnitRule {
+    /// A row for an address range (`10.1.0.0/16`, `10.1.2.3`) or, where it is none, a host name.
+    pub fn new(sender: &str, unit: &str, system_level: Option<u8>) -> UnitRule {
+        let sender = sender.parse().map_or_else(|_name| Sender::Host(Text::from(sender)), Sender::Range);
+        UnitRule { sender, unit: Text::from(unit), system_level }
+    }
+
+    fn fits(&self, peer: Option<IpAddr>, host: Option<&str>) -> bool {
+        match &self.sender {
+            Sender::Range(range) => peer.is_some_and(|peer| range.contains(peer)),
+            Sender::Host(name) => host.is_some_and(|host| host.eq_ignore_ascii_case(name)),
+        }
+    }
+}
+
+/// Sets source, unit and system level. A unit fixed by the input or token stands; the sender's address
+/// comes before the host name, which the sender writes himself.
+pub fn enrich(event: &mut Event, record: &Record, settings: &crate::Settings) {
+    let host = event.text(Field::HOST_NAME).map(Text::from);
+    let source = host.clone().unwrap_or_else(|| crate::source_name(record));
+    event.set(Field::NHATLE_SOURCE, source);
+    let by_address = settings.units.iter().find(|rule| rule.fits(record.peer, None));
+    let rule = by_address.or_else(|| settings.units.iter().find(|rule| rule.fits(None, host.as_deref())));
+    let Some(rule) = rule else { return };
+    if record.unit.is_none() {
+        event.set(Field::NHATLE_UNIT, rule.unit.clone());
+    }
+    let is_same_unit = record.unit.as_ref().is_none_or(|unit| *unit == rule.unit);
+    if let Some(level) = rule.system_level.filter(|_level| is_same_unit) {
+        event.set(Field::NHATLE_SYSTEM_LEVEL, Value::Long(i64::from(level)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use nhatle_event::Timestamp;
+
+    #[track_caller]
+    fn check(range: &str, address: &str, expected: bool) {
+        let range: Cidr = range.parse().expect("is a range");
+        assert_eq!(range.contains(address.parse().expect("is an address")), expected, "{range:?} {address}");
+    }
+
+    #[test]
+    fn ranges_hold_their_addresses() {
+        check("10.0.0.0/8", "10.255.0.1", true);
+        check("10.0.0.0/8", "11.0.0.1", false);
+        check("10.0.0.1", "10.0.0.1", true);
+        check("0.0.0.0/0", "8.8.8.8", true);
+        check("0.0.0.0/0", "2001:db8::1", false);
+        check("2001:db8::/32", "2001:db8:1::1", true);
+        check("10.0.0.0/8", "::ffff:10.1.1.1", true);
+        assert!("10.0.0.0/33".parse::<Cidr>().is_err());
+        assert!("web-01".parse::<Cidr>().is_err());
+    }
+
+    #[test]
+    fn the_unit_of_the_input_stands_and_the_address_comes_before_the_name() {
+        let settings = Settings {
+            units: vec![UnitRule::new("web-01", "W1", Some(2)), UnitRule::new("10.1.0.0/16", "W2", Some(3))],
+            ..Settings::default()
+        };
+        let mut record = Record::new(*b"x", "tcp", Timestamp(0));
+        record.peer = Some("10.1.2.3".parse().expect("is an address"));
+        let mut event = Event::new(Timestamp(0), *b"x");
+        event.set(Field::HOST_NAME, "WEB-01");
+        enrich(&mut event, &record, &settings);
+        assert_eq!(event.text(Field::NHATLE_UNIT), Some("W2"));
+        assert_eq!(event.get(Field::NHATLE_SYSTEM_LEVEL), Some(&Value::Long(3)));
+        assert_eq!(event.text(Field::NHATLE_SOURCE), Some("WEB-01"));
+        record.unit = Some("W9".into());
+        let mut event = Event::new(Timestamp(0), *b"x");
+        event.set_record_origin(&record);
+        enrich(&mut event, &record, &settings);
+        assert_eq!(event.text(Field::NHATLE_UNIT), Some("W9"));
+        assert_eq!(event.text(Field::NHATLE_SOURCE), Some("10.1.2.3"));
+        assert_eq!(event.get(Field::NHATLE_SYSTEM_LEVEL), None);
+    }
+}

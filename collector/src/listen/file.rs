@@ -1,0 +1,395 @@
+//! Files: one-shot reading of text, JSON lines, JSON arrays and EVTX, plain or compressed.
+//!
+//! In: a path. Out: its records in order, each with its index: the 0-based line for text and JSON lines
+//! (blank lines count and give no record), the position in a JSON array, the record's position in EVTX.
+//! Promise: memory is bounded by the longest record allowed, whatever the file's size or compression.
+//! Failure: a record that cannot be read is a dead letter and the next one follows; what the disk or the
+//! compression breaks ends the file with a [`FileError`]. The content decides the form, not the name.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nhatle_event::{DeadLetter, Event, Field, Record, Text, Timestamp};
+
+use crate::Settings;
+use crate::enrich;
+use crate::frame::{self, Origin};
+use crate::parse::evtx::{self, EvtxReader};
+use crate::parse::json::Scanner;
+
+/// How many bytes of one record of a file are kept.
+pub const FILE_RECORD_BYTES_MAX: usize = 16 << 20;
+/// How deep folders are followed.
+pub const FOLDER_DEPTH_MAX: usize = 32;
+/// How many files one call reads.
+pub const FILES_MAX: usize = 1_000_000;
+/// How many bytes of the front of a file decide its form.
+const FRONT_BYTES: usize = 4096;
+
+/// Why a file could not be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Opening, listing or reading went wrong.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// More files or deeper folders than the bounds allow.
+    #[error("{} has more files or deeper folders than are read at once", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// How a file is read.
+#[derive(Clone, Debug)]
+pub struct FileOptions {
+    /// The source profile of its records; `None` = by content.
+    pub profile: Option<Text>,
+    /// The organization unit its records belong to.
+    pub unit: Option<Text>,
+    /// The present moment: the receive time where the file's own time is not known.
+    pub now: Timestamp,
+}
+
+impl FileOptions {
+    /// By content, with no unit.
+    pub fn new(now: Timestamp) -> FileOptions {
+        FileOptions { profile: None, unit: None, now }
+    }
+}
+
+/// The files that paths name: a file itself, and everything below a folder, in order of name. Names that
+/// begin with a dot are passed over below folders.
+///
+/// # Errors
+/// A path cannot be read, or a bound is passed.
+pub fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FileError> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, 0, &mut files)?;
+    }
+    Ok(files)
+}
+
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+    let read_error = |source| FileError::Read { path: path.to_owned(), source };
+    if FOLDER_DEPTH_MAX < depth || FILES_MAX <= files.len() {
+        return Err(FileError::TooMany { path: path.to_owned() });
+    }
+    let metadata = std::fs::metadata(path).map_err(read_error)?;
+    if !metadata.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(read_error)?.collect();
+    let mut inside: Vec<_> = entries.map_err(read_error)?.into_iter().map(|entry| entry.path()).collect();
+    inside.sort();
+    for path in inside {
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        // A link that leads nowhere is no file.
+        if !is_hidden && path.exists() {
+            collect(&path, depth + 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+/// One record of a file, not converted yet, so that conversion may run elsewhere.
+#[derive(Clone, Debug)]
+pub struct FileEntry {
+    /// Its place in the file, from 0.
+    pub index: u64,
+    path: Arc<str>,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Record(Record),
+    /// Read already, with the record that tells where it came from.
+    Read(Box<(Result<Event, DeadLetter>, Record)>),
+}
+
+impl FileEntry {
+    /// The event or dead letter this record is, with the file's path and the index set.
+    ///
+    /// # Errors
+    /// The dead letter.
+    pub fn convert(self, settings: &Settings) -> Result<Event, DeadLetter> {
+        let mut event = match self.content {
+            Content::Record(record) => crate::to_event(&record, settings)?,
+            Content::Read(read) => {
+                let (result, record) = *read;
+                let mut event = result?;
+                enrich::enrich(&mut event, &record, settings);
+                event
+            }
+        };
+        event.set(Field::LOG_FILE_PATH, &*self.path);
+        event.set(Field::NHATLE_EVIDENCE_FILE, &*self.path);
+        event.set(Field::NHATLE_FILE_INDEX, i64::try_from(self.index).unwrap_or(i64::MAX));
+        Ok(event)
+    }
+}
+
+/// The records of one file, in order, unconverted.
+pub struct FileEntries {
+    path: PathBuf,
+    shown: Arc<str>,
+    form: Form,
+    index: u64,
+    origin: Origin,
+    received: Timestamp,
+    has_ended: bool,
+}
+
+type Reader = BufReader<Box<dyn Read + Send>>;
+
+enum Form {
+    /// Windows event records.
+    Evtx(Box<EvtxReader<Reader>>),
+    /// Text in one of its shapes.
+    Text(Reader, Shape),
+}
+
+enum Shape {
+    /// Lines of text or JSON.
+    Lines,
+    /// JSON values one after another, an array's elements or pretty-printed objects.
+    Values {
+        /// The opening bracket of the array is behind.
+        is_inside: bool,
+    },
+}
+
+impl FileEntries {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// It cannot be opened or its front not be read.
+    pub fn open(path: &Path, options: &FileOptions) -> Result<FileEntries, FileError> {
+        let read_error = |source| FileError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read_error)?;
+        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let received = since.and_then(|since| i64::try_from(since.as_nanos()).ok()).map_or(options.now, Timestamp);
+        let mut reader = decompressed(Box::new(file)).map_err(read_error)?;
+        let front = reader.fill_buf().map_err(read_error)?;
+        let form = FrontForm::of(front);
+        let shown: Arc<str> = path.to_string_lossy().into();
+        let mut origin = Origin::new(&shown);
+        (origin.profile, origin.unit) = (options.profile.clone(), options.unit.clone());
+        let form = match form {
+            FrontForm::Evtx => Form::Evtx(Box::new(EvtxReader::new(reader, &origin.record(b"", received, false)))),
+            FrontForm::Lines => Form::Text(reader, Shape::Lines),
+            FrontForm::Array => Form::Text(reader, Shape::Values { is_inside: false }),
+            FrontForm::Objects => Form::Text(reader, Shape::Values { is_inside: true }),
+        };
+        Ok(FileEntries { path: path.to_owned(), shown, form, index: 0, origin, received, has_ended: false })
+    }
+
+    fn next_record(&mut self) -> std::io::Result<Option<(u64, Content)>> {
+        let mut place = Place { index: &mut self.index, origin: &self.origin, received: self.received };
+        match &mut self.form {
+            Form::Evtx(reader) => Ok(reader.next().map(|result| {
+                let record = place.origin.record(b"", place.received, false);
+                (place.take_index(), Content::Read(Box::new((result, record))))
+            })),
+            Form::Text(reader, shape) => match shape {
+                Shape::Lines => place.next_line(reader),
+                Shape::Values { .. } => place.next_value(reader, shape),
+            },
+        }
+    }
+}
+
+/// Where the next record stands, and what all share.
+struct Place<'a> {
+    index: &'a mut u64,
+    origin: &'a Origin,
+    received: Timestamp,
+}
+
+impl Place<'_> {
+    fn take_index(&mut self) -> u64 {
+        let index = *self.index;
+        *self.index += 1;
+        index
+    }
+
+    fn next_line(&mut self, reader: &mut Reader) -> std::io::Result<Option<(u64, Content)>> {
+        loop {
+            let mut line = Vec::new();
+            let Some(is_cut) = read_line(reader, &mut line)? else { return Ok(None) };
+            let index = self.take_index();
+            let line = frame::trim_frame(&line);
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some((index, Content::Record(self.origin.record(line, self.received, is_cut)))));
+            }
+        }
+    }
+
+    fn next_value(&mut self, reader: &mut Reader, shape: &mut Shape) -> std::io::Result<Option<(u64, Content)>> {
+        loop {
+            let Some(byte) = peek(reader)? else { return Ok(None) };
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xef | 0xbb | 0xbf => reader.consume(1),
+                b'[' if matches!(shape, Shape::Values { is_inside: false }) => {
+                    reader.consume(1);
+                    *shape = Shape::Values { is_inside: true };
+                }
+                b']' => {
+                    reader.consume(1);
+                    *shape = Shape::Lines;
+                    return self.next_line(reader);
+                }
+                _ => break,
+            }
+        }
+        let mut value = Vec::new();
+        let is_cut = read_value(reader, &mut value)?;
+        let mut record = self.origin.record(value.trim_ascii(), self.received, is_cut);
+        if value.first() != Some(&b'{') {
+            // An element that is no object can only be a dead letter, never a line of text.
+            record.profile = Some(Text::const_new("json"));
+        }
+        Ok(Some((self.take_index(), Content::Record(record))))
+    }
+}
+
+impl Iterator for FileEntries {
+    type Item = Result<FileEntry, FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        match self.next_record() {
+            Ok(Some((index, content))) => Some(Ok(FileEntry { index, path: self.shown.clone(), content })),
+            Ok(None) => {
+                self.has_ended = true;
+                None
+            }
+            Err(source) => {
+                self.has_ended = true;
+                Some(Err(FileError::Read { path: self.path.clone(), source }))
+            }
+        }
+    }
+}
+
+/// The records of one file, converted: index, and event or dead letter.
+pub struct FileRecords<'a> {
+    entries: FileEntries,
+    settings: &'a Settings,
+}
+
+impl<'a> FileRecords<'a> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// It cannot be opened or its front not be read.
+    pub fn open(path: &Path, options: &FileOptions, settings: &'a Settings) -> Result<FileRecords<'a>, FileError> {
+        Ok(FileRecords { entries: FileEntries::open(path, options)?, settings })
+    }
+}
+
+impl Iterator for FileRecords<'_> {
+    type Item = Result<(u64, Result<Event, DeadLetter>), FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next()?;
+        Some(entry.map(|entry| (entry.index, entry.convert(self.settings))))
+    }
+}
+
+/// The bytes of a file, decompressed where its first bytes say so (gzip of several members, zstd).
+fn decompressed(file: Box<dyn Read + Send>) -> std::io::Result<Reader> {
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let front = reader.fill_buf()?;
+    let plain: Box<dyn Read + Send> = match front {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+        _ => return Ok(reader),
+    };
+    Ok(BufReader::with_capacity(1 << 16, plain))
+}
+
+/// What the front of a file says of its form.
+enum FrontForm {
+    Evtx,
+    Array,
+    Objects,
+    Lines,
+}
+
+impl FrontForm {
+    fn of(front: &[u8]) -> FrontForm {
+        if front.starts_with(evtx::MAGIC) {
+            return FrontForm::Evtx;
+        }
+        let front = front.get(..front.len().min(FRONT_BYTES)).unwrap_or_default();
+        let front = front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front).trim_ascii_start();
+        let first_line = front.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+        match front {
+            [b'[', rest @ ..] if matches!(rest.trim_ascii_start().first(), Some(b'{' | b']')) => FrontForm::Array,
+            // An object that its first line only opens: pretty-printed.
+            [b'{', ..] if first_line == b"{" => FrontForm::Objects,
+            _ => FrontForm::Lines,
+        }
+    }
+}
+
+fn peek(reader: &mut Reader) -> std::io::Result<Option<u8>> {
+    Ok(reader.fill_buf()?.first().copied())
+}
+
+/// Reads up to the newline, keeps what the limit allows; whether it was cut, `None` at the end.
+fn read_line(reader: &mut Reader, line: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+    let (mut has_any, mut is_cut) = (false, false);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(has_any.then_some(is_cut));
+        }
+        has_any = true;
+        let newline = memchr::memchr(b'\n', bytes);
+        let part = &bytes[..newline.unwrap_or(bytes.len())];
+        let kept = part.len().min(FILE_RECORD_BYTES_MAX - line.len());
+        line.extend_from_slice(&part[..kept]);
+        is_cut |= kept < part.len();
+        let used = part.len() + usize::from(newline.is_some());
+        reader.consume(used);
+        if newline.is_some() {
+            return Ok(Some(is_cut));
+        }
+    }
+}
+
+/// Reads one JSON value by its brackets and strings, up to what ends it; whether it was cut. Broken JSON
+/// ends somewhere too, at the latest with the file.
+fn read_value(reader: &mut Reader, value: &mut Vec<u8>) -> std::io::Result<bool> {
+    let (mut scanner, mut is_cut) = (Scanner::default(), false);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(is_cut);
+        }
+        let end = scanner.end_of_value(bytes);
+        let used = end.unwrap_or(bytes.len());
+        let kept = used.min(FILE_RECORD_BYTES_MAX - value.len());
+        value.extend_from_slice(&bytes[..kept]);
+        is_cut |= kept < used;
+        reader.consume(used);
+        if end.is_some() {
+            return Ok(is_cut);
+        }
+    }
+}

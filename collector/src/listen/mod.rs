@@ -1,0 +1,156 @@
+//! The ways bytes arrive, and the one way they go on: batches through a bounded channel.
+//!
+//! In: sockets, HTTP pushes, files. Out: [`Batch`]es of records to whoever holds the channel's other end.
+//! Failure: an input that cannot start is a [`ListenError`]; bad data never stops an input.
+//!
+//! Backpressure, when the channel is full:
+//! - UDP drops the datagram and counts it; nothing can make the sender wait.
+//! - TCP stops reading; the sender's socket fills and the sender waits.
+//! - HTTP answers 429 with `Retry-After`; the sender comes again.
+//! - A file is simply read later.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nhatle_event::Record;
+use tokio::sync::{mpsc, oneshot};
+
+pub mod udp;
+pub mod tcp;
+pub mod http;
+pub mod file;
+
+#[cfg(test)]
+mod tests;
+
+/// How many records there are, and how many of them were cut.
+fn sizes(records: &[Record]) -> (usize, usize) {
+    (records.len(), records.iter().filter(|record| record.is_truncated).count())
+}
+
+/// How many records a socket puts into one batch at most.
+pub const BATCH_RECORDS_MAX: usize = 1024;
+
+/// Records that go on together.
+#[derive(Debug)]
+pub struct Batch {
+    /// The records, in the order they came.
+    pub records: Vec<Record>,
+    /// Who waits until they are durable; `None` where nobody can be told.
+    pub done: Option<oneshot::Sender<Result<Receipt, Refusal>>>,
+}
+
+/// What became of a batch, once it is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Records stored as events.
+    pub accepted: u64,
+    /// Records stored as dead letters.
+    pub dead_lettered: u64,
+    /// Records that were stored before and are not stored again.
+    pub duplicate: u64,
+}
+
+/// Why a batch is not durable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No room; the sender should come again after so many seconds.
+    #[error("the store is full for now")]
+    Busy {
+        /// How long to wait.
+        retry_after_s: u32,
+    },
+    /// Writing went wrong; the text is for the log and the operator.
+    #[error("the store could not write: {reason}")]
+    Store {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// The channel into the pipeline. It holds batches; its bound is the number of batches.
+pub type Sink = mpsc::Sender<Batch>;
+
+/// A channel of `batches_max` batches.
+pub fn channel(batches_max: usize) -> (Sink, mpsc::Receiver<Batch>) {
+    mpsc::channel(batches_max.max(1))
+}
+
+/// Why an input could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address could not be bound.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The socket broke while it was used.
+    #[error("input {input} broke")]
+    Socket {
+        /// The input's name.
+        input: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Counts of one input, read by whoever reports them. `received` = handed on; what is dropped is counted
+/// apart.
+#[derive(Debug, Default)]
+pub struct Counts {
+    received: AtomicU64,
+    dropped: AtomicU64,
+    truncated: AtomicU64,
+    skipped_bytes: AtomicU64,
+    connections: AtomicU64,
+    refused_connections: AtomicU64,
+}
+
+/// A reading of [`Counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Records handed on.
+    pub received: u64,
+    /// Records dropped because the channel was full (UDP) or closed.
+    pub dropped: u64,
+    /// Records cut at the limit.
+    pub truncated: u64,
+    /// Bytes that cutting left out.
+    pub skipped_bytes: u64,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections refused at the limit.
+    pub refused_connections: u64,
+}
+
+impl Counts {
+    /// The numbers as they are now.
+    pub fn read(&self) -> Counted {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counted {
+            received: load(&self.received),
+            dropped: load(&self.dropped),
+            truncated: load(&self.truncated),
+            skipped_bytes: load(&self.skipped_bytes),
+            connections: load(&self.connections),
+            refused_connections: load(&self.refused_connections),
+        }
+    }
+
+    fn add(count: &AtomicU64, number: usize) {
+        count.fetch_add(u64::try_from(number).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Counts records that were handed on: how many, and how many of them were cut.
+    fn add_received(&self, (records, truncated): (usize, usize)) {
+        Counts::add(&self.received, records);
+        Counts::add(&self.truncated, truncated);
+    }
+}
+
+/// Shared counts of an input.
+pub type SharedCounts = Arc<Counts>;

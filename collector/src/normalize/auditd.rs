@@ -1,0 +1,246 @@
+//! Records of the Linux audit log: every pair under `auditd.data.<key>`, and what it means in ECS.
+//!
+//! In: the parsed record. Out: the event. One record is one event; the records of one system call share
+//! `auditd.serial`. Source: linux/audit.h's record types; names of actions as auditbeat gives them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nhatle_event::{Event, Field, Value};
+
+use super::Context;
+use super::linux::{category, set_source, set_user};
+use crate::parse::key_value::Auditd;
+
+/// An id that says "none": -1 as the kernel prints it.
+const UNSET: &str = "4294967295";
+
+/// What a record type means: its action, category, types.
+type Meaning = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+fn meaning(kind: &str) -> Option<Meaning> {
+    Some(match kind {
+        "USER_AUTH" => ("authenticated", &["authentication"], &["info"]),
+        "USER_ACCT" => ("was-authorized", &["authentication"], &["info"]),
+        "USER_LOGIN" => ("logged-in", &["authentication"], &["start"]),
+        "USER_LOGOUT" => ("logged-out", &["authentication"], &["end"]),
+        "USER_START" => ("started-session", &["session"], &["start"]),
+        "USER_END" => ("ended-session", &["session"], &["end"]),
+        "USER_ERR" => ("error", &["authentication"], &["info"]),
+        "CRED_ACQ" => ("acquired-credentials", &["authentication"], &["info"]),
+        "CRED_DISP" => ("disposed-credentials", &["authentication"], &["info"]),
+        "CRED_REFR" => ("refreshed-credentials", &["authentication"], &["info"]),
+        "LOGIN" => ("changed-login-id-to", &["authentication"], &["start"]),
+        "USER_CMD" => ("ran-command", &["process"], &["start"]),
+        "USER_CHAUTHTOK" => ("changed-password", &["iam"], &["user", "change"]),
+        "USER_MGMT" => ("modified-user-account", &["iam"], &["user", "change"]),
+        "ADD_USER" => ("added-user-account", &["iam"], &["user", "creation"]),
+        "DEL_USER" => ("deleted-user-account", &["iam"], &["user", "deletion"]),
+        "ADD_GROUP" => ("added-group-account-to", &["iam"], &["group", "creation"]),
+        "DEL_GROUP" => ("deleted-group-account-from", &["iam"], &["group", "deletion"]),
+        "GRP_MGMT" | "GRP_CHAUTHTOK" => ("modified-group-account", &["iam"], &["group", "change"]),
+        "ACCT_LOCK" => ("locked-account", &["iam"], &["user", "change"]),
+        "ACCT_UNLOCK" => ("unlocked-account", &["iam"], &["user", "change"]),
+        "ROLE_ASSIGN" => ("assigned-user-role-to", &["iam"], &["user", "change"]),
+        "USER_ROLE_CHANGE" => ("changed-role-to", &[], &[]),
+        "SERVICE_START" => ("started-service", &["process"], &["start"]),
+        "SERVICE_STOP" => ("stopped-service", &["process"], &["stop"]),
+        "DAEMON_START" => ("started-audit", &["process"], &["start"]),
+        "DAEMON_END" => ("shutdown-audit", &["process"], &["stop"]),
+        "DAEMON_ABORT" => ("aborted-auditd-startup", &["process"], &["stop"]),
+        "SYSTEM_BOOT" => ("booted-system", &["host"], &["info"]),
+        "SYSTEM_SHUTDOWN" => ("shutdown-system", &["host"], &["info"]),
+        "SYSTEM_RUNLEVEL" => ("changed-to-runlevel", &["host"], &["change"]),
+        "CONFIG_CHANGE" => ("changed-audit-configuration", &["process", "configuration"], &["change"]),
+        "DAEMON_CONFIG" => ("changed-auditd-configuration", &["configuration"], &["change"]),
+        "USYS_CONFIG" => ("changed-configuration", &["configuration"], &["change"]),
+        "NETFILTER_CFG" => ("loaded-firewall-rule-to", &["configuration"], &["change"]),
+        "MAC_STATUS" => ("changed-selinux-enforcement", &["configuration"], &["change"]),
+        "KERN_MODULE" => ("loaded-kernel-module", &["driver"], &["start"]),
+        "SOFTWARE_UPDATE" => ("package-updated", &["package"], &["info"]),
+        "CRYPTO_SESSION" => ("started-crypto-session", &["process"], &["info"]),
+        "CRYPTO_KEY_USER" => ("negotiated-crypto-key", &["process"], &["info"]),
+        "CRYPTO_LOGIN" => ("crypto-officer-logged-in", &["authentication"], &["start"]),
+        "TTY" | "USER_TTY" => ("typed", &[], &[]),
+        "VIRT_CONTROL" => ("issued-vm-control", &["host"], &["info"]),
+        "VIRT_MACHINE_ID" => ("assigned-vm-id", &["host"], &["info"]),
+        "VIRT_RESOURCE" => ("assigned-vm-resource", &["host"], &["info"]),
+        "ANOM_ABEND" => ("crashed-program", &["process"], &["end"]),
+        "ANOM_PROMISCUOUS" => ("changed-promiscuous-mode-on-device", &["network"], &["info"]),
+        "ANOM_LOGIN_FAILURES" => ("failed-log-in-too-many-times-to", &["authentication"], &["info"]),
+        "SYSCALL" => ("syscall", &["process"], &["info"]),
+        "EXECVE" => ("execve", &["process"], &["start"]),
+        _ => return None,
+    })
+}
+
+/// The event an audit record means. `text` is the record's text, for its message.
+pub fn event(parts: &Auditd<'_>, text: &str, context: &Context<'_>) -> Event {
+    let mut event = context.event(Some(parts.timestamp), "auditd", "auditd.log");
+    event.set(Field::MESSAGE, text);
+    event.set_named("auditd.type", parts.kind);
+    event.set_named("auditd.data.type", parts.kind);
+    event.set_named("auditd.serial", parts.serial);
+    if let Some(node) = parts.node {
+        event.set(Field::HOST_NAME, node);
+    }
+    match meaning(parts.kind) {
+        Some((action, categories, types)) => {
+            event.set(Field::EVENT_ACTION, action);
+            categories.iter().for_each(|name| event.add(Field::EVENT_CATEGORY, *name));
+            types.iter().for_each(|name| event.add(Field::EVENT_TYPE, *name));
+        }
+        None => event.set(Field::EVENT_ACTION, parts.kind.to_ascii_lowercase()),
+    }
+    for (key, value) in &parts.pairs {
+        set_pair(&mut event, parts.kind, key, value);
+    }
+    match parts.kind {
+        "EXECVE" => arguments(&mut event, parts),
+        "SOCKADDR" => socket_address(&mut event, parts),
+        "AVC" => access_vector(&mut event, parts.body),
+        _ => {}
+    }
+    event
+}
+
+/// One pair: as sent, and in ECS where it has a place there.
+fn set_pair(event: &mut Event, kind: &str, key: &str, value: &str) {
+    event.set_named(&format!("auditd.data.{key}"), value);
+    let is_known = !matches!(value, "" | "?" | "(none)" | "(null)" | UNSET | "-1");
+    if !is_known {
+        return;
+    }
+    let is_iam = matches!(
+        kind,
+        "USER_CHAUTHTOK"
+            | "USER_MGMT"
+            | "ADD_USER"
+            | "DEL_USER"
+            | "ADD_GROUP"
+            | "DEL_GROUP"
+            | "GRP_MGMT"
+            | "GRP_CHAUTHTOK"
+    );
+    match key {
+        "pid" => set_number(event, Field::PROCESS_PID, value),
+        "ppid" => set_number(event, Field::PROCESS_PARENT_PID, value),
+        "exit" if kind == "SYSCALL" => {}
+        "comm" => event.set(Field::PROCESS_NAME, value),
+        "exe" => event.set(Field::PROCESS_EXECUTABLE, value),
+        "cwd" => event.set(Field::PROCESS_WORKING_DIRECTORY, value),
+        "proctitle" => event.set(Field::PROCESS_TITLE, value),
+        "cmd" => event.set(Field::PROCESS_COMMAND_LINE, value),
+        "uid" => event.set_default(Field::USER_ID, value),
+        "auid" => {
+            event.set_named("user.audit.id", value);
+            // Who logged in is who changed the account, whatever he had become by then.
+            if is_iam {
+                event.set(Field::USER_ID, value);
+            }
+        }
+        "euid" => event.set(Field::USER_EFFECTIVE_ID, value),
+        "gid" => event.set_named("user.group.id", value),
+        "acct" => {
+            set_user(event, value);
+            if is_iam {
+                event.set(Field::USER_TARGET_NAME, value);
+            } else if matches!(kind, "USER_AUTH" | "USER_START" | "USER_ACCT") {
+                event.set(Field::USER_EFFECTIVE_NAME, value);
+            }
+        }
+        "user" if kind.starts_with("VIRT_") => set_user(event, value),
+        "id" if kind.ends_with("GROUP") || kind == "GRP_MGMT" => event.set(Field::GROUP_ID, value),
+        "grp" => event.set(Field::GROUP_NAME, value),
+        "addr" | "src" => set_source(event, value),
+        "rport" => set_number(event, Field::SOURCE_PORT, value),
+        "laddr" => set_address(event, Field::DESTINATION_IP, value),
+        "lport" => set_number(event, Field::DESTINATION_PORT, value),
+        "dst" => set_address(event, Field::DESTINATION_IP, value),
+        "name" if kind == "PATH" => event.set(Field::FILE_PATH, value),
+        "unit" => event.set(Field::SERVICE_NAME, value),
+        "node" => event.set(Field::HOST_NAME, value),
+        "success" => event.set(Field::EVENT_OUTCOME, if value == "yes" { "success" } else { "failure" }),
+        "res" | "result" => event.set(
+            Field::EVENT_OUTCOME,
+            match value {
+                "success" | "1" | "yes" => "success",
+                _ => "failure",
+            },
+        ),
+        "key" => event.add(Field::TAGS, value),
+        _ => {}
+    }
+}
+
+fn set_number(event: &mut Event, field: Field, value: &str) {
+    if let Ok(number) = value.parse::<i64>() {
+        event.set(field, Value::Long(number));
+    }
+}
+
+fn set_address(event: &mut Event, field: Field, value: &str) {
+    if let Ok(address) = value.parse::<IpAddr>() {
+        event.set(field, address.to_canonical());
+        event.add(Field::RELATED_IP, address.to_canonical());
+    }
+}
+
+/// EXECVE's `a0`, `a1`, … as arguments and as a command line.
+fn arguments(event: &mut Event, parts: &Auditd<'_>) {
+    let is_argument = |key: &str| {
+        key.strip_prefix('a').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty())
+    };
+    let arguments: Vec<_> =
+        parts.pairs.iter().filter(|(key, _)| is_argument(key)).map(|(_, value)| value.as_ref()).collect();
+    let Some(first) = arguments.first() else { return };
+    event.set(Field::PROCESS_EXECUTABLE, *first);
+    event.set_default(Field::PROCESS_NAME, first.rsplit('/').next().unwrap_or(first));
+    event.set(Field::PROCESS_COMMAND_LINE, arguments.join(" "));
+    event.set(Field::PROCESS_ARGS_COUNT, i64::try_from(arguments.len()).unwrap_or(i64::MAX));
+    event.set(Field::PROCESS_ARGS, Value::List(arguments.into_iter().map(Value::from).collect()));
+}
+
+/// SOCKADDR's `saddr`: `struct sockaddr` in hexadecimal (family in host order, port and address in
+/// network order).
+fn socket_address(event: &mut Event, parts: &Auditd<'_>) {
+    let Some((_, text)) = parts.pairs.iter().find(|(key, _)| *key == "saddr") else { return };
+    let bytes: Option<Vec<u8>> = text
+        .as_bytes()
+        .chunks_exact(2)
+        .take(128)
+        .map(|pair| {
+            Some(u8::try_from(char::from(pair[0]).to_digit(16)? * 16 + char::from(pair[1]).to_digit(16)?).unwrap_or(0))
+        })
+        .collect();
+    let Some(bytes) = bytes else { return };
+    let port = |bytes: &[u8]| bytes.get(2..4).map(|port| u16::from_be_bytes([port[0], port[1]]));
+    let address: Option<IpAddr> = match bytes.first() {
+        Some(2) => bytes.get(4..8).and_then(|raw| <[u8; 4]>::try_from(raw).ok()).map(|raw| Ipv4Addr::from(raw).into()),
+        Some(10) => {
+            bytes.get(8..24).and_then(|raw| <[u8; 16]>::try_from(raw).ok()).map(|raw| Ipv6Addr::from(raw).into())
+        }
+        _ => None,
+    };
+    if let (Some(address), Some(port)) = (address, port(&bytes)) {
+        event.set_named("auditd.data.addr", address.to_string());
+        event.set_named("auditd.data.port", i64::from(port));
+        event.add(Field::RELATED_IP, address);
+    }
+}
+
+/// AVC's `avc:  denied  { read } for …`.
+fn access_vector(event: &mut Event, body: &str) {
+    let Some(rest) = body.strip_prefix("avc:") else { return };
+    let rest = rest.trim_start();
+    let result = rest.split(' ').next().unwrap_or_default();
+    if matches!(result, "denied" | "granted") {
+        event.set_named("auditd.data.seresult", result);
+        category(event, "process", &[if result == "denied" { "denied" } else { "allowed" }]);
+        event.set(Field::EVENT_OUTCOME, if result == "denied" { "failure" } else { "success" });
+    }
+    if let Some(permissions) =
+        rest.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(inside, _)| inside.trim())
+    {
+        event.set_named("auditd.data.seperms", permissions);
+    }
+}

@@ -1,0 +1,274 @@
+//! Normalizing: what a record's parts mean, as ECS fields.
+//!
+//! In: a record's text, its profile where one is given, its zone. Out: the event with kind, module,
+//! dataset, message and all that the format tells. Failure: a [`Problem`], which becomes a dead letter.
+//! Promise: nothing a sender writes sets a field of ours (`nhatle.*`) or passes for one of our alerts.
+
+use nhatle_event::json::Leaves;
+use nhatle_event::{DeadLetter, Event, Field, Kind, Record, Timestamp, Value};
+
+use crate::parse::{self, Fault, Format, Syslog};
+use crate::profile::Profile;
+
+pub mod syslog;
+pub mod linux;
+pub mod account;
+pub mod sshd;
+pub mod firewall;
+pub mod auditd;
+pub mod web;
+pub mod windows;
+
+/// Why there is no event.
+#[derive(Clone, Debug)]
+pub enum Problem {
+    /// The text breaks its format at a byte of the text.
+    Fault(Fault),
+    /// The same, made by a reader that knows the record.
+    DeadLetter(Box<DeadLetter>),
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Problem {
+        Problem::Fault(fault)
+    }
+}
+
+/// What every normalizer is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The record, for its bytes and origin.
+    pub record: &'a Record,
+    /// The profile it is read with, where one is given.
+    pub profile: Option<Profile>,
+    /// Seconds east of UTC of its times without a zone.
+    pub offset_s: i32,
+}
+
+impl Context<'_> {
+    /// A new event of this record: origin, kind, module and dataset set.
+    pub fn event(&self, timestamp: Option<Timestamp>, module: &'static str, dataset: &'static str) -> Event {
+        let mut event = Event::new(timestamp.unwrap_or(self.record.received), self.record.bytes.clone());
+        event.set(Field::EVENT_KIND, "event");
+        event.set(Field::EVENT_MODULE, module);
+        event.set(Field::EVENT_DATASET, dataset);
+        event.set_record_origin(self.record);
+        event
+    }
+}
+
+/// The event that a record's text means.
+///
+/// # Errors
+/// The text claims a format and breaks it.
+pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
+    let context = Context { record, profile, offset_s };
+    let detected = parse::detect(text);
+    let format = match (profile, detected) {
+        (None, detected) => detected,
+        (_, Format::Json) => Format::Json,
+        (Some(Profile::Json), _) => Format::Json,
+        (Some(Profile::Windows | Profile::Sysmon), detected) => detected,
+        (Some(Profile::KeyValue), _) => Format::KeyValue,
+        (Some(Profile::Auditd), Format::Syslog) => Format::Syslog,
+        (Some(Profile::Auditd), _) => Format::Auditd,
+        (Some(Profile::Nginx | Profile::Apache), detected) => detected,
+        (Some(Profile::Syslog | Profile::Sshd | Profile::Sudo | Profile::Linux), _) => Format::Syslog,
+    };
+    let front = text.len() - text.trim_start().len();
+    let trimmed = &text[front..];
+    let shift = |fault: Fault| Fault { offset: fault.offset + front, ..fault };
+    match format {
+        Format::Json => json(trimmed, &context).map_err(|problem| match problem {
+            Problem::Fault(fault) => Problem::Fault(shift(fault)),
+            other => other,
+        }),
+        Format::WindowsXml => {
+            Ok(parse::windows_event::from_xml(text, record).map_err(|letter| Problem::DeadLetter(Box::new(letter)))?)
+        }
+        Format::Syslog => {
+            let parts = parse::syslog(trimmed, record.received, offset_s).map_err(shift)?;
+            Ok(syslog::event(&parts, &context))
+        }
+        Format::Auditd => {
+            let parts = parse::key_value::auditd(trimmed).map_err(shift)?;
+            Ok(auditd::event(&parts, trimmed, &context))
+        }
+        Format::WebAccess | Format::WebError => Ok(web::event(trimmed, &context).map_err(shift)?),
+        Format::KeyValue => Ok(key_value(trimmed, &context)),
+        Format::Plain => Ok(plain(text, &context).map_err(Problem::Fault)?),
+    }
+}
+
+/// JSON: a Windows record in one of its JSON forms, a log line wrapped in `message`, or what it says.
+fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
+    let mut leaves = parse::json::parse(text)?;
+    if looks_like_windows(&leaves) {
+        if let Some(event) = windows::from_leaves(leaves, context.record) {
+            return Ok(event);
+        }
+        leaves = parse::json::parse(text)?;
+    }
+    let wrapped = matches!(
+        context.profile,
+        Some(
+            Profile::Syslog
+                | Profile::Sshd
+                | Profile::Sudo
+                | Profile::Linux
+                | Profile::Auditd
+                | Profile::Nginx
+                | Profile::Apache
+        )
+    );
+    if wrapped && let Some(line) = leaves.iter().find(|(name, _)| name == "message").and_then(|(_, value)| value.text())
+    {
+        return normalize(line.trim_end(), context.profile, context.record, context.offset_s);
+    }
+    let timestamp = parse::json::timestamp(&leaves, context.offset_s);
+    let mut event = context.event(timestamp, "json", "json");
+    set_leaves(&mut event, leaves);
+    fill_from_usual_names(&mut event);
+    Ok(event)
+}
+
+/// Names that only Windows records have, in the forms that [`windows::from_leaves`] reads.
+fn looks_like_windows(leaves: &Leaves) -> bool {
+    leaves
+        .iter()
+        .any(|(name, _)| matches!(name.as_str(), "EventID" | "winlog.event_id") || name.starts_with("Event.System."))
+}
+
+/// Sets all leaves of a document, names as sent.
+pub(crate) fn set_leaves(event: &mut Event, leaves: Leaves) {
+    for (name, value) in leaves {
+        set_sent(event, &name, value);
+    }
+}
+
+/// Sets a field that the sender named. ECS names get their type; names of ours and the four times,
+/// which only the program sets, go below `labels.`.
+pub(crate) fn set_sent(event: &mut Event, name: &str, value: Value) {
+    let is_ours = name.starts_with("nhatle.")
+        || matches!(
+            name,
+            "nhatle"
+                | "event.created"
+                | "event.ingested"
+                | "event.original"
+                | "event.hash"
+                | "event.kind"
+                | "event.module"
+        )
+        || (name == "event.dataset" && value.text().is_none_or(|dataset| dataset.starts_with("nhatle")));
+    match name {
+        "" | "@timestamp" => {}
+        "event.kind" if value.text().is_some_and(|kind| !matches!(kind, "signal" | "pipeline_error")) => {
+            event.set(Field::EVENT_KIND, value);
+        }
+        "event.module" if value.text().is_some_and(|module| !module.starts_with("nhatle")) => {
+            event.set(Field::EVENT_MODULE, value);
+        }
+        _ if is_ours => event.set_named(&format!("labels.{name}"), value),
+        _ => match Field::lookup(name).filter(|field| field.known().is_some()) {
+            Some(field) => event.set(field, typed(field.kind(), value)),
+            None => event.set_named(name, value),
+        },
+    }
+}
+
+/// A sent value in the type its ECS field has; what does not fit stays as sent.
+pub(crate) fn typed(kind: Kind, value: Value) -> Value {
+    if let Value::List(values) = value {
+        return Value::List(values.into_iter().map(|one| typed(kind, one)).collect());
+    }
+    let fitting = match (kind, &value) {
+        (_, Value::Null) => None,
+        (Kind::Keyword | Kind::Text, Value::Text(_)) => None,
+        (Kind::Keyword | Kind::Text, other) => other.as_text().map(|text| Value::from(&*text)),
+        (Kind::Long, Value::Text(_)) => value.as_long().map(Value::Long),
+        (Kind::Double, Value::Text(_)) => value.as_number().map(Value::Double),
+        (Kind::Boolean, Value::Text(text)) => match text.as_str() {
+            "true" => Some(Value::Boolean(true)),
+            "false" => Some(Value::Boolean(false)),
+            _ => None,
+        },
+        (Kind::Ip, Value::Text(_)) => value.as_ip().map(Value::Ip),
+        (Kind::Date, Value::Text(_) | Value::Long(_)) => parse::json::moment(&value, 0).map(Value::Date),
+        _ => None,
+    };
+    fitting.unwrap_or(value)
+}
+
+/// Fills `message` and `host.name` from the names that programs usually give them.
+fn fill_from_usual_names(event: &mut Event) {
+    let usual: [(Field, &[&str]); 3] = [
+        (Field::MESSAGE, &["msg", "log", "MESSAGE", "Message"]),
+        (Field::HOST_NAME, &["host.hostname", "host", "hostname", "_HOSTNAME", "computer_name", "agent.hostname"]),
+        (Field::LOG_LEVEL, &["level", "severity"]),
+    ];
+    for (field, names) in usual {
+        if event.get(field).is_some() {
+            continue;
+        }
+        let found = names.iter().filter_map(|name| Field::lookup(name)).find_map(|name| event.text(name));
+        if let Some(text) = found.map(Value::from) {
+            event.set(field, text);
+        }
+    }
+}
+
+/// key=value pairs, names as sent.
+fn key_value(text: &str, context: &Context<'_>) -> Event {
+    let pairs = parse::key_value::pairs(text);
+    let value_of = |names: &[&str]| {
+        names.iter().find_map(|name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref()))
+    };
+    let stamp = value_of(&["@timestamp", "timestamp", "ts", "time", "t", "eventtime"])
+        .and_then(|text| parse::json::moment(&Value::from(text), context.offset_s))
+        .or_else(|| {
+            let (date, time) = (value_of(&["date"])?, value_of(&["time"])?);
+            Timestamp::parse(&format!("{date}T{time}"), context.offset_s)
+        })
+        .or_else(|| parse::json::moment(&Value::from(value_of(&["date"])?), context.offset_s));
+    let mut event = context.event(stamp, "kv", "kv");
+    for (key, value) in &pairs {
+        set_sent(&mut event, key, Value::from(value.as_ref()));
+    }
+    fill_from_usual_names(&mut event);
+    event.set_default(Field::MESSAGE, text);
+    event
+}
+
+/// A line of text that claims no format: a message, and the time it begins with where it does.
+fn plain(text: &str, context: &Context<'_>) -> Result<Event, Fault> {
+    let stamp = parse::date::anywhere_in_front(text, context.offset_s)?.map(|(stamp, _)| stamp);
+    let (module, dataset) = match context.profile {
+        Some(Profile::Nginx) => ("nginx", "nginx.error"),
+        Some(Profile::Apache) => ("apache", "apache.error"),
+        _ => ("syslog", "syslog"),
+    };
+    let mut event = context.event(stamp, module, dataset);
+    event.set(Field::MESSAGE, text);
+    Ok(event)
+}
+
+/// Adds what a syslog message carries in a format of its own: JSON (also behind `@cee:`), a Windows
+/// record in JSON or XML. `None` where it carries none that can be read.
+pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event> {
+    let message = parts.message.trim_start();
+    let message = message.strip_prefix("@cee:").map_or(message, str::trim_start);
+    match parse::detect(message) {
+        Format::Json => {
+            let leaves = parse::json::parse(message).ok()?;
+            if looks_like_windows(&leaves) {
+                return windows::from_leaves(leaves, context.record);
+            }
+            let mut event = context.event(parts.timestamp, "json", "json");
+            set_leaves(&mut event, leaves);
+            Some(event)
+        }
+        Format::WindowsXml => parse::windows_event::from_xml(message, context.record).ok(),
+        _ => None,
+    }
+}

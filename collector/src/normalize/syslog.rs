@@ -1,0 +1,109 @@
+//! Syslog of any sender: the header's fields, then whoever knows the program.
+//!
+//! In: a message's parts. Out: the event. Programs of a Linux host go to [`super::linux`], audit records
+//! and web server lines to their own, JSON and Windows records carried as messages likewise; what
+//! nobody knows keeps its message.
+
+use nhatle_event::{Event, Field, Text, Value};
+
+use crate::parse::{Syslog, key_value};
+use crate::profile::Profile;
+
+use super::{Context, auditd, carried, linux, web};
+
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+];
+const SEVERITIES: [&str; 8] =
+    ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"];
+
+/// The event a syslog message means.
+pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
+    let app = parts.app.unwrap_or_default();
+    let message = parts.message.trim_start();
+    let mut event = if let Some(event) = audit_record(app, message, context) {
+        event
+    } else if matches!(app, "nginx" | "httpd" | "apache2" | "apache")
+        && let Some(event) = web::line(message, context)
+    {
+        event
+    } else if matches!(message.as_bytes().first(), Some(b'{' | b'<' | b'@'))
+        && let Some(event) = carried(parts, context)
+    {
+        event
+    } else {
+        plain(parts, context)
+    };
+    set_header(&mut event, parts);
+    event
+}
+
+/// An audit record passed on by audispd, the kernel, or journald.
+fn audit_record(app: &str, message: &str, context: &Context<'_>) -> Option<Event> {
+    if !matches!(app, "audispd" | "audisp-syslog" | "audit" | "auditd" | "kernel" | "") {
+        return None;
+    }
+    // The kernel puts its uptime in front.
+    let message = match message.strip_prefix('[') {
+        Some(rest) => rest.split_once("] ").map_or(message, |(_, rest)| rest),
+        None => message,
+    };
+    key_value::is_auditd(message).then_some(())?;
+    let parts = key_value::auditd(message).ok()?;
+    Some(auditd::event(&parts, message, context))
+}
+
+fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
+    let is_linux = matches!(context.profile, Some(Profile::Linux | Profile::Sshd | Profile::Sudo));
+    let dataset = linux::dataset_of(parts.app.unwrap_or_default(), parts.procid, parts.message, is_linux);
+    let (module, dataset) = dataset.map_or(("syslog", "syslog"), |dataset| ("linux", dataset));
+    let mut event = context.event(parts.timestamp, module, dataset);
+    event.set(Field::MESSAGE, parts.message.trim_end());
+    if let Some(app) = parts.app {
+        let name = linux::program_name(app);
+        event.set(Field::PROCESS_NAME, name);
+        if let Some(pid) = parts.procid.and_then(|pid| pid.parse::<i64>().ok()) {
+            event.set(Field::PROCESS_PID, pid);
+        }
+        linux::set_fields(&mut event, app, parts.message.trim());
+    }
+    event
+}
+
+/// The header's fields; what the message itself told stands.
+fn set_header(event: &mut Event, parts: &Syslog<'_>) {
+    if let Some(priority) = parts.priority {
+        let (facility, severity) = (priority / 8, priority % 8);
+        event.set(Field::LOG_SYSLOG_PRIORITY, i64::from(priority));
+        event.set(Field::LOG_SYSLOG_FACILITY_CODE, i64::from(facility));
+        event.set(Field::LOG_SYSLOG_SEVERITY_CODE, i64::from(severity));
+        if let Some(name) = FACILITIES.get(usize::from(facility)) {
+            event.set(Field::LOG_SYSLOG_FACILITY_NAME, *name);
+        }
+        if let Some(name) = SEVERITIES.get(usize::from(severity)) {
+            event.set(Field::LOG_SYSLOG_SEVERITY_NAME, *name);
+            event.set_default(Field::LOG_LEVEL, *name);
+        }
+    }
+    if let Some(host) = parts.host {
+        event.set_default(Field::HOST_NAME, host);
+        event.set_default(Field::HOST_HOSTNAME, host);
+        event.set(Field::LOG_SYSLOG_HOSTNAME, host);
+    }
+    let texts = [
+        (Field::LOG_SYSLOG_APPNAME, parts.app),
+        (Field::LOG_SYSLOG_PROCID, parts.procid),
+        (Field::LOG_SYSLOG_MSGID, parts.msgid),
+        (Field::LOG_SYSLOG_VERSION, parts.version),
+    ];
+    for (field, text) in texts {
+        if let Some(text) = text {
+            event.set(field, text);
+        }
+    }
+    for (id, name, value) in &parts.structured {
+        let name = format!("log.syslog.structured_data.{id}.{name}");
+        event.set_named(&name, Value::Text(Text::from(value.as_ref())));
+    }
+}

@@ -1,0 +1,273 @@
+//! Web servers' access and error logs as ECS.
+//!
+//! In: one line of nginx or Apache. Out: the event: who asked for what, and what came of it. The two
+//! write the same access log; without a profile it is taken as nginx's unless Apache alone writes so.
+//! Source: ECS 8.17 http, url, user_agent.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use nhatle_event::{Event, Field, Value};
+
+use super::Context;
+use super::linux::set_source;
+use crate::parse::web_access::{self, Access};
+use crate::parse::web_error::{self, ErrorLine, Server};
+use crate::parse::{self, Fault, Format};
+use crate::profile::Profile;
+
+/// The event of a line; one that has neither form keeps its message.
+///
+/// # Errors
+/// The line's date does not exist.
+pub fn event(text: &str, context: &Context<'_>) -> Result<Event, Fault> {
+    if let Some(error) =
+        web_error::is_error_line(text).then(|| web_error::parse(text, context.offset_s)).transpose()?.flatten()
+    {
+        return Ok(error_event(&error, context));
+    }
+    match web_access::parse(text, context.offset_s)? {
+        Some(access) => Ok(access_event(&access, context)),
+        None => super::plain(text, context),
+    }
+}
+
+/// The event of a web server's line carried by syslog; `None` where the message is no such line.
+pub fn line(message: &str, context: &Context<'_>) -> Option<Event> {
+    matches!(parse::detect(message), Format::WebAccess | Format::WebError).then_some(())?;
+    event(message, context).ok()
+}
+
+fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
+    let is_apache = context.profile == Some(Profile::Apache) || (context.profile.is_none() && access.tls.is_some());
+    let (module, dataset) = if is_apache { ("apache", "apache.access") } else { ("nginx", "nginx.access") };
+    let mut event = context.event(Some(access.timestamp), module, dataset);
+    event.set(Field::EVENT_CATEGORY, "web");
+    event.set(Field::EVENT_TYPE, "access");
+    set_source(&mut event, access.client);
+    // Apache's own module keeps the dash of a missing user; it says that nobody signed in.
+    if access.user != "-" {
+        event.set(Field::USER_NAME, access.user);
+    }
+    if let Some(host) = access.virtual_host {
+        let (host, port) = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .map_or((host, None), |(host, port)| (host, Some(port)));
+        event.set(Field::DESTINATION_DOMAIN, host);
+        event.set(Field::URL_DOMAIN, host);
+        if host.parse::<IpAddr>().is_ok() {
+            set_ip(&mut event, Field::DESTINATION_IP, host);
+        }
+        if let Some(port) = port.and_then(|port| port.parse::<u16>().ok()) {
+            event.set(Field::URL_PORT, port);
+        }
+    }
+    set_request(&mut event, access.request);
+    if let Some(status) = access.status {
+        event.set(Field::HTTP_RESPONSE_STATUS_CODE, status);
+        event.set(Field::EVENT_OUTCOME, if status < 400 { "success" } else { "failure" });
+    }
+    if let Some(bytes) = access.bytes {
+        event.set(Field::HTTP_RESPONSE_BODY_BYTES, bytes);
+    }
+    if let Some(referrer) = access.referrer.filter(|text| is_given(text)) {
+        event.set(Field::HTTP_REQUEST_REFERRER, referrer);
+    }
+    if let Some(agent) = access.agent.filter(|text| is_given(text)) {
+        event.set(Field::USER_AGENT_ORIGINAL, agent);
+    }
+    if let Some((version, cipher)) = access.tls {
+        event.set(Field::TLS_VERSION, version.trim_start_matches("TLSv"));
+        event.set(Field::TLS_CIPHER, cipher);
+    }
+    let message = String::from_utf8_lossy(&context.record.bytes);
+    event.set(Field::MESSAGE, message.trim_end());
+    event
+}
+
+fn is_given(text: &str) -> bool {
+    !text.is_empty() && text != "-"
+}
+
+fn set_ip(event: &mut Event, field: Field, text: &str) {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        event.set(field, address);
+    }
+}
+
+/// Method, version, and the address asked for: as sent, and its parts decoded.
+fn set_request(event: &mut Event, line: &str) {
+    let Some(request) = web_access::request(line) else {
+        if is_given(line) {
+            event.set(Field::URL_ORIGINAL, line);
+        }
+        return;
+    };
+    event.set(Field::HTTP_REQUEST_METHOD, request.method);
+    if let Some(version) = request.version {
+        event.set(Field::HTTP_VERSION, version);
+    }
+    set_url(event, request.target);
+}
+
+fn set_url(event: &mut Event, target: &str) {
+    event.set(Field::URL_ORIGINAL, target);
+    let after_scheme =
+        target.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let rest = match after_scheme {
+        Some((scheme, rest)) => {
+            event.set(Field::URL_SCHEME, scheme);
+            let (host, rest) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
+            event.set(Field::URL_DOMAIN, host.split(':').next().unwrap_or(host));
+            rest
+        }
+        None => target,
+    };
+    let rest = rest.split('#').next().unwrap_or(rest);
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    if !path.is_empty() {
+        let path = percent_decoded(path);
+        let last = path.rsplit('/').next().unwrap_or_default();
+        if let Some((_, extension)) = last.rsplit_once('.').filter(|(_, extension)| is_extension(extension)) {
+            event.set(Field::URL_EXTENSION, extension);
+        }
+        event.set(Field::URL_PATH, path.as_ref());
+    }
+    if let Some(query) = query {
+        event.set(Field::URL_QUERY, percent_decoded(query).as_ref());
+    }
+}
+
+fn is_extension(text: &str) -> bool {
+    (1..=16).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'~')
+}
+
+/// `%41` undone once (RFC 3986 section 2.1); what is no such code stays.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'%', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let digit = |place: usize| bytes.get(place).and_then(|byte| char::from(*byte).to_digit(16));
+        if *byte == b'%'
+            && let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2))
+        {
+            decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+            at += 3;
+        } else {
+            decoded.push(*byte);
+            at += 1;
+        }
+    }
+    String::from_utf8(decoded)
+        .map_or_else(|error| Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()), Cow::Owned)
+}
+
+fn error_event(error: &ErrorLine<'_>, context: &Context<'_>) -> Event {
+    let (module, dataset) = match error.server {
+        Server::Apache => ("apache", "apache.error"),
+        Server::Nginx => ("nginx", "nginx.error"),
+    };
+    let mut event = context.event(Some(error.timestamp), module, dataset);
+    event.set(Field::EVENT_CATEGORY, "web");
+    let is_error = matches!(error.level, "emerg" | "alert" | "crit" | "error" | "warn");
+    event.set(Field::EVENT_TYPE, if is_error { "error" } else { "info" });
+    event.set(Field::LOG_LEVEL, error.level);
+    event.set(Field::MESSAGE, error.message);
+    if let Some(module) = error.module {
+        event.set(Field::LOG_LOGGER, module);
+    }
+    if let Some(pid) = error.pid {
+        event.set(Field::PROCESS_PID, pid);
+    }
+    if let Some(tid) = error.tid {
+        event.set(Field::PROCESS_THREAD_ID, tid);
+    }
+    if let Some(client) = error.client {
+        set_client(&mut event, client);
+    }
+    if let Some(request) = error.request {
+        set_request(&mut event, request);
+    }
+    if let Some(host) = error.host {
+        event.set(Field::DESTINATION_DOMAIN, host);
+    }
+    if let Some(referrer) = error.referrer {
+        event.set(Field::HTTP_REQUEST_REFERRER, Value::from(referrer));
+    }
+    event
+}
+
+/// `address`, `address:port`, `[address]:port`.
+fn set_client(event: &mut Event, client: &str) {
+    if let Ok(socket) = client.parse::<std::net::SocketAddr>() {
+        set_source(event, &socket.ip().to_string());
+        event.set(Field::SOURCE_PORT, socket.port());
+    } else {
+        set_source(event, client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nhatle_event::{Record, Timestamp};
+
+    #[track_caller]
+    fn check(text: &str, profile: Option<Profile>, expected: &[(Field, &str)]) {
+        let record = Record::new(text.as_bytes(), "test", Timestamp(0));
+        let event = event(text, &Context { record: &record, profile, offset_s: 0 }).expect("is an event");
+        for (field, value) in expected {
+            let found = event.get(*field).and_then(Value::as_text);
+            assert_eq!(found.as_deref(), Some(*value), "{field} of {text}");
+        }
+    }
+
+    #[test]
+    fn access_lines_tell_who_asked_for_what() {
+        let text = r#"10.0.0.1 - lan [03/Feb/2026:11:05:06 +0700] "GET /a%20b/x.php?id=1%27%20OR HTTP/1.1" 404 7 "-" "sqlmap""#;
+        check(
+            text,
+            Some(Profile::Apache),
+            &[
+                (Field::EVENT_DATASET, "apache.access"),
+                (Field::SOURCE_IP, "10.0.0.1"),
+                (Field::USER_NAME, "lan"),
+                (Field::HTTP_REQUEST_METHOD, "GET"),
+                (Field::URL_ORIGINAL, "/a%20b/x.php?id=1%27%20OR"),
+                (Field::URL_PATH, "/a b/x.php"),
+                (Field::URL_QUERY, "id=1' OR"),
+                (Field::URL_EXTENSION, "php"),
+                (Field::HTTP_RESPONSE_STATUS_CODE, "404"),
+                (Field::EVENT_OUTCOME, "failure"),
+                (Field::USER_AGENT_ORIGINAL, "sqlmap"),
+            ],
+        );
+        check(text, None, &[(Field::EVENT_DATASET, "nginx.access")]);
+    }
+
+    #[test]
+    fn error_lines_tell_level_and_client() {
+        check(
+            "[Tue Feb 03 04:05:06 2026] [core:error] [pid 7] [client [2001:db8::1]:9] x",
+            None,
+            &[
+                (Field::EVENT_DATASET, "apache.error"),
+                (Field::SOURCE_IP, "2001:db8::1"),
+                (Field::SOURCE_PORT, "9"),
+                (Field::LOG_LEVEL, "error"),
+            ],
+        );
+    }
+
+    #[test]
+    fn codes_are_undone_once() {
+        assert_eq!(percent_decoded("%2541%zz%"), "%41%zz%");
+        assert_eq!(percent_decoded("%ff"), "\u{fffd}");
+    }
+}

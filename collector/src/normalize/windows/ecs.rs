@@ -1,0 +1,272 @@
+//! A `WindowsEvent` becomes an `Event`: `winlog.*` as sent, then ECS by the tables.
+//!
+//! In: a `WindowsEvent`, its bytes, the time to take where it has none. Out: an `Event`. Promise: data fields stay as
+//! sent (empty text stays empty text, `-` stays `-`); ECS fields are only set from values that say something.
+//! Source: ECS 8.17; the level names and keyword bits of winmeta.xml.
+
+use std::sync::{Arc, LazyLock};
+
+use nhatle_event::event::FIELDS_MAX;
+use nhatle_event::{Event, Field, Kind, Record, Text, Timestamp, Value};
+
+use super::steps;
+use super::system::{PART_COUNT, PARTS, Part, WindowsEvent};
+use super::table::{How, Ready, ReadyMove, meaning_of};
+
+/// Bits of `Keywords` that say how an audited action ended (winmeta.xml).
+const AUDIT_FAILURE: u64 = 0x0010_0000_0000_0000;
+const AUDIT_SUCCESS: u64 = 0x0020_0000_0000_0000;
+
+/// How many ECS fields an event usually gains; room is made for them at once.
+const ECS_FIELDS: usize = 24;
+
+/// The fields of the parts, and what else is set for every event.
+struct Known {
+    parts: [Option<Field>; PART_COUNT],
+    data: Option<Field>,
+    params: Vec<Option<Field>>,
+    utc_time: Option<Field>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
+    parts: std::array::from_fn(|at| Field::intern(PARTS[at].field)),
+    data: Field::intern("winlog.event_data.Data"),
+    params: (1..=super::system::UNNAMED_MAX).map(|n| Field::intern(&format!("winlog.event_data.param{n}"))).collect(),
+    utc_time: Field::intern("winlog.event_data.UtcTime"),
+});
+
+/// Makes the `Event`. `fallback` is the time it is given where it has none of its own.
+pub(crate) fn to_event(
+    mut source: WindowsEvent,
+    original: impl Into<Arc<[u8]>>,
+    fallback: Timestamp,
+    record: &Record,
+) -> Event {
+    let known = &*KNOWN;
+    let mut event = Event::new(fallback, original);
+    event.set_record_origin(record);
+    let dataset = dataset_of(&source);
+    if let Some(stamp) = time_of(&source, dataset, known) {
+        event.timestamp = stamp;
+    }
+    event.set(Field::EVENT_KIND, "event");
+    event.set(Field::EVENT_MODULE, "windows");
+    event.set(Field::HOST_OS_TYPE, "windows");
+    set_dataset(&mut event, dataset, &source);
+    set_system(&mut event, &mut source, known);
+    let (data, unnamed, overflow) = source.take_data();
+    event.reserve(data.len() + ECS_FIELDS);
+    for (field, value) in data {
+        if event.fields().len() < FIELDS_MAX {
+            event.push_new(field, value);
+        } else {
+            event.set_named(field.name(), value);
+        }
+    }
+    set_unnamed(&mut event, unnamed, known);
+    for (name, value) in overflow {
+        event.set_named(&name, value);
+    }
+    let code = event.get(Field::EVENT_CODE).and_then(Value::as_long);
+    let provider = event.text(Field::EVENT_PROVIDER).unwrap_or_default();
+    if let Some(ready) = code.and_then(|code| meaning_of(dataset?, code, provider)) {
+        apply(ready, &mut event);
+    }
+    finish(&mut event, source.take(Part::TaskText));
+    event
+}
+
+/// `event.dataset` of the channels that have tables, by channel or provider.
+fn dataset_of(source: &WindowsEvent) -> Option<&'static str> {
+    let channel = source.part(Part::Channel).text().unwrap_or_default();
+    let provider = source.part(Part::ProviderName).text().unwrap_or_default();
+    Some(match (channel, provider) {
+        ("Security", _) | ("", "Microsoft-Windows-Security-Auditing") => "windows.security",
+        ("System", _) | ("", "Service Control Manager") => "windows.system",
+        ("Application", _) => "windows.application",
+        ("Windows PowerShell" | "Microsoft-Windows-PowerShell/Operational" | "PowerShellCore/Operational", _)
+        | ("", "PowerShell" | "Microsoft-Windows-PowerShell") => "windows.powershell",
+        ("Microsoft-Windows-Windows Defender/Operational", _) | ("", "Microsoft-Windows-Windows Defender") => {
+            "windows.defender"
+        }
+        ("Microsoft-Windows-Sysmon/Operational", _) | (_, "Microsoft-Windows-Sysmon") => "windows.sysmon",
+        _ => return None,
+    })
+}
+
+/// `event.dataset`: a known one, else `windows.` and the channel (or provider) in lower case with `_` for what is
+/// neither letter nor digit.
+fn set_dataset(event: &mut Event, dataset: Option<&'static str>, source: &WindowsEvent) {
+    if let Some(dataset) = dataset {
+        event.set(Field::EVENT_DATASET, dataset);
+        return;
+    }
+    let names = [Part::Channel, Part::ProviderName].map(|part| source.part(part).text().unwrap_or_default());
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or("unknown");
+    let slug: Text = name
+        .trim_start_matches("Microsoft-Windows-")
+        .chars()
+        .take(128)
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
+        .collect();
+    event.set(Field::EVENT_DATASET, format!("windows.{slug}"));
+}
+
+/// When it happened. Sysmon says so itself (`UtcTime`); `TimeCreated` is when its record was written.
+fn time_of(source: &WindowsEvent, dataset: Option<&str>, known: &Known) -> Option<Timestamp> {
+    let own = || Timestamp::parse(source.get(known.utc_time?)?.text()?, 0);
+    let is_own = source.time.is_none() && dataset == Some("windows.sysmon");
+    source.time.or_else(|| own().filter(|_| is_own)).or_else(|| steps::moment(source.part(Part::TimeCreated)))
+}
+
+fn set_system(event: &mut Event, source: &mut WindowsEvent, known: &Known) {
+    if let Some(code) = source.part(Part::EventId).as_text() {
+        event.set(Field::EVENT_CODE, Value::from(&*code));
+        let code = Value::from(&*code);
+        source.set(Part::EventId, code);
+    }
+    if let Value::Text(provider) = source.part(Part::ProviderName) {
+        event.set(Field::EVENT_PROVIDER, provider.clone());
+    }
+    if let Value::Text(computer) = source.part(Part::Computer) {
+        event.set(Field::HOST_NAME, computer.clone());
+    }
+    let level = source.part(Part::Level).as_long().and_then(level_name);
+    let rendered = || source.part(Part::LevelText).text().map(str::to_lowercase).map(Text::from);
+    if let Some(level) = level.map(Text::from).or_else(rendered) {
+        event.set(Field::LOG_LEVEL, level);
+    }
+    if let Some(outcome) = outcome_of(source.part(Part::Keywords)) {
+        event.set(Field::EVENT_OUTCOME, outcome);
+    }
+    if let message @ Value::Text(_) = source.take(Part::Message) {
+        event.set(Field::MESSAGE, message);
+    }
+    for (row, field) in PARTS.iter().zip(&known.parts) {
+        if row.part == Part::TaskText {
+            continue;
+        }
+        let value = source.take(row.part);
+        if let (Some(field), false) = (*field, says_nothing(&value)) {
+            event.push_new(field, typed(field, value));
+        }
+    }
+}
+
+/// The names of levels 0 to 5; 0 is written for audits, which are information.
+fn level_name(level: i64) -> Option<&'static str> {
+    ["information", "critical", "error", "warning", "information", "verbose"].get(usize::try_from(level).ok()?).copied()
+}
+
+/// `event.outcome` of an audited action: bits of a number (also written as signed), or the names of the bits.
+fn outcome_of(keywords: &Value) -> Option<&'static str> {
+    for one in keywords.each() {
+        let bits = match one {
+            Value::Long(bits) => u64::from_ne_bytes(bits.to_ne_bytes()),
+            Value::Text(text) if text == "Audit Success" => AUDIT_SUCCESS,
+            Value::Text(text) if text == "Audit Failure" => AUDIT_FAILURE,
+            Value::Text(text) => match text.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16).unwrap_or(0),
+                None => text.parse().unwrap_or(0),
+            },
+            _ => 0,
+        };
+        if bits & AUDIT_FAILURE != 0 {
+            return Some("failure");
+        }
+        if bits & AUDIT_SUCCESS != 0 {
+            return Some("success");
+        }
+    }
+    None
+}
+
+/// `param1`, `param2`, … and `Data` with all of them.
+fn set_unnamed(event: &mut Event, mut values: Vec<Value>, known: &Known) {
+    if values.is_empty() {
+        return;
+    }
+    for (value, field) in values.iter().zip(&known.params) {
+        if let Some(field) = field {
+            event.set_default(*field, value.clone());
+        }
+    }
+    if let Some(field) = known.data {
+        event.set_default(field, if values.len() == 1 { values.remove(0) } else { Value::List(values) });
+    }
+}
+
+fn apply(ready: &'static Ready, event: &mut Event) {
+    let meaning = ready.meaning;
+    event.set(Field::EVENT_ACTION, meaning.action);
+    for category in meaning.categories {
+        event.add(Field::EVENT_CATEGORY, *category);
+    }
+    for kind in meaning.types {
+        event.add(Field::EVENT_TYPE, *kind);
+    }
+    for one in &ready.moves {
+        if let Some((field, value)) = moved(one, event) {
+            if one.is_list {
+                event.add(field, value);
+            } else {
+                event.set_default(field, value);
+            }
+        }
+    }
+    steps::apply(meaning.extra, event);
+}
+
+/// The ECS field a move sets, and its value; `None` where there is nothing to say.
+fn moved(one: &ReadyMove, event: &Event) -> Option<(Field, Value)> {
+    let to = one.to?;
+    let value = one.from.iter().flatten().find_map(|from| event.get(*from))?;
+    if says_nothing(value) {
+        return None;
+    }
+    if one.how == How::Same {
+        return Some((to, typed(to, value.clone())));
+    }
+    let text = value.as_text()?;
+    steps::changed(one.how, &text).map(|value| (to, value))
+}
+
+/// Whether a value carries nothing for ECS: absent, empty, or the dash Windows writes for "none".
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Text(text) => matches!(text.as_str(), "" | "-"),
+        Value::List(values) => values.is_empty(),
+        _ => false,
+    }
+}
+
+/// The value in the type its field has; as it is where it does not fit.
+pub(super) fn typed(field: Field, value: Value) -> Value {
+    match (field.kind(), value) {
+        (_, Value::List(values)) => Value::List(values.into_iter().map(|one| typed(field, one)).collect()),
+        (Kind::Long, value) => steps::number(&value).map_or(value, Value::Long),
+        (Kind::Ip, value) => value.as_ip().map_or(value, Value::Ip),
+        (Kind::Date, value) => steps::moment(&value).map_or(value, Value::Date),
+        (Kind::Keyword | Kind::Text, value @ (Value::Long(_) | Value::Double(_) | Value::Boolean(_))) => {
+            if field.known().is_some() {
+                value.as_text().map_or(Value::Null, |text| Value::from(&*text))
+            } else {
+                value
+            }
+        }
+        (_, value) => value,
+    }
+}
+
+/// What holds for every event: the account it ran as, and an action where no table gave one.
+fn finish(event: &mut Event, task: Value) {
+    if let Some(id) = event.text(Field::WINLOG_USER_IDENTIFIER).map(Text::from) {
+        event.set_default(Field::USER_ID, id);
+    }
+    if let Value::Text(task) = task
+        && !task.is_empty()
+    {
+        event.set_default(Field::EVENT_ACTION, task);
+    }
+}

@@ -1,0 +1,257 @@
+//! JSON that is a Windows event, in the four forms it comes in, to a `WindowsEvent`.
+//!
+//! In: flattened JSON. Out: an `Event`, or `None` for JSON that is no Windows event. Promise: data fields keep name and
+//! type as sent; nothing a stranger sends may set `nhatle.*` (it becomes `labels.nhatle.*`).
+//!
+//! The forms: Winlogbeat (`winlog.event_id`, `winlog.event_data.*`), evtx_dump (`Event.System.…`), and flat names as
+//! Sigma's taxonomy, NXLog or an exporter write them (`EventID` beside `Channel`, `Provider_Name`, `SourceName`,
+//! `Computer` or `EventRecordID`). In flat JSON a `System_Channel` says that `Channel` is data; the same holds for
+//! every other name that has a `System_` twin.
+
+use nhatle_event::json::Leaves;
+use nhatle_event::{Event, Field, Record, Text, Value};
+
+use super::ecs::{to_event, typed};
+use super::steps::moment;
+use super::system::{EVENT_DATA, PARTS, Part, Row, USER_DATA, WindowsEvent};
+
+/// The Windows event these leaves are; `None` where they are no Windows event.
+pub fn from_leaves(leaves: Leaves, record: &Record) -> Option<Event> {
+    let form = form_of(&leaves)?;
+    let mut source = WindowsEvent::default();
+    let rest = match form {
+        Form::Winlogbeat => winlogbeat(leaves, &mut source),
+        Form::EvtxDump => evtx_dump(leaves, &mut source),
+        Form::Flat => flat(leaves, &mut source),
+    };
+    let mut event = to_event(source, record.bytes.clone(), record.received, record);
+    for (name, value) in rest {
+        set_sent(&mut event, &name, value);
+    }
+    Some(event)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Winlogbeat,
+    EvtxDump,
+    Flat,
+}
+
+/// Names of which one must stand beside `EventID` in flat JSON.
+const BESIDE: &[&str] = &["Channel", "System_Channel", "Provider_Name", "SourceName", "EventRecordID", "Computer"];
+
+fn form_of(leaves: &Leaves) -> Option<Form> {
+    let has = |wanted: &str| leaves.iter().any(|(name, _)| name == wanted);
+    if has("winlog.event_id") {
+        Some(Form::Winlogbeat)
+    } else if has("EventID") && BESIDE.iter().any(|name| has(name)) {
+        Some(Form::Flat)
+    } else if leaves.iter().any(|(name, _)| name.starts_with("Event.System.")) {
+        Some(Form::EvtxDump)
+    } else {
+        None
+    }
+}
+
+/// `winlog.*` as Winlogbeat writes it; what stands beside it is ECS already.
+fn winlogbeat(leaves: Leaves, source: &mut WindowsEvent) -> Leaves {
+    let mut rest = Leaves::new();
+    for (name, value) in leaves {
+        if let Some(data) = name.strip_prefix(EVENT_DATA) {
+            source.add_named(EVENT_DATA, data, value);
+        } else if let Some(data) = name.strip_prefix(USER_DATA) {
+            source.add_named(USER_DATA, data, value);
+        } else if name == "@timestamp" {
+            source.set(Part::TimeCreated, value);
+        } else if name == "message" {
+            source.set(Part::Message, value);
+        } else if let Some(row) = PARTS.iter().find(|row| row.field == name) {
+            source.set(row.part, value);
+        } else if name == "winlog.task" {
+            source.set(Part::TaskText, value);
+        } else {
+            rest.push((name, value));
+        }
+    }
+    // Classic events have no names for their data; rules call all of it `Data`.
+    let params = (1..).map_while(|n| source.get(Field::lookup(&format!("{EVENT_DATA}param{n}"))?).cloned());
+    let params: Vec<_> = params.take(super::system::UNNAMED_MAX).collect();
+    params.into_iter().for_each(|one| source.add_unnamed(one));
+    rest
+}
+
+/// `{"Event":{"System":…,"EventData":…}}` with attributes under `#attributes`, `@Name` or `_attributes`.
+fn evtx_dump(leaves: Leaves, source: &mut WindowsEvent) -> Leaves {
+    let mut names = Vec::new();
+    let mut rest = Leaves::new();
+    for (name, value) in leaves {
+        let Some(inner) = name.strip_prefix("Event.") else {
+            rest.push((name, value));
+            continue;
+        };
+        let (section, path) = inner.split_once('.').unwrap_or((inner, ""));
+        let path = path.strip_suffix(".#text").unwrap_or(path);
+        match section {
+            "System" => {
+                let (element, attribute) = element_of(path);
+                if let Some(part) = Part::of_element(element, attribute) {
+                    source.set(part, value);
+                }
+            }
+            "RenderingInfo" => {
+                if let Some(part) = Part::of_rendering(path) {
+                    source.set(part, value);
+                }
+            }
+            "EventData" if path == "Data.@Name" || path == "Data.#attributes.Name" => names.push(value),
+            "UserData" | "ProcessingErrorData" => user_data(path, value, source),
+            _ if is_attribute(path) => {}
+            "EventData" if path == "Data" => named_data(names.pop(), value, source),
+            "EventData" if !path.is_empty() => source.add_named(EVENT_DATA, path, value),
+            _ => {}
+        }
+    }
+    rest
+}
+
+/// A leaf of `UserData` under its own name; the element it all stands in gives `xml_name`.
+fn user_data(path: &str, value: Value, source: &mut WindowsEvent) {
+    let Some((first, _)) = path.split_once('.') else { return };
+    let xml_name = Field::intern(&format!("{USER_DATA}xml_name"));
+    if let Some(field) = xml_name.filter(|field| source.get(*field).is_none()) {
+        source.add_new(field, Value::from(first));
+    }
+    let mut parts = path.rsplitn(3, '.');
+    let (last, before, element) = (parts.next().unwrap_or(path), parts.next().unwrap_or(""), parts.next());
+    let name = match (before.strip_suffix("_attributes"), last.strip_prefix('@')) {
+        _ if before == "#attributes" => {
+            let element = element.map_or("", |path| path.rsplit('.').next().unwrap_or(path));
+            Text::from(format!("{element}_{last}"))
+        }
+        (Some(element), _) => Text::from(format!("{element}_{last}")),
+        (None, Some(attribute)) => Text::from(format!("{before}_{attribute}")),
+        (None, None) => Text::from(last),
+    };
+    if !last.trim_start_matches('@').starts_with("xmlns") {
+        source.add_named(USER_DATA, &name, value);
+    }
+}
+
+/// Names and values of `<Data>` that came as two lists; without names of the same number, values stand alone.
+fn named_data(names: Option<Value>, values: Value, source: &mut WindowsEvent) {
+    let count = names.as_ref().map_or(0, |names| names.each().count());
+    match names {
+        Some(names) if count == values.each().count() => {
+            for (name, value) in names.each().zip(values.each()) {
+                match name.text() {
+                    Some(name) => source.add_named(EVENT_DATA, name, value.clone()),
+                    None => source.add_unnamed(value.clone()),
+                }
+            }
+        }
+        _ => source.add_unnamed(values),
+    }
+}
+
+fn is_attribute(path: &str) -> bool {
+    path.contains("#attributes") || path.contains('@') || path.contains("_attributes.")
+}
+
+/// `Provider.#attributes.Name` is element `Provider`, attribute `Name`.
+fn element_of(path: &str) -> (&str, &str) {
+    let Some((element, attribute)) = path.split_once('.') else {
+        return path.strip_suffix("_attributes").map_or((path, ""), |element| (element, ""));
+    };
+    let element = element.strip_suffix("_attributes").unwrap_or(element);
+    let attribute = attribute.strip_prefix("#attributes.").unwrap_or(attribute);
+    (element, attribute.strip_prefix('@').unwrap_or(attribute))
+}
+
+/// What NXLog and shippers say about the transport, which is no data of the event.
+const TRANSPORT: &[&str] = &[
+    "EventReceivedTime",
+    "SourceModuleName",
+    "SourceModuleType",
+    "SeverityValue",
+    "Severity",
+    "EventTypeOrignal",
+    "@version",
+    "host",
+    "port",
+    "tags",
+    "type",
+];
+/// Names that are System's only where NXLog wrote them.
+const NXLOG_PARTS: &[(&str, Part)] =
+    &[("ProcessID", Part::ProcessId), ("ThreadID", Part::ThreadId), ("Category", Part::TaskText)];
+
+/// Names that say when the event happened, in the contract's words; other names say when it was written.
+const TIMES: &[&str] = &["@timestamp", "timestamp", "UtcTimeCreated", "SystemTime", "time", "date"];
+
+/// Flat names: a name of a System part is that part, anything else is data.
+fn flat(leaves: Leaves, source: &mut WindowsEvent) -> Leaves {
+    let is_nxlog = leaves.iter().any(|(name, _)| name == "SourceModuleName");
+    let taken: Vec<Option<usize>> = PARTS.iter().map(|row| place_of(row, &leaves)).collect();
+    let time = taken[Part::TimeCreated as usize].map(|at| &leaves[at]);
+    source.time = time.filter(|(name, _)| TIMES.contains(&name.as_str())).and_then(|(_, value)| moment(value));
+    let mut rest = Leaves::new();
+    for (at, (name, value)) in leaves.into_iter().enumerate() {
+        let part = taken.iter().position(|place| *place == Some(at)).map(|place| PARTS[place].part);
+        let nxlog = || NXLOG_PARTS.iter().find(|(known, _)| is_nxlog && *known == name).map(|(_, part)| *part);
+        if let Some(part) = part.or_else(nxlog) {
+            source.set(part, value);
+        } else if TRANSPORT.contains(&name.as_str()) {
+            rest.push((name, value));
+        } else if let Some(inner) = name.strip_prefix("EventData.") {
+            source.add_named(EVENT_DATA, inner, value);
+        } else if let Some(inner) = name.strip_prefix("UserData.") {
+            source.add_named(USER_DATA, inner, value);
+        } else if Field::lookup(&name).is_some_and(|field| field.known().is_some()) || name.starts_with("nhatle.") {
+            rest.push((name, value));
+        } else {
+            source.add_named(EVENT_DATA, &name, value);
+        }
+    }
+    rest
+}
+
+/// Which leaf holds this part: the first name that is there. So a name with a `System_` twin is left for the data.
+fn place_of(row: &Row, leaves: &Leaves) -> Option<usize> {
+    row.flat.iter().find_map(|wanted| {
+        let at = leaves.iter().position(|(name, _)| name == wanted)?;
+        let fits = match row.part {
+            Part::Message | Part::TaskText | Part::ProviderName => leaves[at].1.text().is_some(),
+            Part::TimeCreated => moment(&leaves[at].1).is_some(),
+            _ => true,
+        };
+        fits.then_some(at)
+    })
+}
+
+/// Names whose value is ours to say.
+const OURS: &[&str] = &[
+    "@timestamp",
+    "event.created",
+    "event.dataset",
+    "event.hash",
+    "event.ingested",
+    "event.kind",
+    "event.module",
+    "event.original",
+];
+
+/// Sets what the sender said beside the Windows event: ECS names in their type, `nhatle.*` out of harm's way.
+fn set_sent(event: &mut Event, name: &str, value: Value) {
+    if OURS.contains(&name) {
+        return;
+    }
+    if name.starts_with("nhatle.") {
+        event.set_named(&format!("labels.{name}"), value);
+        return;
+    }
+    match Field::lookup(name).filter(|field| field.known().is_some()) {
+        Some(field) => event.set(field, typed(field, value)),
+        None => event.set_named(name, value),
+    }
+}

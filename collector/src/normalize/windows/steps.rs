@@ -1,0 +1,336 @@
+//! The changes a value goes through on its way to ECS, and the steps that rows of a table cannot say.
+//!
+//! In: text of data fields. Out: values and fields. Promise: no panic, work in proportion to the text; text that is not
+//! of the expected shape is left where it is.
+//! Source: Sysmon's documented formats; about_Eventlogs of PowerShell; [MS-EVEN6].
+
+use std::net::IpAddr;
+
+use nhatle_event::{Event, Field, Text, Timestamp, Value};
+
+use super::table::{Extra, How};
+
+/// How many `Key=Value` lines or answers one field may give.
+const LINES_MAX: usize = 512;
+
+/// The value after the change; `None` where the text is not of the expected shape.
+pub(super) fn changed(how: How, text: &str) -> Option<Value> {
+    let found = match how {
+        How::Same => text,
+        How::Number => return number_of(text).map(Value::Long),
+        How::Address => return address(text).map(Value::Ip),
+        How::BeforeAt => text.split('@').next()?,
+        How::AccountDomain => text.split_once('\\')?.0,
+        How::AccountName => text.rsplit('\\').next()?,
+        How::FileName => split_path(text).1,
+        How::Directory => split_path(text).0,
+        How::Extension => {
+            let (stem, extension) = split_path(text).1.rsplit_once('.')?;
+            if stem.is_empty() { "" } else { extension }
+        }
+        How::Hash(kind) => return hash(kind, text).map(Value::from),
+        How::CommonName => common_name(text),
+        How::Listed(list) => list.iter().find(|(known, _)| known.eq_ignore_ascii_case(text))?.1,
+        How::Lower => return Some(Value::from(text.to_lowercase())),
+    };
+    (!found.is_empty()).then(|| Value::from(found))
+}
+
+/// A whole number: as it is, or its text, decimal or `0x…`.
+pub(super) fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Long(number) => Some(*number),
+        Value::Text(text) => number_of(text),
+        _ => None,
+    }
+}
+
+fn number_of(text: &str) -> Option<i64> {
+    let text = text.trim();
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => i64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// A moment: a date, RFC 3339 text, or a number of epoch seconds or milliseconds.
+pub(super) fn moment(value: &Value) -> Option<Timestamp> {
+    /// Seconds reach this in the year 5138, milliseconds did in 1973.
+    const MILLIS_FROM: i64 = 100_000_000_000;
+    match value {
+        Value::Date(stamp) => Some(*stamp),
+        Value::Long(seconds) if seconds.abs() < MILLIS_FROM => Some(Timestamp::from_seconds(*seconds)),
+        Value::Long(millis) => Some(Timestamp::from_millis(*millis)),
+        #[expect(clippy::cast_possible_truncation, reason = "as saturates, and microseconds are what a double holds")]
+        Value::Double(seconds) => {
+            let is_millis = 1e11 <= seconds.abs();
+            let micros = if is_millis { seconds * 1e3 } else { seconds * 1e6 };
+            Some(Timestamp((micros as i64).saturating_mul(1000)))
+        }
+        Value::Text(text) => Timestamp::parse(text.trim(), 0).or_else(|| {
+            let number = text.trim().parse().ok()?;
+            moment(&Value::Long(number))
+        }),
+        _ => None,
+    }
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.trim().parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// Directory and last part of a path with either kind of slash.
+fn split_path(path: &str) -> (&str, &str) {
+    match path.rfind(['\\', '/']) {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => ("", path),
+    }
+}
+
+/// The hash of this kind in `MD5=…,SHA256=…`; all zeros is no hash.
+fn hash(kind: &str, text: &str) -> Option<String> {
+    let named = text.split(',').filter_map(|one| one.trim().split_once('='));
+    let (_, value) = named.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(kind))?;
+    let is_some = value.bytes().any(|digit| digit != b'0');
+    is_some.then(|| value.to_ascii_lowercase())
+}
+
+/// `CN=Ann,CN=Users,DC=…` is Ann; text of another shape is itself.
+fn common_name(text: &str) -> &str {
+    let first = text.split(',').next().unwrap_or(text);
+    match first.get(..3) {
+        Some(mark) if mark.eq_ignore_ascii_case("CN=") => &first[3..],
+        _ => first,
+    }
+}
+
+/// Does what the row asks for beyond its moves.
+pub(super) fn apply(extra: Extra, event: &mut Event) {
+    match extra {
+        Extra::None => {}
+        Extra::Registry => registry(event),
+        Extra::DnsResults => dns_results(event),
+        Extra::PowerShellClassic => powershell_classic(event),
+        Extra::PowerShellContext => powershell_context(event),
+        Extra::Object => object(event),
+    }
+}
+
+/// The text of a data field, taken along because the event is about to change.
+fn data(event: &Event, name: &str) -> Option<Text> {
+    let field = Field::lookup(&format!("winlog.event_data.{name}"))?;
+    event.get(field)?.as_text().map(Text::from)
+}
+
+const HIVES: &[(&str, &str)] = &[
+    ("HKEY_CLASSES_ROOT", "HKCR"),
+    ("HKEY_CURRENT_CONFIG", "HKCC"),
+    ("HKEY_CURRENT_USER", "HKCU"),
+    ("HKEY_DYN_DATA", "HKDD"),
+    ("HKEY_LOCAL_MACHINE", "HKLM"),
+    ("HKEY_PERFORMANCE_DATA", "HKPD"),
+    ("HKEY_USERS", "HKU"),
+];
+
+fn registry(event: &mut Event) {
+    let Some(path) = data(event, "TargetObject") else { return };
+    event.set(Field::REGISTRY_PATH, path.clone());
+    let (first, below) = path.split_once('\\').unwrap_or((&path, ""));
+    let hive = HIVES.iter().find(|(long, short)| *long == first || *short == first);
+    if let Some((_, short)) = hive {
+        event.set(Field::REGISTRY_HIVE, *short);
+        event.set(Field::REGISTRY_KEY, below);
+    }
+    event.set(Field::REGISTRY_VALUE, split_path(&path).1);
+    let Some(details) = data(event, "Details") else { return };
+    let inside = |prefix: &str| details.strip_prefix(prefix)?.strip_suffix(')');
+    let parsed = if let Some(hexadecimal) = inside("DWORD (0x") {
+        u64::from_str_radix(hexadecimal, 16).ok().map(|number| ("SZ_DWORD", number))
+    } else if let Some((high, low)) = inside("QWORD (0x").and_then(|both| both.split_once("-0x")) {
+        u64::from_str_radix(&format!("{high}{low}"), 16).ok().map(|number| ("SZ_QWORD", number))
+    } else {
+        None
+    };
+    match parsed {
+        Some((kind, number)) => {
+            event.set(Field::REGISTRY_DATA_TYPE, kind);
+            event.set(Field::REGISTRY_DATA_STRINGS, number.to_string());
+        }
+        None if details.is_empty() || details == "Binary Data" => {}
+        None => event.set(Field::REGISTRY_DATA_STRINGS, details),
+    }
+}
+
+/// DNS record types as Sysmon numbers them (IANA, and two of Microsoft's).
+const RECORD_TYPES: &[(&str, &str)] = &[
+    ("1", "A"),
+    ("2", "NS"),
+    ("5", "CNAME"),
+    ("6", "SOA"),
+    ("12", "PTR"),
+    ("15", "MX"),
+    ("16", "TXT"),
+    ("28", "AAAA"),
+    ("33", "SRV"),
+    ("35", "NAPTR"),
+    ("43", "DS"),
+    ("46", "RRSIG"),
+    ("48", "DNSKEY"),
+    ("65", "HTTPS"),
+    ("255", "ANY"),
+    ("65281", "WINS"),
+    ("65282", "WINSR"),
+];
+
+/// `type:  5 alias.example;::ffff:192.0.2.1;`
+fn dns_results(event: &mut Event) {
+    let Some(results) = data(event, "QueryResults") else { return };
+    let (mut answers, mut types, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+    for answer in results.split(';').filter(|one| !one.is_empty()).take(LINES_MAX) {
+        if let Some(typed) = answer.strip_prefix("type:") {
+            let mut words = typed.split_whitespace();
+            let (Some(number), Some(text)) = (words.next(), words.next()) else { continue };
+            let known = RECORD_TYPES.iter().find(|(known, _)| *known == number);
+            types.push(Value::from(known.map_or(number, |(_, name)| *name)));
+            answers.push(Value::from(text));
+        } else if let Some(address) = address(answer) {
+            types.push(Value::from(if address.is_ipv4() { "A" } else { "AAAA" }));
+            answers.push(Value::from(address.to_string()));
+            addresses.push(Value::Ip(address));
+        }
+    }
+    if !answers.is_empty() {
+        event.set(Field::DNS_ANSWERS_DATA, Value::List(answers));
+        event.set_named("dns.answers.type", Value::List(types));
+    }
+    for address in &addresses {
+        event.add(Field::RELATED_IP, address.clone());
+    }
+    if !addresses.is_empty() {
+        event.set(Field::DNS_RESOLVED_IP, Value::List(addresses));
+    }
+}
+
+/// What the lines of the classic log and of `ContextInfo` are called, spaces left out, and what they become.
+const CONTEXT: &[(&str, &str)] = &[
+    ("HostApplication", "process.command_line"),
+    ("HostName", "process.title"),
+    ("HostId", "process.entity_id"),
+    ("HostID", "process.entity_id"),
+    ("HostVersion", "powershell.process.executable_version"),
+    ("EngineVersion", "powershell.engine.version"),
+    ("NewEngineState", "powershell.engine.new_state"),
+    ("PreviousEngineState", "powershell.engine.previous_state"),
+    ("NewProviderState", "powershell.provider.new_state"),
+    ("ProviderName", "powershell.provider.name"),
+    ("RunspaceId", "powershell.runspace_id"),
+    ("RunspaceID", "powershell.runspace_id"),
+    ("PipelineId", "powershell.pipeline_id"),
+    ("PipelineID", "powershell.pipeline_id"),
+    ("CommandName", "powershell.command.name"),
+    ("CommandType", "powershell.command.type"),
+    ("CommandPath", "powershell.command.path"),
+    ("CommandLine", "powershell.command.value"),
+    ("ScriptName", "file.path"),
+    ("SequenceNumber", "event.sequence"),
+    ("UserId", "winlog.account"),
+    ("User", "winlog.account"),
+];
+
+/// The last `<Data>` holds `\tKey=Value` lines; 800 has the pipeline's text in the first.
+fn powershell_classic(event: &mut Event) {
+    let Some(field) = Field::lookup("winlog.event_data.Data") else { return };
+    let Some(values) = event.get(field).cloned() else { return };
+    for text in values.each().filter_map(Value::text) {
+        key_values(event, text, "=");
+    }
+    account(event);
+}
+
+fn powershell_context(event: &mut Event) {
+    let Some(context) = data(event, "ContextInfo") else { return };
+    key_values(event, &context, " = ");
+    account(event);
+}
+
+fn key_values(event: &mut Event, text: &str, separator: &str) {
+    for line in text.lines().take(LINES_MAX) {
+        let Some((key, value)) = line.split_once(separator) else { continue };
+        let (key, value) = (key.trim().replace(' ', ""), value.trim());
+        let known = CONTEXT.iter().find(|(name, _)| *name == key);
+        let Some(field) = known.and_then(|(_, field)| Field::intern(field)) else { continue };
+        if !value.is_empty() {
+            event.set_default(field, super::ecs::typed(field, Value::from(value)));
+        }
+    }
+}
+
+/// The account a PowerShell host ran as is the user.
+fn account(event: &mut Event) {
+    let Some(field) = Field::lookup("winlog.account") else { return };
+    let Some(Value::Text(account)) = event.remove(field) else { return };
+    let Some((domain, name)) = account.split_once('\\') else { return };
+    event.set_default(Field::USER_DOMAIN, domain);
+    event.set_default(Field::USER_NAME, name);
+    event.add(Field::RELATED_USER, name);
+}
+
+/// `ObjectName` is a file or a key, as `ObjectType` says.
+fn object(event: &mut Event) {
+    let Some(name) = data(event, "ObjectName") else { return };
+    match data(event, "ObjectType").as_deref() {
+        Some("File") => {
+            event.set(Field::FILE_NAME, split_path(&name).1);
+            event.set(Field::FILE_PATH, name);
+        }
+        Some("Key") => event.set(Field::REGISTRY_PATH, name),
+        None if event.text(Field::EVENT_CODE) == Some("4657") => {
+            if let Some(value) = data(event, "ObjectValueName") {
+                event.set(Field::REGISTRY_VALUE, value);
+            }
+            event.set(Field::REGISTRY_PATH, name);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(how: How, text: &str, expected: impl Into<Value>) {
+        assert_eq!(changed(how, text), Some(expected.into()), "{how:?} {text}");
+    }
+
+    #[test]
+    fn values_change_as_the_tables_say() {
+        check(How::Number, "0x3e7", 999i64);
+        check(How::Number, " 53366", 53366i64);
+        check(How::Address, "::ffff:192.0.2.7", Value::Ip("192.0.2.7".parse().unwrap()));
+        check(How::BeforeAt, "an.nguyen@DEMO.EXAMPLE", "an.nguyen");
+        check(How::AccountDomain, "DEMO\\an", "DEMO");
+        check(How::AccountName, "DEMO\\an", "an");
+        check(How::FileName, r"C:\Windows\System32\cmd.exe", "cmd.exe");
+        check(How::Directory, r"C:\Windows\System32\cmd.exe", r"C:\Windows\System32");
+        check(How::Extension, r"C:\a.b\c.tar.gz", "gz");
+        check(How::Hash("SHA256"), "MD5=AB,SHA256=CD", "cd");
+        check(How::CommonName, "CN=An Nguyen,CN=Users,DC=demo,DC=example", "An Nguyen");
+        assert_eq!(changed(How::Hash("MD5"), "MD5=0000"), None);
+        assert_eq!(changed(How::Extension, r"C:\a.b\c"), None);
+        assert_eq!(changed(How::Address, "LOCAL"), None);
+    }
+
+    #[test]
+    fn moments_are_read_in_every_form_sent() {
+        let expected = Some(Timestamp::from_millis(1_770_091_506_000));
+        assert_eq!(moment(&Value::from("2026-02-03T04:05:06Z")), expected);
+        assert_eq!(moment(&Value::from("2026-02-03 04:05:06")), expected);
+        assert_eq!(moment(&Value::Long(1_770_091_506)), expected);
+        assert_eq!(moment(&Value::Long(1_770_091_506_000)), expected);
+        assert_eq!(moment(&Value::Double(1_770_091_506.0)), expected);
+        assert_eq!(moment(&Value::from("1770091506")), expected);
+        assert_eq!(moment(&Value::from("soon")), None);
+    }
+}

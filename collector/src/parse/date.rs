@@ -1,0 +1,361 @@
+//! Dates as log lines write them.
+//!
+//! In: text that may begin with a date. Out: the moment and how many bytes it took; nothing where there
+//! is no date; a [`Fault`] where there clearly is one that does not exist (30 February).
+//! Source: RFC 3164 section 4.1.2 as really sent (years, fractions, zones, Cisco's marks), RFC 3339,
+//! Apache's and nginx's common log and error log formats, the C library's `ctime`.
+
+use nhatle_event::Timestamp;
+use nhatle_event::time::{Civil, parse_prefix};
+
+use super::{Fault, digits};
+
+/// How far ahead of the receiver a sender's clock may be before its date is taken as last year's.
+const AHEAD_MAX_NS: i64 = 24 * 3600 * 1_000_000_000;
+/// The reason of every date that does not exist.
+const NO_SUCH_DATE: &str = "syslog: no such date";
+
+/// A date found at the front of text, with the bytes it takes.
+pub type Found = Result<Option<(Timestamp, usize)>, Fault>;
+
+const MONTHS: [&[u8; 3]; 12] =
+    [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+
+/// The number of the month whose English short name begins `bytes`.
+pub fn month(bytes: &[u8]) -> Option<u32> {
+    let name: [u8; 3] = bytes.get(..3)?.try_into().ok()?;
+    let name = name.map(|byte| byte.to_ascii_lowercase());
+    (1..).zip(MONTHS).find(|(_, known)| **known == name).map(|(number, _)| number)
+}
+
+/// The date as a moment, or the fault that it does not exist.
+fn moment(civil: Civil, offset_s: i32, used: usize, at: usize) -> Found {
+    match civil.at_offset(offset_s) {
+        Some(stamp) => Ok(Some((stamp, used))),
+        None => Err(Fault::new(NO_SUCH_DATE, at)),
+    }
+}
+
+/// `hh:mm:ss` with an optional fraction after `.` or `,`; also the bytes used.
+fn time_of_day(bytes: &[u8]) -> Option<([u32; 4], usize)> {
+    let (hour, first) = digits(bytes, 2)?;
+    let rest = bytes.get(first..)?.strip_prefix(b":")?;
+    let (minute, second) = digits(rest, 2)?;
+    let rest = rest.get(second..)?.strip_prefix(b":")?;
+    let (seconds, third) = digits(rest, 2)?;
+    let mut used = first + second + third + 2;
+    let mut nanosecond = 0;
+    if let [b'.' | b',', after @ ..] = rest.get(third..)?
+        && after.first().is_some_and(u8::is_ascii_digit)
+    {
+        let mut scale = 100_000_000;
+        let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        for digit in after.iter().take(count.min(9)) {
+            nanosecond += u32::from(digit - b'0') * scale;
+            scale /= 10;
+        }
+        used += 1 + count;
+    }
+    Some(([hour, minute, seconds, nanosecond], used))
+}
+
+fn civil(year: u32, month: u32, day: u32, [hour, minute, second, nanosecond]: [u32; 4]) -> Civil {
+    Civil { year: i32::try_from(year).unwrap_or(0), month, day, hour, minute, second, nanosecond }
+}
+
+/// A year that a date may carry, followed by what may follow a date.
+fn year(bytes: &[u8]) -> Option<u32> {
+    let (number, 4) = digits(bytes, 5)? else { return None };
+    // An address (`2001:db8::1`) or a number with a fraction may stand there too.
+    let ends = matches!(bytes.get(4..), Some([] | [b' ' | b']', ..] | [b':'] | [b':', b' ', ..]));
+    (ends && (1970..2200).contains(&number)).then_some(number)
+}
+
+/// BSD syslog's `Mmm dd hh:mm:ss`, with the year after the day, after the time or nowhere, a fraction,
+/// and a zone before a colon. The year that is missing is the one that brings the date closest before
+/// `received`, a day of clock difference allowed.
+///
+/// # Errors
+/// The text has the form of such a date, and no year has that day or no day that time.
+pub fn bsd(text: &str, received: Timestamp, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    let Some(month) = month(bytes) else { return Ok(None) };
+    let spaces = bytes.iter().skip(3).take_while(|byte| **byte == b' ').count();
+    let day_at = 3 + spaces;
+    let Some((day, width)) = bytes.get(day_at..).filter(|_| spaces > 0).and_then(|rest| digits(rest, 2)) else {
+        return Ok(None);
+    };
+    let mut at = day_at + width;
+    let skip_spaces = |at: usize| at + bytes.iter().skip(at).take_while(|byte| **byte == b' ').count();
+    let after_day = skip_spaces(at);
+    if after_day == at {
+        return Ok(None);
+    }
+    at = after_day;
+    let mut found_year = bytes.get(at..).and_then(year);
+    if found_year.is_some() {
+        at = skip_spaces(at + 4);
+    }
+    let Some((time, used)) = bytes.get(at..).and_then(time_of_day) else { return Ok(None) };
+    at += used;
+    if found_year.is_none()
+        && let Some(late) = bytes.get(at..).and_then(|rest| rest.strip_prefix(b" ")).and_then(year)
+    {
+        found_year = Some(late);
+        at += 5;
+    }
+    let (zone, at) = zone(bytes, at).map_or((None, at), |(zone, at)| (Some(zone), at));
+    let offset_s = zone.flatten().unwrap_or(offset_s);
+    if let Some(year) = found_year {
+        return moment(civil(year, month, day, time), offset_s, at, day_at);
+    }
+    let this_year = u32::try_from(received.civil_at(offset_s).year).unwrap_or(1970);
+    let latest = received.plus_nanos(AHEAD_MAX_NS);
+    // Nine years back are enough for any 29 February (1900 and 2100 are no leap years).
+    let stamp = (0..10)
+        .filter_map(|back| civil((this_year + 1).checked_sub(back)?, month, day, time).at_offset(offset_s))
+        .find(|stamp| *stamp <= latest);
+    match stamp {
+        Some(stamp) => Ok(Some((stamp, at))),
+        None => Err(Fault::new(NO_SUCH_DATE, day_at)),
+    }
+}
+
+/// A zone after a time: ` UTC:`, ` GMT:`, ` +07:00`; a name nobody can place is passed over (`None`
+/// inside). Also where it ends.
+fn zone(bytes: &[u8], at: usize) -> Option<(Option<i32>, usize)> {
+    let rest = bytes.get(at..)?;
+    if let [b'Z', ..] = rest {
+        return Some((Some(0), at + 1));
+    }
+    let rest = rest.strip_prefix(b" ")?;
+    if let Some((offset_s, used)) = numeric_zone(rest) {
+        return Some((Some(offset_s), at + 1 + used));
+    }
+    let letters = rest.iter().take(6).take_while(|byte| byte.is_ascii_uppercase()).count();
+    ((2..=5).contains(&letters) && rest.get(letters) == Some(&b':')).then_some(())?;
+    let is_utc = matches!(rest.get(..letters), Some(b"UTC" | b"GMT"));
+    Some((is_utc.then_some(0), at + 1 + letters))
+}
+
+/// `+hhmm` or `+hh:mm`, in seconds east of UTC; also the bytes used.
+fn numeric_zone(bytes: &[u8]) -> Option<(i32, usize)> {
+    let sign = match bytes.first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, 2) = digits(bytes.get(1..)?, 2)? else { return None };
+    let colon = usize::from(bytes.get(3) == Some(&b':'));
+    let (minutes, 2) = digits(bytes.get(3 + colon..)?, 2)? else { return None };
+    (hours < 24 && minutes < 60).then_some(())?;
+    Some((sign * i32::try_from(hours * 3600 + minutes * 60).ok()?, 5 + colon))
+}
+
+/// RFC 3339's date and time, with the tolerance of [`parse_prefix`].
+///
+/// # Errors
+/// The text has the form of such a date, and it does not exist.
+pub fn iso(text: &str, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    if let Some((stamp, rest)) = parse_prefix(bytes, offset_s) {
+        return Ok(Some((stamp, bytes.len() - rest.len())));
+    }
+    if has_iso_form(bytes) { Err(Fault::new(NO_SUCH_DATE, 5)) } else { Ok(None) }
+}
+
+/// Whether bytes begin like `2026-02-03T04:05:06`, whatever the digits.
+pub fn has_iso_form(bytes: &[u8]) -> bool {
+    const FORM: &[u8; 19] = b"dddd-dd-dd dd:dd:dd";
+    bytes.len() >= FORM.len()
+        && FORM.iter().zip(bytes).all(|(form, byte)| match form {
+            b'd' => byte.is_ascii_digit(),
+            b' ' => matches!(byte, b' ' | b'T' | b't'),
+            exact => byte == exact,
+        })
+}
+
+/// The common log format's `03/Feb/2026:04:05:06 +0700`.
+///
+/// # Errors
+/// The text has the form of such a date, and it does not exist.
+pub fn common_log(text: &str, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    let read = || -> Option<(Civil, i32, usize)> {
+        let (day, width) = digits(bytes, 2)?;
+        let rest = bytes.get(width..)?.strip_prefix(b"/")?;
+        let month = month(rest)?;
+        let rest = rest.get(3..)?.strip_prefix(b"/")?;
+        let (year, 4) = digits(rest, 4)? else { return None };
+        let rest = rest.get(4..)?.strip_prefix(b":")?;
+        let (time, used) = time_of_day(rest)?;
+        let rest = rest.get(used..)?;
+        let zone = rest.strip_prefix(b" ").and_then(numeric_zone);
+        let (offset_s, zone_used) = zone.map_or((offset_s, 0), |(offset_s, used)| (offset_s, used + 1));
+        Some((civil(year, month, day, time), offset_s, width + 10 + used + zone_used))
+    };
+    match read() {
+        Some((civil, offset_s, used)) => moment(civil, offset_s, used, 0),
+        None => Ok(None),
+    }
+}
+
+/// `[Wdy ]Mmm dd hh:mm:ss[.ffffff] yyyy`, as Apache's error log and `ctime` have it.
+///
+/// # Errors
+/// The text has the form of such a date, and it does not exist.
+pub fn ctime(text: &str, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    let weekday = match bytes {
+        [a, b, c, b' ', ..] if [a, b, c].iter().all(|byte| byte.is_ascii_alphabetic()) && month(bytes).is_none() => 4,
+        _ => 0,
+    };
+    let read = || -> Option<(Civil, usize)> {
+        let rest = bytes.get(weekday..)?;
+        let month = month(rest)?;
+        let spaces = rest.iter().skip(3).take_while(|byte| **byte == b' ').count();
+        let (day, width) = digits(rest.get(3 + spaces..)?, 2)?;
+        let at = 3 + spaces + width + 1;
+        let (time, used) = time_of_day(rest.get(at..)?)?;
+        let year = year(rest.get(at + used..)?.strip_prefix(b" ")?)?;
+        Some((civil(year, month, day, time), weekday + at + used + 5))
+    };
+    match read() {
+        Some((civil, used)) => moment(civil, offset_s, used, weekday),
+        None => Ok(None),
+    }
+}
+
+/// nginx's error log's `2026/02/03 04:05:06`.
+///
+/// # Errors
+/// The text has the form of such a date, and it does not exist.
+pub fn slashed(text: &str, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    let read = || -> Option<(Civil, usize)> {
+        let (year, 4) = digits(bytes, 4)? else { return None };
+        let (month, 2) = digits(bytes.get(4..)?.strip_prefix(b"/")?, 2)? else { return None };
+        let (day, 2) = digits(bytes.get(7..)?.strip_prefix(b"/")?, 2)? else { return None };
+        let (time, used) = time_of_day(bytes.get(10..)?.strip_prefix(b" ")?)?;
+        Some((civil(year, month, day, time), 11 + used))
+    };
+    match read() {
+        Some((civil, used)) => moment(civil, offset_s, used, 5),
+        None => Ok(None),
+    }
+}
+
+/// `20260203-04:05:06:789`, as some Android programs write.
+fn compact(text: &str, offset_s: i32) -> Option<(Timestamp, usize)> {
+    let bytes = text.as_bytes();
+    let (date, 8) = digits(bytes, 8)? else { return None };
+    let rest = bytes.get(8..)?.strip_prefix(b"-")?;
+    let ([hour, minute, second, _], used) = time_of_day(rest)?;
+    let millis = rest.get(used..)?.strip_prefix(b":").and_then(|rest| digits(rest, 3));
+    let (millis, width) = millis.map_or((0, 0), |(millis, width)| (millis, width + 1));
+    let time = [hour, minute, second, millis * 1_000_000];
+    let stamp = civil(date / 10_000, date / 100 % 100, date % 100, time).at_offset(offset_s)?;
+    Some((stamp, 9 + used + width))
+}
+
+/// The date a plain log line carries at its front, or after its first word: best effort, in any of the
+/// forms of this file but the year-less one.
+///
+/// # Errors
+/// The line begins with a date that does not exist.
+pub fn anywhere_in_front(line: &str, offset_s: i32) -> Found {
+    let trimmed = line.trim_start_matches([' ', '\t', '[', '(']);
+    let skipped = line.len() - trimmed.len();
+    let shift = |(stamp, used): (Timestamp, usize)| (stamp, used + skipped);
+    for form in [iso, ctime, slashed, common_log] {
+        match form(trimmed, offset_s) {
+            Ok(None) => {}
+            Ok(Some(found)) => return Ok(Some(shift(found))),
+            Err(fault) => return Err(Fault { offset: fault.offset + skipped, ..fault }),
+        }
+    }
+    if let Some(found) = compact(trimmed, offset_s) {
+        return Ok(Some(shift(found)));
+    }
+    let second_word = trimmed.find(' ').filter(|at| *at < 128).and_then(|at| trimmed.get(at + 1..));
+    let second =
+        second_word.and_then(|word| iso(word, offset_s).ok().flatten().map(|(stamp, used)| (stamp, used, word)));
+    Ok(second.map(|(stamp, used, word)| (stamp, line.len() - word.len() + used)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// 2026-01-02T00:00:00Z
+    const RECEIVED: &str = "2026-01-02T00:00:00Z";
+
+    #[track_caller]
+    fn check(form: fn(&str, i32) -> Found, text: &str, expected: Option<(&str, usize)>) {
+        let found = form(text, 7 * 3600).expect("exists").map(|(stamp, used)| (stamp.to_string(), used));
+        assert_eq!(found, expected.map(|(stamp, used)| (stamp.to_owned(), used)), "{text}");
+    }
+
+    fn bsd_received(text: &str, offset_s: i32) -> Found {
+        bsd(text, Timestamp::parse(RECEIVED, 0).unwrap(), offset_s)
+    }
+
+    #[test]
+    fn the_missing_year_is_the_one_closest_before_receipt() {
+        check(bsd_received, "Jan  1 10:00:00 host", Some(("2026-01-01T03:00:00Z", 15)));
+        check(bsd_received, "Dec 31 23:59:59 host", Some(("2025-12-31T16:59:59Z", 15)));
+        check(bsd_received, "Jan  2 20:00:00 host", Some(("2026-01-02T13:00:00Z", 15)));
+        check(bsd_received, "Jan 20 20:00:00 host", Some(("2025-01-20T13:00:00Z", 15)));
+        check(bsd_received, "Feb 29 12:00:00 host", Some(("2024-02-29T05:00:00Z", 15)));
+        let new_year = |text: &str, offset_s| bsd(text, Timestamp::parse("2025-12-31T16:59:00Z", 0).unwrap(), offset_s);
+        let found = new_year("Jan 1 00:00:01 host", 7 * 3600).expect("exists").expect("is a date");
+        assert_eq!(found.0.to_string(), "2025-12-31T17:00:01Z", "a clock a little ahead over new year");
+    }
+
+    #[test]
+    fn bsd_dates_as_really_sent() {
+        check(bsd_received, "Mar  1 2024 18:48:50.483 UTC: %SYS", Some(("2024-03-01T18:48:50.483Z", 28)));
+        check(bsd_received, "Mar  1 18:48:50 2024 host", Some(("2024-03-01T11:48:50Z", 20)));
+        check(bsd_received, "Mar 01 2024 18:48:50: %ASA", Some(("2024-03-01T11:48:50Z", 20)));
+        check(bsd_received, "Mar  1 18:48:50 2020 ways", Some(("2020-03-01T11:48:50Z", 20)));
+        check(bsd_received, "Marge said so", None);
+        check(bsd_received, "May 5 people", None);
+    }
+
+    #[test]
+    fn a_date_that_does_not_exist_is_a_fault_with_its_place() {
+        for text in ["Feb 30 10:00:00 host", "Jan  0 10:00:00 x", "Jan 1 25:00:00 x"] {
+            assert_eq!(bsd_received(text, 0).expect_err("does not exist").reason, NO_SUCH_DATE, "{text}");
+        }
+        assert_eq!(bsd_received("Feb 30 10:00:00 host", 0).expect_err("does not exist").offset, 4);
+        assert_eq!(iso("2026-02-30T10:00:00Z", 0).expect_err("does not exist").offset, 5);
+    }
+
+    #[test]
+    fn web_servers_dates() {
+        check(common_log, "03/Feb/2026:04:05:06 +0900] x", Some(("2026-02-02T19:05:06Z", 26)));
+        check(common_log, "03/Feb/2026:04:05:06]", Some(("2026-02-02T21:05:06Z", 20)));
+        check(ctime, "Tue Feb 03 04:05:06.123456 2026] x", Some(("2026-02-02T21:05:06.123456Z", 31)));
+        check(slashed, "2026/02/03 04:05:06 [error]", Some(("2026-02-02T21:05:06Z", 19)));
+    }
+
+    #[test]
+    fn plain_lines_dates() {
+        check(anywhere_in_front, "2026-02-03 04:05:06,123 INFO x", Some(("2026-02-02T21:05:06.123Z", 23)));
+        check(anywhere_in_front, "20260203-4:5:6:78|App|x", Some(("2026-02-02T21:05:06.078Z", 17)));
+        check(anywhere_in_front, "app.log.1 2026-02-03 04:05:06.008 7 INFO", Some(("2026-02-02T21:05:06.008Z", 33)));
+        check(anywhere_in_front, "no date here", None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[A-Za-z0-9 :/.+-]{0,40}|.{0,40}") {
+            for form in [iso, ctime, slashed, common_log, anywhere_in_front, bsd_received] {
+                if let Ok(Some((_, used))) = form(&text, 0) {
+                    prop_assert!(text.is_char_boundary(used), "{used}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! BSD syslog as it is really sent: the date's forms, no year, no host, no tag, no priority.
+//!
+//! In: the text of one message. Out: its parts, borrowed; what is not there is `None` and the rest is the
+//! message. Failure: a priority past 191, or a date that does not exist; nothing else is refused.
+//! Source: RFC 3164 sections 4 and 5.4; rsyslog's, Cisco's and journald's habits.
+
+use nhatle_event::Timestamp;
+
+use super::{Fault, Syslog, date, digits, priority};
+
+/// How long a tag or a host may be (RFC 3164 allows 32, programs and names are longer).
+const WORD_BYTES_MAX: usize = 255;
+
+/// Whether text without a priority begins with a syslog date: BSD's, or RFC 3339's with a `T`.
+pub fn begins_with_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match bytes {
+        [b'A'..=b'Z' | b'a'..=b'z', ..] => {
+            date::month(bytes).is_some() && !matches!(date::bsd(text, Timestamp(0), 0), Ok(None))
+        }
+        [b'0'..=b'9', ..] => matches!(bytes.get(10), Some(b'T')) && date::has_iso_form(bytes) && has_tag(text),
+        _ => false,
+    }
+}
+
+/// Whether the third word of a line looks like a syslog tag (`name:` or `name[pid]:`).
+fn has_tag(text: &str) -> bool {
+    let mut words = text.splitn(4, ' ').skip(1);
+    let is_tag = |word: &str| tag(word).is_some();
+    words.next().is_some_and(is_tag) || words.next().is_some_and(is_tag)
+}
+
+/// Reads one message. `received` gives the missing year, `offset_s` the missing zone.
+///
+/// # Errors
+/// A priority past 191, or a date that does not exist.
+pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_>, Fault> {
+    let (priority, rest) = priority(text)?;
+    let mut syslog = Syslog { priority, ..Syslog::default() };
+    let rest = rest.trim_start_matches(' ');
+    let rest = skip_sequence(rest);
+    let at = text.len() - rest.len();
+    let shift = |fault: Fault| Fault { offset: fault.offset + at, ..fault };
+    let found = match date::bsd(rest, received, offset_s).map_err(shift)? {
+        Some(found) => Some(found),
+        None => date::iso(rest, offset_s).map_err(shift)?,
+    };
+    let Some((stamp, used)) = found else {
+        // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told.
+        split_tag(rest, &mut syslog);
+        return Ok(syslog);
+    };
+    syslog.timestamp = Some(stamp);
+    let rest = rest.get(used..).unwrap_or_default();
+    // A colon may follow the date (Cisco).
+    let rest = rest.strip_prefix(':').unwrap_or(rest);
+    let rest = rest.trim_start_matches(' ');
+    let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    let is_repeat = rest.starts_with("last message repeated ") || rest.starts_with("message repeated ");
+    if is_repeat || first.is_empty() || tag(first).is_some() || first.len() > WORD_BYTES_MAX {
+        split_tag(rest, &mut syslog);
+    } else {
+        syslog.host = Some(first.trim_end_matches(':')).filter(|host| *host != "-");
+        let after = after.trim_start_matches(' ');
+        // Dashes stand before the tag of programs that log through `logger`'s older form.
+        let tagged =
+            after.strip_prefix("-- ").filter(|rest| rest.split(' ').next().is_some_and(|word| tag(word).is_some()));
+        split_tag(tagged.unwrap_or(after), &mut syslog);
+    }
+    Ok(syslog)
+}
+
+/// Cisco's sequence number and clock marks in front of the date: `000123: *Mar  1 …`, `29: .Mar …`.
+fn skip_sequence(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let mut rest = text;
+    if let Some((_, count)) = digits(bytes, 10)
+        && bytes.get(count..count + 2) == Some(b": ")
+    {
+        rest = text.get(count + 2..).unwrap_or_default();
+    }
+    match rest.as_bytes() {
+        [b'*' | b'.', b'A'..=b'Z', ..] => rest.get(1..).unwrap_or(rest),
+        _ => rest,
+    }
+}
+
+/// A word that is a tag: `app:`, `app[pid]:`, `app[pid]`. Its parts.
+fn tag(word: &str) -> Option<(&str, Option<&str>)> {
+    let bare = word.strip_suffix(':');
+    let body = bare.unwrap_or(word);
+    if let Some((app, pid)) = body.strip_suffix(']').and_then(|body| body.rsplit_once('[')) {
+        let is_pid = !pid.is_empty() && pid.len() <= 64 && !pid.contains(['[', '"', '=']);
+        return (is_pid && !app.is_empty()).then_some((app, Some(pid)));
+    }
+    let is_name = bare.is_some() && !body.is_empty() && body.len() <= WORD_BYTES_MAX && !body.contains(['=', '"', '{']);
+    is_name.then_some((body, None))
+}
+
+/// Takes the tag off the front of a message, where there is one.
+fn split_tag<'a>(text: &'a str, syslog: &mut Syslog<'a>) {
+    let (first, after) = text.split_once(' ').unwrap_or((text, ""));
+    if let Some((app, procid)) = tag(first) {
+        (syslog.app, syslog.procid, syslog.message) = (Some(app), procid, after);
+        return;
+    }
+    // `app: message` without the space, and `app[pid]:message`.
+    if let Some(at) = first.find("]:").map(|at| at + 2)
+        && let Some((app, procid)) = first.get(..at).and_then(tag)
+    {
+        (syslog.app, syslog.procid) = (Some(app), procid);
+        syslog.message = text.get(at..).unwrap_or_default();
+        return;
+    }
+    // `syslogd 1.4.1: restart.`: a version between the name and the colon.
+    let (second, rest) = after.split_once(' ').unwrap_or((after, ""));
+    let is_version = second.strip_suffix(':').is_some_and(|version| {
+        version.starts_with(|c: char| c.is_ascii_digit()) && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    });
+    if is_version && !first.is_empty() {
+        (syslog.app, syslog.message) = (Some(first), rest);
+        return;
+    }
+    syslog.message = text;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parts<'a> = (Option<u8>, Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str);
+
+    #[track_caller]
+    fn check(text: &str, stamp: Option<&str>, expected: Parts<'_>) {
+        let received = Timestamp::parse("2026-06-01T00:00:00Z", 0).unwrap();
+        let found = parse(text, received, 0).expect("is syslog");
+        assert_eq!(found.timestamp.map(|stamp| stamp.to_string()).as_deref(), stamp, "{text}");
+        assert_eq!((found.priority, found.host, found.app, found.procid, found.message), expected, "{text}");
+    }
+
+    #[test]
+    fn messages_as_really_sent() {
+        let date = Some("2026-02-03T04:05:06Z");
+        check("<38>Feb  3 04:05:06 web sshd[71]: hi", date, (Some(38), Some("web"), Some("sshd"), Some("71"), "hi"));
+        check("Feb  3 04:05:06 web sshd[71]: hi", date, (None, Some("web"), Some("sshd"), Some("71"), "hi"));
+        check("<38>Feb  3 04:05:06 sshd[71]: hi", date, (Some(38), None, Some("sshd"), Some("71"), "hi"));
+        check(
+            "<38>Feb  3 04:05:06 web kernel: [ 1.2] x",
+            date,
+            (Some(38), Some("web"), Some("kernel"), None, "[ 1.2] x"),
+        );
+        check("<38>Feb  3 04:05:06 web just words", date, (Some(38), Some("web"), None, None, "just words"));
+        check("<38>2026-02-03T04:05:06+00:00 web su: x", date, (Some(38), Some("web"), Some("su"), None, "x"));
+        check("<38>sshd[71]: no date", None, (Some(38), None, Some("sshd"), Some("71"), "no date"));
+        check("<38>words only", None, (Some(38), None, None, None, "words only"));
+        check("<38>", None, (Some(38), None, None, None, ""));
+        check(
+            "<189>29: *Feb  3 2026 04:05:06.000 UTC: %SYS-5-CONFIG_I: Configured",
+            date,
+            (Some(189), None, Some("%SYS-5-CONFIG_I"), None, "Configured"),
+        );
+        check(
+            "<167>Feb  3 04:05:06 10.0.0.8 %PIX-7-710005: UDP",
+            date,
+            (Some(167), Some("10.0.0.8"), Some("%PIX-7-710005"), None, "UDP"),
+        );
+        check(
+            "Feb  3 04:05:06 web syslogd 1.4.1: restart.",
+            date,
+            (None, Some("web"), Some("syslogd"), None, "restart."),
+        );
+        check(
+            "Feb  3 04:05:06 last message repeated 2 times",
+            date,
+            (None, None, None, None, "last message repeated 2 times"),
+        );
+        check("Feb  3 04:05:06 web -- MARK --", date, (None, Some("web"), None, None, "-- MARK --"));
+        check("Feb  3 2026 04:05:06: web app: x", date, (None, Some("web"), Some("app"), None, "x"));
+        check("Feb  3 04:05:06 2001:db8::7 su: x", date, (None, Some("2001:db8::7"), Some("su"), None, "x"));
+    }
+
+    #[test]
+    fn a_date_that_does_not_exist_is_named_with_its_byte() {
+        let fault = parse("<38>Feb 30 04:05:06 web su: x", Timestamp(0), 0).expect_err("does not exist");
+        assert_eq!((fault.reason.as_str(), fault.offset), ("syslog: no such date", 8));
+    }
+}

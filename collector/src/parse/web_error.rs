@@ -1,0 +1,196 @@
+//! Error logs of Apache and nginx.
+//!
+//! In: one line. Out: its parts, borrowed; `None` where the line has no such form; a fault where its
+//! date does not exist. Source: Apache `ErrorLogFormat` (2.2 and 2.4 defaults), nginx `error_log`.
+
+use nhatle_event::Timestamp;
+
+use super::{Fault, date, digits};
+
+/// Which server wrote a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Apache httpd.
+    Apache,
+    /// nginx.
+    Nginx,
+}
+
+/// The parts of one line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorLine<'a> {
+    /// Who wrote it.
+    pub server: Server,
+    /// When.
+    pub timestamp: Timestamp,
+    /// `error`, `warn`, `notice`, …
+    pub level: &'a str,
+    /// Apache's module.
+    pub module: Option<&'a str>,
+    /// Process id.
+    pub pid: Option<i64>,
+    /// Thread id.
+    pub tid: Option<i64>,
+    /// Who asked: `address`, `address:port`, `[address]:port`.
+    pub client: Option<&'a str>,
+    /// nginx: the request line.
+    pub request: Option<&'a str>,
+    /// nginx: the Host header.
+    pub host: Option<&'a str>,
+    /// nginx: where the link was.
+    pub referrer: Option<&'a str>,
+    /// The message.
+    pub message: &'a str,
+}
+
+/// Whether text is a line of an error log.
+pub fn is_error_line(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'[', a, b, c, b' ', rest @ ..] => {
+            [a, b, c].iter().all(|byte| byte.is_ascii_alphabetic()) && date::month(rest).is_some()
+        }
+        [b'0'..=b'9', _, _, _, b'/', _, _, b'/', _, _, b' ', ..] => {
+            text.get(19..).is_some_and(|rest| rest.starts_with(" ["))
+        }
+        _ => false,
+    }
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// The date does not exist.
+pub fn parse(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
+    if text.starts_with('[') { apache(text, offset_s) } else { nginx(text, offset_s) }
+}
+
+fn apache(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
+    let inner = text.get(1..).unwrap_or_default();
+    let shift = |fault: Fault| Fault { offset: fault.offset + 1, ..fault };
+    let Some((timestamp, used)) = date::ctime(inner, offset_s).map_err(shift)? else { return Ok(None) };
+    let Some(mut rest) = inner.get(used..).and_then(|rest| rest.strip_prefix(']')) else { return Ok(None) };
+    let mut line = ErrorLine {
+        server: Server::Apache,
+        timestamp,
+        level: "",
+        module: None,
+        pid: None,
+        tid: None,
+        client: None,
+        request: None,
+        host: None,
+        referrer: None,
+        message: "",
+    };
+    while let Some((word, after)) = bracket(rest) {
+        if let Some(pids) = word.strip_prefix("pid ") {
+            let (pid, tid) = pids.split_once(":tid ").map_or((pids, None), |(pid, tid)| (pid, Some(tid)));
+            (line.pid, line.tid) = (pid.parse().ok(), tid.and_then(|tid| tid.parse().ok()));
+        } else if let Some(client) = word.strip_prefix("client ").or_else(|| word.strip_prefix("remote ")) {
+            line.client = Some(client);
+            rest = after;
+            break;
+        } else if line.level.is_empty() {
+            let (module, level) = word.split_once(':').map_or((None, word), |(module, level)| (Some(module), level));
+            (line.module, line.level) = (module.filter(|module| !module.is_empty()), level);
+        } else {
+            break;
+        }
+        rest = after;
+    }
+    line.message = rest.trim_start();
+    Ok(Some(line))
+}
+
+/// The inside of the brackets at the front (an IPv6 address in brackets may stand in it) and the rest.
+fn bracket(text: &str) -> Option<(&str, &str)> {
+    let inner = text.trim_start().strip_prefix('[')?;
+    let mut depth = 0usize;
+    for (at, byte) in inner.bytes().enumerate().take(512) {
+        match byte {
+            b'[' => depth += 1,
+            b']' if depth == 0 => return Some((inner.get(..at)?, inner.get(at + 1..)?)),
+            b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn nginx(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
+    let Some((timestamp, used)) = date::slashed(text, offset_s)? else { return Ok(None) };
+    let Some((level, rest)) = text.get(used..).and_then(bracket) else { return Ok(None) };
+    let mut rest = rest.trim_start();
+    let (mut pid, mut tid) = (None, None);
+    if let Some((number, count)) = digits(rest.as_bytes(), 9)
+        && let Some(after) = rest.get(count..).and_then(|after| after.strip_prefix('#'))
+        && let Some((thread, after)) = after.split_once(": ")
+    {
+        (pid, tid) = (Some(i64::from(number)), thread.parse().ok());
+        rest = after;
+    }
+    if let Some(after) = rest.strip_prefix('*')
+        && let Some((connection, after)) = after.split_once(' ')
+        && connection.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        rest = after;
+    }
+    Ok(Some(ErrorLine {
+        server: Server::Nginx,
+        timestamp,
+        level,
+        module: None,
+        pid,
+        tid,
+        // From the back: what a client sends (request, referrer) could contain `, client: ` too, but it
+        // stands after the real one.
+        client: rest.find(", client: ").and_then(|at| rest.get(at + 10..)?.split(',').next()),
+        request: tail(rest, ", request: \""),
+        host: tail(rest, ", host: \""),
+        referrer: tail(rest, ", referrer: \""),
+        message: rest,
+    }))
+}
+
+/// The quoted value that follows `name`.
+fn tail<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let at = text.find(name)? + name.len();
+    text.get(at..)?.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn apache_lines_of_both_ages() {
+        let text = "[Tue Feb 03 04:05:06.123456 2026] [core:error] [pid 7:tid 8] [client [2001:db8::1]:99] AH1: no [x]";
+        let line = parse(text, 0).expect("exists").expect("is one");
+        assert_eq!(line.timestamp.to_string(), "2026-02-03T04:05:06.123456Z");
+        assert_eq!((line.level, line.module, line.pid, line.tid), ("error", Some("core"), Some(7), Some(8)));
+        assert_eq!((line.client, line.message), (Some("[2001:db8::1]:99"), "AH1: no [x]"));
+        let line =
+            parse("[Tue Feb 03 04:05:06 2026] [error] [client 10.0.0.1] [x] no", 0).expect("exists").expect("is one");
+        assert_eq!((line.level, line.client, line.message), ("error", Some("10.0.0.1"), "[x] no"));
+        let line = parse("[Tue Feb 03 04:05:06 2026] [notice] up", 0).expect("exists").expect("is one");
+        assert_eq!((line.level, line.client, line.message), ("notice", None, "up"));
+    }
+
+    #[test]
+    fn nginx_lines() {
+        let text = "2026/02/03 04:05:06 [error] 7#8: *9 open() failed, client: 10.0.0.1, server: a, request: \"GET /x HTTP/1.1\", host: \"h\"";
+        let line = parse(text, 0).expect("exists").expect("is one");
+        assert_eq!((line.level, line.pid, line.tid, line.client), ("error", Some(7), Some(8), Some("10.0.0.1")));
+        assert_eq!((line.request, line.host, line.referrer), (Some("GET /x HTTP/1.1"), Some("h"), None));
+        assert!(line.message.starts_with("open() failed"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_refused(back in "[\\[\\]\" a-z0-9:#*,]{0,60}|.{0,30}") {
+            prop_assert!(parse(&format!("2026/02/03 04:05:06 {back}"), 0).is_ok(), "is read");
+            prop_assert!(parse(&format!("[Tue Feb 03 04:05:06 2026]{back}"), 0).is_ok(), "is read");
+        }
+    }
+}
