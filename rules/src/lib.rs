@@ -1,0 +1,26 @@
+//! Sigma text in, predicates out. The phases in order: load, parse, resolve, compile.
+//!
+//! `rules` turns text into predicates and never sees an event; `engine` runs predicates and never sees YAML.
+
+mod ast;
+pub mod compile;
+pub mod error;
+pub mod fold;
+mod lint;
+pub mod load;
+mod parse;
+pub mod set;
+mod taxonomy;
+mod yaml;
+
+pub use compile::predicate;
+pub use compile::value::build_regex;
+pub use error::RuleError;
+pub use load::{LoadOptions, Routing};
+pub use set::{
+    Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Level, Meta, Referred, Rule, RuleId, RuleSet,
+    Threshold,
+};
+
+#[cfg(test)]
+mod tests;

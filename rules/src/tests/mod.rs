@@ -1,0 +1,88 @@
+//! Rules as text against what they compile to, and against the public corpus where it is there.
+
+mod errors;
+mod hostile;
+mod sets;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use crate::predicate::{Gate, Predicate, Test};
+use crate::{LoadOptions, RuleSet};
+
+/// A rule with this detection (YAML, two spaces in).
+fn rule(detection: &str) -> String {
+    format!(
+        "title: t\nid: 00000000-0000-4000-8000-000000000001\nlogsource:\n  category: test\ndetection:\n{detection}\n"
+    )
+}
+
+fn load(text: &str) -> RuleSet {
+    RuleSet::from_texts(&[(PathBuf::from("t.yml"), text.to_owned())], &LoadOptions::default())
+}
+
+fn corpus() -> Option<PathBuf> {
+    let path = std::env::var_os("NHATLE_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    if path.join("sigma").is_dir() {
+        return Some(path.join("sigma"));
+    }
+    println!("skipped: no corpus");
+    None
+}
+
+#[test]
+fn a_simple_rule_loads() {
+    let set = load(&rule("  sel:\n    A: x\n  condition: sel"));
+    assert_eq!(set.errors, []);
+    assert_eq!(set.rules.len(), 1);
+    assert_eq!(set.rules[0].gate, Gate::Any);
+    assert!(matches!(set.rules[0].predicate, Predicate::Atom(_)));
+    assert!(matches!(&set.atoms[0].test, Test::Text(_)));
+}
+
+#[test]
+fn conformance_errors_are_refused_and_all_else_loads() {
+    let Some(corpus) = corpus() else { return };
+    for (file, key) in [("detection.jsonl", "rule"), ("correlation.jsonl", "rules")] {
+        let text = std::fs::read_to_string(corpus.join("conformance").join(file)).unwrap();
+        for line in text.lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            let set = load(case[key].as_str().unwrap());
+            let is_refused = !set.errors.is_empty();
+            assert_eq!(is_refused, case["error"] == true, "{}: {:?}", case["id"], set.errors);
+        }
+    }
+}
+
+#[test]
+fn every_live_public_rule_loads_but_those_with_placeholders() {
+    let Some(corpus) = corpus() else { return };
+    let folders = ["rules", "rules-emerging-threats", "rules-threat-hunting", "rules-placeholder", "rules-compliance"];
+    let paths: Vec<PathBuf> = folders.iter().map(|folder| corpus.join("rules").join(folder)).collect();
+    let start = std::time::Instant::now();
+    let set = RuleSet::load(&paths, &LoadOptions::default());
+    println!(
+        "{} rules, {} atoms, {} fields in {:?}",
+        set.rules.len(),
+        set.atoms.len(),
+        set.fields.len(),
+        start.elapsed()
+    );
+    for error in &set.errors {
+        println!("{error}");
+    }
+    assert!(set.errors.iter().all(|error| error.reason.contains("placeholder")));
+    assert_eq!((set.rules.len(), set.errors.len()), (3_755, 25));
+}
+
+#[test]
+fn every_shipped_rule_loads_without_error() {
+    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("sigma");
+    let set = RuleSet::load(&[pack], &LoadOptions::default());
+    for warning in &set.warnings {
+        println!("{warning}");
+    }
+    assert_eq!(set.errors, []);
+    assert!(set.rules.iter().all(|rule| rule.gate != Gate::Never));
+}
