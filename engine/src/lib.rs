@@ -1,0 +1,11 @@
+//! Events in, alerts and incidents out: detect, correlate, suppress, group. Same events in, same alerts out.
+
+pub mod matching;
+pub mod detect;
+pub mod correlate;
+pub mod replay;
+pub mod attack;
+pub mod alert;
+pub mod incident;
+pub mod account;
+pub mod register;

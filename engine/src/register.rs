@@ -1,0 +1,317 @@
+//! The register's state: incidents, alert triage, accounts, tokens, as the fold of all changes.
+//!
+//! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
+//! state, and for a change someone wants to make, whether it would be refused. Streams are
+//! `incident/7`, `alert/ID`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
+//! is kept by the register and skipped here, so that a newer one can be rolled back.
+
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+use nhatle_event::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Account, AccountChange, SetupChange, SetupLink, Token, TokenChange, is_account_name};
+use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
+
+/// What somebody did about one alert (stream `alert/ID`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TriageChange {
+    /// Somebody looks at it.
+    Take {},
+    /// Back in the queue.
+    Release {},
+    /// Done, with a verdict.
+    Close {
+        /// The verdict.
+        disposition: Disposition,
+        /// In words; may be empty.
+        note: String,
+    },
+    /// Open again.
+    Reopen {
+        /// Why; may be empty.
+        #[serde(default)]
+        note: String,
+    },
+    /// A note.
+    Note {
+        /// The text.
+        text: String,
+    },
+}
+
+/// A sign-in or sign-out, kept for the audit trail (stream `sign_in`). It changes no state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "sign_in")]
+pub struct SignInRecord {
+    /// The name as typed, cut at 64 characters.
+    pub user: String,
+    /// Where from.
+    pub address: String,
+    /// `accepted`, `refused`, `rate_limited` or `left`.
+    pub outcome: String,
+}
+
+/// How many steps of one alert's history are kept in memory.
+pub const TRIAGE_STEPS_MAX: usize = 200;
+
+/// Where one alert stands with people; an alert nobody touched has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Triage {
+    /// Who took it.
+    pub owner: Option<String>,
+    /// The verdict, once closed.
+    pub disposition: Option<Disposition>,
+    /// The verdict in words.
+    pub note: String,
+    /// When it last changed.
+    pub changed: Timestamp,
+    /// What was done, oldest first, with when and by whom.
+    pub steps: Vec<(Timestamp, String, TriageChange)>,
+}
+
+/// A change to write down, of any stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyChange {
+    /// Of an incident, by number.
+    Incident(u64, Change),
+    /// Of an alert, by id.
+    Alert(String, TriageChange),
+    /// Of an account, by name.
+    Account(String, AccountChange),
+    /// Of a token, by name.
+    Token(String, TokenChange),
+    /// Of the first start's link.
+    Setup(SetupChange),
+    /// Somebody signed in or out, or tried to.
+    SignIn(SignInRecord),
+}
+
+impl AnyChange {
+    /// The stream it belongs to.
+    pub fn stream(&self) -> String {
+        match self {
+            AnyChange::Incident(number, _) => format!("incident/{number}"),
+            AnyChange::Alert(id, _) => format!("alert/{id}"),
+            AnyChange::Account(name, _) => format!("account/{name}"),
+            AnyChange::Token(name, _) => format!("token/{name}"),
+            AnyChange::Setup(_) => "setup".to_owned(),
+            AnyChange::SignIn(_) => "sign_in".to_owned(),
+        }
+    }
+
+    /// The change as JSON, its `kind` inside.
+    pub fn json(&self) -> serde_json::Value {
+        let json = match self {
+            AnyChange::Incident(_, change) => serde_json::to_value(change),
+            AnyChange::Alert(_, change) => serde_json::to_value(change),
+            AnyChange::Account(_, change) => serde_json::to_value(change),
+            AnyChange::Token(_, change) => serde_json::to_value(change),
+            AnyChange::Setup(change) => serde_json::to_value(change),
+            AnyChange::SignIn(record) => serde_json::to_value(record),
+        };
+        json.expect("changes are plain data with text keys")
+    }
+
+    /// Reads a change as it was written down. `Ok(None)` for a stream of a newer version.
+    ///
+    /// # Errors
+    /// The JSON is no change of that stream.
+    pub fn read(stream: &str, json: &str) -> Result<Option<AnyChange>, serde_json::Error> {
+        let (kind, name) = stream.split_once('/').unwrap_or((stream, ""));
+        Ok(match (kind, name.parse::<u64>()) {
+            ("incident", Ok(number)) => Some(AnyChange::Incident(number, serde_json::from_str(json)?)),
+            ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
+            ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
+            ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
+            ("setup", _) => Some(AnyChange::Setup(serde_json::from_str(json)?)),
+            ("sign_in", _) => Some(AnyChange::SignIn(serde_json::from_str(json)?)),
+            _ => None,
+        })
+    }
+}
+
+/// Everything people did, as it stands.
+#[derive(Debug, Default)]
+pub struct RegisterState {
+    /// Incidents by number.
+    pub incidents: BTreeMap<u64, Incident>,
+    /// Open incidents by entity, for grouping.
+    pub opened: Opened,
+    /// Alerts somebody touched, by id.
+    pub triage: HashMap<String, Triage>,
+    /// The incident of each alert that is in one.
+    pub incident_of: HashMap<String, u64>,
+    /// Accounts by name.
+    pub accounts: BTreeMap<String, Account>,
+    /// Tokens by name.
+    pub tokens: BTreeMap<String, Token>,
+    /// The open first-start link, if there is one.
+    pub setup: Option<SetupLink>,
+}
+
+impl RegisterState {
+    /// The number the next incident gets.
+    pub fn next_incident(&self) -> u64 {
+        self.incidents.keys().next_back().map_or(1, |last| last + 1)
+    }
+
+    /// The token whose SHA-256 is `hash`, if it is in force.
+    pub fn token_by_hash(&self, hash: &str) -> Option<&Token> {
+        self.tokens.values().find(|token| token.hash == hash && !token.is_revoked)
+    }
+
+    /// Folds one change in.
+    ///
+    /// # Errors
+    /// The change is refused; the state is then as before.
+    pub fn apply(&mut self, change: &AnyChange, actor: &str, at: Timestamp) -> Result<(), Refused> {
+        match change {
+            AnyChange::Incident(number, change) => {
+                match self.incidents.get_mut(number) {
+                    Some(incident) => apply_in_place(incident, change, actor, at)?,
+                    None => drop(self.incidents.insert(*number, apply(None, *number, change, actor, at)?)),
+                }
+                if let Change::Open { alerts, .. } | Change::AddAlerts { alerts } = change {
+                    for alert in alerts {
+                        self.incident_of.entry(alert.id.clone()).or_insert(*number);
+                    }
+                }
+                if let Some(incident) = self.incidents.get(number) {
+                    self.opened.note(incident);
+                }
+                Ok(())
+            }
+            AnyChange::Alert(id, change) => self.apply_triage(id, change, actor, at),
+            AnyChange::Account(name, change) => self.apply_account(name, change),
+            AnyChange::Token(name, change) => self.apply_token(name, change),
+            AnyChange::Setup(SetupChange::Link { hash, expires_ns }) => {
+                self.setup = Some(SetupLink { hash: hash.clone(), expires: Timestamp(*expires_ns) });
+                Ok(())
+            }
+            AnyChange::Setup(SetupChange::Used) => match self.setup.take() {
+                Some(_) => Ok(()),
+                None => Err(Refused::Unknown),
+            },
+            AnyChange::SignIn(_) => Ok(()),
+        }
+    }
+
+    fn apply_triage(&mut self, id: &str, change: &TriageChange, actor: &str, at: Timestamp) -> Result<(), Refused> {
+        let mut triage = self.triage.get(id).cloned().unwrap_or_default();
+        let is_closed = triage.disposition.is_some();
+        match change {
+            TriageChange::Note { text } if text.trim().is_empty() => return Err(Refused::Empty("note")),
+            TriageChange::Note { .. } => {}
+            TriageChange::Reopen { .. } if is_closed => triage.disposition = None,
+            TriageChange::Reopen { .. } => return Err(Refused::NotClosed),
+            _ if is_closed => return Err(Refused::Closed),
+            TriageChange::Take {} => triage.owner = Some(actor.to_owned()),
+            TriageChange::Release {} => triage.owner = None,
+            TriageChange::Close { disposition, note } => {
+                triage.disposition = Some(*disposition);
+                triage.note.clone_from(note);
+                triage.owner.get_or_insert_with(|| actor.to_owned());
+            }
+        }
+        triage.changed = at;
+        if triage.steps.len() < TRIAGE_STEPS_MAX {
+            triage.steps.push((at, actor.to_owned(), change.clone()));
+        }
+        self.triage.insert(id.to_owned(), triage);
+        Ok(())
+    }
+
+    fn apply_account(&mut self, name: &str, change: &AccountChange) -> Result<(), Refused> {
+        if let AccountChange::Create { role, unit, password_hash } = change {
+            if self.accounts.contains_key(name) {
+                return Err(Refused::Exists);
+            }
+            if !is_account_name(name) {
+                return Err(Refused::UnknownWord { what: "form of account name", word: name.to_owned() });
+            }
+            let account = Account {
+                name: name.to_owned(),
+                role: *role,
+                unit: unit.clone(),
+                password_hash: password_hash.clone(),
+                language: None,
+                is_disabled: false,
+            };
+            self.accounts.insert(name.to_owned(), account);
+            return Ok(());
+        }
+        let account = self.accounts.get_mut(name).ok_or(Refused::Unknown)?;
+        match change {
+            AccountChange::Create { .. } => {}
+            AccountChange::SetPassword { password_hash } => account.password_hash = Some(password_hash.clone()),
+            AccountChange::SetLanguage { language } => account.language = Some(language.clone()),
+            AccountChange::Disable => account.is_disabled = true,
+        }
+        Ok(())
+    }
+
+    fn apply_token(&mut self, name: &str, change: &TokenChange) -> Result<(), Refused> {
+        match change {
+            TokenChange::Create { .. } if self.tokens.contains_key(name) => Err(Refused::Exists),
+            TokenChange::Create { .. } if !is_account_name(name) => {
+                Err(Refused::UnknownWord { what: "form of token name", word: name.to_owned() })
+            }
+            TokenChange::Create { role, unit, hash } => {
+                let token = Token {
+                    name: name.to_owned(),
+                    role: *role,
+                    unit: unit.clone(),
+                    hash: hash.clone(),
+                    is_revoked: false,
+                };
+                self.tokens.insert(name.to_owned(), token);
+                Ok(())
+            }
+            TokenChange::Revoke => {
+                self.tokens.get_mut(name).ok_or(Refused::Unknown)?.is_revoked = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Role;
+
+    #[test]
+    fn changes_come_back_from_their_json() {
+        let changes = [
+            AnyChange::Incident(7, Change::Note { text: "Đã chặn".into() }),
+            AnyChange::Alert("ab".into(), TriageChange::Take {}),
+            AnyChange::Account("lan".into(), AccountChange::Disable),
+            AnyChange::Token("web".into(), TokenChange::Revoke),
+            AnyChange::Setup(SetupChange::Used),
+        ];
+        for change in changes {
+            let read = AnyChange::read(&change.stream(), &change.json().to_string()).expect("is a change");
+            assert_eq!(read, Some(change));
+        }
+        assert_eq!(AnyChange::read("report/3", "{}").expect("is skipped"), None);
+        assert!(AnyChange::read("incident/3", "{\"kind\":\"explode\"}").is_err());
+    }
+
+    #[test]
+    fn names_are_taken_once_and_disabled_accounts_keep_theirs() {
+        let mut state = RegisterState::default();
+        let create = AccountChange::Create { role: Role::Ward, unit: Some("DH01".into()), password_hash: None };
+        let mut run = |name: &str, change: &AccountChange| {
+            state.apply(&AnyChange::Account(name.into(), change.clone()), "admin", Timestamp(1))
+        };
+        assert_eq!(run("lan", &create), Ok(()));
+        assert_eq!(run("lan", &create), Err(Refused::Exists));
+        assert_eq!(run("nobody", &AccountChange::Disable), Err(Refused::Unknown));
+        assert_eq!(run("lan", &AccountChange::Disable), Ok(()));
+        assert_eq!(run("lan", &create), Err(Refused::Exists));
+        assert!(run("a b/c", &create).is_err());
+    }
+}
