@@ -1,0 +1,29 @@
+//! `[storage]` of the configuration: how large things may grow before they are sealed or refused.
+
+use serde::{Deserialize, Serialize};
+
+/// Sizes and limits of a store. The folder is not among them: it is the [`crate::disk::Disk`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// A log file past this size is closed and a new one begun.
+    pub log_file_bytes_max: u64,
+    /// Sealing is due when this many events are in memory only (and in the log).
+    pub memtable_events_max: usize,
+    /// Sealing is due when the events in memory took this many bytes of log.
+    pub memtable_bytes_max: u64,
+    /// Appends are refused when this many bytes wait to be sealed, because sealing fails.
+    pub backlog_bytes_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            log_file_bytes_max: 64 << 20,
+            // 65,536 events are two row groups' worth and some 150 MiB of memory with forty fields each.
+            memtable_events_max: 65_536,
+            memtable_bytes_max: 64 << 20,
+            backlog_bytes_max: 256 << 20,
+        }
+    }
+}

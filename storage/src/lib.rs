@@ -1,0 +1,46 @@
+//! Append events durably, read them back.
+//!
+//! Promises: [`Store::append`] returns after the events are on disk; each has a [`Seq`] of its own, in
+//! the order of commit, never given twice; a [`Snapshot`] never changes under its reader; what a crash
+//! leaves is brought back to exactly the acknowledged events (an unacknowledged batch appears whole or
+//! not at all); a damaged byte is reported with file and place, never returned as data.
+//!
+//! ```text
+//! LOCK                                  held by the process that writes
+//! log/<number>.log                      what is not in a segment yet (docs/format/log.md)
+//! segments/<number>-<dataset>/…         sealed, immutable (docs/format/segment.md)
+//! manifest/<number>.json                which segments live, marks, the next Seq; the newest counts
+//! ```
+//!
+//! Nothing here is async, and nothing knows what an alert or an incident is: those are datasets.
+//!
+//! [`Seq`]: nhatle_event::Seq
+
+pub mod config;
+pub mod dataset;
+pub mod error;
+pub mod disk;
+pub mod wal;
+pub mod memtable;
+pub mod segment;
+pub mod live;
+pub mod manifest;
+pub mod recover;
+pub mod snapshot;
+pub mod store;
+pub mod verify;
+pub mod query;
+pub mod register;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_world;
+
+pub use config::Config;
+pub use dataset::Dataset;
+pub use disk::{Disk, OsDisk};
+pub use error::{Corrupt, OpenError, ReadError, WriteError};
+pub use live::LiveSegment;
+pub use snapshot::Snapshot;
+pub use store::{Marks, Stats, Store};
+pub use verify::{Finding, verify};

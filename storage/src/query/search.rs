@@ -1,0 +1,269 @@
+//! Hits, single events and replay, over a [`Snapshot`]. Newest segments are asked first, and a segment that
+//! cannot hold a hit of this page is not read for it; totals come from the index where it is sure.
+
+use std::time::Instant;
+
+use nhatle_event::{Field, Seq, Stored, Text};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::plan::Plan;
+use super::{Cursor, Filter, HITS_MAX, Hits, Order, Page, Query, is_in_units};
+use crate::dataset::Dataset;
+use crate::error::ReadError;
+use crate::live::LiveSegment;
+use crate::segment::Projection;
+use crate::snapshot::Snapshot;
+
+/// How many rows are looked at to make a total exact.
+pub const TOTAL_ROWS_MAX: u64 = 20_000;
+/// How many candidate rows are looked at in the first step for a page.
+const STEP_ROWS: usize = 128;
+const STEP_ROWS_MAX: usize = 8192;
+
+/// A hit before its event is read.
+#[derive(Clone, Copy)]
+struct Found {
+    place: Cursor,
+    /// The plan and its row; `None` is an event in memory.
+    row: Option<(usize, usize)>,
+}
+
+impl Snapshot {
+    /// A page of the events that match, with their number in all.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn search(&self, query: &Query, page: &Page) -> Result<Hits, ReadError> {
+        let begin = Instant::now();
+        let limit = page.limit.min(HITS_MAX);
+        let recent = self.recent_matches(query);
+        let mut total = recent.len() as u64;
+        let mut best = Best { order: page.order, limit, found: Vec::new() };
+        for stored in &recent {
+            let place = Cursor::behind(stored);
+            if page.cursor.is_none_or(|cursor| best.is_before(cursor, place)) {
+                best.offer(Found { place, row: None });
+            }
+        }
+        let mut plans = Vec::new();
+        for segment in self.segments_for(query, page.order) {
+            if matches!(query.filter, Filter::All) && query.units.is_none() && is_inside(query, segment) {
+                let meta = segment.meta();
+                let could = match page.order {
+                    Order::NewestFirst => Cursor { timestamp: meta.timestamp_max, seq: Seq(u64::MAX) },
+                    Order::OldestFirst => Cursor { timestamp: meta.timestamp_min, seq: Seq(0) },
+                };
+                if !best.has_room_for(could) {
+                    total += meta.row_count;
+                    continue;
+                }
+            }
+            let mut plan = Plan::new(query, segment.open()?)?;
+            best.take_from(query, page, &mut plan, plans.len())?;
+            plans.push(plan);
+        }
+        let unchecked: u64 = plans.iter().map(Plan::unchecked).sum();
+        let total_is_exact = unchecked <= TOTAL_ROWS_MAX;
+        for plan in &mut plans {
+            if total_is_exact {
+                plan.check_all(query)?;
+            }
+            total += plan.count();
+        }
+        let is_last =
+            best.found.len() < limit || (total_is_exact && page.cursor.is_none() && total == best.found.len() as u64);
+        let cursor = best.found.last().filter(|_| !is_last).map(|found| found.place);
+        let hits = fetch(&best.found, &recent, &plans)?;
+        Ok(Hits { hits, total, total_is_exact, cursor, took: begin.elapsed() })
+    }
+
+    /// How many events match, exactly.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn count_matches(&self, query: &Query) -> Result<u64, ReadError> {
+        let mut count = self.recent_matches(query).len() as u64;
+        for segment in self.segments_for(query, Order::NewestFirst) {
+            if matches!(query.filter, Filter::All) && query.units.is_none() && is_inside(query, segment) {
+                count += segment.meta().row_count;
+                continue;
+            }
+            let mut plan = Plan::new(query, segment.open()?)?;
+            plan.check_all(query)?;
+            count += plan.count();
+        }
+        Ok(count)
+    }
+
+    /// The event of this `Seq` with its dataset, where the limit to units lets it through.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn get(&self, seq: Seq, units: Option<&[Text]>) -> Result<Option<(Dataset, Stored)>, ReadError> {
+        if let Some((dataset, stored)) = self.recent_by_seq(seq) {
+            return Ok(is_in_units(units, stored).then(|| (dataset, stored.clone())));
+        }
+        for dataset in Dataset::ALL {
+            for segment in self.segments(dataset) {
+                let meta = segment.meta();
+                if !(meta.first_seq..=meta.last_seq).contains(&seq) {
+                    continue;
+                }
+                if let Some(stored) = segment.open()?.get(seq)? {
+                    return Ok(is_in_units(units, &stored).then_some((dataset, stored)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The events around one, of the same host (else the same source), oldest first, with itself: up to
+    /// `count` before and `count` after. Empty where there is no such event in these units.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn around(&self, seq: Seq, count: usize, units: Option<&[Text]>) -> Result<Vec<Stored>, ReadError> {
+        let Some((dataset, stored)) = self.get(seq, units)? else { return Ok(Vec::new()) };
+        let place = [Field::HOST_NAME, Field::NHATLE_SOURCE];
+        let same = place.into_iter().find_map(|field| Some(Filter::is(field, stored.event.text(field)?)));
+        let mut query = Query::new(same.unwrap_or(Filter::All)).in_datasets(&[dataset]);
+        query.units = units.map(<[Text]>::to_vec);
+        let cursor = Some(Cursor::behind(&stored));
+        let older = Query { to: stored.event.timestamp.plus_nanos(1), ..query.clone() };
+        let newer = Query { from: stored.event.timestamp, ..query };
+        let mut found = self.search(&older, &Page { limit: count, cursor, order: Order::NewestFirst })?.hits;
+        found.reverse();
+        found.push(stored);
+        found.extend(self.search(&newer, &Page { limit: count, cursor, order: Order::OldestFirst })?.hits);
+        Ok(found)
+    }
+
+    /// The first `limit` events of a dataset after `after`, in `Seq` order, reading only those.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn scan(&self, dataset: Dataset, after: Seq, limit: usize) -> Result<Vec<Stored>, ReadError> {
+        let mut found = Vec::new();
+        for segment in self.segments(dataset).filter(|segment| after < segment.meta().last_seq) {
+            if limit <= found.len() {
+                return Ok(found);
+            }
+            let segment = segment.open()?;
+            let mut rows = segment.keys()?.after(after);
+            rows.truncate(limit - found.len());
+            rows.sort_unstable();
+            let mut events = segment.fetch(&rows, Projection::All)?;
+            events.sort_by_key(|stored| stored.seq);
+            found.append(&mut events);
+        }
+        let recent = self.recent(dataset).filter(|stored| after < stored.seq);
+        found.extend(recent.take(limit.saturating_sub(found.len())).cloned());
+        Ok(found)
+    }
+
+    /// The events in memory that match, by the plain meaning of the query.
+    pub(super) fn recent_matches(&self, query: &Query) -> Vec<&Stored> {
+        let mut rows: Vec<&Stored> = Vec::new();
+        for chunk in self.chunks() {
+            let (earliest, latest) = chunk.timestamps();
+            if latest < query.from || !(earliest < query.to || query.to.0 == i64::MAX) {
+                continue;
+            }
+            query.datasets.iter().for_each(|dataset| rows.extend(chunk.of(*dataset)));
+        }
+        rows.into_par_iter().filter(|stored| query.matches(stored)).collect()
+    }
+
+    /// The segments that can hold an event of the query, those that hold the first hits first.
+    pub(super) fn segments_for(&self, query: &Query, order: Order) -> Vec<&LiveSegment> {
+        let mut datasets = query.datasets.clone();
+        datasets.sort_unstable();
+        datasets.dedup();
+        let all = datasets.iter().flat_map(|dataset| self.segments(*dataset));
+        let mut found: Vec<&LiveSegment> = all.map(|segment| &**segment).filter(|one| is_touched(query, one)).collect();
+        match order {
+            Order::NewestFirst => found.sort_by_key(|segment| std::cmp::Reverse(segment.meta().timestamp_max)),
+            Order::OldestFirst => found.sort_by_key(|segment| segment.meta().timestamp_min),
+        }
+        found
+    }
+}
+
+fn is_touched(query: &Query, segment: &LiveSegment) -> bool {
+    let meta = segment.meta();
+    query.from <= meta.timestamp_max && (meta.timestamp_min < query.to || query.to.0 == i64::MAX)
+}
+
+/// All rows of the segment are in the time range.
+pub(super) fn is_inside(query: &Query, segment: &LiveSegment) -> bool {
+    query.is_in_time(segment.meta().timestamp_min) && query.is_in_time(segment.meta().timestamp_max)
+}
+
+/// The best hits so far, in order.
+struct Best {
+    order: Order,
+    limit: usize,
+    found: Vec<Found>,
+}
+
+impl Best {
+    /// In the order of the page, `one` comes before `other`.
+    fn is_before(&self, one: Cursor, other: Cursor) -> bool {
+        match self.order {
+            Order::NewestFirst => other < one,
+            Order::OldestFirst => one < other,
+        }
+    }
+
+    fn has_room_for(&self, place: Cursor) -> bool {
+        self.found.len() < self.limit || self.found.last().is_some_and(|last| self.is_before(place, last.place))
+    }
+
+    fn offer(&mut self, found: Found) {
+        if !self.has_room_for(found.place) {
+            return;
+        }
+        let at = self.found.partition_point(|one| self.is_before(one.place, found.place));
+        self.found.insert(at, found);
+        self.found.truncate(self.limit);
+    }
+
+    /// Takes the hits of a segment, looking at no more rows than it must.
+    fn take_from(&mut self, query: &Query, page: &Page, plan: &mut Plan, number: usize) -> Result<(), ReadError> {
+        if self.limit == 0 {
+            return Ok(());
+        }
+        let rows = plan.rows_behind(page.cursor, page.order);
+        let mut rest = rows.as_slice();
+        let mut step = STEP_ROWS;
+        while let Some(first) = rest.first() {
+            if !self.has_room_for(plan.place(*first)) {
+                break;
+            }
+            let (now, later) = rest.split_at(step.min(rest.len()));
+            plan.check(query, now)?;
+            for row in now.iter().copied().filter(|row| plan.holds(*row)) {
+                self.offer(Found { place: plan.place(row), row: Some((number, row)) });
+            }
+            rest = later;
+            step = (step * 2).min(STEP_ROWS_MAX);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the events of the hits, in their order.
+fn fetch(found: &[Found], recent: &[&Stored], plans: &[Plan]) -> Result<Vec<Stored>, ReadError> {
+    let mut hits: Vec<Stored> = Vec::with_capacity(found.len());
+    for (number, plan) in plans.iter().enumerate() {
+        let of = |one: &Found| one.row.filter(|(of, _)| *of == number).map(|(_, row)| row);
+        let mut rows: Vec<usize> = found.iter().filter_map(of).collect();
+        rows.sort_unstable();
+        hits.extend(plan.segment.fetch(&rows, Projection::All)?);
+    }
+    let in_memory: Vec<Seq> = found.iter().filter(|one| one.row.is_none()).map(|one| one.place.seq).collect();
+    hits.extend(recent.iter().filter(|stored| in_memory.contains(&stored.seq)).map(|stored| (*stored).clone()));
+    let place = |seq: Seq| found.iter().position(|one| one.place.seq == seq);
+    hits.sort_by_cached_key(|stored| place(stored.seq));
+    Ok(hits)
+}

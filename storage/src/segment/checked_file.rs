@@ -1,0 +1,146 @@
+//! A file of a segment as Parquet reads it, every block checked against its checksum before a byte of it
+//! is given away.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use arrow_schema::ArrowError;
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::meta::{BLOCK_BYTES, FileMeta, SegmentMeta};
+use crate::disk::Disk;
+use crate::error::{Corrupt, ReadError};
+
+/// A file of a segment.
+#[derive(Clone)]
+pub struct CheckedFile {
+    disk: Arc<dyn Disk>,
+    path: Arc<str>,
+    meta: Arc<FileMeta>,
+}
+
+impl CheckedFile {
+    /// The file of this name; its length is checked.
+    ///
+    /// # Errors
+    /// It is not there, or not of its length.
+    pub fn open(disk: Arc<dyn Disk>, segment: &SegmentMeta, name: &str) -> std::result::Result<CheckedFile, ReadError> {
+        let path = segment.path(name);
+        let unreadable = |reason: &str| ReadError::Unreadable { file: path.clone(), reason: reason.to_owned() };
+        let meta = segment.file(name).ok_or_else(|| unreadable("the manifest names no such file"))?;
+        let length = disk.length(&path).map_err(|source| ReadError::io(&path, source))?;
+        match length {
+            None => Err(ReadError::io(&path, io::ErrorKind::NotFound.into())),
+            Some(length) if length != meta.bytes => Err(ReadError::Corrupt(Corrupt {
+                file: path.clone(),
+                offset: meta.bytes.min(length),
+                expected: format!("a file of {} bytes", meta.bytes),
+                found: format!("one of {length} bytes"),
+            })),
+            Some(_) => Ok(CheckedFile { disk, path: path.into(), meta: Arc::new(meta.clone()) }),
+        }
+    }
+
+    /// The bytes from `start` to before `end`.
+    ///
+    /// # Errors
+    /// The disk's, a damaged block, or a range past the end.
+    pub fn read(&self, start: u64, end: u64) -> std::result::Result<Bytes, ReadError> {
+        let block = BLOCK_BYTES as u64;
+        if end < start || self.meta.bytes < end {
+            let reason = format!("bytes {start} to {end} of {}", self.meta.bytes);
+            return Err(ReadError::Unreadable { file: self.path.to_string(), reason });
+        }
+        let first = start / block;
+        let from = first * block;
+        let to = end.div_ceil(block).saturating_mul(block).min(self.meta.bytes);
+        let length = usize::try_from(to - from).unwrap_or(usize::MAX);
+        let bytes =
+            self.disk.read_range(&self.path, from, length).map_err(|source| ReadError::io(&self.path, source))?;
+        for (at, bytes) in (first..).zip(bytes.chunks(BLOCK_BYTES)) {
+            let expected = usize::try_from(at).ok().and_then(|at| self.meta.block_crc32c.get(at));
+            let found = crc32c::crc32c(bytes);
+            if expected != Some(&found) {
+                return Err(ReadError::Corrupt(Corrupt {
+                    file: self.path.to_string(),
+                    offset: at * block,
+                    expected: expected.map_or_else(|| "no block".to_owned(), |crc| format!("checksum {crc:08x}")),
+                    found: format!("{found:08x}"),
+                }));
+            }
+        }
+        let place = |at: u64| usize::try_from(at - from).unwrap_or(usize::MAX);
+        Ok(Bytes::from(bytes).slice(place(start)..place(end)))
+    }
+
+    /// What Parquet said, as what it was: a [`ReadError`] of ours, or a file this version cannot read.
+    pub fn error(&self, error: ParquetError) -> ReadError {
+        let reason = error.to_string();
+        if let ParquetError::External(inner) = error {
+            return match inner.downcast::<ReadError>() {
+                Ok(ours) => *ours,
+                Err(_) => ReadError::Unreadable { file: self.path.to_string(), reason },
+            };
+        }
+        ReadError::Unreadable { file: self.path.to_string(), reason }
+    }
+
+    /// What Arrow said while it read, in the same way.
+    pub fn arrow_error(&self, error: ArrowError) -> ReadError {
+        match error {
+            ArrowError::ExternalError(inner) => match inner.downcast::<ParquetError>() {
+                Ok(parquet) => self.error(*parquet),
+                Err(inner) => match inner.downcast::<ReadError>() {
+                    Ok(ours) => *ours,
+                    Err(inner) => self.unreadable(inner.to_string()),
+                },
+            },
+            other => self.unreadable(other.to_string()),
+        }
+    }
+
+    /// A file this version cannot read.
+    pub fn unreadable(&self, reason: String) -> ReadError {
+        ReadError::Unreadable { file: self.path.to_string(), reason }
+    }
+}
+
+impl Length for CheckedFile {
+    fn len(&self) -> u64 {
+        self.meta.bytes
+    }
+}
+
+impl ChunkReader for CheckedFile {
+    type T = Stream;
+
+    fn get_read(&self, start: u64) -> Result<Stream> {
+        Ok(Stream { file: self.clone(), at: start, bytes: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        self.read(start, start.saturating_add(length as u64)).map_err(|error| ParquetError::External(Box::new(error)))
+    }
+}
+
+/// The file from some place on, read block by block.
+pub struct Stream {
+    file: CheckedFile,
+    at: u64,
+    bytes: Bytes,
+}
+
+impl Read for Stream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.bytes.is_empty() {
+            let end = ((self.at / BLOCK_BYTES as u64 + 1) * BLOCK_BYTES as u64).min(self.file.meta.bytes);
+            self.bytes = self.file.read(self.at.min(end), end).map_err(io::Error::other)?;
+            self.at = end;
+        }
+        let count = out.len().min(self.bytes.len());
+        out[..count].copy_from_slice(&self.bytes.split_to(count));
+        Ok(count)
+    }
+}

@@ -1,0 +1,288 @@
+//! `SegmentMeta`: all that is known of a sealed segment without opening it. The manifest holds one for
+//! each live segment; readers prune by it, `verify` checks files against it.
+//!
+//! Written by the segment writer, never changed. Checksums are of 64 KiB blocks so that damage can be
+//! named by its place; the SHA-256 of each file and the Merkle root over the events are for evidence
+//! (RFC 6962 section 2.1: leaf = SHA-256(0x00 ‖ event hash), node = SHA-256(0x01 ‖ left ‖ right)).
+
+use nhatle_event::json::hex;
+use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::dataset::Dataset;
+use crate::disk::{Disk, join};
+use crate::error::{Corrupt, ReadError, WriteError};
+
+/// The version of segments written now.
+pub const SEGMENT_VERSION: u32 = 1;
+/// How many bytes one checksum of [`FileMeta::block_crc32c`] covers.
+pub const BLOCK_BYTES: usize = 64 * 1024;
+
+/// What the writer of a segment is told besides the events.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    /// Whose events these are.
+    pub dataset: Dataset,
+}
+
+/// A sealed segment, from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentMeta {
+    /// [`SEGMENT_VERSION`] when it was written.
+    pub version: u32,
+    /// Whose events it holds.
+    pub dataset: Dataset,
+    /// Its folder, below the store's.
+    pub dir: String,
+    /// How many events it holds; at least one.
+    pub row_count: u64,
+    /// The smallest `Seq` in it.
+    #[serde(with = "seq")]
+    pub first_seq: Seq,
+    /// The largest `Seq` in it.
+    #[serde(with = "seq")]
+    pub last_seq: Seq,
+    /// The earliest `@timestamp` in it.
+    #[serde(with = "stamp")]
+    pub timestamp_min: Timestamp,
+    /// The latest `@timestamp` in it.
+    #[serde(with = "stamp")]
+    pub timestamp_max: Timestamp,
+    /// Its files.
+    pub files: Vec<FileMeta>,
+    /// [`merkle_root`] over [`event_hash`] of its events in `Seq` order, in hexadecimal.
+    pub events_root: String,
+}
+
+/// One file of a segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileMeta {
+    /// Its name, without the folder.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of all of it, in hexadecimal.
+    pub sha256: String,
+    /// CRC-32C of each block of [`BLOCK_BYTES`]; the last block may be shorter.
+    pub block_crc32c: Vec<u32>,
+}
+
+impl SegmentMeta {
+    /// What `events` (in any order, all of `dataset`) and `files` make. `None` when there are no events.
+    pub fn of(dataset: Dataset, dir: &str, events: &[Stored], files: Vec<FileMeta>) -> Option<SegmentMeta> {
+        let mut by_seq: Vec<&Stored> = events.iter().collect();
+        by_seq.sort_by_key(|stored| stored.seq);
+        Some(SegmentMeta {
+            version: SEGMENT_VERSION,
+            dataset,
+            dir: dir.to_owned(),
+            row_count: events.len() as u64,
+            first_seq: by_seq.first()?.seq,
+            last_seq: by_seq.last()?.seq,
+            timestamp_min: events.iter().map(|stored| stored.event.timestamp).min()?,
+            timestamp_max: events.iter().map(|stored| stored.event.timestamp).max()?,
+            files,
+            events_root: hex(&merkle_root(by_seq.iter().map(|stored| event_hash(stored)).collect())),
+        })
+    }
+
+    /// The path of one of its files.
+    pub fn path(&self, name: &str) -> String {
+        join(&self.dir, name)
+    }
+
+    /// What is known of one of its files.
+    pub fn file(&self, name: &str) -> Option<&FileMeta> {
+        self.files.iter().find(|file| file.name == name)
+    }
+
+    /// Reads one of its files whole and checks it.
+    ///
+    /// # Errors
+    /// The disk gave an error, or a block is not what was written.
+    pub fn read_file(&self, disk: &dyn Disk, name: &str) -> Result<Vec<u8>, ReadError> {
+        let path = self.path(name);
+        let Some(file) = self.file(name) else {
+            return Err(ReadError::Unreadable { file: path, reason: "the manifest names no such file".to_owned() });
+        };
+        let bytes = disk.read(&path).map_err(|source| ReadError::io(&path, source))?;
+        match file.check(&path, &bytes).into_iter().next() {
+            Some(corrupt) => Err(corrupt.into()),
+            None => Ok(bytes),
+        }
+    }
+
+    /// The bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+impl FileMeta {
+    /// What these bytes make.
+    pub fn of(name: &str, bytes: &[u8]) -> FileMeta {
+        FileMeta {
+            name: name.to_owned(),
+            bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(bytes)),
+            block_crc32c: bytes.chunks(BLOCK_BYTES).map(crc32c::crc32c).collect(),
+        }
+    }
+
+    /// Every block of `bytes` that is not as written, and a length that is not; `path` is for the message.
+    pub fn check(&self, path: &str, bytes: &[u8]) -> Vec<Corrupt> {
+        let mut found = Vec::new();
+        if self.bytes != bytes.len() as u64 {
+            found.push(Corrupt {
+                file: path.to_owned(),
+                offset: self.bytes.min(bytes.len() as u64),
+                expected: format!("a file of {} bytes", self.bytes),
+                found: format!("one of {} bytes", bytes.len()),
+            });
+        }
+        for (at, (block, expected)) in bytes.chunks(BLOCK_BYTES).zip(&self.block_crc32c).enumerate() {
+            let crc = crc32c::crc32c(block);
+            if crc != *expected {
+                let start = at * BLOCK_BYTES;
+                found.push(Corrupt {
+                    file: path.to_owned(),
+                    offset: start as u64,
+                    expected: format!("bytes {start}..{} with checksum {expected:08x}", start + block.len()),
+                    found: format!("{crc:08x}"),
+                });
+            }
+        }
+        found
+    }
+}
+
+/// Writes one file of a segment durably and says what was written.
+///
+/// # Errors
+/// What the disk says.
+pub fn write_file(disk: &dyn Disk, dir: &str, name: &str, bytes: &[u8]) -> Result<FileMeta, WriteError> {
+    let path = join(dir, name);
+    disk.replace(&path, bytes).map_err(|source| WriteError::io(&path, source))?;
+    Ok(FileMeta::of(name, bytes))
+}
+
+/// SHA-256 over what makes a stored event what it is: `Seq`, commit time, the hash of the bytes as
+/// received, and the normalized form with the fields sorted by name, so that the order in which a parser
+/// sets them, or a column store gives them back, does not matter.
+pub fn event_hash(stored: &Stored) -> [u8; 32] {
+    let mut sorted: Vec<&(Field, Value)> = stored.event.fields().iter().collect();
+    sorted.sort_by_key(|(field, _)| field.name());
+    let mut canonical = Event::new(stored.event.timestamp, Vec::new());
+    canonical.received = stored.event.received;
+    let mut bytes = Vec::with_capacity(512);
+    nhatle_event::binary::encode(&canonical, &mut bytes);
+    for (field, value) in sorted {
+        // One field per event keeps the form free of the table's row numbers and linear in the fields.
+        bytes.extend_from_slice(&(field.name().len() as u64).to_le_bytes());
+        bytes.extend_from_slice(field.name().as_bytes());
+        let mut single = Event::new(Timestamp(0), Vec::new());
+        single.set(Field::MESSAGE, value.clone());
+        nhatle_event::binary::encode(&single, &mut bytes);
+    }
+    let mut hash = Sha256::new();
+    hash.update(stored.seq.0.to_le_bytes());
+    hash.update(stored.committed.0.to_le_bytes());
+    hash.update(stored.event.original_hash());
+    hash.update(Sha256::digest(&bytes));
+    hash.finalize().into()
+}
+
+/// The Merkle tree hash of RFC 6962 section 2.1 over these leaves; SHA-256 of nothing where there are none.
+pub fn merkle_root(leaves: Vec<[u8; 32]>) -> [u8; 32] {
+    // Pairing neighbors level by level, an odd one moving up unchanged, gives the tree of the RFC, whose
+    // left part is always the largest power of two.
+    let mut level: Vec<[u8; 32]> = leaves.iter().map(|leaf| hash_parts(&[&[0], leaf])).collect();
+    while level.len() > 1 {
+        level = level
+            .chunks(2)
+            .map(|pair| match pair {
+                [left, right] => hash_parts(&[&[1], left, right]),
+                odd => odd[0],
+            })
+            .collect();
+    }
+    level.pop().unwrap_or_else(|| hash_parts(&[]))
+}
+
+fn hash_parts(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+mod seq {
+    use nhatle_event::Seq;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(seq: &Seq, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(seq.0)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seq, D::Error> {
+        u64::deserialize(deserializer).map(Seq)
+    }
+}
+
+mod stamp {
+    use nhatle_event::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(stamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(stamp.0)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(Timestamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_merkle_tree_is_the_one_of_rfc_6962() {
+        let leaf = |byte: u8| [byte; 32];
+        let hashed = |byte: u8| hash_parts(&[&[0], &leaf(byte)]);
+        let node = |left: &[u8; 32], right: &[u8; 32]| hash_parts(&[&[1], left, right]);
+        assert_eq!(merkle_root(vec![]), hash_parts(&[]));
+        assert_eq!(merkle_root(vec![leaf(1)]), hashed(1));
+        let three = node(&node(&hashed(1), &hashed(2)), &hashed(3));
+        assert_eq!(merkle_root(vec![leaf(1), leaf(2), leaf(3)]), three);
+        let five = node(&node(&node(&hashed(1), &hashed(2)), &node(&hashed(3), &hashed(4))), &hashed(5));
+        assert_eq!(merkle_root((1..=5).map(leaf).collect()), five);
+    }
+
+    #[test]
+    fn the_order_of_fields_does_not_change_the_hash_but_a_value_does() {
+        let stored = |names: [&str; 2], value: &str| {
+            let mut event = Event::new(Timestamp(1), *b"x");
+            names.iter().for_each(|name| event.set_named(name, value));
+            Stored { seq: Seq(1), committed: Timestamp(2), event }
+        };
+        let first = event_hash(&stored(["a.b", "user.name"], "v"));
+        assert_eq!(first, event_hash(&stored(["user.name", "a.b"], "v")));
+        assert_ne!(first, event_hash(&stored(["user.name", "a.b"], "w")));
+    }
+
+    #[test]
+    fn a_changed_byte_is_named_by_its_block() {
+        let mut bytes = vec![7u8; BLOCK_BYTES * 2 + 10];
+        let meta = FileMeta::of("rows", &bytes);
+        assert_eq!(meta.check("s/rows", &bytes), vec![]);
+        bytes[BLOCK_BYTES + 5] ^= 1;
+        let found = meta.check("s/rows", &bytes);
+        assert_eq!(found.iter().map(|one| one.offset).collect::<Vec<_>>(), vec![BLOCK_BYTES as u64]);
+        bytes[BLOCK_BYTES + 5] ^= 1;
+        bytes.pop();
+        assert_eq!(meta.check("s/rows", &bytes).len(), 2);
+    }
+}

@@ -1,0 +1,35 @@
+//! Sealed segments: some ten thousand events of one dataset in two immutable files of a folder,
+//! `rows.parquet` (every value, sorted by time) and `words.index` (which rows hold a word or a value). The
+//! number of a row is its place in both. Format: `docs/format/segment.md`.
+//!
+//! In: events ([`write`]). Out: [`SegmentMeta`] for the manifest; [`Segment`], which gives rows back.
+//! Promise: every byte read is checked against its checksum first, so damage is an error with its place.
+//! Failure: [`ReadError`], [`WriteError`]. Source: Apache Parquet format 2.11; Tantivy 0.27.
+//!
+//! [`SegmentMeta`]: meta::SegmentMeta
+//! [`ReadError`]: crate::error::ReadError
+//! [`WriteError`]: crate::error::WriteError
+
+pub mod meta;
+pub mod words;
+pub mod terms;
+pub mod rows;
+mod attrs;
+pub mod columns;
+mod bundle;
+pub mod text_index;
+mod checked_file;
+mod cache;
+mod writer;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use reader::{Projection, RowKeys, Segment};
+pub use terms::is_unit_code;
+pub use writer::write;
+
+/// The file of the rows.
+pub const ROWS_FILE: &str = "rows.parquet";
+/// The file of the index.
+pub const INDEX_FILE: &str = "words.index";

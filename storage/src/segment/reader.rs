@@ -1,0 +1,311 @@
+//! Reads a segment: its rows by number or by `Seq`, its times, its index. What was opened is kept for the
+//! next query in caches of a bounded size.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{TimestampNanosecondType, UInt64Type};
+use nhatle_event::field::{Storage, TABLE};
+use nhatle_event::{Seq, Stored, Text, Timestamp};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::cache::Cache;
+use super::checked_file::CheckedFile;
+use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
+use super::meta::{SEGMENT_VERSION, SegmentMeta};
+use super::text_index::TextIndex;
+use super::words::name_key;
+use super::writer::SPILLED_KEY;
+use super::{INDEX_FILE, ROWS_FILE};
+use crate::disk::Disk;
+use crate::error::ReadError;
+
+const FOOTERS_BYTES_MAX: usize = 64 << 20;
+const KEYS_BYTES_MAX: usize = 128 << 20;
+const INDEXES_BYTES_MAX: usize = 256 << 20;
+/// How many rows are decoded at a time.
+const BATCH_ROWS: usize = 8192;
+
+static FOOTERS: Cache<Footer> = Cache::new(FOOTERS_BYTES_MAX);
+static KEYS: Cache<RowKeys> = Cache::new(KEYS_BYTES_MAX);
+static INDEXES: Cache<TextIndex> = Cache::new(INDEXES_BYTES_MAX);
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+struct Footer {
+    file: CheckedFile,
+    metadata: ArrowReaderMetadata,
+    /// The keys of fields with a column that have values in `attrs` too.
+    spilled: Vec<String>,
+}
+
+/// What a row is ordered by and named with, for every row of a segment in the order of rows.
+#[derive(Debug)]
+pub struct RowKeys {
+    timestamps: Vec<i64>,
+    seqs: Vec<u64>,
+}
+
+impl RowKeys {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// There is no row.
+    pub fn is_empty(&self) -> bool {
+        self.seqs.is_empty()
+    }
+
+    /// When the event of a row happened.
+    pub fn timestamp(&self, row: usize) -> Timestamp {
+        Timestamp(self.timestamps[row])
+    }
+
+    /// The `Seq` of a row.
+    pub fn seq(&self, row: usize) -> Seq {
+        Seq(self.seqs[row])
+    }
+
+    /// The first row that is not before this moment; rows are in order of time.
+    pub fn first_at(&self, stamp: Timestamp) -> usize {
+        self.timestamps.partition_point(|nanos| *nanos < stamp.0)
+    }
+
+    /// The row of this `Seq`.
+    pub fn row_of(&self, seq: Seq) -> Option<usize> {
+        self.seqs.iter().position(|one| *one == seq.0)
+    }
+
+    /// The rows with a `Seq` past this one, in order of `Seq`.
+    pub fn after(&self, seq: Seq) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.seqs.len()).filter(|row| seq.0 < self.seqs[*row]).collect();
+        rows.sort_by_key(|row| self.seqs[*row]);
+        rows
+    }
+}
+
+/// Which part of the rows is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Projection<'a> {
+    /// The whole events.
+    All,
+    /// The values of the fields of these keys, with `Seq` and `@timestamp`.
+    Keys(&'a [Text]),
+}
+
+/// A sealed segment, open for reading. Opening one reads nothing yet but the length of its rows.
+pub struct Segment {
+    disk: Arc<dyn Disk>,
+    meta: SegmentMeta,
+    number: u64,
+}
+
+impl Segment {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// It is of a version this program does not know, or its files are not there.
+    pub fn open(disk: Arc<dyn Disk>, meta: &SegmentMeta) -> Result<Segment, ReadError> {
+        if meta.version != SEGMENT_VERSION {
+            let reason = format!("a segment of version {}", meta.version);
+            return Err(ReadError::Unreadable { file: meta.dir.clone(), reason });
+        }
+        let segment = Segment { disk, meta: meta.clone(), number: NUMBERS.fetch_add(1, Ordering::Relaxed) };
+        segment.footer()?;
+        Ok(segment)
+    }
+
+    /// What is known of it without opening it.
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.meta
+    }
+
+    /// How many rows it has.
+    pub fn row_count(&self) -> usize {
+        usize::try_from(self.meta.row_count).unwrap_or(usize::MAX)
+    }
+
+    /// All its events, in the order of rows.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn rows(&self) -> Result<Vec<Stored>, ReadError> {
+        self.decode(None, Projection::All)
+    }
+
+    /// The events of these rows (ascending, each once), in that order.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn fetch(&self, rows: &[usize], projection: Projection<'_>) -> Result<Vec<Stored>, ReadError> {
+        match rows.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.decode(Some(rows), projection),
+        }
+    }
+
+    /// The event of this `Seq`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn get(&self, seq: Seq) -> Result<Option<Stored>, ReadError> {
+        if !(self.meta.first_seq..=self.meta.last_seq).contains(&seq) {
+            return Ok(None);
+        }
+        match self.keys()?.row_of(seq) {
+            Some(row) => Ok(self.fetch(&[row], Projection::All)?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// Times and `Seq`s of all rows.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn keys(&self) -> Result<Arc<RowKeys>, ReadError> {
+        KEYS.get(self.number, || {
+            let footer = self.footer()?;
+            let mut keys = RowKeys { timestamps: Vec::new(), seqs: Vec::new() };
+            for batch in self.batches(&footer, None, &[SEQ, TIMESTAMP])? {
+                let column = |name: &str| batch.column_by_name(name);
+                let seqs = column(SEQ).and_then(|array| array.as_primitive_opt::<UInt64Type>());
+                let stamps = column(TIMESTAMP).and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>());
+                let (Some(seqs), Some(stamps)) = (seqs, stamps) else {
+                    return Err(footer.file.unreadable("no column of Seq or time".to_owned()));
+                };
+                keys.seqs.extend_from_slice(seqs.values());
+                keys.timestamps.extend_from_slice(stamps.values());
+            }
+            if keys.len() != self.row_count() || !keys.timestamps.is_sorted() {
+                return Err(footer.file.unreadable("its rows are not those of the manifest in order".to_owned()));
+            }
+            let bytes = keys.len() * 16;
+            Ok((keys, bytes))
+        })
+    }
+
+    /// The index.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn index(&self) -> Result<Arc<TextIndex>, ReadError> {
+        INDEXES.get(self.number, || {
+            let bytes = self.meta.read_file(&*self.disk, INDEX_FILE)?;
+            let length = bytes.len();
+            let index = TextIndex::open(bytes, self.meta.row_count).map_err(|reason| self.index_error(reason))?;
+            Ok((index, length))
+        })
+    }
+
+    /// What the index said, with the file.
+    pub fn index_error(&self, reason: String) -> ReadError {
+        ReadError::Unreadable { file: self.meta.path(INDEX_FILE), reason }
+    }
+
+    fn footer(&self) -> Result<Arc<Footer>, ReadError> {
+        FOOTERS.get(self.number, || {
+            let file = CheckedFile::open(self.disk.clone(), &self.meta, ROWS_FILE)?;
+            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+            let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| file.error(error))?;
+            let rows = metadata.metadata().file_metadata().num_rows();
+            if u64::try_from(rows) != Ok(self.meta.row_count) {
+                return Err(file.unreadable(format!("{rows} rows where the manifest has {}", self.meta.row_count)));
+            }
+            let bytes = metadata.metadata().memory_size();
+            let spilled = spilled(&metadata).map_err(|reason| file.unreadable(reason))?;
+            Ok((Footer { file, metadata, spilled }, bytes))
+        })
+    }
+
+    fn decode(&self, rows: Option<&[usize]>, projection: Projection<'_>) -> Result<Vec<Stored>, ReadError> {
+        let footer = self.footer()?;
+        let names = match projection {
+            Projection::All => None,
+            Projection::Keys(keys) => Some(footer.columns(keys)),
+        };
+        let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
+        let mut events = Vec::with_capacity(rows.map_or(self.row_count(), <[usize]>::len));
+        for batch in self.batches(&footer, rows, names.as_ref().unwrap_or(&all))? {
+            events.extend(columns::from_batch(&batch).map_err(|reason| footer.file.unreadable(reason))?);
+        }
+        if rows.is_some_and(|rows| rows.len() != events.len()) {
+            return Err(footer.file.unreadable("fewer rows than asked for".to_owned()));
+        }
+        Ok(events)
+    }
+
+    fn batches(&self, footer: &Footer, rows: Option<&[usize]>, names: &[&str]) -> Result<Vec<RecordBatch>, ReadError> {
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(footer.file.clone(), footer.metadata.clone());
+        // Not by name: Parquet would take the dots in a name for nesting. Every column is one leaf.
+        let columns = footer.metadata.schema().fields().iter().enumerate();
+        let chosen = columns.filter(|(_, column)| names.contains(&column.name().as_str())).map(|(at, _)| at);
+        let mask = ProjectionMask::leaves(builder.parquet_schema(), chosen);
+        builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        if let Some(rows) = rows {
+            let ranges = rows.iter().map(|row| *row..row + 1);
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, self.row_count()));
+        }
+        let reader = builder.build().map_err(|error| footer.file.error(error))?;
+        reader.map(|batch| batch.map_err(|error| footer.file.arrow_error(error))).collect()
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        FOOTERS.forget(self.number);
+        KEYS.forget(self.number);
+        INDEXES.forget(self.number);
+    }
+}
+
+impl Footer {
+    /// The columns that hold the values of these keys.
+    fn columns(&self, keys: &[Text]) -> Vec<&'static str> {
+        let mut names = vec![SEQ, TIMESTAMP];
+        let mut add = |name: &'static str| {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        };
+        for key in keys {
+            match key.as_str() {
+                "@timestamp" | "nhatle.seq" | "nhatle.id" => continue,
+                "event.created" => add(CREATED),
+                "event.ingested" => add(INGESTED),
+                "event.original" | "event.hash" => add(ORIGINAL),
+                _ => {}
+            }
+            let has_column =
+                |known: &&nhatle_event::field::Known| known.name == key && known.storage == Storage::Column;
+            match TABLE.iter().find(has_column) {
+                Some(known) => {
+                    add(known.name);
+                    // A vendor's field of the same key but other case is in `attrs`.
+                    if self.spilled.iter().any(|spilled| spilled == key) {
+                        add(ATTRS);
+                    }
+                }
+                None => add(ATTRS),
+            }
+        }
+        debug_assert!(!names.contains(&HASH), "the hash is made from the bytes, never trusted");
+        names
+    }
+}
+
+fn spilled(metadata: &ArrowReaderMetadata) -> Result<Vec<String>, String> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    let value = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == SPILLED_KEY)?.value.as_ref());
+    let names: Vec<String> = match value {
+        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string())?,
+        None => return Err(format!("it has no {SPILLED_KEY}")),
+    };
+    Ok(names.iter().map(|name| name_key(name).into_owned()).collect())
+}

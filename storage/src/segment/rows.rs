@@ -1,0 +1,120 @@
+//! `RowSet`: a set of row numbers of one segment, as bits.
+
+/// A set of row numbers below a fixed length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowSet {
+    words: Vec<u64>,
+    length: usize,
+}
+
+impl RowSet {
+    /// No row of `length`.
+    pub fn none(length: usize) -> RowSet {
+        RowSet { words: vec![0; length.div_ceil(64)], length }
+    }
+
+    /// Every row of `length`.
+    pub fn all(length: usize) -> RowSet {
+        RowSet::range(length, 0, length)
+    }
+
+    /// The rows from `begin` to before `end`.
+    pub fn range(length: usize, begin: usize, end: usize) -> RowSet {
+        let mut set = RowSet::none(length);
+        let (begin, end) = (begin.min(length), end.min(length));
+        for (at, word) in set.words.iter_mut().enumerate() {
+            let first = at * 64;
+            let below = |count: usize| match count.saturating_sub(first) {
+                0 => 0,
+                64.. => u64::MAX,
+                bits => (1u64 << bits) - 1,
+            };
+            *word = below(end) & !below(begin);
+        }
+        set
+    }
+
+    /// Adds a row; one past the length is none.
+    pub fn insert(&mut self, row: usize) {
+        if row < self.length {
+            self.words[row / 64] |= 1 << (row % 64);
+        }
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, row: usize) {
+        if row < self.length {
+            self.words[row / 64] &= !(1 << (row % 64));
+        }
+    }
+
+    /// The row is in it.
+    pub fn contains(&self, row: usize) -> bool {
+        row < self.length && self.words[row / 64] >> (row % 64) & 1 == 1
+    }
+
+    /// Keeps what `other` has too.
+    pub fn keep(&mut self, other: &RowSet) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+    }
+
+    /// Adds what `other` has.
+    pub fn add(&mut self, other: &RowSet) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
+    }
+
+    /// Takes out what `other` has.
+    pub fn take(&mut self, other: &RowSet) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
+    }
+
+    /// The rows that are not in it.
+    #[must_use]
+    pub fn inverted(&self) -> RowSet {
+        let mut all = RowSet::all(self.length);
+        all.take(self);
+        all
+    }
+
+    /// How many rows are in it.
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// No row is in it.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// The rows, lowest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = usize> {
+        self.words.iter().enumerate().flat_map(|(at, word)| {
+            let word = *word;
+            (0..if word == 0 { 0 } else { 64 }).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * 64 + bit)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(length in 1usize..300, rows: Vec<u16>, begin in 0usize..300, end in 0usize..300) {
+            let rows: std::collections::BTreeSet<usize> = rows.iter().map(|row| usize::from(*row) % length).collect();
+            let mut set = RowSet::none(length);
+            rows.iter().for_each(|row| set.insert(*row));
+            prop_assert!(set.iter().eq(rows.iter().copied()));
+            prop_assert!(set.iter().rev().eq(rows.iter().rev().copied()));
+            prop_assert_eq!(set.count(), rows.len() as u64);
+            prop_assert_eq!(set.inverted().count(), (length - rows.len()) as u64);
+            let range = RowSet::range(length, begin, end);
+            prop_assert!(range.iter().eq((begin..end.min(length)).filter(|row| *row < length)));
+            set.keep(&range);
+            prop_assert!(set.iter().eq(rows.iter().copied().filter(|row| (begin..end).contains(row))));
+        }
+    }
+}

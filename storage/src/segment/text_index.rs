@@ -1,0 +1,315 @@
+//! Which rows hold a word or a value: one Tantivy segment whose document numbers are row numbers, without
+//! document store, positions, norms and fast fields. In: events in row order. Out: bytes; [`TextIndex`]
+//! over those bytes gives [`RowSet`]s. What the terms are: [`super::terms`].
+
+use std::sync::Arc;
+
+use tantivy::directory::RamDirectory;
+use tantivy::postings::Postings as _;
+use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::store::Compressor;
+use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
+use tantivy::{DocSet, Index, IndexSettings, InvertedIndexReader, SegmentReader, TERMINATED, TantivyDocument};
+
+use nhatle_event::Stored;
+
+use super::bundle::{Bundle, Contents, VERSION, pack};
+use super::rows::RowSet;
+use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, TermMaker, exact_term, unit_term};
+use super::words::front;
+
+/// How many terms one test may go through before the index gives up and the rows are looked at.
+pub const TERMS_SCANNED_MAX: usize = 262_144;
+
+const TOKENIZER: &str = "nhatle_terms";
+/// Tantivy's least is 15 MB; more only delays what it writes to memory anyway.
+const WRITER_BYTES: usize = 256 << 20;
+
+fn schema() -> (Schema, Field, Field) {
+    let mut builder = Schema::builder();
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(TOKENIZER)
+        .set_index_option(IndexRecordOption::Basic)
+        .set_fieldnorms(false);
+    let options = TextOptions::default().set_indexing_options(indexing);
+    let words = builder.add_text_field("words", options.clone());
+    let exact = builder.add_text_field("exact", options);
+    (builder.build(), words, exact)
+}
+
+/// The index of these events, in this order.
+///
+/// # Errors
+/// What Tantivy says.
+pub fn build(events: &[&Stored]) -> Result<Vec<u8>, String> {
+    let (schema, words, exact) = schema();
+    let directory = RamDirectory::create();
+    let tokenizers = TokenizerManager::new();
+    tokenizers.register(TOKENIZER, Terms::default());
+    let settings = IndexSettings {
+        docstore_compression: Compressor::None,
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    let builder = Index::builder().schema(schema).tokenizers(tokenizers).settings(settings);
+    let mut writer = builder
+        .single_segment_index_writer::<TantivyDocument>(directory.clone(), WRITER_BYTES)
+        .map_err(|error| error.to_string())?;
+    let mut maker = TermMaker::default();
+    for stored in events {
+        let terms = maker.terms(&stored.event);
+        let mut document = TantivyDocument::default();
+        document.add_text(words, terms.words);
+        document.add_text(exact, terms.exact);
+        writer.add_document(document).map_err(|error| error.to_string())?;
+    }
+    let index = writer.finalize().map_err(|error| error.to_string())?;
+    debug_assert!(maker.covering.len() <= COVERING_MAX, "the maker keeps its bound");
+    let contents = Contents {
+        version: VERSION,
+        row_count: events.len() as u64,
+        covering: maker.covering,
+        keys: (maker.keys.len() <= KEYS_MAX).then_some(maker.keys),
+        files: std::collections::BTreeMap::new(),
+    };
+    pack(&index, &directory, contents)
+}
+
+/// Cuts a text of terms, each with a NUL behind it, into the terms.
+#[derive(Clone, Default)]
+struct Terms {
+    token: Token,
+}
+
+struct TermStream<'a> {
+    rest: &'a str,
+    token: &'a mut Token,
+}
+
+impl Tokenizer for Terms {
+    type TokenStream<'a> = TermStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> TermStream<'a> {
+        self.token.position = usize::MAX;
+        TermStream { rest: text, token: &mut self.token }
+    }
+}
+
+impl TokenStream for TermStream<'_> {
+    fn advance(&mut self) -> bool {
+        let Some((term, rest)) = self.rest.split_once('\0') else { return false };
+        self.rest = rest;
+        self.token.text.clear();
+        self.token.text.push_str(term);
+        self.token.position = self.token.position.wrapping_add(1);
+        true
+    }
+
+    fn token(&self) -> &Token {
+        self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.token
+    }
+}
+
+/// An index open for reading.
+pub struct TextIndex {
+    words: Arc<InvertedIndexReader>,
+    exact: Arc<InvertedIndexReader>,
+    contents: Contents,
+    row_count: usize,
+    overflow: RowSet,
+}
+
+/// Rows that surely and rows that maybe have what was asked for; the first are among the second.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Need not be looked at.
+    pub sure: RowSet,
+    /// Must be looked at where they are not sure.
+    pub maybe: RowSet,
+}
+
+impl TextIndex {
+    /// Opens the bytes that [`build`] made.
+    ///
+    /// # Errors
+    /// They are none, or of another number of rows; the reason.
+    pub fn open(bytes: Vec<u8>, row_count: u64) -> Result<TextIndex, String> {
+        let (bundle, contents) = Bundle::open(bytes)?;
+        let index = Index::open(bundle).map_err(|error| error.to_string())?;
+        let segments = index.searchable_segments().map_err(|error| error.to_string())?;
+        let [segment] = segments.as_slice() else { return Err(format!("{} segments in one", segments.len())) };
+        let reader = SegmentReader::open(segment).map_err(|error| error.to_string())?;
+        if contents.row_count != row_count || u64::from(reader.max_doc()) != row_count {
+            return Err(format!("an index of {} rows for {row_count}", contents.row_count));
+        }
+        let field = |name: &str| {
+            let field = index.schema().get_field(name).map_err(|error| error.to_string())?;
+            reader.inverted_index(field).map_err(|error| error.to_string())
+        };
+        let row_count = usize::try_from(row_count).map_err(|_past| "more rows than memory")?;
+        let (words, exact) = (field("words")?, field("exact")?);
+        let mut opened = TextIndex { words, exact, contents, row_count, overflow: RowSet::none(row_count) };
+        let mut overflow = RowSet::none(row_count);
+        add_term(&opened.exact, OVERFLOW.as_bytes(), &mut overflow)?;
+        opened.overflow = overflow;
+        Ok(opened)
+    }
+
+    /// Nothing is known.
+    pub fn unknown(&self) -> Found {
+        Found { sure: RowSet::none(self.row_count), maybe: RowSet::all(self.row_count) }
+    }
+
+    /// No row has it.
+    pub fn nothing(&self) -> Found {
+        Found { sure: RowSet::none(self.row_count), maybe: RowSet::none(self.row_count) }
+    }
+
+    /// No row of the segment has a field of this key.
+    pub fn lacks(&self, key: &str) -> bool {
+        self.contents.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key))
+    }
+
+    /// The rows with this part somewhere in what bare words are looked for in.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn word(&self, part: &str) -> Result<Found, String> {
+        let is_cut = PART_BYTES_MAX <= part.len();
+        let part = front(part, PART_BYTES_MAX);
+        let mut rows = RowSet::none(self.row_count);
+        add_term(&self.words, part.as_bytes(), &mut rows)?;
+        for key in &self.contents.covering {
+            add_term(&self.exact, exact_term(key, part).0.as_bytes(), &mut rows)?;
+        }
+        Ok(self.found(rows, is_cut))
+    }
+
+    /// The rows with a part that begins so and passes the test; `None` where that is too much to go through.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn words_that(&self, prefix: &str, test: impl Fn(&str) -> bool) -> Result<Option<Found>, String> {
+        let mut rows = RowSet::none(self.row_count);
+        let mut budget = TERMS_SCANNED_MAX;
+        let prefix = front(prefix, PART_BYTES_MAX);
+        let mut is_cut = false;
+        let mut each = |term: &str, is_value: bool| {
+            // A cut word may pass where the whole does not, and the other way round.
+            let is_long = !is_value && PART_BYTES_MAX - 4 < term.len();
+            is_cut |= is_long;
+            is_long || test(term)
+        };
+        if !add_terms(&self.words, prefix, "", &mut budget, &mut rows, &mut |term| each(term, false))? {
+            return Ok(None);
+        }
+        for key in &self.contents.covering {
+            let key = format!("{key}{MARK}");
+            let is_word = |term: &str| super::words::parts(term).next() == Some(term);
+            let mut value = |term: &str| is_word(term) && each(term, true);
+            if !add_terms(&self.exact, &format!("{key}{prefix}"), &key, &mut budget, &mut rows, &mut value)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.found(rows, is_cut)))
+    }
+
+    /// The rows where a field of this key has this folded value.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn value(&self, key: &str, folded: &str) -> Result<Found, String> {
+        let (term, is_cut) = exact_term(key, folded);
+        let mut rows = RowSet::none(self.row_count);
+        add_term(&self.exact, term.as_bytes(), &mut rows)?;
+        Ok(self.found(rows, is_cut))
+    }
+
+    /// The rows where a field of this key has a folded value that begins so and passes the test; `None`
+    /// where that is too much to go through.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn values_that(&self, key: &str, prefix: &str, test: impl Fn(&str) -> bool) -> Result<Option<Found>, String> {
+        let key = format!("{key}{MARK}");
+        let start = format!("{key}{}", front(prefix, super::terms::VALUE_BYTES_MAX));
+        let mut budget = TERMS_SCANNED_MAX;
+        let mut has_cut = false;
+        let mut rows = RowSet::none(self.row_count);
+        let mut each = |value: &str| {
+            has_cut |= value.ends_with(MARK);
+            value.ends_with(MARK) || test(value)
+        };
+        if !add_terms(&self.exact, &start, &key, &mut budget, &mut rows, &mut each)? {
+            return Ok(None);
+        }
+        Ok(Some(self.found(rows, has_cut)))
+    }
+
+    /// The rows of these units.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn units<'a>(&self, units: impl Iterator<Item = &'a str>) -> Result<RowSet, String> {
+        let mut rows = RowSet::none(self.row_count);
+        for term in units.filter_map(unit_term) {
+            add_term(&self.exact, term.as_bytes(), &mut rows)?;
+        }
+        Ok(rows)
+    }
+
+    /// What is found when `rows` hold the terms: not sure where a term was cut or a row is not all there.
+    fn found(&self, rows: RowSet, is_cut: bool) -> Found {
+        let mut maybe = rows.clone();
+        maybe.add(&self.overflow);
+        Found { sure: if is_cut { RowSet::none(self.row_count) } else { rows }, maybe }
+    }
+}
+
+fn add_term(reader: &InvertedIndexReader, term: &[u8], rows: &mut RowSet) -> Result<(), String> {
+    match reader.terms().get(term).map_err(|error| error.to_string())? {
+        Some(info) => add_postings(reader, &info, rows),
+        None => Ok(()),
+    }
+}
+
+fn add_postings(
+    reader: &InvertedIndexReader,
+    info: &tantivy::postings::TermInfo,
+    rows: &mut RowSet,
+) -> Result<(), String> {
+    let postings = reader.read_postings_from_terminfo(info, IndexRecordOption::Basic);
+    let mut postings = postings.map_err(|error| error.to_string())?;
+    debug_assert!(postings.term_freq() > 0, "a posting is there because the term is");
+    while postings.doc() != TERMINATED {
+        rows.insert(usize::try_from(postings.doc()).unwrap_or(usize::MAX));
+        postings.advance();
+    }
+    Ok(())
+}
+
+/// Adds the rows of every term that begins with `prefix` and whose text behind `behind` passes. `false`
+/// where the budget ran out.
+fn add_terms(
+    reader: &InvertedIndexReader,
+    prefix: &str,
+    behind: &str,
+    budget: &mut usize,
+    rows: &mut RowSet,
+    test: &mut dyn FnMut(&str) -> bool,
+) -> Result<bool, String> {
+    let mut stream = reader.terms().range().ge(prefix.as_bytes()).into_stream().map_err(|error| error.to_string())?;
+    while stream.advance() {
+        let Some(term) = std::str::from_utf8(stream.key()).ok().filter(|term| term.starts_with(prefix)) else { break };
+        let Some(left) = budget.checked_sub(1) else { return Ok(false) };
+        *budget = left;
+        if term.strip_prefix(behind).is_some_and(&mut *test) {
+            add_postings(reader, stream.value(), rows)?;
+        }
+    }
+    Ok(true)
+}

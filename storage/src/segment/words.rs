@@ -1,0 +1,170 @@
+//! What a text is to the search: its folded form (no case, no marks), its marked form (no case, marks
+//! kept, tone marks in one place), and the parts it is cut into. The index and the row-wise filter both
+//! use these functions and no others, so that they cannot disagree.
+//!
+//! Folding: Unicode canonical decomposition, combining marks U+0300 to U+036F dropped, đ to d (it has no
+//! decomposition), lower case; `Đồng Hới` composed or decomposed is `dong hoi`. Control characters become
+//! spaces, so they are free to separate terms. A part is a run of letters and digits; an IPv4 address is
+//! one part. Marked form: hoà and hòa, khoẻ and khỏe, thuý and thúy are the same word (the tone mark
+//! stands behind the second vowel). Source: `vietnam-soc` design note 4.3; Unicode Standard Annex 15.
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The text without case and marks.
+pub fn fold(text: &str) -> Cow<'_, str> {
+    if !text.is_ascii() {
+        let folded = text.nfd().filter(|letter| !is_mark(*letter)).map(|letter| match letter {
+            'đ' | 'Đ' => 'd',
+            other => other,
+        });
+        // Lower case can bring a mark back (İ is i and a dot above).
+        return Cow::Owned(folded.flat_map(char::to_lowercase).filter(|letter| !is_mark(*letter)).map(plain).collect());
+    }
+    match text.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_control()) {
+        true => Cow::Owned(text.chars().map(|letter| plain(letter.to_ascii_lowercase())).collect()),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// The text without case, decomposed, with its marks, tone marks in one place.
+pub fn mark_form(text: &str) -> String {
+    let mut letters: Vec<char> = text.nfd().flat_map(char::to_lowercase).map(plain).collect();
+    for at in 0..letters.len().saturating_sub(2) {
+        let is_pair = matches!((letters[at], letters[at + 2]), ('o', 'a' | 'e') | ('u', 'y'));
+        if is_pair && is_tone(letters[at + 1]) {
+            letters.swap(at + 1, at + 2);
+        }
+    }
+    letters.into_iter().collect()
+}
+
+/// The text has a mark or a đ, so whoever typed it wants them.
+pub fn has_marks(text: &str) -> bool {
+    !text.is_ascii() && (text.contains(['đ', 'Đ']) || text.nfd().any(is_mark))
+}
+
+/// The name of a field as terms have it: without case.
+pub fn name_key(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase() && !byte.is_ascii_control()) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.chars().flat_map(char::to_lowercase).map(plain).collect())
+}
+
+/// The name has this key.
+pub fn has_key(name: &str, key: &str) -> bool {
+    if name.eq_ignore_ascii_case(key) {
+        return true;
+    }
+    // Names with control characters or letters beyond ASCII are rare; the quick no comes first.
+    let may_be = !name.is_ascii() || (name.len() == key.len() && name.bytes().any(|byte| byte.is_ascii_control()));
+    may_be && name_key(name) == key
+}
+
+/// The parts of a folded or marked text, in order.
+pub fn parts(text: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(is_word)?;
+        rest = &rest[start..];
+        let end = match ipv4_length(rest.as_bytes()) {
+            Some(length) => length,
+            None => rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()),
+        };
+        let (part, after) = rest.split_at(end);
+        rest = after;
+        Some(part)
+    })
+}
+
+/// The longest front of `text` that is no longer than `bytes_max`, cut between letters.
+pub fn front(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || is_mark(letter)
+}
+
+fn is_mark(letter: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&letter)
+}
+
+/// Grave, acute, tilde, hook above, dot below.
+fn is_tone(letter: char) -> bool {
+    matches!(letter, '\u{300}' | '\u{301}' | '\u{303}' | '\u{309}' | '\u{323}')
+}
+
+fn plain(letter: char) -> char {
+    if letter.is_control() { ' ' } else { letter }
+}
+
+/// The length of the IPv4 address (four groups of one to three digits) that the text begins with.
+fn ipv4_length(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for group in 0..4 {
+        let digits = text[at..].iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=3).contains(&digits) {
+            return None;
+        }
+        at += digits;
+        if group < 3 {
+            (text.get(at) == Some(&b'.')).then(|| at += 1)?;
+        }
+    }
+    let goes_on = text.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+    (!goes_on).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, folded: &str, expected: &[&str]) {
+        assert_eq!(fold(text), folded, "{text}");
+        assert_eq!(parts(&fold(text)).collect::<Vec<_>>(), expected, "{text}");
+    }
+
+    #[test]
+    fn vietnamese_is_folded_composed_and_decomposed() {
+        check("Đồng Hới", "dong hoi", &["dong", "hoi"]);
+        check(&"Đồng Hới".nfd().collect::<String>(), "dong hoi", &["dong", "hoi"]);
+        check("NHẬT LỆ", "nhat le", &["nhat", "le"]);
+        check("đăng nhập thất bại", "dang nhap that bai", &["dang", "nhap", "that", "bai"]);
+    }
+
+    #[test]
+    fn parts_are_runs_of_letters_and_digits_and_addresses() {
+        check("10.0.0.1:8080", "10.0.0.1:8080", &["10.0.0.1", "8080"]);
+        check("1.2.3", "1.2.3", &["1", "2", "3"]);
+        check("1.2.3.4x", "1.2.3.4x", &["1", "2", "3", "4x"]);
+        check(r"C:\Windows\cmd.exe", r"c:\windows\cmd.exe", &["c", "windows", "cmd", "exe"]);
+        check("sshd[77]: a_b=c", "sshd[77]: a_b=c", &["sshd", "77", "a", "b", "c"]);
+        check(" ... ", " ... ", &[]);
+    }
+
+    #[test]
+    fn tone_marks_have_one_place() {
+        for (one, other) in [("hòa", "hoà"), ("thúy", "thuý"), ("khỏe", "khoẻ"), ("HÒA", "hoà")] {
+            assert_eq!(mark_form(one), mark_form(other));
+        }
+        assert_ne!(mark_form("hoa"), mark_form("hoà"));
+        assert!(has_marks("hoà") && has_marks("đ") && !has_marks("hoa"));
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_is_folding_once(text in "\\PC{0,40}") {
+            let once = fold(&text).into_owned();
+            prop_assert_eq!(fold(&once), once.clone());
+            prop_assert!(!once.contains(char::is_control));
+            let decomposed: String = text.nfd().collect();
+            prop_assert_eq!(fold(&decomposed), once.clone());
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `Snapshot`: all events of a store as they were at one moment. It never changes, whatever is appended
+//! or sealed meanwhile; taking one costs some hundred pointers.
+
+use std::sync::Arc;
+
+use nhatle_event::{Seq, Stored};
+
+use crate::dataset::Dataset;
+use crate::error::ReadError;
+use crate::live::LiveSegment;
+use crate::memtable::{Chunk, Memtable};
+
+/// An unchanging view of a store.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Oldest first: the one that is being sealed, where there is one, then the one that grows.
+    memtables: Vec<Memtable>,
+    segments: Arc<Vec<Arc<LiveSegment>>>,
+    last_seq: Seq,
+}
+
+impl Snapshot {
+    /// A view of these: every event of a segment is older than any in the memtables.
+    pub(crate) fn new(memtables: Vec<Memtable>, segments: Arc<Vec<Arc<LiveSegment>>>, last_seq: Seq) -> Snapshot {
+        Snapshot { memtables, segments, last_seq }
+    }
+
+    /// The `Seq` of the newest event; 0 where there is none.
+    pub fn last_seq(&self) -> Seq {
+        self.last_seq
+    }
+
+    /// The sealed segments of a dataset, oldest first. Their ranges of `Seq` do not overlap.
+    pub fn segments(&self, dataset: Dataset) -> impl DoubleEndedIterator<Item = &Arc<LiveSegment>> {
+        self.segments.iter().filter(move |segment| segment.meta().dataset == dataset)
+    }
+
+    /// The batches that are in no segment yet, oldest first; of every dataset, see [`Chunk::of`].
+    pub fn chunks(&self) -> impl DoubleEndedIterator<Item = &Arc<Chunk>> {
+        self.memtables.iter().flat_map(Memtable::chunks)
+    }
+
+    /// The events of a dataset that are in no segment yet, in `Seq` order.
+    pub fn recent(&self, dataset: Dataset) -> impl DoubleEndedIterator<Item = &Stored> {
+        self.memtables.iter().flat_map(move |memtable| memtable.of(dataset))
+    }
+
+    /// An event by its `Seq`, where it is in no segment yet.
+    pub fn recent_by_seq(&self, seq: Seq) -> Option<(Dataset, &Stored)> {
+        self.memtables.iter().find_map(|memtable| memtable.get(seq))
+    }
+
+    /// How many events of a dataset there are.
+    pub fn count(&self, dataset: Dataset) -> u64 {
+        let sealed: u64 = self.segments(dataset).map(|segment| segment.meta().row_count).sum();
+        sealed + self.recent(dataset).count() as u64
+    }
+
+    /// The first `count_max` events of a dataset after `after`, in `Seq` order: what a replay goes on
+    /// with. Reads whole segments, so it is for catching up, not for search.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn events_after(&self, dataset: Dataset, after: Seq, count_max: usize) -> Result<Vec<Stored>, ReadError> {
+        let mut found = Vec::new();
+        for segment in self.segments(dataset).filter(|segment| after < segment.meta().last_seq) {
+            if count_max <= found.len() {
+                break;
+            }
+            found.extend(segment.events()?.into_iter().filter(|stored| after < stored.seq));
+        }
+        if found.len() < count_max {
+            let recent = self.recent(dataset).filter(|stored| after < stored.seq);
+            found.extend(recent.take(count_max - found.len()).cloned());
+        }
+        found.truncate(count_max);
+        Ok(found)
+    }
+}

@@ -1,0 +1,424 @@
+//! `Store`: one writer, many [`Snapshot`]s. In: batches of events, each with its dataset, and marks.
+//! Out: the same events with their `Seq`, durable, readable at once and for good.
+//!
+//! Appends go to the log and the memtable. [`Store::seal`], on a thread of its own, turns a memtable into
+//! segments: it is set aside together with its log files (appends go to new ones), written, published in
+//! the manifest, and only then taken out of memory and its log files deleted. At each moment every event
+//! is in exactly one of the three, and a snapshot sees each once. A seal that fails leaves the memtable
+//! where it is and is tried again.
+//!
+//! Locks, in the order they are taken: `sealer` (one seal at a time), `writer` (one append at a time),
+//! `view` (held for the time of some copies, never over a disk call).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use nhatle_event::{Clock, Event, Seq, Stored, Timestamp};
+
+use crate::config::Config;
+use crate::dataset::Dataset;
+use crate::disk::{Disk, DiskLock, join, remove_folder};
+use crate::error::{OpenError, WriteError};
+use crate::live::{self, LiveSegment, SegmentForm};
+use crate::manifest::{self, Manifest};
+use crate::memtable::{Chunk, Memtable};
+use crate::recover::{self, Recovered, SEGMENTS};
+use crate::segment::meta::{SegmentMeta, WriteOptions};
+use crate::snapshot::Snapshot;
+use crate::wal::writer::LogWriter;
+use crate::wal::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, MARK_BYTES_MAX, MARK_NAME_BYTES_MAX, MARKS_MAX};
+
+/// The file that the writing process locks.
+pub const LOCK: &str = "LOCK";
+
+/// Small named values that become durable together with a batch; the last one of a name counts.
+pub type Marks = BTreeMap<String, Vec<u8>>;
+
+/// A store of events.
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    form: SegmentForm,
+    /// `None` for a store that is open for reading only.
+    lock: Option<Box<dyn DiskLock>>,
+    sealer: Mutex<Sealer>,
+    writer: Mutex<Writer>,
+    view: Mutex<View>,
+    torn_bytes: u64,
+}
+
+struct Writer {
+    log: LogWriter,
+    next_seq: Seq,
+    committed_last: Timestamp,
+}
+
+struct Sealer {
+    manifest: Manifest,
+    /// Segments of the memtable being sealed, where they are written but not surely published.
+    written: Option<Vec<SegmentMeta>>,
+}
+
+struct View {
+    active: Memtable,
+    sealing: Option<Arc<Sealing>>,
+    segments: Arc<Vec<Arc<LiveSegment>>>,
+    marks: Marks,
+    last_seq: Seq,
+    /// Bytes of the log that no seal has taken on.
+    log_bytes: u64,
+}
+
+/// A memtable set aside, and the border at which that was done.
+struct Sealing {
+    memtable: Memtable,
+    marks: Marks,
+    next_seq: Seq,
+    committed_last: Timestamp,
+    /// The first log file behind the border.
+    log_first: u64,
+    log_bytes: u64,
+}
+
+/// Figures of a store, for its page and for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events of each dataset, in the order of [`Dataset::ALL`].
+    pub events: [u64; 3],
+    /// Live segments.
+    pub segments: usize,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Events in memory and log only.
+    pub unsealed_events: usize,
+    /// Bytes of the log that are not sealed.
+    pub log_bytes: u64,
+    /// The `Seq` of the newest event.
+    pub last_seq: Seq,
+    /// Bytes of an unfinished batch that opening left out.
+    pub torn_bytes: u64,
+    /// A sync failed; nothing is taken until the store is opened again.
+    pub is_poisoned: bool,
+}
+
+impl Store {
+    /// Opens a store for writing, making it where there is none, and recovers what a crash left.
+    ///
+    /// # Errors
+    /// Another process has it open; it is damaged (file and place are named); what the disk says.
+    pub fn open(disk: Arc<dyn Disk>, config: Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+        Store::open_with(disk, config, clock, SegmentForm::Columns)
+    }
+
+    /// [`Store::open`] with segments of another form.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        form: SegmentForm,
+    ) -> Result<Store, OpenError> {
+        let lock = disk.lock(LOCK).map_err(|source| WriteError::io(LOCK, source))?;
+        let lock = lock.ok_or_else(|| OpenError::Locked { file: LOCK.to_owned() })?;
+        for folder in [wal::FOLDER, SEGMENTS, manifest::FOLDER] {
+            disk.create_folder(folder).map_err(|source| WriteError::io(folder, source))?;
+        }
+        let recovered = recover::recover(&*disk)?;
+        if recovered.torn_bytes > 0 {
+            tracing::info!(bytes = recovered.torn_bytes, "left out an unfinished batch at the end of the log");
+        }
+        Ok(Store::new(disk, config, clock, form, Some(lock), recovered))
+    }
+
+    /// Opens a store for reading as it is now, beside a process that may be writing it. Takes no lock
+    /// and writes nothing.
+    ///
+    /// # Errors
+    /// It is damaged; what the disk says.
+    pub fn open_read_only(disk: Arc<dyn Disk>, config: Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+        let recovered = recover::read_only(&*disk)?;
+        Ok(Store::new(disk, config, clock, SegmentForm::Columns, None, recovered))
+    }
+
+    fn new(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        form: SegmentForm,
+        lock: Option<Box<dyn DiskLock>>,
+        recovered: Recovered,
+    ) -> Store {
+        let view = View {
+            active: recovered.memtable,
+            sealing: None,
+            segments: Arc::new(recover::handles(&disk, &recovered.manifest, form)),
+            marks: recovered.marks,
+            last_seq: Seq(recovered.next_seq.0 - 1),
+            log_bytes: recovered.log_bytes,
+        };
+        let writer = Writer {
+            log: LogWriter::new(disk.clone(), recovered.log_next, recovered.log_last_bytes),
+            next_seq: recovered.next_seq,
+            committed_last: recovered.committed_last,
+        };
+        Store {
+            disk,
+            config,
+            clock,
+            form,
+            lock,
+            sealer: Mutex::new(Sealer { manifest: recovered.manifest, written: None }),
+            writer: Mutex::new(writer),
+            view: Mutex::new(view),
+            torn_bytes: recovered.torn_bytes,
+        }
+    }
+
+    /// Commits a batch and marks as one: after `Ok` all of it is durable and readable, after a crash all
+    /// of it is there or none. Each call syncs the disk once, so batches should be large.
+    ///
+    /// # Errors
+    /// The disk is full or failing, the batch or a mark is past a limit, sealing is too far behind. The
+    /// batch is not acknowledged then, and not readable.
+    pub fn append(
+        &self,
+        mut batch: Vec<(Dataset, Event)>,
+        marks: &[(&str, Vec<u8>)],
+    ) -> Result<Arc<[Stored]>, WriteError> {
+        self.append_from(&mut batch, marks)
+    }
+
+    /// [`Store::append`] that takes the events out of `batch` only when they are committed, so that the
+    /// caller still has them when the disk is full.
+    ///
+    /// # Errors
+    /// As [`Store::append`]; the batch is then as it was.
+    pub fn append_from(
+        &self,
+        batch: &mut Vec<(Dataset, Event)>,
+        marks: &[(&str, Vec<u8>)],
+    ) -> Result<Arc<[Stored]>, WriteError> {
+        if self.lock.is_none() {
+            return Err(WriteError::ReadOnly);
+        }
+        if batch.is_empty() && marks.is_empty() {
+            return Ok(Arc::new([]));
+        }
+        let mut frame = wal::encode_frame(batch, marks);
+        let bytes = frame.len() - FRAME_HEADER_BYTES;
+        if FRAME_BYTES_MAX < bytes {
+            return Err(WriteError::BatchTooLarge { bytes, bytes_max: FRAME_BYTES_MAX });
+        }
+        let mut writer = self.writer();
+        self.check_limits(marks)?;
+        let committed = self.clock.now().max(writer.committed_last);
+        let first = writer.next_seq;
+        writer.log.append(first, committed, &mut frame, self.config.log_file_bytes_max)?;
+        writer.committed_last = committed;
+        writer.next_seq = Seq(first.0 + batch.len() as u64);
+
+        let datasets: Box<[Dataset]> = batch.iter().map(|(dataset, _)| *dataset).collect();
+        let rows = std::mem::take(batch).into_iter().zip(first.0..);
+        let rows: Arc<[Stored]> = rows.map(|((_, event), seq)| Stored { seq: Seq(seq), committed, event }).collect();
+        let mut view = self.view();
+        view.log_bytes += frame.len() as u64;
+        for (name, value) in marks {
+            view.marks.insert((*name).to_owned(), value.clone());
+        }
+        if !rows.is_empty() {
+            view.active.push(Chunk::new(rows.clone(), datasets, frame.len() as u64));
+            view.last_seq = Seq(writer.next_seq.0 - 1);
+        }
+        Ok(rows)
+    }
+
+    /// All events as they are now.
+    pub fn snapshot(&self) -> Snapshot {
+        let view = self.view();
+        let sealing = view.sealing.as_ref().map(|sealing| sealing.memtable.clone());
+        let memtables = sealing.into_iter().chain([view.active.clone()]).collect();
+        Snapshot::new(memtables, view.segments.clone(), view.last_seq)
+    }
+
+    /// The marks as they are now.
+    pub fn marks(&self) -> Marks {
+        self.view().marks.clone()
+    }
+
+    /// One mark as it is now.
+    pub fn mark(&self, name: &str) -> Option<Vec<u8>> {
+        self.view().marks.get(name).cloned()
+    }
+
+    /// Seals where enough has gathered, or where an earlier seal did not finish. Says whether it did.
+    ///
+    /// # Errors
+    /// As [`Store::seal`].
+    pub fn seal_if_due(&self) -> Result<bool, WriteError> {
+        let is_due = {
+            let view = self.view();
+            view.sealing.is_some()
+                || self.config.memtable_events_max <= view.active.len()
+                || self.config.memtable_bytes_max <= view.log_bytes
+        };
+        if is_due { self.seal() } else { Ok(false) }
+    }
+
+    /// Turns everything committed so far into segments. Events stay readable and appends go on
+    /// meanwhile. Says whether there was anything to seal.
+    ///
+    /// # Errors
+    /// The disk is full or failing; nothing is lost, and the next call tries again.
+    pub fn seal(&self) -> Result<bool, WriteError> {
+        let mut sealer = self.sealer.lock().expect("no code panics while it holds this lock");
+        let mut has_sealed = false;
+        // An earlier seal that did not finish comes first, then what has gathered since.
+        for _ in 0..2 {
+            let Some(sealing) = self.set_aside()? else { break };
+            self.seal_one(&mut sealer, &sealing)?;
+            has_sealed = true;
+        }
+        Ok(has_sealed)
+    }
+
+    /// Figures of the store.
+    pub fn stats(&self) -> Stats {
+        let snapshot = self.snapshot();
+        let is_poisoned = self.writer().log.is_poisoned();
+        let view = self.view();
+        Stats {
+            events: Dataset::ALL.map(|dataset| snapshot.count(dataset)),
+            segments: view.segments.len(),
+            segment_bytes: view.segments.iter().map(|segment| segment.meta().bytes()).sum(),
+            unsealed_events: view.active.len() + view.sealing.as_ref().map_or(0, |sealing| sealing.memtable.len()),
+            log_bytes: view.log_bytes + view.sealing.as_ref().map_or(0, |sealing| sealing.log_bytes),
+            last_seq: snapshot.last_seq(),
+            torn_bytes: self.torn_bytes,
+            is_poisoned,
+        }
+    }
+
+    /// The disk it is on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn check_limits(&self, marks: &[(&str, Vec<u8>)]) -> Result<(), WriteError> {
+        let view = self.view();
+        let mut mark_count = view.marks.len();
+        for (name, value) in marks {
+            mark_count += usize::from(!view.marks.contains_key(*name));
+            if MARK_NAME_BYTES_MAX < name.len() || MARK_BYTES_MAX < value.len() || MARKS_MAX < mark_count {
+                return Err(WriteError::MarkPastLimit { name: (*name).to_owned(), bytes: value.len() });
+            }
+        }
+        let bytes = view.log_bytes + view.sealing.as_ref().map_or(0, |sealing| sealing.log_bytes);
+        if self.config.backlog_bytes_max < bytes {
+            return Err(WriteError::Behind { bytes, bytes_max: self.config.backlog_bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Sets the memtable aside unless one is set aside already; `None` where there is nothing to seal.
+    fn set_aside(&self) -> Result<Option<Arc<Sealing>>, WriteError> {
+        if self.lock.is_none() {
+            return Err(WriteError::ReadOnly);
+        }
+        let mut writer = self.writer();
+        if writer.log.is_poisoned() {
+            return Err(WriteError::Poisoned);
+        }
+        let mut view = self.view();
+        if view.sealing.is_none() && view.log_bytes > 0 {
+            view.sealing = Some(Arc::new(Sealing {
+                memtable: std::mem::take(&mut view.active),
+                marks: view.marks.clone(),
+                next_seq: writer.next_seq,
+                committed_last: writer.committed_last,
+                log_first: writer.log.close(),
+                log_bytes: std::mem::take(&mut view.log_bytes),
+            }));
+        }
+        Ok(view.sealing.clone())
+    }
+
+    fn seal_one(&self, sealer: &mut Sealer, sealing: &Sealing) -> Result<(), WriteError> {
+        let written = match sealer.written.take() {
+            Some(written) => written,
+            None => self.write_segments(&mut sealer.manifest, sealing)?,
+        };
+        let mut next = sealer.manifest.clone();
+        next.number += 1;
+        next.log_first = sealing.log_first;
+        next.next_seq = sealing.next_seq.0;
+        next.committed_ns = sealing.committed_last.0;
+        next.segments.extend(written.iter().cloned());
+        next.set_marks(&sealing.marks);
+        if let Err(error) = next.publish(&*self.disk) {
+            // It may be in place all the same, so its segments must stay; the next try is the same file.
+            sealer.written = Some(written);
+            return Err(error);
+        }
+        let handle = |meta: SegmentMeta| Arc::new(LiveSegment::new(self.disk.clone(), meta, self.form));
+        {
+            let mut view = self.view();
+            let segments = view.segments.iter().cloned().chain(written.into_iter().map(handle)).collect();
+            view.segments = Arc::new(segments);
+            view.sealing = None;
+        }
+        let sealed_first = std::mem::replace(&mut sealer.manifest, next).log_first;
+        self.remove_sealed(&sealer.manifest, sealed_first);
+        Ok(())
+    }
+
+    /// One segment for each dataset that has events. Where one fails, none stays.
+    fn write_segments(&self, manifest: &mut Manifest, sealing: &Sealing) -> Result<Vec<SegmentMeta>, WriteError> {
+        let mut written: Vec<SegmentMeta> = Vec::new();
+        for dataset in Dataset::ALL {
+            let events: Vec<Stored> = sealing.memtable.of(dataset).cloned().collect();
+            if events.is_empty() {
+                continue;
+            }
+            let dir = join(SEGMENTS, &format!("{:016}-{}", manifest.next_segment, dataset.name()));
+            // A number is not given twice while the process runs: a reader may still ask for the old one.
+            manifest.next_segment += 1;
+            let meta = self
+                .disk
+                .create_folder(&dir)
+                .map_err(|source| WriteError::io(&dir, source))
+                .and_then(|()| live::write(self.form, &*self.disk, &dir, &events, &WriteOptions { dataset }));
+            match meta {
+                Ok(meta) => written.push(meta),
+                Err(error) => {
+                    let failed = written.iter().map(|meta| meta.dir.as_str()).chain([dir.as_str()]);
+                    failed.for_each(|dir| drop(remove_folder(&*self.disk, dir)));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    /// Deletes log files and manifests that a published manifest made superfluous. What cannot be
+    /// deleted now, recovery deletes.
+    fn remove_sealed(&self, manifest: &Manifest, sealed_first: u64) {
+        let logs = (sealed_first..manifest.log_first).map(wal::path);
+        let old = manifest.number.checked_sub(manifest::KEPT as u64).filter(|number| *number > 0);
+        for path in logs.chain(old.map(manifest::path)) {
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(file.path = path, error = %error, "could not delete a sealed file");
+            }
+        }
+    }
+}

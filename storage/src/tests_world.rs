@@ -1,0 +1,505 @@
+//! The simulated world: a store on a [`SimDisk`], a model that says what it must hold, and a seeded
+//! workload. A broken promise is an `Err` with the promise's number (docs/format/log.md), the seed and
+//! the steps.
+//!
+//! - S1 every acknowledged event is there exactly once, every acknowledged mark has its value;
+//! - S2 nothing is there that was not appended; an unacknowledged batch is there whole or not at all;
+//! - S3 `Seq` is the order of commit without gaps, and commit times never run back;
+//! - S5 opening twice changes nothing;
+//! - S6 no orphan file after recovery;
+//! - S7 counters balance.
+//!
+//! (S4, index against full scan, is the query's own test.)
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use nhatle_event::{Clock, Event, Seq, Timestamp};
+
+use crate::disk::sim::{Random, SimDisk};
+use crate::disk::{Disk, UNFINISHED, join};
+use crate::live::SegmentForm;
+use crate::manifest::{self, Manifest};
+use crate::recover::SEGMENTS;
+use crate::store::Marks;
+use crate::{Config, Dataset, OpenError, ReadError, Store, WriteError, wal};
+
+/// A clock that moves only when told, backwards too.
+pub struct SimClock(AtomicI64);
+
+impl SimClock {
+    /// A clock that shows `nanos`.
+    pub fn new(nanos: i64) -> SimClock {
+        SimClock(AtomicI64::new(nanos))
+    }
+
+    fn move_by(&self, nanos: i64) {
+        self.0.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// How a run differs from the plain one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honesty {
+    /// The disk keeps its promises.
+    Honest,
+    /// `sync_data` does nothing: the run must find a broken promise.
+    LyingSync,
+}
+
+/// What one thing to do is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Append,
+    AppendLarge,
+    Mark,
+    Seal,
+    SealIfDue,
+    Query,
+    CutPower,
+    Kill,
+    Reopen,
+    Error,
+    Fill,
+    Free,
+    Clock,
+}
+
+const STEPS: [Step; 13] = [
+    Step::Append,
+    Step::AppendLarge,
+    Step::Mark,
+    Step::Seal,
+    Step::SealIfDue,
+    Step::Query,
+    Step::CutPower,
+    Step::Kill,
+    Step::Reopen,
+    Step::Error,
+    Step::Fill,
+    Step::Free,
+    Step::Clock,
+];
+
+/// The content of an event is its number.
+type Row = (Dataset, u64);
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    rows: Vec<Row>,
+    marks: Vec<(String, Vec<u8>)>,
+}
+
+/// What must be there.
+#[derive(Default)]
+struct Model {
+    /// By `Seq`, from 1.
+    rows: Vec<Row>,
+    marks: Marks,
+    /// Batches that failed since the last success: one of them may turn up at the next opening.
+    maybe: Vec<Attempt>,
+    next_id: u64,
+}
+
+/// A store on a simulated disk.
+pub struct World {
+    pub disk: SimDisk,
+    clock: Arc<SimClock>,
+    config: Config,
+    form: SegmentForm,
+    store: Option<Store>,
+    model: Model,
+    random: Random,
+    seed: u64,
+    steps: Vec<String>,
+    said: u32,
+}
+
+/// Runs one seed; gives the trace, which is the same for the same seed.
+pub fn run(seed: u64, step_count: usize, form: SegmentForm, honesty: Honesty) -> Result<(u64, u32), String> {
+    let mut world = World::new(seed, form);
+    if honesty == Honesty::LyingSync {
+        world.disk.ignore_sync_data();
+    }
+    let done = world.work(step_count);
+    done.map(|()| (world.disk.trace(), world.said))
+        .map_err(|broken| format!("{broken}\nNHATLE_SEED={seed}, last steps: {}", world.last_steps()))
+}
+
+impl World {
+    /// An empty disk and the store on it, not opened yet.
+    pub fn new(seed: u64, form: SegmentForm) -> World {
+        let mut random = Random(seed);
+        let config = Config {
+            log_file_bytes_max: 300 + random.below(4000),
+            memtable_events_max: 3 + usize::try_from(random.below(40)).unwrap_or(0),
+            memtable_bytes_max: 500 + random.below(8000),
+            backlog_bytes_max: 1 << 20,
+        };
+        World {
+            disk: SimDisk::new(seed ^ 0x5eed),
+            clock: Arc::new(SimClock::new(1_700_000_000_000_000_000)),
+            config,
+            form,
+            store: None,
+            model: Model::default(),
+            random,
+            seed,
+            steps: Vec::new(),
+            said: 0,
+        }
+    }
+
+    fn last_steps(&self) -> String {
+        self.steps[self.steps.len().saturating_sub(40)..].join(" ")
+    }
+
+    fn say(&mut self, step: String) {
+        self.said = crc32c::crc32c_append(self.said, step.as_bytes());
+        self.steps.push(step);
+    }
+
+    fn work(&mut self, step_count: usize) -> Result<(), String> {
+        // Swarm testing: each seed has its own weights, some of them none.
+        let mut weights = STEPS.map(|_| self.random.below(10).saturating_sub(3));
+        weights[0] += 4;
+        let total = weights.iter().sum();
+        self.reopen()?;
+        for _ in 0..step_count {
+            let mut at = self.random.below(total);
+            let chosen = weights.iter().position(|weight| {
+                let is_it = at < *weight;
+                at = at.saturating_sub(*weight);
+                is_it
+            });
+            self.step(STEPS[chosen.unwrap_or(0)])?;
+            if self.disk.is_off() {
+                self.say("off".to_owned());
+                self.power_back()?;
+            }
+        }
+        self.disk.calm();
+        self.kill_and_reopen()?;
+        self.check_damage()
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Append => {
+                let count = 1 + self.random.below(5);
+                self.append(count, 0)
+            }
+            Step::AppendLarge => self.append(2, 3000),
+            Step::Mark => self.append(0, 0),
+            Step::Seal | Step::SealIfDue => {
+                let store = self.store()?;
+                let sealed = if step == Step::Seal { store.seal() } else { store.seal_if_due() };
+                self.say(format!("seal={sealed:?}"));
+                match sealed {
+                    Err(WriteError::Poisoned) => self.kill_and_reopen(),
+                    Err(WriteError::Read(error)) => Err(format!("S1 sealing read damage: {error}")),
+                    _ => Ok(()),
+                }
+            }
+            Step::Query => self.agree(),
+            Step::CutPower => {
+                let at = self.disk.calls() + self.random.below(30);
+                self.disk.cut_power_at(at);
+                self.say(format!("cut@{at}"));
+                Ok(())
+            }
+            Step::Kill => self.kill_and_reopen(),
+            Step::Reopen => {
+                self.store = None;
+                self.reopen()
+            }
+            Step::Error => {
+                let kind = if self.random.once_in(3) { ErrorKind::StorageFull } else { ErrorKind::Other };
+                let at = self.disk.calls() + self.random.below(20);
+                self.disk.fail_at(at, kind);
+                self.say(format!("{kind:?}@{at}"));
+                Ok(())
+            }
+            Step::Fill => {
+                let room = self.random.below(2000);
+                self.disk.set_capacity(self.disk.used_bytes() + room);
+                self.say(format!("fill+{room}"));
+                Ok(())
+            }
+            Step::Free => {
+                self.disk.set_capacity(u64::MAX);
+                self.say("free".to_owned());
+                Ok(())
+            }
+            Step::Clock => {
+                let forward = i64::try_from(self.random.below(2_000_000_000)).unwrap_or(0);
+                self.clock.move_by(forward - 1_000_000_000);
+                Ok(())
+            }
+        }
+    }
+
+    pub fn store(&self) -> Result<&Store, String> {
+        self.store.as_ref().ok_or_else(|| "the store is not open".to_owned())
+    }
+
+    /// The power comes back and the store is opened again.
+    pub fn power_back(&mut self) -> Result<(), String> {
+        self.store = None;
+        self.disk.restart();
+        self.reopen()
+    }
+
+    fn kill_and_reopen(&mut self) -> Result<(), String> {
+        self.store = None;
+        self.disk.kill();
+        self.reopen()
+    }
+
+    /// Appends `count` events, and now and then a mark with them (always where there are no events).
+    pub fn append(&mut self, count: u64, padding: usize) -> Result<(), String> {
+        let mut attempt = Attempt { rows: Vec::new(), marks: Vec::new() };
+        let mut batch = Vec::new();
+        for _ in 0..count {
+            let dataset = Dataset::ALL[usize::try_from(self.random.below(6)).unwrap_or(0).saturating_sub(3)];
+            let id = self.model.next_id;
+            self.model.next_id += 1;
+            attempt.rows.push((dataset, id));
+            batch.push((dataset, event(id, padding)));
+        }
+        if count == 0 || self.random.once_in(3) {
+            let name = ["detected", "sources"][usize::try_from(self.random.below(2)).unwrap_or(0)];
+            attempt.marks.push((name.to_owned(), self.model.next_id.to_le_bytes().to_vec()));
+            self.model.next_id += 1;
+        }
+        let marks: Vec<(&str, Vec<u8>)> =
+            attempt.marks.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let appended = self.store()?.append(batch, &marks);
+        self.say(format!("append({count})={:?}", appended.as_ref().map(|rows| rows.len())));
+        match appended {
+            Ok(rows) => {
+                let first = self.model.rows.len() as u64 + 1;
+                if !rows.iter().zip(first..).all(|(stored, seq)| stored.seq == Seq(seq)) {
+                    return Err(format!("S3 a batch got Seq {:?}, not {first}", rows.first().map(|one| one.seq)));
+                }
+                self.model.rows.extend(&attempt.rows);
+                self.model.marks.extend(attempt.marks);
+                self.model.maybe.clear();
+                Ok(())
+            }
+            Err(error) => {
+                self.model.maybe.push(attempt);
+                match error {
+                    WriteError::Poisoned => self.kill_and_reopen(),
+                    WriteError::DiskFull { .. } | WriteError::Io { .. } | WriteError::Behind { .. } => Ok(()),
+                    other => Err(format!("an append was refused: {other}")),
+                }
+            }
+        }
+    }
+
+    /// Opens the store, through whatever faults are set, until it opens; then compares.
+    pub fn reopen(&mut self) -> Result<(), String> {
+        self.store = None;
+        if self.random.once_in(4) {
+            let at = self.disk.calls() + self.random.below(25);
+            self.disk.cut_power_at(at);
+        }
+        for attempt in 0.. {
+            if attempt > 3 {
+                self.disk.calm();
+            }
+            let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+            let opened = Store::open_with(disk, self.config.clone(), self.clock.clone(), self.form);
+            self.say(format!("open={:?}", opened.as_ref().map(Store::stats)));
+            match opened {
+                Ok(store) => {
+                    self.store = Some(store);
+                    break;
+                }
+                Err(OpenError::Read(ReadError::Io { .. }) | OpenError::Write(_)) if attempt < 8 => {
+                    if self.disk.is_off() {
+                        self.disk.restart();
+                    }
+                    self.disk.kill();
+                }
+                Err(error) => return Err(format!("S1 the store does not open: {error}")),
+            }
+        }
+        self.disk.calm();
+        if self.disk.is_off() {
+            return self.power_back();
+        }
+        self.adopt()?;
+        self.agree()?;
+        self.check_orphans()?;
+        if self.random.once_in(4) { self.check_twice() } else { Ok(()) }
+    }
+
+    /// What is there beyond the acknowledged must be one whole attempt; from now on it is acknowledged.
+    fn adopt(&mut self) -> Result<(), String> {
+        let found = self.read()?;
+        let marks = self.store()?.marks();
+        let more = found.get(self.model.rows.len()..).unwrap_or_default();
+        let is_it = |attempt: &Attempt| {
+            let mut with = self.model.marks.clone();
+            with.extend(attempt.marks.iter().cloned());
+            attempt.rows == more && with == marks
+        };
+        if more.is_empty() && marks == self.model.marks {
+            self.model.maybe.clear();
+            return Ok(());
+        }
+        let Some(attempt) = self.model.maybe.iter().find(|attempt| is_it(attempt)).cloned() else {
+            return Err(format!(
+                "S2 there are {more:?} and marks {marks:?} past what was acknowledged ({} events, marks {:?})",
+                self.model.rows.len(),
+                self.model.marks
+            ));
+        };
+        self.model.rows.extend(attempt.rows);
+        self.model.marks.extend(attempt.marks);
+        self.model.maybe.clear();
+        Ok(())
+    }
+
+    /// Everything in the store, in `Seq` order.
+    fn read(&self) -> Result<Vec<Row>, String> {
+        let snapshot = self.store()?.snapshot();
+        let mut rows: BTreeMap<u64, (Timestamp, Row)> = BTreeMap::new();
+        for dataset in Dataset::ALL {
+            let mut events = Vec::new();
+            for segment in snapshot.segments(dataset) {
+                events.extend(segment.events().map_err(|error| format!("S1 {error}"))?);
+            }
+            events.extend(snapshot.recent(dataset).cloned());
+            for stored in events {
+                let row = (dataset, id_of(&stored.event));
+                if rows.insert(stored.seq.0, (stored.committed, row)).is_some() {
+                    return Err(format!("S1 Seq {} is there twice", stored.seq));
+                }
+            }
+        }
+        if rows.keys().zip(1..).any(|(seq, expected)| *seq != expected) {
+            return Err(format!("S3 Seqs have a gap: {:?}", rows.keys().collect::<Vec<_>>()));
+        }
+        if !rows.values().map(|(committed, _)| committed).is_sorted() {
+            return Err("S3 commit times run back".to_owned());
+        }
+        Ok(rows.into_values().map(|(_, row)| row).collect())
+    }
+
+    /// The store holds what the model holds.
+    pub fn agree(&self) -> Result<(), String> {
+        if self.disk.is_off() {
+            return Ok(());
+        }
+        let found = match self.read() {
+            // An error that was ordered; the next look will see.
+            Err(error) if error.contains("reading segments/") => return Ok(()),
+            found => found?,
+        };
+        if found != self.model.rows {
+            return Err(format!("S1 expected {:?}, found {found:?}", self.model.rows));
+        }
+        let store = self.store()?;
+        if store.marks() != self.model.marks {
+            return Err(format!("S1 expected marks {:?}, found {:?}", self.model.marks, store.marks()));
+        }
+        let stats = store.stats();
+        let count = |dataset| self.model.rows.iter().filter(|row| row.0 == dataset).count() as u64;
+        if stats.events != Dataset::ALL.map(count) || stats.last_seq != Seq(self.model.rows.len() as u64) {
+            return Err(format!("S7 counters do not balance: {stats:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_orphans(&self) -> Result<(), String> {
+        let manifest = Manifest::newest(&self.disk).map_err(|error| format!("S6 {error}"))?;
+        let list = |folder: &str| self.disk.list(folder).map_err(|error| format!("S6 {error}"));
+        for entry in list(SEGMENTS)? {
+            let dir = join(SEGMENTS, &entry.name);
+            let Some(segment) = manifest.segments.iter().find(|segment| segment.dir == dir) else {
+                return Err(format!("S6 {dir} is in no manifest"));
+            };
+            let names: Vec<_> = list(&dir)?.into_iter().map(|file| file.name).collect();
+            if names.iter().any(|name| segment.file(name).is_none()) || names.len() != segment.files.len() {
+                return Err(format!("S6 {dir} holds {names:?}"));
+            }
+        }
+        for entry in list(wal::FOLDER)? {
+            if wal::number(&entry.name).is_none_or(|number| number < manifest.log_first) {
+                return Err(format!("S6 {} stayed", entry.name));
+            }
+        }
+        let manifests = list(manifest::FOLDER)?;
+        if manifest::KEPT < manifests.len() || manifests.iter().any(|entry| entry.name.ends_with(UNFINISHED)) {
+            return Err(format!("S6 manifests {manifests:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_twice(&mut self) -> Result<(), String> {
+        let before = self.disk.image();
+        self.store = None;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let store = Store::open_with(disk, self.config.clone(), self.clock.clone(), self.form);
+        self.store = Some(store.map_err(|error| format!("S5 {error}"))?);
+        self.agree()?;
+        let after = self.disk.image();
+        let differs = |(path, content): &(&String, &Option<Vec<u8>>)| after.get(*path) != Some(content);
+        match before.iter().find(differs) {
+            Some((path, _)) => Err(format!("S5 opening again changed {path}")),
+            None if before.len() != after.len() => Err("S5 opening again made a file".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// One flipped bit in a sealed file is named by file and block, and never read as data.
+    fn check_damage(&mut self) -> Result<(), String> {
+        let findings = crate::verify(&self.disk);
+        if !findings.is_empty() {
+            return Err(format!("verify found damage in a whole store: {findings:?}"));
+        }
+        let manifest = Manifest::newest(&self.disk).map_err(|error| error.to_string())?;
+        let Some(segment) = manifest.segments.last() else { return Ok(()) };
+        let at = usize::try_from(self.random.below(segment.files.len() as u64)).unwrap_or(0);
+        let file = &segment.files[at];
+        let offset = usize::try_from(self.random.below(file.bytes.max(1))).unwrap_or(0);
+        let path = segment.path(&file.name);
+        if !self.disk.flip(&path, offset, u32::try_from(self.random.below(8)).unwrap_or(0)) {
+            return Ok(());
+        }
+        let block = (offset / crate::segment::meta::BLOCK_BYTES * crate::segment::meta::BLOCK_BYTES) as u64;
+        let findings = crate::verify(&self.disk);
+        if !findings.iter().any(|finding| finding.file == path && finding.offset == block) {
+            return Err(format!("a flipped bit at {path} {offset} was not named: {findings:?}"));
+        }
+        if self.form == SegmentForm::Plain && self.read().is_ok() {
+            return Err(format!("seed {}: damage at {path} {offset} was read as data", self.seed));
+        }
+        Ok(())
+    }
+}
+
+/// An event whose content is a number.
+pub fn event(id: u64, padding: usize) -> Event {
+    let original = format!("event {id} {}", "x".repeat(padding));
+    let mut event =
+        Event::new(Timestamp(1_700_000_000_000_000_000 + i64::try_from(id).unwrap_or(0)), original.as_bytes());
+    event.set(nhatle_event::Field::MESSAGE, original);
+    event
+}
+
+fn id_of(event: &Event) -> u64 {
+    let text = String::from_utf8_lossy(&event.original);
+    text.split(' ').nth(1).and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
+}

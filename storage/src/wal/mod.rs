@@ -1,0 +1,253 @@
+//! The log: what a file and a frame look like, and all their limits. In: batches of events and marks.
+//! Out: the same after a crash. One frame is one batch, so a batch is there whole or not at all.
+//!
+//! ```text
+//! file:    magic 8 | version u32 | number u64 | first Seq u64 | salt u64 | previous bytes u64 | CRC-32C u32
+//! frame:   length u32 | CRC-32C u32 | first Seq u64 | payload
+//! payload: committed i64 | count | count x event | count | count x mark
+//! event:   dataset u8 | length | bytes (nhatle_event::binary)
+//! mark:    length | name | length | bytes
+//! ```
+//!
+//! Fixed numbers are little-endian, lengths and counts in the payload LEB128. The checksum of a frame
+//! covers salt, length, Seq and payload. Pictures, commit protocol and what a reader tolerates:
+//! docs/format/log.md.
+
+pub mod reader;
+pub mod writer;
+
+use nhatle_event::{Event, Seq, Timestamp, binary};
+
+use crate::dataset::Dataset;
+
+/// The folder of the log.
+pub const FOLDER: &str = "log";
+/// The first eight bytes of a log file.
+pub const MAGIC: [u8; 8] = *b"nhatleLG";
+/// The version written now.
+pub const VERSION: u32 = 1;
+/// The length of a file's header, its checksum included.
+pub const HEADER_BYTES: usize = 48;
+/// How much of the header its checksum covers.
+const HEADER_CHECKED: usize = 44;
+/// The length of a frame's header.
+pub const FRAME_HEADER_BYTES: usize = 16;
+/// How long a frame's payload may be. A record is at most some MiB, a batch some hundred KiB.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
+/// How long a mark's name may be.
+pub const MARK_NAME_BYTES_MAX: usize = 64;
+/// How long a mark's value may be.
+pub const MARK_BYTES_MAX: usize = 16 << 20;
+/// How many marks a store may have.
+pub const MARKS_MAX: usize = 64;
+
+/// What stands at the front of a log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its place in the order of log files, from 1 without gaps.
+    pub number: u64,
+    /// The `Seq` that the first event written to it gets.
+    pub first_seq: Seq,
+    /// Mixed into every checksum of this file, so that bytes of another file, or of an event that
+    /// carries the picture of a frame, are no frame here.
+    pub salt: u64,
+    /// The length of the file before it when that was closed; 0 for the first.
+    pub previous_bytes: u64,
+}
+
+/// One batch as the log holds it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// When it was committed.
+    pub committed: Timestamp,
+    /// Its events, in order; the first has the frame's `Seq`.
+    pub events: Vec<(Dataset, Event)>,
+    /// Named values that became durable with it.
+    pub marks: Vec<(String, Vec<u8>)>,
+}
+
+/// What is wrong with bytes, and at which offset in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// Counted from the front of the bytes given.
+    pub offset: usize,
+    /// What should be there.
+    pub expected: &'static str,
+}
+
+/// The path of a log file.
+pub fn path(number: u64) -> String {
+    format!("{FOLDER}/{number:016}.log")
+}
+
+/// The number in a log file's name.
+pub fn number(name: &str) -> Option<u64> {
+    name.strip_suffix(".log").filter(|digits| digits.len() == 16)?.parse().ok()
+}
+
+impl Header {
+    /// The bytes at the front of the file.
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let words = [self.number, self.first_seq.0, self.salt, self.previous_bytes];
+        let fields = MAGIC.into_iter().chain(VERSION.to_le_bytes()).chain(words.into_iter().flat_map(u64::to_le_bytes));
+        for (place, byte) in bytes.iter_mut().zip(fields) {
+            *place = byte;
+        }
+        let crc = crc32c::crc32c(&bytes[..HEADER_CHECKED]);
+        bytes[HEADER_CHECKED..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header from the front of a file.
+    ///
+    /// # Errors
+    /// Where the bytes are no header of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Header, Bad> {
+        let bad = |offset, expected| Bad { offset, expected };
+        let mut input = Input { bytes, at: 0 };
+        if input.array::<8>()? != MAGIC {
+            return Err(bad(0, "the magic of a log file"));
+        }
+        if u32::from_le_bytes(input.array()?) != VERSION {
+            return Err(bad(8, "log version 1"));
+        }
+        let number = u64::from_le_bytes(input.array()?);
+        let first_seq = Seq(u64::from_le_bytes(input.array()?));
+        let salt = u64::from_le_bytes(input.array()?);
+        let previous_bytes = u64::from_le_bytes(input.array()?);
+        if u32::from_le_bytes(input.array()?) != crc32c::crc32c(&bytes[..HEADER_CHECKED]) {
+            return Err(bad(HEADER_CHECKED, "the checksum of the header"));
+        }
+        Ok(Header { number, first_seq, salt, previous_bytes })
+    }
+
+    /// The checksum of a frame in this file.
+    pub fn frame_crc(&self, length: u32, seq: Seq, payload: &[u8]) -> u32 {
+        let mut front = [0; 20];
+        front[..8].copy_from_slice(&self.salt.to_le_bytes());
+        front[8..12].copy_from_slice(&length.to_le_bytes());
+        front[12..].copy_from_slice(&seq.0.to_le_bytes());
+        crc32c::crc32c_append(crc32c::crc32c(&front), payload)
+    }
+
+    /// Fills in the header of a frame whose payload already stands behind room for it.
+    pub fn close_frame(&self, seq: Seq, frame: &mut [u8]) {
+        assert!(frame.len() > FRAME_HEADER_BYTES, "a payload is never empty");
+        let length = u32::try_from(frame.len() - FRAME_HEADER_BYTES).expect("the caller keeps to FRAME_BYTES_MAX");
+        let crc = self.frame_crc(length, seq, &frame[FRAME_HEADER_BYTES..]);
+        frame[..4].copy_from_slice(&length.to_le_bytes());
+        frame[4..8].copy_from_slice(&crc.to_le_bytes());
+        frame[8..16].copy_from_slice(&seq.0.to_le_bytes());
+    }
+}
+
+/// A frame with room for its header: the payload of these events and marks. The commit time is filled
+/// in by [`set_committed`], because it is known only once it is the frame's turn.
+pub fn encode_frame(events: &[(Dataset, Event)], marks: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + 32 + events.len() * 768);
+    out.resize(FRAME_HEADER_BYTES + 8, 0);
+    put_number(&mut out, events.len());
+    let mut encoded = Vec::with_capacity(1024);
+    for (dataset, event) in events {
+        out.push(dataset.number());
+        encoded.clear();
+        binary::encode(event, &mut encoded);
+        put_number(&mut out, encoded.len());
+        out.extend_from_slice(&encoded);
+    }
+    put_number(&mut out, marks.len());
+    for (name, value) in marks {
+        put_number(&mut out, name.len());
+        out.extend_from_slice(name.as_bytes());
+        put_number(&mut out, value.len());
+        out.extend_from_slice(value);
+    }
+    out
+}
+
+/// Writes the commit time into a frame from [`encode_frame`].
+pub fn set_committed(frame: &mut [u8], committed: Timestamp) {
+    frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + 8].copy_from_slice(&committed.0.to_le_bytes());
+}
+
+impl Batch {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// Where the bytes are no batch.
+    pub fn decode(payload: &[u8]) -> Result<Batch, Bad> {
+        let mut input = Input { bytes: payload, at: 0 };
+        let committed = Timestamp(i64::from_le_bytes(input.array()?));
+        let mut batch = Batch { committed, events: Vec::with_capacity(input.count()?), marks: Vec::new() };
+        for _ in 0..batch.events.capacity() {
+            let number = input.array::<1>()?[0];
+            let dataset = Dataset::from_number(number).ok_or_else(|| input.bad("the number of a dataset"))?;
+            let length = input.count()?;
+            let start = input.at;
+            let event = binary::decode(input.take(length)?)
+                .map_err(|error| Bad { offset: start + error.offset, expected: error.reason })?;
+            batch.events.push((dataset, event));
+        }
+        for _ in 0..input.count()? {
+            let length = input.count()?;
+            let name = std::str::from_utf8(input.take(length)?).map_err(|_bad| input.bad("a name in UTF-8"))?;
+            let length = input.count()?;
+            batch.marks.push((name.to_owned(), input.take(length)?.to_vec()));
+        }
+        if input.at != payload.len() {
+            return Err(input.bad("the end of the batch"));
+        }
+        Ok(batch)
+    }
+}
+
+fn put_number(out: &mut Vec<u8>, number: usize) {
+    let mut number = number as u64;
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+/// A cursor over bytes that may be anything.
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn bad(&self, expected: &'static str) -> Bad {
+        Bad { offset: self.at, expected }
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Bad> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or_else(|| self.bad("more bytes"))?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
+        self.take(N)?.try_into().map_err(|_length| self.bad("more bytes"))
+    }
+
+    /// A length, or a count of things that take at least one byte each.
+    fn count(&mut self) -> Result<usize, Bad> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                let left = self.bytes.len() - self.at;
+                return usize::try_from(number)
+                    .ok()
+                    .filter(|count| *count <= left)
+                    .ok_or_else(|| self.bad("a count no larger than what follows"));
+            }
+        }
+        Err(self.bad("a number of 64 bits"))
+    }
+}
