@@ -1,0 +1,554 @@
+//! `FakeDesk`: a desk over rows in memory, for tests and for looking at pages without a store.
+//!
+//! In: two wards' sample data, each ward's texts ending in its mark. Out: what the real desk would answer.
+//! Promise: as asked of every desk, nothing of another unit. Failure: as [`DeskError`] says.
+
+use std::sync::Mutex;
+
+use nhatle_event::{Field, Stored};
+use nhatle_ui::model::{
+    AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
+    Correlation, Entry, EntryKind, Evidence, Facet, IncidentChange, IncidentPage, IncidentQuery, IncidentStatus,
+    IncidentView, LayerState, Level, LiveCounters, NewIncident, Overview, RuleRow, RuleView, SearchPage, SearchQuery,
+    SourceRow, SourceState, UnitRow, UserRow,
+};
+use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
+use tokio::sync::watch;
+
+#[path = "sample.rs"]
+mod sample;
+
+use sample::{MINUTE, SAMPLES, entity, entry, rule, sample_alert, sample_event, sample_incident, unit};
+pub use sample::{NOW, UNITS};
+
+struct Rows {
+    accounts: Vec<Account>,
+    tokens: Vec<([u8; 32], String)>,
+    setup: Option<[u8; 32]>,
+    alerts: Vec<(AlertRow, Vec<Entry>)>,
+    incidents: Vec<(Option<String>, IncidentView)>,
+    signs: Vec<(String, SignIn)>,
+}
+
+/// A desk over rows in memory.
+pub struct FakeDesk {
+    rows: Mutex<Rows>,
+    events: Vec<(String, Stored)>,
+    marks: [String; 2],
+    ticks: watch::Sender<u64>,
+}
+
+impl FakeDesk {
+    /// A desk whose two wards' texts end in these marks.
+    pub fn new(marks: [&str; 2]) -> FakeDesk {
+        let mut events = Vec::new();
+        let mut alerts = Vec::new();
+        for (at, mark) in marks.iter().enumerate() {
+            for index in 0..30u32 {
+                events.push((UNITS[at].to_owned(), sample_event(at, index, mark)));
+            }
+            for index in 0..SAMPLES.len() {
+                alerts.push((sample_alert(at, index, mark), Vec::new()));
+            }
+        }
+        let mut incidents = Vec::new();
+        for (at, mark) in marks.iter().enumerate() {
+            let view = sample_incident(at, mark, &alerts);
+            incidents.push((Some(UNITS[at].to_owned()), view));
+        }
+        FakeDesk {
+            rows: Mutex::new(Rows {
+                accounts: Vec::new(),
+                tokens: Vec::new(),
+                setup: None,
+                alerts,
+                incidents,
+                signs: Vec::new(),
+            }),
+            events,
+            marks: marks.map(str::to_owned),
+            ticks: watch::Sender::new(0),
+        }
+    }
+
+    /// Adds an account.
+    pub fn with_account(self, user: &str, name: &str, role: Role, unit: Option<&str>, hash: &str) -> FakeDesk {
+        self.rows().accounts.push(Account {
+            user: user.to_owned(),
+            name: name.to_owned(),
+            role,
+            unit: unit.map(str::to_owned),
+            language: None,
+            password_hash: Some(hash.to_owned()),
+            is_disabled: false,
+        });
+        self
+    }
+
+    /// Gives an account a token.
+    pub fn with_token(self, user: &str, token: &str) -> FakeDesk {
+        let hash = nhatle_ui::session::token_sha256(token);
+        self.rows().tokens.push((hash, user.to_owned()));
+        self
+    }
+
+    /// Opens a first-start link.
+    pub fn with_setup(self, token: &str) -> FakeDesk {
+        self.rows().setup = Some(nhatle_ui::session::token_sha256(token));
+        self
+    }
+
+    fn rows(&self) -> std::sync::MutexGuard<'_, Rows> {
+        self.rows.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn changed(&self) {
+        self.ticks.send_modify(|tick| *tick += 1);
+    }
+
+    fn seen_alerts(&self, viewer: &Viewer) -> Vec<(AlertRow, Vec<Entry>)> {
+        let rows = self.rows();
+        let may_see = |row: &AlertRow| viewer.may_see(row.unit.as_ref().map(|unit| unit.code.as_str()));
+        rows.alerts.iter().filter(|(row, _)| may_see(row)).cloned().collect()
+    }
+
+    fn seen_events<'a>(&'a self, viewer: &'a Viewer) -> impl Iterator<Item = &'a Stored> {
+        self.events.iter().filter(|(unit, _)| viewer.may_see(Some(unit))).map(|(_, stored)| stored)
+    }
+}
+
+/// The state of an alert after a change.
+fn change_row(row: &mut AlertRow, user: &str, change: &AlertChange) -> Result<Entry, Refusal> {
+    let is_closed = row.status == AlertStatus::Closed;
+    let mut said = entry(NOW, EntryKind::Note, Some(user), "");
+    match change {
+        AlertChange::Acknowledge if is_closed => return Err(Refusal::AlreadyClosed),
+        AlertChange::Acknowledge if row.owner.as_deref().is_some_and(|owner| owner != user) => {
+            return Err(Refusal::AlreadyTaken);
+        }
+        AlertChange::Acknowledge => {
+            (row.status, row.owner) = (AlertStatus::Acknowledged, Some(user.to_owned()));
+            (said.kind, said.to) = (EntryKind::Owner, Some(user.to_owned()));
+        }
+        AlertChange::Release => {
+            (row.status, row.owner) = (AlertStatus::New, None);
+            said.kind = EntryKind::Owner;
+        }
+        AlertChange::Close { .. } if is_closed => return Err(Refusal::AlreadyClosed),
+        AlertChange::Close { note, .. } | AlertChange::Reopen { note } if note.trim().is_empty() => {
+            return Err(Refusal::NoteMissing);
+        }
+        AlertChange::Close { verdict, note } => {
+            (row.status, row.verdict) = (AlertStatus::Closed, Some(*verdict));
+            (said.kind, said.to) = (EntryKind::Closed, Some(verdict.as_str().to_owned()));
+            said.text = Localized::same(note.as_str());
+        }
+        AlertChange::Reopen { note } => {
+            if !is_closed {
+                return Err(Refusal::NotClosed);
+            }
+            (row.status, row.verdict) = (AlertStatus::New, None);
+            (said.kind, said.text) = (EntryKind::Reopened, Localized::same(note.as_str()));
+        }
+        AlertChange::Note { text } => said.text = Localized::same(text.as_str()),
+    }
+    Ok(said)
+}
+
+/// The state of an incident after a change.
+fn change_view(view: &mut IncidentView, user: &str, change: &IncidentChange) -> Result<(), Refusal> {
+    let mut said = entry(NOW, EntryKind::Note, Some(user), "");
+    match change {
+        IncidentChange::Note { text } => said.text = Localized::same(text.as_str()),
+        IncidentChange::Title { title } => {
+            view.row.title = Localized::same(title.as_str());
+            (said.kind, said.to) = (EntryKind::Title, Some(title.clone()));
+        }
+        IncidentChange::Status { status } => {
+            said.kind = EntryKind::Status;
+            said.from = Some(view.row.status.as_str().to_owned());
+            said.to = Some(status.as_str().to_owned());
+            view.row.status = *status;
+        }
+        IncidentChange::Severity { level, reason } => {
+            (said.kind, said.to) = (EntryKind::Severity, Some(level.as_str().to_owned()));
+            said.text = Localized::same(reason.as_str());
+            view.row.level = *level;
+        }
+        IncidentChange::Owner { owner } => {
+            (said.kind, said.to) = (EntryKind::Owner, owner.clone());
+            view.row.owner = owner.clone();
+        }
+        IncidentChange::Handover { layer, reason, owner } => {
+            if *layer == view.row.layer {
+                return Err(Refusal::SameLayer);
+            }
+            said.kind = EntryKind::Handover;
+            (said.from, said.to) = (Some(view.row.layer.as_str().to_owned()), Some(layer.as_str().to_owned()));
+            said.text = Localized::same(reason.as_str());
+            for step in &mut view.layers {
+                if step.layer == view.row.layer {
+                    step.state = LayerState::HandedOver;
+                }
+                if step.layer == *layer {
+                    (step.state, step.since, step.by) = (LayerState::Current, Some(NOW), Some(user.to_owned()));
+                    step.reason.clone_from(reason);
+                }
+            }
+            view.row.layer = *layer;
+            view.row.owner.clone_from(owner);
+        }
+        IncidentChange::AddAlerts { .. } => said.kind = EntryKind::Alert,
+        IncidentChange::Close { verdict, reason } => {
+            if view.row.status == IncidentStatus::Closed {
+                return Err(Refusal::AlreadyClosed);
+            }
+            (view.row.status, view.row.verdict) = (IncidentStatus::Closed, Some(*verdict));
+            (said.kind, said.to) = (EntryKind::Closed, Some(verdict.as_str().to_owned()));
+            said.text = Localized::same(reason.as_str());
+        }
+        IncidentChange::Reopen { reason } => {
+            (view.row.status, view.row.verdict) = (IncidentStatus::Active, None);
+            (said.kind, said.text) = (EntryKind::Reopened, Localized::same(reason.as_str()));
+        }
+    }
+    view.version += 1;
+    view.timeline.push(said);
+    Ok(())
+}
+
+impl Desk for FakeDesk {
+    fn account(&self, user: &str) -> Answer<Option<Account>> {
+        Ok(self.rows().accounts.iter().find(|account| account.user == user).cloned())
+    }
+
+    fn token_account(&self, token_sha256: &[u8; 32]) -> Answer<Option<Account>> {
+        let user = self.rows().tokens.iter().find(|(hash, _)| hash == token_sha256).map(|(_, user)| user.clone());
+        user.map_or(Ok(None), |user| self.account(&user))
+    }
+
+    fn setup_is_open(&self, token_sha256: &[u8; 32]) -> Answer<bool> {
+        Ok(self.rows().setup.as_ref() == Some(token_sha256))
+    }
+
+    fn finish_setup(&self, token_sha256: &[u8; 32], user: &str, password_hash: &str) -> Answer<Account> {
+        let mut rows = self.rows();
+        if rows.setup.take().as_ref() != Some(token_sha256) {
+            return Err(DeskError::NotFound);
+        }
+        let account = Account {
+            user: user.to_owned(),
+            name: user.to_owned(),
+            role: Role::Admin,
+            unit: None,
+            language: None,
+            password_hash: Some(password_hash.to_owned()),
+            is_disabled: false,
+        };
+        rows.accounts.push(account.clone());
+        Ok(account)
+    }
+
+    fn record_sign_in(&self, user: &str, _address: &str, outcome: SignIn) -> Answer<()> {
+        self.rows().signs.push((user.to_owned(), outcome));
+        Ok(())
+    }
+
+    fn set_password(&self, viewer: &Viewer, password_hash: &str) -> Answer<()> {
+        for account in self.rows().accounts.iter_mut().filter(|account| account.user == viewer.user) {
+            account.password_hash = Some(password_hash.to_owned());
+        }
+        Ok(())
+    }
+
+    fn set_language(&self, viewer: &Viewer, language: Language) -> Answer<()> {
+        for account in self.rows().accounts.iter_mut().filter(|account| account.user == viewer.user) {
+            account.language = Some(language);
+        }
+        Ok(())
+    }
+
+    fn overview(&self, viewer: &Viewer) -> Answer<Overview> {
+        let alerts = self.seen_alerts(viewer);
+        let mut overview = Overview { sources: 2, sources_silent: 1, units_reporting: (2, 2), ..Overview::default() };
+        for (row, _) in alerts.iter().filter(|(row, _)| row.status != AlertStatus::Closed) {
+            let at = Level::ALL.iter().position(|level| *level == row.level).unwrap_or(0);
+            overview.alerts_open[at] += 1;
+            overview.alerts_unowned += u64::from(row.owner.is_none());
+        }
+        let incidents = self.incidents(viewer, &IncidentQuery::default())?;
+        for row in &incidents.rows {
+            overview.incidents[row.status as usize] += 1;
+            overview.incidents_by_layer[row.layer as usize] += u64::from(row.status != IncidentStatus::Closed);
+        }
+        overview.events_day = 1_284_551;
+        overview.dead_letters_day = 12;
+        overview.last_event_at = Some(NOW.plus_nanos(-3_000_000_000));
+        overview.hours = (0..24u32)
+            .map(|hour| {
+                let start = NOW.plus_nanos(-i64::from(24 - hour) * 60 * MINUTE);
+                let count = u64::from(300 + (hour * hour * 37) % 900);
+                Bucket { start, end: start.plus_nanos(60 * MINUTE), count }
+            })
+            .collect();
+        Ok(overview)
+    }
+
+    fn live(&self, viewer: &Viewer) -> Answer<LiveCounters> {
+        let alerts = self.seen_alerts(viewer);
+        let count = |wanted: &dyn Fn(&AlertRow) -> bool| {
+            u64::try_from(alerts.iter().filter(|(row, _)| wanted(row)).count()).unwrap_or(0)
+        };
+        Ok(LiveCounters {
+            alerts_total: count(&|_| true),
+            alerts_open: count(&|row| row.status != AlertStatus::Closed),
+            alerts_urgent: count(&|row| row.status != AlertStatus::Closed && Level::High <= row.level),
+            incidents_open: self.incidents(viewer, &IncidentQuery::default())?.total,
+            sources_silent: 1,
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.ticks.subscribe()
+    }
+
+    fn alerts(&self, viewer: &Viewer, query: &AlertQuery) -> Answer<AlertPage> {
+        let language = |row: &AlertRow| format!("{} {}", row.sentence.vi, row.sentence.en).to_lowercase();
+        let mut rows: Vec<_> = self.seen_alerts(viewer).into_iter().map(|(row, _)| row).collect();
+        rows.retain(|row| {
+            (query.statuses.is_empty() || query.statuses.contains(&row.status))
+                && (query.levels.is_empty() || query.levels.contains(&row.level))
+                && query.unit.as_ref().is_none_or(|code| row.unit.as_ref().map(|unit| &unit.code) == Some(code))
+                && query.rule.as_ref().is_none_or(|rule| row.rule_id == *rule)
+                && query.owner.as_ref().is_none_or(|owner| row.owner.as_deref().unwrap_or("") == owner)
+                && query.text.as_ref().is_none_or(|text| language(row).contains(&text.to_lowercase()))
+        });
+        match query.sort {
+            AlertSort::Urgency => rows.sort_by(|a, b| (b.level, b.last_at).cmp(&(a.level, a.last_at))),
+            AlertSort::Newest => rows.sort_by(|a, b| b.last_at.cmp(&a.last_at)),
+            AlertSort::Oldest => rows.sort_by(|a, b| a.last_at.cmp(&b.last_at)),
+            AlertSort::Count => rows.sort_by(|a, b| b.count.cmp(&a.count)),
+        }
+        let mut groups: Vec<AlertGroup> = Vec::new();
+        for row in &rows {
+            match groups.iter_mut().find(|group| group.rule_id == row.rule_id) {
+                Some(group) => group.count += 1,
+                None => groups.push(AlertGroup {
+                    rule_id: row.rule_id.clone(),
+                    title: row.title.clone(),
+                    level: row.level,
+                    count: 1,
+                }),
+            }
+        }
+        let total = u64::try_from(rows.len()).unwrap_or(0);
+        rows.truncate(query.limit);
+        Ok(AlertPage { rows, total, groups, next: None })
+    }
+
+    fn alert(&self, viewer: &Viewer, id: &str) -> Answer<AlertDetail> {
+        let found = self.seen_alerts(viewer).into_iter().find(|(row, _)| row.id == id);
+        let (row, history) = found.ok_or(DeskError::NotFound)?;
+        let code = row.unit.as_ref().map_or("", |unit| unit.code.as_str());
+        let events: Vec<_> =
+            self.events.iter().filter(|(unit, _)| unit == code).take(3).map(|(_, stored)| stored.clone()).collect();
+        let event_id = events.first().map(|stored| stored.id().to_string()).unwrap_or_default();
+        let evidence =
+            [("event.outcome: failure", "event.outcome", "failure"), ("process.name: sshd", "process.name", "sshd")]
+                .map(|(condition, field, value)| Evidence {
+                    selection: "selection".to_owned(),
+                    condition: condition.to_owned(),
+                    field: field.to_owned(),
+                    value: value.to_owned(),
+                    event_id: event_id.clone(),
+                })
+                .to_vec();
+        let correlation = Some(Correlation {
+            kind: "event_count".to_owned(),
+            group: vec![entity("source.ip", "203.0.113.77")],
+            count: row.count,
+            start: row.first_at,
+            end: row.last_at,
+        });
+        Ok(AlertDetail {
+            rule: rule(&row.rule_id),
+            evidence,
+            correlation,
+            events,
+            event_count: row.count.max(3),
+            history,
+            row,
+        })
+    }
+
+    fn change_alert(&self, viewer: &Viewer, id: &str, change: &AlertChange) -> Answer<()> {
+        self.alert(viewer, id)?;
+        {
+            let mut rows = self.rows();
+            let (row, history) = rows.alerts.iter_mut().find(|(row, _)| row.id == id).ok_or(DeskError::NotFound)?;
+            let said = change_row(row, &viewer.user, change).map_err(DeskError::Refused)?;
+            history.push(said);
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn incidents(&self, viewer: &Viewer, query: &IncidentQuery) -> Answer<IncidentPage> {
+        let mut rows: Vec<_> = (self.rows().incidents.iter())
+            .filter(|(unit, _)| viewer.may_see(unit.as_deref()))
+            .map(|(_, view)| view.row.clone())
+            .collect();
+        rows.retain(|row| {
+            (query.statuses.is_empty() || query.statuses.contains(&row.status))
+                && (query.levels.is_empty() || query.levels.contains(&row.level))
+                && query.layer.is_none_or(|layer| row.layer == layer)
+        });
+        let total = u64::try_from(rows.len()).unwrap_or(0);
+        Ok(IncidentPage { rows, total, next: None })
+    }
+
+    fn incident(&self, viewer: &Viewer, number: u64) -> Answer<IncidentView> {
+        let rows = self.rows();
+        let found =
+            rows.incidents.iter().find(|(unit, view)| view.row.number == number && viewer.may_see(unit.as_deref()));
+        found.map(|(_, view)| view.clone()).ok_or(DeskError::NotFound)
+    }
+
+    fn open_incident(&self, viewer: &Viewer, new: &NewIncident) -> Answer<u64> {
+        let seen = self.seen_alerts(viewer);
+        let mine: Vec<_> = seen.into_iter().map(|(row, _)| row).filter(|row| new.alerts.contains(&row.id)).collect();
+        if mine.len() != new.alerts.len() {
+            return Err(DeskError::Refused(Refusal::UnknownAlert));
+        }
+        let mut rows = self.rows();
+        let number = u64::try_from(rows.incidents.len()).unwrap_or(0) + 1;
+        let mut view = sample_incident(0, "", &[]);
+        view.row.number = number;
+        view.row.title = Localized::same(new.title.as_str());
+        view.row.units = mine.iter().filter_map(|row| row.unit.clone()).collect();
+        view.alerts = mine;
+        view.timeline.truncate(2);
+        for (row, _) in rows.alerts.iter_mut().filter(|(row, _)| new.alerts.contains(&row.id)) {
+            row.incident = Some(number);
+        }
+        rows.incidents.push((viewer.unit.clone(), view));
+        Ok(number)
+    }
+
+    fn change_incident(
+        &self,
+        viewer: &Viewer,
+        number: u64,
+        version: Option<u64>,
+        change: &IncidentChange,
+    ) -> Answer<u64> {
+        let seen = self.incident(viewer, number)?;
+        if version.is_some_and(|version| version != seen.version) {
+            return Err(DeskError::Refused(Refusal::Stale));
+        }
+        let mut rows = self.rows();
+        let found = rows.incidents.iter_mut().find(|(_, view)| view.row.number == number);
+        let (_, view) = found.ok_or(DeskError::NotFound)?;
+        change_view(view, &viewer.user, change).map_err(DeskError::Refused)?;
+        Ok(view.version)
+    }
+
+    fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage> {
+        if let Some(offset) = query.text.find("((") {
+            return Err(SyntaxError { message: "expected a word".to_owned(), offset, length: 2 }.into());
+        }
+        let mut hits: Vec<_> = self.seen_events(viewer).cloned().collect();
+        hits.sort_by_key(|stored| std::cmp::Reverse(stored.event.timestamp));
+        let total = u64::try_from(hits.len()).unwrap_or(0);
+        let buckets = (0..60u32)
+            .map(|slot| {
+                let start = NOW.plus_nanos(-i64::from(60 - slot) * 24 * MINUTE);
+                Bucket { start, end: start.plus_nanos(24 * MINUTE), count: u64::from((slot * slot * 7) % 41) }
+            })
+            .collect();
+        let facets = (query.facets.iter())
+            .map(|name| {
+                let mut values: Vec<(String, u64)> = Vec::new();
+                let field = Field::lookup(name);
+                for value in hits.iter().filter_map(|stored| stored.event.get(field?)?.as_text().map(String::from)) {
+                    match values.iter_mut().find(|(known, _)| *known == value) {
+                        Some((_, count)) => *count += 1,
+                        None => values.push((value, 1)),
+                    }
+                }
+                Facet { field: name.clone(), values, counted: total }
+            })
+            .collect();
+        hits.truncate(query.limit);
+        Ok(SearchPage { hits, total, total_is_exact: true, buckets, facets, next: None, took_ms: 7, incomplete: None })
+    }
+
+    fn event(&self, viewer: &Viewer, id: &str) -> Answer<Stored> {
+        let found = self.seen_events(viewer).find(|stored| stored.id().to_string() == id);
+        found.cloned().ok_or(DeskError::NotFound)
+    }
+
+    fn around(&self, viewer: &Viewer, id: &str, around: &Around) -> Answer<Vec<Stored>> {
+        let here = self.event(viewer, id)?.event.timestamp;
+        let span = i64::from(around.span_s) * 1_000_000_000;
+        let mut found: Vec<_> = self
+            .seen_events(viewer)
+            .filter(|stored| stored.event.timestamp.since(here).abs() <= span)
+            .take(around.limit)
+            .cloned()
+            .collect();
+        found.sort_by_key(|stored| stored.event.timestamp);
+        Ok(found)
+    }
+
+    fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>> {
+        let rows = (0..2).filter(|at| viewer.may_see(Some(UNITS[*at]))).map(|at| SourceRow {
+            name: format!("cong-tt{}", self.marks[at]),
+            unit: Some(unit(at)),
+            input: "syslog-tcp".to_owned(),
+            received: 214_003,
+            stored: 214_000,
+            rejected: 1,
+            duplicate: 2 + u64::try_from(at).unwrap_or(0),
+            dead_lettered: 12,
+            last_seen: Some(NOW.plus_nanos(-i64::try_from(at).unwrap_or(0) * 190 * MINUTE - 3_000_000_000)),
+            state: if at == 0 { SourceState::Active } else { SourceState::Silent },
+        });
+        Ok(rows.collect())
+    }
+
+    fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {
+        Ok((0..2).filter(|at| viewer.may_see(Some(UNITS[*at]))).map(unit).collect())
+    }
+
+    fn people(&self, viewer: &Viewer) -> Answer<Vec<UserRow>> {
+        let may_see = |account: &&Account| account.unit.is_none() || viewer.may_see(account.unit.as_deref());
+        let rows = self.rows();
+        let people = rows.accounts.iter().filter(may_see).map(|account| UserRow {
+            user: account.user.clone(),
+            name: account.name.clone(),
+            role: account.role,
+            unit: account.unit.clone(),
+        });
+        Ok(people.collect())
+    }
+
+    fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
+        SAMPLES.iter().map(|sample| self.rule(viewer, sample.1).map(|view| view.row)).collect()
+    }
+
+    fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
+        let mut view = rule(id).ok_or(DeskError::NotFound)?;
+        let mine = self.seen_alerts(viewer).iter().filter(|(row, _)| row.rule_id == id).count();
+        view.row.alert_count = u64::try_from(mine).unwrap_or(0);
+        Ok(view)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn metrics(&self) -> String {
+        "# TYPE nhatle_events_received_total counter\nnhatle_events_received_total 428006\n".to_owned()
+    }
+}

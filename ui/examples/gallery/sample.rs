@@ -1,0 +1,212 @@
+//! The rows of [`super::FakeDesk`]: alerts, events, incidents and rules of two wards.
+//!
+//! In: which ward, and the mark its texts end in. Out: plain values, the same at each call.
+
+use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
+use nhatle_ui::Localized;
+use nhatle_ui::model::{
+    AlertRow, AlertStatus, Entity, Entry, EntryKind, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState,
+    LayerStep, Level, RuleRow, RuleView, UnitRow,
+};
+
+/// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
+pub const NOW: Timestamp = Timestamp(1_795_422_600_000_000_000);
+/// A minute in nanoseconds.
+pub const MINUTE: i64 = 60_000_000_000;
+/// The two wards.
+pub const UNITS: [&str; 2] = ["bao-ninh", "nam-ly"];
+const UNIT_NAMES: [&str; 2] = ["Xã Bảo Ninh", "Phường Nam Lý"];
+
+/// A ward.
+pub fn unit(at: usize) -> UnitRow {
+    UnitRow { code: UNITS[at].to_owned(), name: Localized::same(UNIT_NAMES[at]) }
+}
+
+/// An entity.
+pub fn entity(field: &str, value: &str) -> Entity {
+    Entity { field: field.to_owned(), value: value.to_owned() }
+}
+
+/// An entry of a timeline.
+pub fn entry(at: Timestamp, kind: EntryKind, actor: Option<&str>, text: &str) -> Entry {
+    Entry {
+        at,
+        kind,
+        actor: actor.map(str::to_owned),
+        text: Localized::same(text),
+        from: None,
+        to: None,
+        alert_id: None,
+        event_id: None,
+    }
+}
+
+/// Level, rule, title and sentence in both languages.
+pub const SAMPLES: [(Level, &str, &str, &str, &str, &str); 5] = [
+    (
+        Level::Critical,
+        "5a1c0d1e-0001",
+        "Đọc bộ nhớ LSASS",
+        "LSASS memory read",
+        "Tiến trình rundll32.exe trên PC-TIEPDAN-03 vừa đọc bộ nhớ của LSASS để lấy mật khẩu",
+        "The process rundll32.exe on PC-TIEPDAN-03 read the memory of LSASS to take passwords",
+    ),
+    (
+        Level::High,
+        "5a1c0d1e-0002",
+        "Dò mật khẩu SSH thành công",
+        "SSH password guessed",
+        "Sau 214 lần sai, 203.0.113.77 đã đăng nhập SSH vào cong-tt bằng tài khoản vanthu",
+        "After 214 wrong tries 203.0.113.77 signed in to cong-tt over SSH as vanthu",
+    ),
+    (
+        Level::High,
+        "5a1c0d1e-0003",
+        "PowerShell mã hóa lệnh",
+        "Encoded PowerShell",
+        "Word mở PowerShell với lệnh được mã hóa trên PC-KETOAN-01",
+        "Word started PowerShell with an encoded command on PC-KETOAN-01",
+    ),
+    (
+        Level::Medium,
+        "5a1c0d1e-0004",
+        "Dò quét cổng thông tin",
+        "Portal scanned",
+        "198.51.100.23 hỏi 412 trang không có trên cổng thông tin trong 5 phút",
+        "198.51.100.23 asked the portal for 412 pages that do not exist within 5 minutes",
+    ),
+    (
+        Level::Low,
+        "5a1c0d1e-0005",
+        "Thêm người vào nhóm sudo",
+        "Account joined sudo",
+        "Tài khoản ktv01 được thêm vào nhóm sudo trên may-chu-ho-so",
+        "The account ktv01 was added to the group sudo on may-chu-ho-so",
+    ),
+];
+
+/// An alert of a ward.
+pub fn sample_alert(at: usize, index: usize, mark: &str) -> AlertRow {
+    let (level, rule, title_vi, title_en, vi, en) = SAMPLES[index];
+    let minutes = i64::try_from(index * 17 + at * 5 + 3).unwrap_or(0);
+    AlertRow {
+        id: format!("a{at}{index}"),
+        first_at: NOW.plus_nanos(-(minutes + 9) * MINUTE),
+        last_at: NOW.plus_nanos(-minutes * MINUTE),
+        level,
+        rule_id: rule.to_owned(),
+        title: Localized::new(title_vi, title_en),
+        sentence: Localized::new(format!("{vi} {mark}"), format!("{en} {mark}")),
+        unit: Some(unit(at)),
+        entities: vec![
+            entity("host.name", &format!("PC-TIEPDAN-0{index}{mark}")),
+            entity("user.name", "vanthu"),
+            entity("source.ip", "203.0.113.77"),
+        ],
+        count: [1, 214, 3, 412, 1][index],
+        status: AlertStatus::New,
+        verdict: None,
+        owner: None,
+        incident: (index == 1).then(|| u64::try_from(at).unwrap_or(0) + 1),
+        tags: vec!["attack.credential-access".to_owned(), "attack.t1110".to_owned()],
+    }
+}
+
+/// An event of a ward.
+pub fn sample_event(at: usize, index: u32, mark: &str) -> Stored {
+    let time = NOW.plus_nanos(-i64::from(index) * 7 * MINUTE);
+    let port = 50_000 + index;
+    let message = format!("Failed password for vanthu from 203.0.113.77 port {port} ssh2 {mark}");
+    let line = format!("<86>Nov 23 15:{:02}:07 cong-tt{mark} sshd[811]: {message}", 59 - index % 60);
+    let mut event = Event::new(time, line.into_bytes());
+    event.set(Field::HOST_NAME, format!("cong-tt{mark}"));
+    event.set(Field::EVENT_DATASET, "linux.auth");
+    event.set(Field::EVENT_OUTCOME, "failure");
+    event.set(Field::EVENT_ACTION, "ssh_login");
+    event.set(Field::USER_NAME, "vanthu");
+    event.set(Field::PROCESS_NAME, "sshd");
+    event.set(Field::SOURCE_IP, Value::Ip([203, 0, 113, 77].into()));
+    event.set(Field::SOURCE_PORT, port);
+    event.set(Field::NHATLE_UNIT, UNITS[at]);
+    event.set(Field::NHATLE_SOURCE, format!("cong-tt{mark}"));
+    event.set(Field::MESSAGE, message);
+    let seq = Seq(u64::from(index) + 1 + 1000 * u64::try_from(at).unwrap_or(0));
+    Stored { seq, committed: time.plus_nanos(30_000_000), event }
+}
+
+/// The incident of a ward.
+pub fn sample_incident(at: usize, mark: &str, alerts: &[(AlertRow, Vec<Entry>)]) -> IncidentView {
+    let number = u64::try_from(at).unwrap_or(0) + 1;
+    let mine: Vec<_> = alerts.iter().map(|(row, _)| row).filter(|row| row.incident == Some(number)).cloned().collect();
+    let opened = NOW.plus_nanos(-15 * MINUTE);
+    let mut fired = entry(opened.plus_nanos(-2 * MINUTE), EntryKind::Alert, None, "");
+    fired.text = mine.first().map(|row| row.sentence.clone()).unwrap_or_default();
+    fired.alert_id = mine.first().map(|row| row.id.clone());
+    let mut status = entry(opened.plus_nanos(3 * MINUTE), EntryKind::Status, Some("an.nguyen"), "");
+    (status.from, status.to) = (Some("new".to_owned()), Some("active".to_owned()));
+    let step = |layer, state, since: Option<Timestamp>| LayerStep {
+        layer,
+        state,
+        since,
+        by: since.map(|_| "nhatle".to_owned()),
+        reason: String::new(),
+    };
+    IncidentView {
+        row: IncidentRow {
+            number,
+            title: Localized::same(format!("Đăng nhập trái phép vào cổng thông tin {mark}")),
+            status: IncidentStatus::Active,
+            level: Level::High,
+            verdict: None,
+            owner: Some("an.nguyen".to_owned()),
+            layer: Layer::OnSite,
+            units: vec![unit(at)],
+            alert_count: 1,
+            opened_at: opened,
+            changed_at: opened.plus_nanos(6 * MINUTE),
+        },
+        version: 3,
+        layers: vec![
+            step(Layer::OnSite, LayerState::Current, Some(opened)),
+            step(Layer::Monitoring, LayerState::NotInvolved, None),
+            step(Layer::Assessment, LayerState::NotInvolved, None),
+            step(Layer::National, LayerState::NotInvolved, None),
+        ],
+        entities: vec![entity("source.ip", "203.0.113.77"), entity("host.name", &format!("cong-tt{mark}"))],
+        alerts: mine,
+        timeline: vec![
+            fired,
+            entry(opened, EntryKind::Opened, None, ""),
+            status,
+            entry(
+                opened.plus_nanos(6 * MINUTE),
+                EntryKind::Note,
+                Some("an.nguyen"),
+                &format!("Đã gọi văn thư, người này không đăng nhập từ bên ngoài. {mark}"),
+            ),
+        ],
+    }
+}
+
+/// A rule by id.
+pub fn rule(id: &str) -> Option<RuleView> {
+    let (level, id, vi, en, _, _) = SAMPLES.iter().find(|sample| sample.1 == id)?;
+    Some(RuleView {
+        row: RuleRow {
+            id: (*id).to_owned(),
+            title: Localized::new(*vi, *en),
+            level: *level,
+            logsource: "linux / auth".to_owned(),
+            tags: vec!["attack.t1110".to_owned()],
+            is_correlation: *id == "5a1c0d1e-0002",
+            alert_count: 0,
+        },
+        description: "Many wrong passwords from one address, then a right one.".to_owned(),
+        author: "nhatle".to_owned(),
+        false_positives: vec!["A person who forgot the password and remembered it".to_owned()],
+        references: vec!["https://attack.mitre.org/techniques/T1110/".to_owned()],
+        text: "title: SSH password guessed\nlogsource:\n    product: linux\n    service: sshd\ndetection:\n    \
+               selection:\n        event.outcome: failure\n        process.name: sshd\n    condition: selection\n"
+            .to_owned(),
+    })
+}

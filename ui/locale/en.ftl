@@ -1,0 +1,373 @@
+### Words of the pages in English. vi.ftl has the same ids.
+
+skip = Skip to content
+navigation = Navigation
+nav-overview = Overview
+nav-alerts = Alerts
+nav-incidents = Incidents
+nav-search = Search
+nav-sources = Log sources
+nav-rules = Rules
+nav-account = Account
+exercise = EXERCISE
+other-language = Tiếng Việt
+theme = Theme
+theme-system = As the system
+theme-light = Light
+theme-dark = Dark
+language = Language
+sign-in = Sign in
+sign-out = Sign out
+sign-in-refused = The user name or the password is wrong.
+sign-in-notice = Every sign-in is written to the audit log.
+user = User
+name = Name
+role = Role
+role-admin = Administrator
+role-analyst = Analyst
+role-ward = Ward focal point
+role-auditor = Independent auditor
+role-ingest = Log sender
+scope = Scope
+scope-all = The whole city
+account-who = Who you are
+password = Password
+password-old = Current password
+password-new = New password
+password-again = New password again
+password-change = Change password
+password-differs = The two passwords differ.
+password-short = The password is too short or too long.
+password-wrong = The current password is wrong.
+user-wrong = A user name has plain letters, digits and . - _ @ only.
+setup-title = Set up the administrator
+setup-intro = This link works once. Choose the password of the first administrator.
+setup-do = Create account
+save = Save
+keys = Keyboard
+key-rows = Down and up in a table
+key-open = Open the selected row
+key-slash = To the search field ( / )
+key-reload = Load new rows
+key-go = Go to alerts, incidents, search, sources, rules
+search-hint = Search events, for example host.name:"portal" AND sshd
+search-do = Search
+query = Query
+printed = Printed
+to-start = To the start page
+request-id = Request id
+last-event = Last event
+units-reporting = Units reporting in 24 h:
+news = New alerts are waiting, load them:
+alerts-open = Open alerts
+alerts-by-level = Open by severity
+incidents-open = Open incidents
+sources-silent = Silent sources
+four-layers = The four layers
+most-urgent = Most urgent
+events-by-hour = Events by hour, last 24 h
+alerts-none = No matching alerts.
+alerts-none-here = This incident has no alerts yet.
+data-flows = Data keeps arriving.
+incidents-none = No matching incidents.
+sources-none = No source has sent anything yet.
+rules-none = No matching rules.
+level = Severity
+level-lower = severity
+level-critical = Critical
+level-high = High
+level-medium = Medium
+level-low = Low
+level-informational = Informational
+what = What happened
+unit = Unit
+count = Count
+first-seen = First seen
+last-seen = Last seen
+number = No.
+title = Title
+layer = Layer
+layer-on-site = Layer 1 – On-site force
+layer-monitoring = Layer 2 – Professional monitoring
+layer-assessment = Layer 3 – Independent assessment
+layer-national = Layer 4 – National link
+layer-state-not-involved = Not involved
+layer-state-current = In charge
+layer-state-handed-over = Handed over
+layer-state-done = Done
+take-next = Take the next one
+take = Take
+release = Release
+presets = Presets
+preset-open = Open
+preset-unowned = Nobody has it
+preset-mine = Mine
+preset-urgent = Urgent and open
+preset-closed = Closed
+text-inside = Text
+status = Status
+any = Any
+any-open = Open
+alert-status-new = New
+alert-status-acknowledged = Acknowledged
+alert-status-closed = Closed
+incident-status-new = New
+incident-status-active = Active
+incident-status-closed = Closed
+verdict = Verdict
+verdict-true-positive = True positive
+verdict-benign-positive = Benign positive
+verdict-false-positive = False positive
+verdict-undetermined = Undetermined
+sort = Order
+sort-urgency = Most urgent
+sort-newest = Newest
+sort-oldest = Oldest
+sort-count = Most matches
+filter = Filter
+rule = Rule
+by-rule = By rule
+entities = Entities
+actions = Actions
+incident = Incident
+alert = alert
+false-positive-short = False…
+close-false = Close as false positive
+note-why = Why
+next-page = Next page
+nobody = Nobody
+time = Time
+time-happened = Happened
+time-received = Received
+time-stored = Stored
+event = Event
+field = Field
+value = Value
+matched = matched
+more-fields = More fields
+original = Original record
+cut = cut
+hex = Hexadecimal
+why = Why it fired
+why-none = No matched conditions are kept for this alert.
+condition = Condition of the rule
+around-link = Events around
+around-title = Events around
+false-positives = Known false positives
+rule-text = Rule text
+rule-id = Rule id
+author = Author
+reference = Reference
+logsource = Log source
+correlation = Correlation rule
+owner = Owner
+owner-lower = owner
+open-incident = Open an incident
+add-to-incident = Add to an incident
+close-alert = Close the alert
+choose = Choose…
+reopen = Reopen
+note = Note
+add-note = Add a note
+history = History
+history-none = Nobody has touched it.
+entry-opened = Opened
+entry-event = Event
+entry-alert = Alert
+entry-note = Note
+entry-status = Status
+entry-severity = Severity
+entry-owner = Owner
+entry-handover = Hand-over
+entry-title = Title
+entry-closed = Closed
+entry-reopened = Reopened
+opened-at = Opened
+changed-at = Changed
+timeline = Timeline
+hand-over = Hand over
+to-layer = To layer
+to-whom = To whom
+on-duty = Whoever is on duty
+reason = Reason
+close-incident = Close the incident
+start-work = Start working
+range = Range
+range-1 = Last hour
+range-6 = Last 6 hours
+range-24 = Last 24 hours
+range-168 = Last 7 days
+range-720 = Last 30 days
+range-own = From – to
+from = From
+to = To
+syntax-error = The query does not parse:
+incomplete = The result is incomplete:
+permalink = permanent link
+histogram = Events over time
+found-none = No events in this range.
+host = Host
+dataset = Dataset
+content = Content
+event-title = Event { $id }
+span = Before and after
+span-10 = 10 seconds
+span-60 = 1 minute
+span-300 = 5 minutes
+span-900 = 15 minutes
+span-3600 = 1 hour
+host-same = Same host
+host-all = All hosts
+state = State
+source = Source
+source-active = Active
+source-silent = Silent
+source-never = Never sent
+input = Input
+received = Received
+stored = Stored
+rejected = Rejected
+duplicate = Duplicate
+dead-lettered = Not understood
+balance = Balance
+balanced = balanced
+unbalanced = OFF
+balance-rule = Balance: received = stored + rejected + duplicate. What is not understood is kept and can be searched.
+done-taken = You have taken it.
+done-released = It is back in the queue.
+done-closed = Closed.
+done-reopened = Reopened.
+done-noted = Note added.
+done-added = Alert added to the incident.
+done-opened = Incident opened.
+done-changed = Changed.
+done-handed-over = Handed over.
+done-saved = Saved.
+done-none = There is no alert left that nobody has.
+refusal-stale = Somebody else has just changed it; look again and retry.
+refusal-already-taken = Somebody else has taken it.
+refusal-already-closed = It is closed already.
+refusal-not-closed = It is not closed.
+refusal-note-missing = A reason is needed.
+refusal-verdict-missing = A verdict is needed.
+refusal-same-layer = The incident is at that layer already.
+refusal-unknown-user = No such person, or one who cannot be given this.
+refusal-unknown-alert = No such alert.
+refusal-in-other-incident = The alert belongs to another incident.
+refusal-text-length = The text is empty or too long.
+refusal-wrong-state = That cannot be done in this state.
+refusal-full = A limit is reached.
+error-bad-request = The request makes no sense.
+error-unauthorized = Sign in first.
+error-forbidden = Your role may not do this; ask an administrator.
+error-wrong-origin = The form is out of date or does not come from this site.
+error-not-found = Not found, or not within your scope.
+error-wrong-method = That method is not served here.
+error-too-large = What was sent is too large.
+error-rate-limited = Too many tries; wait 10 minutes.
+error-syntax = The query does not parse.
+error-busy = The system is busy.
+error-internal = Something went wrong on the server.
+advice-back = Go back, reload the page and try again.
+advice-later = Try again in a few minutes; if it stays, give the request id to an administrator.
+advice-start = Check the address or go to the start page.
+ago-seconds =
+    { $count ->
+        [one] 1 second ago
+       *[other] { $shown } seconds ago
+    }
+ago-minutes =
+    { $count ->
+        [one] 1 minute ago
+       *[other] { $shown } minutes ago
+    }
+ago-hours =
+    { $count ->
+        [one] 1 hour ago
+       *[other] { $shown } hours ago
+    }
+ago-days =
+    { $count ->
+        [one] 1 day ago
+       *[other] { $shown } days ago
+    }
+alerts-of-incident =
+    { $count ->
+        [one] 1 alert of this incident
+       *[other] { $shown } alerts of this incident
+    }
+bytes =
+    { $count ->
+        [one] 1 byte
+       *[other] { $shown } bytes
+    }
+correlated =
+    { $count ->
+        [one] 1 matching event by
+       *[other] { $shown } matching events by
+    }
+dead-letters-day =
+    { $count ->
+        [one] 1 record not understood
+       *[other] { $shown } records not understood
+    }
+events-day =
+    { $count ->
+        [one] 1 event in 24 h
+       *[other] { $shown } events in 24 h
+    }
+events-of-alert =
+    { $count ->
+        [one] 1 event of this alert
+       *[other] { $shown } events of this alert
+    }
+facets-over =
+    { $count ->
+        [one] counted over 1
+       *[other] counted over { $shown }
+    }
+found =
+    { $count ->
+        [one] 1 event
+       *[other] { $shown } events
+    }
+found-at-least =
+    { $count ->
+        [one] at least 1 event
+       *[other] at least { $shown } events
+    }
+incidents-closed =
+    { $count ->
+        [one] 1 closed
+       *[other] { $shown } closed
+    }
+more-events =
+    { $count ->
+        [one] and 1 more event
+       *[other] and { $shown } more events
+    }
+of-sources =
+    { $count ->
+        [one] of 1 source
+       *[other] of { $shown } sources
+    }
+password-rule =
+    { $count ->
+        [one] At least 1 character.
+       *[other] At least { $shown } characters; a long sentence you remember is best.
+    }
+search-lag =
+    { $count ->
+        [one] search lags 1 second
+       *[other] search lags { $shown } seconds
+    }
+silent-now =
+    { $count ->
+        [one] 1 source is silent
+       *[other] { $shown } sources are silent
+    }
+unowned =
+    { $count ->
+        [one] 1 without owner
+       *[other] { $shown } without owner
+    }

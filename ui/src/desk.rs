@@ -1,0 +1,207 @@
+//! `Desk`: all that pages and the JSON API may read and do, as one trait.
+//!
+//! The program implements it over storage, register and rules; tests implement it over rows in memory.
+//! Every call is a plain blocking function: routes run it on a blocking thread (`tokio::task::spawn_blocking`),
+//! where an implementation may wait for async work with `Handle::block_on`.
+//!
+//! Promise asked of every implementation: nothing outside `viewer.unit` is read, counted or changed for a
+//! viewer that has a unit; what such a viewer may not see is [`DeskError::NotFound`], never "forbidden", so
+//! that numbers and names cannot be probed. Roles are checked by the routes before a call and may be
+//! checked again. Failure: [`DeskError`].
+
+use tokio::sync::watch;
+
+use nhatle_event::Stored;
+
+use crate::account::{Account, Language, Viewer};
+use crate::model::{
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
+    LiveCounters, NewIncident, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UnitRow, UserRow,
+};
+
+/// Where a search text stops making sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at byte {offset}")]
+pub struct SyntaxError {
+    /// What is wrong, in English, short.
+    pub message: String,
+    /// Byte offset into the query text; the caret stands there.
+    pub offset: usize,
+    /// How many bytes are meant; 0 = the place only.
+    pub length: usize,
+}
+
+/// Why a change was refused although the viewer may ask for it. Each has a sentence in both languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Somebody else changed it since it was shown.
+    Stale,
+    /// Somebody else has taken it.
+    AlreadyTaken,
+    /// It is closed.
+    AlreadyClosed,
+    /// It is not closed.
+    NotClosed,
+    /// A note or reason is compulsory here.
+    NoteMissing,
+    /// Closing needs a verdict.
+    VerdictMissing,
+    /// It is at that layer already.
+    SameLayer,
+    /// No such person, or one who may not be given this.
+    UnknownUser,
+    /// No such alert among those named.
+    UnknownAlert,
+    /// The alert belongs to another incident.
+    InOtherIncident,
+    /// A text is empty or longer than allowed.
+    TextLength,
+    /// The change makes no sense in this state.
+    WrongState,
+    /// A bound is reached (alerts in one incident, notes…).
+    Full,
+}
+
+impl Refusal {
+    /// The code of the JSON API and of the message (`refusal-…`).
+    pub fn code(self) -> &'static str {
+        match self {
+            Refusal::Stale => "stale",
+            Refusal::AlreadyTaken => "already-taken",
+            Refusal::AlreadyClosed => "already-closed",
+            Refusal::NotClosed => "not-closed",
+            Refusal::NoteMissing => "note-missing",
+            Refusal::VerdictMissing => "verdict-missing",
+            Refusal::SameLayer => "same-layer",
+            Refusal::UnknownUser => "unknown-user",
+            Refusal::UnknownAlert => "unknown-alert",
+            Refusal::InOtherIncident => "in-other-incident",
+            Refusal::TextLength => "text-length",
+            Refusal::WrongState => "wrong-state",
+            Refusal::Full => "full",
+        }
+    }
+}
+
+/// Why the desk did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// There is no such thing, or not for this viewer.
+    #[error("not found")]
+    NotFound,
+    /// The role may not do this.
+    #[error("forbidden")]
+    Forbidden,
+    /// The change is refused; nothing happened.
+    #[error("refused: {}", .0.code())]
+    Refused(Refusal),
+    /// The search text does not parse.
+    #[error("search text: {0}")]
+    Syntax(#[from] SyntaxError),
+    /// Too much is going on; try again.
+    #[error("busy")]
+    Busy,
+    /// The world failed. Logged with the request's id; a page shows the id only.
+    #[error("desk")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Short for what every call gives back.
+pub type Answer<T> = Result<T, DeskError>;
+
+/// How a sign-in ended, for the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignIn {
+    /// The person is in.
+    Accepted,
+    /// Wrong name or password, or the account is disabled.
+    Refused,
+    /// Too many tries; the password was not looked at.
+    RateLimited,
+    /// The person signed out.
+    Left,
+}
+
+/// All that pages and the JSON API may read and do.
+pub trait Desk: Send + Sync + 'static {
+    // Accounts. These come before there is a viewer; called for every request, so from memory.
+
+    /// The account of this name.
+    fn account(&self, user: &str) -> Answer<Option<Account>>;
+    /// The account a bearer token belongs to, by SHA-256 of the token's text.
+    fn token_account(&self, token_sha256: &[u8; 32]) -> Answer<Option<Account>>;
+    /// Whether this is the unused, unexpired first-start link, by SHA-256 of its token's text.
+    fn setup_is_open(&self, token_sha256: &[u8; 32]) -> Answer<bool>;
+    /// Uses up the first-start link: makes (or resets) the administrator `user` with this password hash.
+    ///
+    /// # Errors
+    /// [`DeskError::NotFound`] when the link is used, expired or wrong.
+    fn finish_setup(&self, token_sha256: &[u8; 32], user: &str, password_hash: &str) -> Answer<Account>;
+    /// Writes a sign-in or sign-out to the audit trail. `user` is as typed (bounded by the caller).
+    fn record_sign_in(&self, user: &str, address: &str, outcome: SignIn) -> Answer<()>;
+    /// The viewer's own new password hash.
+    fn set_password(&self, viewer: &Viewer, password_hash: &str) -> Answer<()>;
+    /// The viewer's own language.
+    fn set_language(&self, viewer: &Viewer, language: Language) -> Answer<()>;
+
+    // What stands on pages.
+
+    /// The landing page's numbers.
+    fn overview(&self, viewer: &Viewer) -> Answer<Overview>;
+    /// Numbers for the live counters; called on each change for each open page, so cheap.
+    fn live(&self, viewer: &Viewer) -> Answer<LiveCounters>;
+    /// Ticks (any new value) when something on a page may have changed: alert, incident, source state.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// A page of the alert queue.
+    fn alerts(&self, viewer: &Viewer, query: &AlertQuery) -> Answer<AlertPage>;
+    /// One alert with its rule, evidence, events and history.
+    fn alert(&self, viewer: &Viewer, id: &str) -> Answer<AlertDetail>;
+    /// Takes, closes, reopens or annotates an alert; all of it lands in the register.
+    fn change_alert(&self, viewer: &Viewer, id: &str, change: &AlertChange) -> Answer<()>;
+
+    /// A page of incidents, newest change first.
+    fn incidents(&self, viewer: &Viewer, query: &IncidentQuery) -> Answer<IncidentPage>;
+    /// One incident with its timeline.
+    fn incident(&self, viewer: &Viewer, number: u64) -> Answer<IncidentView>;
+    /// Opens an incident and answers its number. A limited viewer's incident belongs to its unit.
+    fn open_incident(&self, viewer: &Viewer, new: &NewIncident) -> Answer<u64>;
+    /// Changes an incident. `version` is the one the viewer saw; another one now is [`Refusal::Stale`].
+    /// Answers the new version.
+    fn change_incident(
+        &self,
+        viewer: &Viewer,
+        number: u64,
+        version: Option<u64>,
+        change: &IncidentChange,
+    ) -> Answer<u64>;
+
+    /// Searches stored events, newest first.
+    fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage>;
+    /// One event by its id (`event.id`).
+    fn event(&self, viewer: &Viewer, id: &str) -> Answer<Stored>;
+    /// Events around one event in time, oldest first, that one included.
+    fn around(&self, viewer: &Viewer, id: &str, around: &Around) -> Answer<Vec<Stored>>;
+    /// The search text for "this field has this value", as facets and pivots link to it.
+    fn term(&self, field: &str, value: &str) -> String {
+        format!("{field}:\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
+    /// Sources with their receipt book.
+    fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>>;
+    /// Units the viewer may see, for filters and names.
+    fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>>;
+    /// People that work may be given to.
+    fn people(&self, viewer: &Viewer) -> Answer<Vec<UserRow>>;
+    /// Loaded rules; alert counts only of what the viewer may see.
+    fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>>;
+    /// One rule with its text.
+    fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView>;
+
+    // The machine itself; no viewer, so nothing of any unit, source or person may be in it.
+
+    /// `Ok` when events can be taken; else a short reason.
+    fn ready(&self) -> Result<(), String>;
+    /// Prometheus text, totals only: it is shown without signing in.
+    fn metrics(&self) -> String;
+}

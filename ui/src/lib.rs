@@ -1,0 +1,36 @@
+//! The interface for people: server-rendered pages in Vietnamese and English, the JSON API, sessions.
+//!
+//! In: requests, and a [`Desk`] that knows everything. Out: [`router`], an axum router. Promise: a viewer
+//! with a unit limit is shown nothing of another unit, every page works without JavaScript, and nothing a
+//! log line says is ever interpreted. Failure: error pages with a request id and no internals.
+
+pub mod account;
+pub mod auth;
+pub mod desk;
+pub mod model;
+pub mod routes;
+pub mod session;
+
+mod api;
+mod assets;
+mod chart;
+mod failure;
+mod guard;
+mod live;
+mod locale;
+mod openapi;
+mod pages;
+mod render;
+mod request;
+mod state;
+
+#[cfg(test)]
+extern crate self as nhatle_ui;
+#[cfg(test)]
+mod tests;
+
+pub use account::{Account, Language, Localized, Role, Viewer};
+pub use desk::{Answer, Desk, DeskError, Refusal, SignIn, SyntaxError};
+pub use guard::Access;
+pub use routes::router;
+pub use state::UiConfig;

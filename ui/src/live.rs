@@ -1,0 +1,83 @@
+//! `/live`: one stream of server-sent events that keeps the counters of a page current.
+//!
+//! In: ticks of [`crate::Desk::changes`]. Out: `event: counters` with the viewer's own numbers, at most one
+//! a second, and a comment every 15 s so that proxies keep the line open. Promise: a stream ends when its
+//! session does, and at most [`crate::state::STREAMS_MAX`] run. Failure: 503; the page works without.
+//! Source: HTML Living Standard, section 9.2 (server-sent events).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_core::Stream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+use crate::failure::Failure;
+use crate::pages::Page;
+use crate::request::Asked;
+
+/// How often a page is told at most.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often a stream looks whether its session still runs.
+const CHECK: Duration = Duration::from_secs(15);
+
+/// The receiving end of a channel as a stream.
+struct Events(mpsc::Receiver<Event>);
+
+impl Stream for Events {
+    type Item = Result<Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|event| event.map(Ok))
+    }
+}
+
+/// `GET /live`
+pub(crate) async fn stream(asked: Asked) -> Page {
+    let room = Arc::clone(&asked.state.streams).try_acquire_owned().map_err(|_full| Failure::Busy)?;
+    let changes = asked.state.blocking(|desk| desk.changes()).await?;
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(feed(asked, changes, sender, room));
+    Ok(Sse::new(Events(receiver)).keep_alive(KeepAlive::new().interval(CHECK)).into_response())
+}
+
+async fn feed(
+    asked: Asked,
+    mut changes: watch::Receiver<u64>,
+    sender: mpsc::Sender<Event>,
+    _room: OwnedSemaphorePermit,
+) {
+    let mut shown = None;
+    loop {
+        let now = asked.state.config.clock.now();
+        let is_open = asked.session_id.as_ref().is_some_and(|id| asked.state.sessions.is_open(id, now));
+        if !is_open {
+            return;
+        }
+        changes.mark_unchanged();
+        let Ok(counters) = asked.desk(|desk, viewer| desk.live(viewer)).await else { return };
+        if shown.as_ref() != Some(&counters) {
+            let Ok(data) = serde_json::to_string(&counters) else { return };
+            if sender.send(Event::default().event("counters").data(data)).await.is_err() {
+                return;
+            }
+            shown = Some(counters);
+        }
+        let changed = async {
+            tokio::time::sleep(PAUSE).await;
+            changes.changed().await
+        };
+        tokio::select! {
+            () = sender.closed() => return,
+            waited = tokio::time::timeout(CHECK, changed) => {
+                if matches!(waited, Ok(Err(_))) {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What is seen besides alerts and incidents: overview, search, sources, people, rules.
+//!
+//! Plain values filled by the [`crate::Desk`]; nothing here can fail.
+
+use nhatle_event::{Stored, Timestamp};
+use serde::Serialize;
+
+use super::{Level, SourceState, UnitRow, as_text, as_text_or_null};
+use crate::account::{Localized, Role};
+
+/// The landing page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overview {
+    /// Open alerts by level, in the order of [`Level::ALL`].
+    pub alerts_open: [u64; 5],
+    /// Open alerts nobody has.
+    pub alerts_unowned: u64,
+    /// Incidents by status, in the order of [`IncidentStatus::ALL`].
+    pub incidents: [u64; 3],
+    /// Open incidents by layer, in the order of [`Layer::ALL`].
+    pub incidents_by_layer: [u64; 4],
+    /// Sources known.
+    pub sources: u64,
+    /// Sources silent.
+    pub sources_silent: u64,
+    /// Units that sent something in the last 24 hours, of how many.
+    pub units_reporting: (u64, u64),
+    /// Events received in the last 24 hours.
+    pub events_day: u64,
+    /// Dead letters in the last 24 hours.
+    pub dead_letters_day: u64,
+    /// When the last event was received.
+    pub last_event_at: Option<Timestamp>,
+    /// Events per hour over the last 24 hours, oldest first; may be empty.
+    pub hours: Vec<Bucket>,
+    /// By how many seconds search lags behind what is durable.
+    pub search_lag_s: u64,
+}
+
+/// The numbers that live on every page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LiveCounters {
+    /// All alerts ever raised that this viewer may see: only grows, so "new since shown" is a difference.
+    pub alerts_total: u64,
+    /// Open alerts.
+    pub alerts_open: u64,
+    /// Of them critical or high.
+    pub alerts_urgent: u64,
+    /// Open incidents.
+    pub incidents_open: u64,
+    /// Silent sources.
+    pub sources_silent: u64,
+}
+
+/// What to search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// The query line; empty = everything.
+    pub text: String,
+    /// Happened at or after.
+    pub from: Option<Timestamp>,
+    /// Happened before.
+    pub to: Option<Timestamp>,
+    /// At most so many hits.
+    pub limit: usize,
+    /// Go on after this page ([`SearchPage::next`]).
+    pub cursor: Option<String>,
+    /// How many histogram bars are wanted at most; 0 = none.
+    pub buckets: usize,
+    /// Fields to count values of; empty = none.
+    pub facets: Vec<String>,
+}
+
+/// One bar of a histogram.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// From.
+    #[serde(serialize_with = "as_text")]
+    pub start: Timestamp,
+    /// To, exclusive.
+    #[serde(serialize_with = "as_text")]
+    pub end: Timestamp,
+    /// How many events.
+    pub count: u64,
+}
+
+/// The commonest values of a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Facet {
+    /// The field.
+    pub field: String,
+    /// Values and their counts, largest first, at most 10.
+    pub values: Vec<(String, u64)>,
+    /// Over how many events they were counted.
+    pub counted: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchPage {
+    /// Events, newest first.
+    pub hits: Vec<Stored>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Whether `total` is exact or a lower bound.
+    pub total_is_exact: bool,
+    /// The histogram, oldest first.
+    pub buckets: Vec<Bucket>,
+    /// The facets asked for.
+    pub facets: Vec<Facet>,
+    /// The cursor of the next page.
+    pub next: Option<String>,
+    /// Time taken.
+    pub took_ms: u64,
+    /// What is missing from the result (a segment that could not be read…); `None` = nothing.
+    pub incomplete: Option<String>,
+}
+
+/// What counts as around an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// So many seconds before and after.
+    pub span_s: u32,
+    /// Of the same host (`host.name`) only.
+    pub same_host: bool,
+    /// At most so many, nearest first chosen.
+    pub limit: usize,
+}
+
+/// One source with its receipt book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceRow {
+    /// Its name (`nhatle.source`).
+    pub name: String,
+    /// Whose it is.
+    pub unit: Option<UnitRow>,
+    /// The input it comes in by.
+    pub input: String,
+    /// Received = stored + rejected + duplicate.
+    pub received: u64,
+    /// Stored, dead letters included.
+    pub stored: u64,
+    /// Refused.
+    pub rejected: u64,
+    /// Seen before.
+    pub duplicate: u64,
+    /// Stored, but not understood.
+    pub dead_lettered: u64,
+    /// When it last sent.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub last_seen: Option<Timestamp>,
+    /// What it is doing.
+    pub state: SourceState,
+}
+
+impl SourceRow {
+    /// Whether the book balances.
+    pub fn is_balanced(&self) -> bool {
+        self.stored.checked_add(self.rejected).and_then(|sum| sum.checked_add(self.duplicate)) == Some(self.received)
+    }
+}
+
+/// A person work may be given to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserRow {
+    /// Account name.
+    pub user: String,
+    /// The person's name.
+    pub name: String,
+    /// What the account may do.
+    pub role: Role,
+    /// Its unit limit.
+    pub unit: Option<String>,
+}
+
+/// One rule in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RuleRow {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: Localized,
+    /// How bad a match is.
+    pub level: Level,
+    /// Its log source in words (`windows / process_creation`).
+    pub logsource: String,
+    /// ATT&CK tags.
+    pub tags: Vec<String>,
+    /// Whether it is a correlation.
+    pub is_correlation: bool,
+    /// Alerts it raised that the viewer may see.
+    pub alert_count: u64,
+}
+
+/// One rule with its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RuleView {
+    /// The row of the list.
+    #[serde(flatten)]
+    pub row: RuleRow,
+    /// What it looks for.
+    pub description: String,
+    /// Author, as the rule has it.
+    pub author: String,
+    /// What else can look like it.
+    pub false_positives: Vec<String>,
+    /// Where to read more. Shown as text unless `https://`.
+    pub references: Vec<String>,
+    /// Its YAML.
+    pub text: String,
+}

@@ -1,0 +1,227 @@
+//! The OpenAPI description of the JSON API, made from the table of routes and a row of words for each.
+//!
+//! In: [`crate::routes::TABLE`]. Out: an OpenAPI 3.1.0 document. Promise: every route of the API is in it
+//! (test). Failure: none.
+
+use serde_json::{Map, Value, json};
+
+use crate::guard::Access;
+use crate::routes::{TABLE, Verb};
+
+/// What a call does, its query parameters, and the schema of its body.
+struct Words {
+    verb: Verb,
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [(&'static str, &'static str)],
+    body: Option<&'static str>,
+}
+
+const PAGE: (&str, &str) = ("cursor", "go on after the page that gave this cursor");
+const LIMIT: (&str, &str) = ("limit", "at most so many rows, 1 to 500");
+
+const WORDS: &[Words] = &[
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/search",
+        summary: "Searches stored events, newest first",
+        query: &[
+            ("q", "the query line; empty = everything"),
+            ("from", "RFC 3339; happened at or after"),
+            ("to", "RFC 3339; happened before"),
+            LIMIT,
+            PAGE,
+            ("buckets", "bars of a histogram, 0 to 1000"),
+            ("facet", "a field to count values of; repeatable"),
+        ],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/alerts",
+        summary: "The alert queue",
+        query: &[
+            ("status", "new, acknowledged, closed; repeatable"),
+            ("level", "informational, low, medium, high, critical; repeatable"),
+            ("unit", "a unit's code"),
+            ("rule", "a rule's id"),
+            ("owner", "an account; me; - for nobody"),
+            ("incident", "an incident's number"),
+            ("text", "inside title, sentence and entities"),
+            ("from", "RFC 3339"),
+            ("to", "RFC 3339"),
+            ("sort", "urgency, newest, oldest, count"),
+            LIMIT,
+            PAGE,
+        ],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/alerts/{id}",
+        summary: "One alert and why it fired",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Patch,
+        path: "/api/v1/alerts/{id}",
+        summary: "Takes, releases, closes, reopens or annotates an alert",
+        query: &[],
+        body: Some("AlertChange"),
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/incidents",
+        summary: "Incidents, newest change first",
+        query: &[
+            ("status", "new, active, closed; repeatable"),
+            ("level", "a level; repeatable"),
+            ("layer", "on_site, monitoring, assessment, national"),
+            ("owner", "an account; me; - for nobody"),
+            ("text", "inside the title"),
+            LIMIT,
+            PAGE,
+        ],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/incidents",
+        summary: "Opens an incident",
+        query: &[],
+        body: Some("NewIncident"),
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/incidents/{number}",
+        summary: "One incident with its timeline",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/incidents/{number}/changes",
+        summary: "Changes an incident: note, status, severity, owner, hand-over, alerts, close, reopen",
+        query: &[],
+        body: Some("IncidentChange"),
+    },
+    Words { verb: Verb::Get, path: "/api/v1/sources", summary: "Sources with their counts", query: &[], body: None },
+    Words { verb: Verb::Get, path: "/api/v1/openapi.json", summary: "This document", query: &[], body: None },
+];
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let mut paths = Map::new();
+    for route in TABLE.iter().filter(|route| route.path.starts_with("/api/")) {
+        let Some(words) = WORDS.iter().find(|words| words.path == route.path && words.verb == route.verb) else {
+            continue;
+        };
+        let entry = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(methods) = entry {
+            methods.insert(route.verb.as_str().to_lowercase(), operation(words, route.access));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "nhatle", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0" } },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "nhatle" },
+            },
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn operation(words: &Words, access: Access) -> Value {
+    let mut parameters: Vec<Value> = words
+        .query
+        .iter()
+        .map(|(name, what)| json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } }))
+        .collect();
+    for part in words.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        parameters.push(json!({ "name": part, "in": "path", "required": true, "schema": { "type": "string" } }));
+    }
+    let error = json!({ "description": "refused", "content": { "application/json": {
+        "schema": { "$ref": "#/components/schemas/Error" } } } });
+    let mut operation = json!({
+        "summary": words.summary,
+        "parameters": parameters,
+        "responses": { "200": { "description": "done" }, "default": error },
+    });
+    if let Value::Object(fields) = &mut operation {
+        if let Some(schema) = words.body {
+            let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
+            fields.insert(
+                "requestBody".to_owned(),
+                json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
+            );
+        }
+        if let Access::Roles(roles) = access {
+            let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+            fields.insert("security".to_owned(), json!([{ "token": [] }, { "session": [] }]));
+            fields.insert("x-roles".to_owned(), json!(roles));
+        }
+    }
+    operation
+}
+
+fn schemas() -> Value {
+    let level = json!({ "enum": ["informational", "low", "medium", "high", "critical"] });
+    let verdict = json!({ "enum": ["true_positive", "benign_positive", "false_positive", "undetermined"] });
+    let layer = json!({ "enum": ["on_site", "monitoring", "assessment", "national"] });
+    let text = json!({ "type": "string" });
+    let kind = |kind: &str, fields: Value| {
+        let mut properties = json!({ "kind": { "const": kind } });
+        if let (Value::Object(all), Value::Object(fields)) = (&mut properties, fields) {
+            all.extend(fields);
+        }
+        json!({ "type": "object", "required": ["kind"], "properties": properties })
+    };
+    json!({
+        "Error": { "type": "object", "properties": { "error": { "type": "object", "properties": {
+            "code": text, "message": text, "detail": {}, "request_id": text } } } },
+        "AlertChange": { "oneOf": [
+            kind("acknowledge", json!({})),
+            kind("release", json!({})),
+            kind("close", json!({ "verdict": verdict, "note": text })),
+            kind("reopen", json!({ "note": text })),
+            kind("note", json!({ "text": text })),
+            { "type": "object", "required": ["status"], "properties": {
+                "status": { "enum": ["new", "acknowledged", "closed"] }, "verdict": verdict, "note": text } },
+        ] },
+        "NewIncident": { "type": "object", "required": ["title", "level"], "properties": {
+            "title": text, "level": level, "alerts": { "type": "array", "items": text }, "note": text } },
+        "IncidentChange": { "oneOf": [
+            kind("note", json!({ "text": text })),
+            kind("title", json!({ "title": text })),
+            kind("status", json!({ "status": { "enum": ["new", "active"] } })),
+            kind("severity", json!({ "level": level, "reason": text })),
+            kind("owner", json!({ "owner": { "type": ["string", "null"] } })),
+            kind("handover", json!({ "layer": layer, "reason": text, "owner": { "type": ["string", "null"] } })),
+            kind("add_alerts", json!({ "alerts": { "type": "array", "items": text } })),
+            kind("close", json!({ "verdict": verdict, "reason": text })),
+            kind("reopen", json!({ "reason": text })),
+        ] },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_api_is_described() {
+        let document = document();
+        for route in TABLE.iter().filter(|route| route.path.starts_with("/api/")) {
+            let method = route.verb.as_str().to_lowercase();
+            assert!(document["paths"][route.path][&method].is_object(), "{method} {}", route.path);
+        }
+        for words in WORDS {
+            assert!(TABLE.iter().any(|route| route.path == words.path && route.verb == words.verb), "{}", words.path);
+        }
+    }
+}

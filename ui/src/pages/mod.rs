@@ -1,0 +1,269 @@
+//! The pages: one module each, a handler that asks the desk and a template that draws the answer.
+//!
+//! In: [`Asked`]. Out: HTML that works without JavaScript. Promise: every page is drawn inside [`Shell`],
+//! which gives templates words, times and harmless text; no template marks text as safe (test).
+//! Failure: [`Failure`].
+
+pub mod account;
+pub mod alert;
+pub mod error;
+pub mod incident;
+pub mod overview;
+pub mod rule;
+pub mod search;
+pub mod sign_in;
+pub mod source;
+
+use askama::Template;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use nhatle_event::Timestamp;
+
+use crate::account::{Language, Localized, Role};
+use crate::assets;
+use crate::failure::Failure;
+use crate::locale;
+use crate::model::{AlertRow, Entity, Layer, LiveCounters, UnitRow};
+use crate::render;
+use crate::request::{Asked, Theme};
+
+/// What a handler gives.
+pub(crate) type Page = Result<Response, Failure>;
+
+/// A number, by value or by reference: templates give both.
+pub(crate) trait Number {
+    /// The number.
+    fn number(&self) -> u64;
+}
+
+impl Number for u64 {
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<T: Number + ?Sized> Number for &T {
+    fn number(&self) -> u64 {
+        (**self).number()
+    }
+}
+
+/// The frame of a page, and the words and forms of everything in it.
+pub(crate) struct Shell {
+    pub asked: Asked,
+    /// The entry of the navigation this page belongs to.
+    pub active: &'static str,
+    /// The title, already in the language of the page.
+    pub title: String,
+    /// The numbers beside the navigation.
+    pub live: LiveCounters,
+}
+
+impl Shell {
+    /// The frame for a signed-in viewer.
+    pub async fn new(asked: &Asked, active: &'static str, title: String) -> Result<Shell, Failure> {
+        let live = asked.desk(|desk, viewer| desk.live(viewer)).await?;
+        Ok(Shell { asked: asked.clone(), active, title, live })
+    }
+
+    /// The frame without numbers: before sign-in, and for errors.
+    pub fn bare(asked: &Asked, title: String) -> Shell {
+        Shell { asked: asked.clone(), active: "", title, live: LiveCounters::default() }
+    }
+
+    /// A message.
+    pub fn t(&self, id: &str) -> String {
+        locale::text(self.asked.language, id)
+    }
+
+    /// A message of a family: `status-` and `new` is `status-new`.
+    pub fn word(&self, family: &str, word: impl AsRef<str>) -> String {
+        locale::text(self.asked.language, &format!("{family}{}", word.as_ref().replace('_', "-")))
+    }
+
+    /// A message about a number.
+    pub fn count(&self, id: &str, count: impl Number) -> String {
+        locale::count(self.asked.language, id, count.number())
+    }
+
+    /// A number as people write it.
+    pub fn n(&self, number: impl Number) -> String {
+        locale::number(self.asked.language, number.number())
+    }
+
+    /// A text in the language of the page, harmless.
+    pub fn l(&self, text: &Localized) -> String {
+        render::visible(text.get(self.asked.language))
+    }
+
+    /// The same, keeping its lines.
+    pub fn lines(&self, text: &Localized) -> String {
+        render::visible_lines(text.get(self.asked.language))
+    }
+
+    /// Text of a stranger, harmless.
+    pub fn v(&self, text: &str) -> String {
+        render::visible(text)
+    }
+
+    /// The sentence of an alert, else its rule's title.
+    pub fn told<'a>(&self, row: &'a AlertRow) -> &'a str {
+        row.told(self.asked.language)
+    }
+
+    /// Text of a stranger, harmless, keeping its lines.
+    pub fn raw(&self, text: &str) -> String {
+        render::visible_lines(text)
+    }
+
+    /// Text of a stranger, harmless and not longer than so many characters.
+    pub fn cut(&self, text: impl AsRef<str>, characters: usize) -> String {
+        render::short(text.as_ref(), characters)
+    }
+
+    /// A moment in the zone of the page.
+    pub fn time(&self, stamp: &Timestamp) -> String {
+        render::time(*stamp, self.asked.language, self.asked.state.config.zone_offset_s)
+    }
+
+    /// A moment that may not be.
+    pub fn time_or_dash(&self, stamp: &Option<Timestamp>) -> String {
+        stamp.as_ref().map_or_else(|| "–".to_owned(), |stamp| self.time(stamp))
+    }
+
+    /// How long ago, in words.
+    pub fn ago(&self, stamp: &Timestamp) -> String {
+        let seconds = u64::try_from(self.asked.now.since(*stamp) / 1_000_000_000).unwrap_or(0);
+        let (id, count) = match seconds {
+            0..60 => ("ago-seconds", seconds),
+            60..3600 => ("ago-minutes", seconds / 60),
+            3600..86_400 => ("ago-hours", seconds / 3600),
+            _ => ("ago-days", seconds / 86_400),
+        };
+        locale::count(self.asked.language, id, count)
+    }
+
+    /// The unit's name.
+    pub fn unit(&self, unit: &Option<UnitRow>) -> String {
+        unit.as_ref().map_or_else(|| "–".to_owned(), |unit| self.l(&unit.name))
+    }
+
+    /// The owner, or the word for nobody.
+    pub fn owner(&self, owner: &Option<String>) -> String {
+        owner.as_ref().map_or_else(|| self.t("nobody"), |owner| render::visible(owner))
+    }
+
+    /// A layer with its number.
+    pub fn layer(&self, layer: &Layer) -> String {
+        self.word("layer-", layer.as_str())
+    }
+
+    /// The address of a search for this value.
+    pub fn pivot(&self, entity: &Entity) -> String {
+        self.search_of(&entity.field, &entity.value)
+    }
+
+    /// The address of a search for this value of this field.
+    pub fn search_of(&self, field: &str, value: &str) -> String {
+        format!("/search{}", render::url_query([("q", self.asked.state.desk.term(field, value).as_str())]))
+    }
+
+    /// A static file's address with its fingerprint.
+    pub fn asset(&self, name: &str) -> String {
+        assets::address(name)
+    }
+
+    /// The language tag of the page.
+    pub fn lang(&self) -> &'static str {
+        self.asked.language.tag()
+    }
+
+    /// The other language.
+    pub fn other_lang(&self) -> &'static str {
+        match self.asked.language {
+            Language::Vietnamese => "en",
+            Language::English => "vi",
+        }
+    }
+
+    /// The theme's word.
+    pub fn theme(&self) -> &'static str {
+        self.asked.theme.as_str()
+    }
+
+    /// All themes' words.
+    pub fn themes(&self) -> [&'static str; 3] {
+        Theme::ALL.map(Theme::as_str)
+    }
+
+    /// Whether somebody is signed in.
+    pub fn is_signed_in(&self) -> bool {
+        self.asked.viewer.is_some()
+    }
+
+    /// The person's name.
+    pub fn who(&self) -> String {
+        self.asked.viewer.as_ref().map_or_else(String::new, |viewer| {
+            render::visible(if viewer.name.is_empty() { &viewer.user } else { &viewer.name })
+        })
+    }
+
+    /// The account's name.
+    pub fn user(&self) -> &str {
+        self.asked.viewer.as_ref().map_or("", |viewer| &viewer.user)
+    }
+
+    /// The word of the viewer's role.
+    pub fn role(&self) -> &'static str {
+        self.asked.viewer.as_ref().map_or("", |viewer| viewer.role.as_str())
+    }
+
+    /// The unit the viewer is limited to.
+    pub fn limit(&self) -> &str {
+        self.asked.viewer.as_ref().and_then(|viewer| viewer.unit.as_deref()).unwrap_or("")
+    }
+
+    /// Whether the viewer may change anything.
+    pub fn may_work(&self) -> bool {
+        self.asked.may_work()
+    }
+
+    /// Whether the navigation shows the rules.
+    pub fn sees_rules(&self) -> bool {
+        self.asked.viewer.as_ref().is_some_and(|viewer| viewer.role != Role::Ward)
+    }
+
+    /// What was done or refused just before, as a message id.
+    pub fn done(&self) -> Option<String> {
+        let code = self.asked.query.get("done")?;
+        DONE.contains(&code).then(|| self.word("done-", code))
+    }
+
+    /// Why the last change was refused.
+    pub fn refused(&self) -> Option<String> {
+        let code = self.asked.query.get("refused")?;
+        let is_code = code.len() < 32 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let id = format!("refusal-{code}");
+        let text = locale::text(self.asked.language, &id);
+        (is_code && text != id).then_some(text)
+    }
+}
+
+/// Codes of `?done=`.
+pub(crate) const DONE: &[&str] =
+    &["taken", "released", "closed", "reopened", "noted", "added", "opened", "changed", "handed-over", "saved", "none"];
+
+/// A template as a response.
+pub(crate) fn html(template: &impl Template) -> Page {
+    match template.render() {
+        Ok(text) => {
+            let mut response = text.into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+            Ok(response)
+        }
+        Err(error) => {
+            tracing::error!(error.message = %error, "a template could not be drawn");
+            Err(Failure::Internal)
+        }
+    }
+}

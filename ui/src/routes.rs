@@ -1,0 +1,137 @@
+//! The one table of routes: path, method, who may, and what serves it.
+//!
+//! In: the table. Out: the router, the OpenAPI document and the tests that walk every route as every role.
+//! Promise: a route that is not in the table is not served, and each is guarded by the roles beside it.
+
+use std::sync::Arc;
+
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router, middleware};
+
+use crate::account::Role;
+use crate::desk::Desk;
+use crate::guard::{self, Access};
+use crate::state::{State, UiConfig};
+use crate::{api, assets, live, pages};
+
+/// Reads: everyone but a machine that pushes.
+const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
+/// Changes: everyone who works.
+const WORK: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward]);
+
+/// The method of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads.
+    Get,
+    /// Makes or changes.
+    Post,
+    /// Changes a part.
+    Patch,
+}
+
+impl Verb {
+    /// The method's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Get => "GET",
+            Verb::Post => "POST",
+            Verb::Patch => "PATCH",
+        }
+    }
+}
+
+/// One row of the table.
+pub struct Route {
+    /// The method.
+    pub verb: Verb,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Who may.
+    pub access: Access,
+    serve: fn(MethodFilter) -> MethodRouter,
+}
+
+/// A function that can be stored in a table for a handler that cannot.
+macro_rules! route {
+    ($verb:ident $path:literal $access:expr, $handler:path) => {
+        Route { verb: Verb::$verb, path: $path, access: $access, serve: |filter| served(filter, $handler) }
+    };
+}
+
+fn served<H: Handler<T, ()>, T: 'static>(filter: MethodFilter, handler: H) -> MethodRouter {
+    on(filter, handler)
+}
+
+/// Every route of the pages and of the JSON API. The push routes of the collector are merged beside them.
+pub const TABLE: &[Route] = &[
+    route!(Get "/" READ, pages::overview::page),
+    route!(Get "/alerts" READ, pages::alert::queue),
+    route!(Post "/alerts/next" WORK, pages::alert::take_next),
+    route!(Get "/alerts/{id}" READ, pages::alert::detail),
+    route!(Post "/alerts/{id}/changes" WORK, pages::alert::change),
+    route!(Post "/alerts/{id}/incident" WORK, pages::alert::join),
+    route!(Get "/incidents" READ, pages::incident::list),
+    route!(Post "/incidents" WORK, pages::incident::open),
+    route!(Get "/incidents/{number}" READ, pages::incident::detail),
+    route!(Post "/incidents/{number}/changes" WORK, pages::incident::change),
+    route!(Get "/search" READ, pages::search::search),
+    route!(Get "/events/{id}" READ, pages::search::event),
+    route!(Get "/events/{id}/around" READ, pages::search::around),
+    route!(Get "/sources" READ, pages::source::list),
+    route!(Get "/rules" READ, pages::rule::list),
+    route!(Get "/rules/{id}" READ, pages::rule::detail),
+    route!(Get "/account" READ, pages::account::page),
+    route!(Post "/account/password" READ, pages::account::set_password),
+    route!(Get "/live" READ, live::stream),
+    route!(Post "/logout" READ, pages::sign_in::sign_out),
+    route!(Get "/login" Access::Public, pages::sign_in::page),
+    route!(Post "/login" Access::Public, pages::sign_in::sign_in),
+    route!(Get "/setup/{token}" Access::Public, pages::sign_in::setup_page),
+    route!(Post "/setup/{token}" Access::Public, pages::sign_in::set_up),
+    route!(Post "/preferences" Access::Public, pages::account::set_preferences),
+    route!(Get "/api/v1/search" READ, api::search),
+    route!(Get "/api/v1/alerts" READ, api::alerts),
+    route!(Get "/api/v1/alerts/{id}" READ, api::alert_get),
+    route!(Patch "/api/v1/alerts/{id}" WORK, api::alert_patch),
+    route!(Get "/api/v1/incidents" READ, api::incidents),
+    route!(Post "/api/v1/incidents" WORK, api::incident_post),
+    route!(Get "/api/v1/incidents/{number}" READ, api::incident_get),
+    route!(Post "/api/v1/incidents/{number}/changes" WORK, api::incident_change),
+    route!(Get "/api/v1/sources" READ, api::sources),
+    route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
+];
+
+/// Routes of the machine itself: no viewer, no language, no unit's data.
+pub const MACHINE_PATHS: &[&str] = &["/healthz", "/readyz", "/metrics"];
+
+/// The router over this desk. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that
+/// the brake on guessing knows addresses.
+pub fn router(desk: Arc<dyn Desk>, config: UiConfig) -> Router {
+    router_of(Arc::new(State::new(desk, config)))
+}
+
+pub(crate) fn router_of(state: Arc<State>) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", axum::routing::get(api::healthy))
+        .route("/readyz", axum::routing::get(api::ready))
+        .route("/metrics", axum::routing::get(api::metrics))
+        .route("/static/{name}", axum::routing::get(assets::file));
+    for route in TABLE {
+        let filter = match route.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Patch => MethodFilter::PATCH,
+        };
+        let access = route.access;
+        let guarded = (route.serve)(filter)
+            .route_layer(middleware::from_fn(move |request, next| guard::route(access, request, next)));
+        router = router.route(route.path, guarded);
+    }
+    let outer_state = Arc::clone(&state);
+    router
+        .fallback(pages::error::not_found)
+        .layer(middleware::from_fn(move |request, next| guard::outer(Arc::clone(&outer_state), request, next)))
+        .layer(Extension(state))
+}
