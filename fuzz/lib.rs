@@ -1,0 +1,100 @@
+//! The bodies of the fuzz targets, as plain functions: cargo-fuzz calls them with what it invents, and
+//! `tests/fuzz_corpus.rs` with the committed corpus and mutations of it, on a stable compiler.
+//!
+//! Each takes any bytes and must return. What it asserts on the way is written at it.
+
+use std::path::PathBuf;
+
+use nhatle_collector::frame::{Framer, Origin};
+use nhatle_collector::{Profile, Settings, to_event};
+use nhatle_engine::detect::{Detector, naive};
+use nhatle_event::{Event, Record, Text, Timestamp};
+use nhatle_rules::{LoadOptions, Routing, RuleSet};
+use nhatle_storage::wal::reader::{Tail, read};
+
+const RECEIVED: Timestamp = Timestamp(1_770_091_506_000_000_000);
+
+/// Any split of the same bytes gives the same records. The first byte says how to split.
+pub fn frame(data: &[u8]) {
+    let Some((step, bytes)) = data.split_first() else { return };
+    let cut = |step: usize| {
+        let mut framer = Framer::new(Origin::new("fuzz"), 512);
+        let mut records = Vec::new();
+        for chunk in bytes.chunks(step.max(1)) {
+            framer.push(chunk, RECEIVED, &mut records);
+        }
+        framer.finish(RECEIVED, &mut records);
+        let shown: Vec<_> = records.into_iter().map(|record| (record.bytes, record.is_truncated)).collect();
+        shown
+    };
+    assert_eq!(cut(usize::from(*step)), cut(bytes.len()), "two splits frame differently");
+}
+
+/// Every profile, and detection by content: an event or a dead letter with an offset inside the record,
+/// and `event.original` is the record.
+pub fn parse(data: &[u8]) {
+    let settings = Settings::default();
+    let profiles = Profile::ALL.iter().map(|profile| Some(Text::from(profile.name())));
+    for profile in profiles.chain([None]) {
+        let record = Record { profile, ..Record::new(data, "fuzz", RECEIVED) };
+        match to_event(&record, &settings) {
+            Ok(event) => assert_eq!(&*event.original, data, "the bytes are kept"),
+            Err(dead_letter) => assert!(dead_letter.offset <= data.len(), "the offset is inside the record"),
+        }
+    }
+}
+
+/// An EVTX file: every record is an event or a dead letter, and the reader ends.
+pub fn evtx(data: &[u8]) {
+    let template = Record::new(&b""[..], "fuzz", RECEIVED);
+    let count = nhatle_collector::parse::evtx::EvtxReader::new(data, &template).take(1_000_000).count();
+    assert!(count < 1_000_000, "more records than bytes");
+}
+
+/// Rule text compiles or is refused with a place; what compiles can be run.
+pub fn rule(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let set = RuleSet::from_texts(&[(PathBuf::from("fuzz.yml"), text)], &LoadOptions::default());
+    assert!(set.errors.iter().all(|error| error.line > 0 && error.column > 0), "an error has a place");
+    drop(naive::detect(&set, &[event(b"{\"Image\":\"a\\\\b.exe\",\"EventID\":1}")]));
+}
+
+/// Rule text, a line with `===`, and JSON events: the fast matcher agrees with the slow one.
+pub fn matcher(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Some((rules, events)) = text.split_once("\n===\n") else { return };
+    let options = LoadOptions { routing: Routing::Ignored, ..LoadOptions::default() };
+    let set = RuleSet::from_texts(&[(PathBuf::from("fuzz.yml"), rules.to_owned())], &options);
+    let events: Vec<Event> = events.lines().take(64).map(|line| event(line.as_bytes())).collect();
+    let slow = naive::detect(&set, &events);
+    let fast = Detector::new(std::sync::Arc::new(set)).detect_events(&events);
+    assert_eq!(fast, slow, "fast and slow matcher differ");
+}
+
+/// Search text parses or is refused inside the text; what it parses to is written and read back the same.
+pub fn search(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match nhatle_storage::query::parse(&text) {
+        Ok(filter) => {
+            let written = filter.to_string();
+            let again = nhatle_storage::query::parse(&written);
+            assert_eq!(again.as_ref().map(ToString::to_string), Ok(written), "written and read back differ");
+        }
+        Err(error) => assert!(error.offset <= text.len(), "the caret is inside the text"),
+    }
+}
+
+/// A log file of any content: the reader stops, and never gives more than the file could hold.
+pub fn wal(data: &[u8]) {
+    for tail in [Tail::MayBeTorn, Tail::IsWhole] {
+        if let Ok(file) = read("log/1.log", 1, data, tail) {
+            let rows: usize = file.batches.iter().map(|batch| batch.rows.len()).sum();
+            assert!(rows <= data.len(), "more events than bytes");
+        }
+    }
+}
+
+fn event(json: &[u8]) -> Event {
+    let record = Record { profile: Some(Text::from("json")), ..Record::new(json, "fuzz", RECEIVED) };
+    to_event(&record, &Settings::default()).unwrap_or_else(|dead_letter| dead_letter.to_event())
+}

@@ -1,0 +1,352 @@
+//! The whole command line as one clap tree (contract, section 'Command line').
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A SIEM engine for a city: collect, detect, investigate.
+#[derive(Debug, Parser)]
+#[command(name = "nhatle", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What nhatle can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything until SIGTERM.
+    #[command(
+        after_help = "Example: nhatle serve --data /var/lib/nhatle --http 127.0.0.1:8080 --syslog-tcp 0.0.0.0:5514"
+    )]
+    Serve(ServeArgs),
+    /// Run a demo city in a temporary folder and replay its recorded day.
+    #[command(after_help = "Example: nhatle demo --http 127.0.0.1:8080")]
+    Demo(DemoArgs),
+    /// Try rules on files, without a store.
+    #[command(after_help = "Example: nhatle detect --rules rules/sigma --format table Security.evtx")]
+    Detect(DetectArgs),
+    /// Show each record of files as one normalized ECS JSON line.
+    #[command(after_help = "Example: nhatle parse --source sshd /var/log/auth.log")]
+    Parse(ParseArgs),
+    /// Take files through the whole pipeline into a store.
+    #[command(after_help = "Example: nhatle import --data demo --unit DH01 /var/log/auth.log Security.evtx")]
+    Import(ImportArgs),
+    /// Find stored events, newest first.
+    #[command(after_help = "Example: nhatle search --data demo 'source.ip:203.0.113.0/24 AND sshd' --limit 20")]
+    Search(SearchArgs),
+    /// Query stored events in SQL.
+    #[command(after_help = "Example: nhatle sql --data demo 'SELECT count(*) FROM events'")]
+    Sql(LaterArgs),
+    /// Check, explain and list rules.
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Run today's rules over stored events.
+    #[command(after_help = "Example: nhatle replay --from 2026-02-01T00:00:00Z --to 2026-02-08T00:00:00Z")]
+    Replay(LaterArgs),
+    /// Check that nothing in a store was altered.
+    #[command(after_help = "Example: nhatle verify --data demo")]
+    Verify(VerifyArgs),
+    /// Collect in a ward and send to the city.
+    #[command(after_help = "Example: nhatle forward --config ward.toml")]
+    Forward(LaterArgs),
+    /// Copy a store into one file.
+    #[command(after_help = "Example: nhatle backup nhatle.backup")]
+    Backup(LaterArgs),
+    /// Make a store from a backup.
+    #[command(after_help = "Example: nhatle restore nhatle.backup")]
+    Restore(LaterArgs),
+    /// Say what is wrong with this installation.
+    #[command(after_help = "Example: nhatle doctor")]
+    Doctor(LaterArgs),
+    /// Work with the configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Accounts of people.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Access tokens of programs.
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// Where the store is.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// The data folder.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+}
+
+/// `nhatle serve`
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where pages and the API listen.
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Where syslog over UDP listens.
+    #[arg(long, value_name = "ADDR")]
+    pub syslog_udp: Option<SocketAddr>,
+    /// Where syslog over TCP listens.
+    #[arg(long, value_name = "ADDR")]
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Rule files or folders; replaces the rules that come with the program.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+}
+
+/// `nhatle demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// The data folder; a temporary one that is removed at the end if not given.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where pages and the API listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Keep the temporary folder at the end.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// How `detect` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DetectFormat {
+    /// One JSON object a match.
+    Jsonl,
+    /// Columns for people.
+    Table,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object with counts and times.
+    Summary,
+}
+
+/// `nhatle detect`
+#[derive(Clone, Debug, Args)]
+pub struct DetectArgs {
+    /// Rule files or folders.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub rules: Vec<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub format: DetectFormat,
+    /// How many threads; all cores if not given.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Try every rule on every event.
+    #[arg(long)]
+    pub ignore_logsource: bool,
+    /// The source profile of the files; detected by content if not given.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// EVTX, JSON lines, JSON array, syslog or text; also .gz and .zst; folders are walked.
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `nhatle parse`
+#[derive(Clone, Debug, Args)]
+pub struct ParseArgs {
+    /// The source profile; detected by content if not given.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Nested objects in place of dotted keys.
+    #[arg(long)]
+    pub ecs_nested: bool,
+    /// The files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `nhatle import`
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The source profile; detected by content if not given.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// The organization unit the files belong to.
+    #[arg(long, value_name = "CODE")]
+    pub unit: Option<String>,
+    /// Rule files or folders; the rules that come with the program if not given.
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// The files; folders are walked.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// How `search` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// One JSON object a row.
+    Jsonl,
+    /// Columns for people.
+    Table,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// `nhatle search`
+#[derive(Clone, Debug, Args)]
+pub struct SearchArgs {
+    /// The query line, as on the search page.
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The address of a running server, in place of a folder.
+    #[arg(long, value_name = "URL", requires = "token")]
+    pub url: Option<String>,
+    /// The access token for `--url`.
+    #[arg(long, value_name = "T")]
+    pub token: Option<String>,
+    /// Only events at or after this time (RFC 3339).
+    #[arg(long, value_name = "T")]
+    pub from: Option<String>,
+    /// Only events before this time (RFC 3339).
+    #[arg(long, value_name = "T")]
+    pub to: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// Print only how many there are.
+    #[arg(long)]
+    pub count: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub format: RowFormat,
+}
+
+/// `nhatle rule …`
+#[derive(Debug, Subcommand)]
+pub enum RuleCommand {
+    /// Compile rules and say what is wrong with them.
+    #[command(after_help = "Example: nhatle rule check rules/sigma")]
+    Check {
+        /// Rule files or folders.
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<PathBuf>,
+        /// Print errors and warnings as JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say why a rule matches an event or not.
+    #[command(after_help = "Example: nhatle rule explain rule.yml event.json")]
+    Explain {
+        /// The rule file.
+        #[arg(value_name = "RULE")]
+        rule: PathBuf,
+        /// A file with one event, as `detect` reads it.
+        #[arg(value_name = "EVENT.json")]
+        event: PathBuf,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// ATT&CK coverage of the rules.
+    #[command(after_help = "Example: nhatle rule coverage --navigator layer.json")]
+    Coverage(LaterArgs),
+    /// List the rules that come with the program, or those of paths.
+    #[command(after_help = "Example: nhatle rule list")]
+    List {
+        /// Rule files or folders.
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Print as JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `nhatle verify`
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print findings as JSON lines.
+    #[arg(long)]
+    pub json: bool,
+    /// An exported evidence package, in place of a store.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `nhatle config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file.
+    #[command(after_help = "Example: nhatle config check nhatle.toml")]
+    Check {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// Who an account or token is for.
+#[derive(Clone, Debug, Args)]
+pub struct GrantArgs {
+    /// Its name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// admin, analyst, ward, auditor or ingest.
+    #[arg(long, value_name = "ROLE")]
+    pub role: String,
+    /// The organization unit it is limited to.
+    #[arg(long, value_name = "CODE")]
+    pub unit: Option<String>,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// `nhatle user …`
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account.
+    #[command(
+        after_help = "Example: echo \"$PASSWORD\" | nhatle user add lan --role analyst --password-stdin --data data"
+    )]
+    Add {
+        /// Who it is for.
+        #[command(flatten)]
+        grant: GrantArgs,
+        /// Read the password from standard input (one line).
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+}
+
+/// `nhatle token …`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make an access token and print it, alone, on standard output.
+    #[command(after_help = "Example: nhatle token add web01 --role ingest --unit DH01 --data data")]
+    Add {
+        /// What it is for.
+        #[command(flatten)]
+        grant: GrantArgs,
+    },
+}
+
+/// Arguments of a command that is not built yet: taken, so that the answer is its name and not a usage error.
+#[derive(Clone, Debug, Args)]
+pub struct LaterArgs {
+    /// Arguments.
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}

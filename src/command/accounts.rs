@@ -1,0 +1,78 @@
+//! `nhatle user add` and `nhatle token add`: accounts and tokens without the page.
+//!
+//! The change goes into the register; a running server reads it from there within a second.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use anyhow::Context;
+use nhatle_engine::account::{AccountChange, Role, TokenChange, is_account_name};
+use nhatle_engine::register::AnyChange;
+use nhatle_event::json::hex;
+use nhatle_event::{Clock, SystemClock};
+use nhatle_ui::session::{hash_password, is_acceptable_password, random_token, token_sha256};
+
+use super::{End, UsageError, output};
+use crate::cli::GrantArgs;
+use crate::registry::{RecordError, Registry};
+
+/// Who the register names as the actor of a command.
+const ACTOR: &str = "command line";
+
+/// Makes an account; the password is the first line of standard input.
+///
+/// # Errors
+/// The name is taken or none, the role is unknown, the password too weak, the register cannot be written.
+pub fn add_user(grant: &GrantArgs) -> anyhow::Result<End> {
+    let role = role(grant)?;
+    let mut password = String::new();
+    std::io::stdin().lock().read_line(&mut password).context("read the password from standard input")?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    if !is_acceptable_password(password) {
+        return Err(UsageError("the password must have at least 12 characters".to_owned()).into());
+    }
+    let password_hash = Some(hash_password(password)?);
+    let create = AccountChange::Create { role, unit: grant.unit.clone(), password_hash };
+    record(&grant.data.data, &AnyChange::Account(grant.name.to_lowercase(), create))?;
+    output::say(&format!("account {} made", grant.name.to_lowercase()));
+    Ok(End::Done)
+}
+
+/// Makes a token and prints it.
+///
+/// # Errors
+/// The name is taken or none, the role is unknown, the register cannot be written.
+pub fn add_token(grant: &GrantArgs) -> anyhow::Result<End> {
+    let role = role(grant)?;
+    let token = random_token();
+    let hash = hex(&token_sha256(&token));
+    let create = TokenChange::Create { role, unit: grant.unit.clone(), hash };
+    record(&grant.data.data, &AnyChange::Token(grant.name.clone(), create))?;
+    output::line(&token)?;
+    Ok(End::Done)
+}
+
+fn role(grant: &GrantArgs) -> anyhow::Result<Role> {
+    if !is_account_name(&grant.name) {
+        return Err(UsageError("a name has 1 to 64 letters, digits, '.', '_', '-' or '@'".to_owned()).into());
+    }
+    let role = Role::from_name(&grant.role).ok_or_else(|| {
+        UsageError(format!("unknown role {}; write admin, analyst, ward, auditor or ingest", grant.role))
+    })?;
+    if role == Role::Ward && grant.unit.is_none() {
+        return Err(UsageError("a ward account needs --unit CODE".to_owned()).into());
+    }
+    Ok(role)
+}
+
+fn record(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
+    std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let registry = Registry::open(data, runtime.handle().clone())?;
+    match registry.change(ACTOR, SystemClock.now(), change) {
+        Err(RecordError::Refused(refused)) => {
+            Err(UsageError(format!("{}: {refused}", change.stream().replace('/', " "))).into())
+        }
+        other => Ok(other?),
+    }
+}

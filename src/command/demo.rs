@@ -1,0 +1,155 @@
+//! `nhatle demo`: a city in a temporary folder, its recorded day replayed fast.
+//!
+//! Starts the whole system on loopback, makes a person for each role, replays yesterday as our generator
+//! recorded it (normal life, eight attacks, their benign twins) and prints where to look. Runs until
+//! SIGTERM or Ctrl-C; the temporary folder is removed unless `--keep`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nhatle_collector::listen::{Batch, Sink};
+use nhatle_engine::account::{AccountChange, Role};
+use nhatle_engine::register::AnyChange;
+use nhatle_event::{Clock, Record, SystemClock, Text, Timestamp};
+use nhatle_ui::session::hash_password;
+
+use super::{End, output};
+use crate::cli::{DemoArgs, ServeArgs};
+use crate::command::serve::{self, Server};
+use crate::config::Config;
+use crate::demo;
+use crate::pipeline::Shared;
+use crate::units::Unit;
+
+/// The seed of the recorded day: the same day for everybody.
+const SEED: u64 = 20_210_715;
+/// How long the replay takes.
+const REPLAY: Duration = Duration::from_secs(20);
+/// How many records are sent together.
+const BATCH_RECORDS: usize = 256;
+/// The password of every demo person. It opens a store of invented records on loopback, nothing else.
+const PASSWORD: &str = "nhat-le-dong-hoi";
+
+/// The people: name, role, unit, and what they are.
+const PEOPLE: &[(&str, Role, Option<&str>, &str)] = &[
+    ("quantri", Role::Admin, None, "quản trị · administrator"),
+    ("lan", Role::Analyst, None, "trực giám sát lớp 2 · analyst, layer 2"),
+    ("minh", Role::Ward, Some("18853"), "đầu mối phường Hải Thành · focal point of a ward"),
+    ("thu", Role::Auditor, None, "kiểm tra độc lập · auditor, layer 3"),
+];
+
+/// Runs the command.
+///
+/// # Errors
+/// The address is taken, or the folder cannot be made.
+pub fn run(args: &DemoArgs) -> anyhow::Result<End> {
+    let temporary = match &args.data {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("nhatle-demo-").tempdir()?),
+    };
+    let data =
+        args.data.clone().or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned())).unwrap_or_default();
+    let serve_args = ServeArgs { data: Some(data.clone()), http: Some(args.http), ..ServeArgs::default() };
+    let mut config = Config::load(&serve_args)?;
+    config.syslog_tcp = None;
+    config.syslog_udp = None;
+    config.units = units();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shared = Arc::new(serve::open(&config, runtime.handle().clone())?);
+    add_people(&shared)?;
+    let server = Server::start(&config, shared.clone(), &runtime)?;
+    greet(&server)?;
+    let is_new = shared.store.stats().last_seq.0 == 0;
+    let replay = is_new.then(|| {
+        let sink = server.sink();
+        std::thread::spawn(move || replay(&sink))
+    });
+    runtime.block_on(serve::stopped());
+    server.stop(&runtime);
+    if let Some(replay) = replay {
+        drop(replay.join());
+    }
+    if let Some(folder) = temporary.filter(|_| args.keep) {
+        output::say(&format!("kept: {}", folder.keep().display()));
+    }
+    Ok(End::Done)
+}
+
+/// The demo's units as the configuration would have them.
+pub fn units() -> Vec<Unit> {
+    let hosts =
+        |code: &str| demo::hosts().iter().filter(|host| host.unit == code).map(|host| host.name.to_owned()).collect();
+    demo::units()
+        .iter()
+        .map(|unit| Unit {
+            code: unit.code.to_owned(),
+            name: unit.name.to_owned(),
+            parent: unit.parent.to_owned(),
+            hosts: hosts(unit.code),
+            ..Unit::default()
+        })
+        .collect()
+}
+
+fn add_people(shared: &Shared) -> anyhow::Result<()> {
+    let hash = hash_password(PASSWORD)?;
+    for (name, role, unit, _) in PEOPLE {
+        if shared.registry.read(|state| state.accounts.contains_key(*name)) {
+            continue;
+        }
+        let create =
+            AccountChange::Create { role: *role, unit: unit.map(String::from), password_hash: Some(hash.clone()) };
+        shared.registry.change("demo", shared.clock.now(), &AnyChange::Account((*name).to_owned(), create))?;
+    }
+    Ok(())
+}
+
+fn greet(server: &Server) -> anyhow::Result<()> {
+    output::line(&format!("ready http={}", server.http_address))?;
+    output::line("")?;
+    output::line(&format!("  Nhật Lệ · demo · Đồng Hới        http://{}", server.http_address))?;
+    output::line("")?;
+    for (name, _, _, what) in PEOPLE {
+        output::line(&format!("    {name:<8} {PASSWORD:<18} {what}"))?;
+    }
+    output::line("")?;
+    output::line("  Đang phát lại một ngày đã ghi; cảnh báo và sự cố hiện ra trong vòng một phút.")?;
+    output::line("  Replaying a recorded day; alerts and incidents appear within a minute. Ctrl-C ends it.")?;
+    Ok(())
+}
+
+/// The records of yesterday, as the collector takes them.
+pub fn records(now: Timestamp) -> Vec<Record> {
+    let yesterday = now.plus_nanos(-86_400 * 1_000_000_000);
+    let record = |one: demo::DemoRecord| Record {
+        bytes: one.bytes.into(),
+        received: one.at,
+        peer: one.ip.parse().ok(),
+        input: Text::from("demo"),
+        profile: one.profile.map(Text::from),
+        unit: Some(Text::from(one.unit)),
+        is_truncated: false,
+    };
+    demo::generate(SEED, yesterday).into_iter().map(record).collect()
+}
+
+/// Sends the day, evenly over [`REPLAY`], and ends early when the server does.
+fn replay(sink: &Sink) {
+    let records = records(SystemClock.now());
+    let began = Instant::now();
+    let total = records.len();
+    let mut sent = 0;
+    let mut rest = records.into_iter();
+    loop {
+        let batch: Vec<Record> = rest.by_ref().take(BATCH_RECORDS).collect();
+        if batch.is_empty() {
+            return;
+        }
+        sent += batch.len();
+        if sink.blocking_send(Batch { records: batch, done: None }).is_err() {
+            return;
+        }
+        let due = REPLAY.mul_f64(sent as f64 / total as f64);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+}

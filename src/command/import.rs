@@ -1,0 +1,100 @@
+//! `nhatle import`: files through the same pipeline into a store, then exits.
+//!
+//! Everything a file holds is stored: what cannot be parsed is a dead letter. At the end the counts are
+//! printed; stored and dead-lettered together are the records of the files.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use nhatle_collector::listen::file::{FileEntries, FileEntry, FileOptions, files_below};
+use nhatle_collector::{Settings, dead_letter_event};
+use nhatle_event::{Clock, Event, SystemClock, Text};
+use nhatle_storage::Dataset;
+use rayon::prelude::{IntoParallelIterator, ParallelIterator};
+use serde_json::json;
+
+use super::{End, output, parse};
+use crate::cli::{ImportArgs, ServeArgs};
+use crate::config::Config;
+use crate::pipeline::convert::Part;
+use crate::pipeline::{Pipeline, Shared};
+
+/// How many records are converted together.
+const CHUNK_RECORDS: usize = 8_192;
+
+/// Runs the command.
+///
+/// # Errors
+/// The store cannot be opened (a server may have it), or a file cannot be read.
+pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
+    let serve = ServeArgs { data: Some(args.data.data.clone()), rules: args.rules.clone(), ..ServeArgs::default() };
+    let config = Config::load(&serve)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let shared = Arc::new(super::serve::open(&config, runtime.handle().clone())?);
+    let settings = Settings { units: super::serve::unit_rules(&config), ..parse::settings() };
+    let (pipeline, to_append) = Pipeline::start_import(&shared)?;
+    let options = FileOptions {
+        profile: parse::profile(args.source.as_deref())?,
+        unit: args.unit.as_deref().map(Text::from),
+        ..FileOptions::new(SystemClock.now())
+    };
+    let mut problems = 0usize;
+    let files = files_below(&args.files)?;
+    for path in &files {
+        let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
+        let entries = match FileEntries::open(path, &options) {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems += 1;
+                output::say(&format!("{:#}", anyhow::Error::from(error)));
+                continue;
+            }
+        };
+        for entry in entries {
+            match entry {
+                Ok(entry) => chunk.push(entry),
+                Err(error) => {
+                    problems += 1;
+                    output::say(&format!("{:#}", anyhow::Error::from(error)));
+                }
+            }
+            if chunk.len() == CHUNK_RECORDS {
+                send(&shared, &settings, &to_append, std::mem::take(&mut chunk))?;
+            }
+        }
+        send(&shared, &settings, &to_append, chunk)?;
+    }
+    drop(to_append);
+    pipeline.join();
+    shared.store.seal().context("seal what was imported")?;
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &shared.counters;
+    let line = json!({
+        "files": files.len(), "stored": load(&counters.events_stored), "dead_lettered": load(&counters.dead_letters),
+        "duplicate": load(&counters.duplicates), "records": load(&counters.records_received),
+        "alerts": load(&counters.alerts),
+    });
+    output::line(&line.to_string())?;
+    Ok(if problems == 0 { End::Done } else { End::Findings })
+}
+
+fn send(
+    shared: &Shared,
+    settings: &Settings,
+    to_append: &std::sync::mpsc::SyncSender<Vec<Part>>,
+    chunk: Vec<FileEntry>,
+) -> anyhow::Result<()> {
+    if chunk.is_empty() {
+        return Ok(());
+    }
+    let row = |entry: FileEntry| -> (Dataset, Event) {
+        match entry.convert(settings) {
+            Ok(event) => (Dataset::Events, event),
+            Err(dead_letter) => (Dataset::DeadLetters, dead_letter_event(&dead_letter, settings)),
+        }
+    };
+    let rows: Vec<_> = chunk.into_par_iter().map(row).collect();
+    crate::telemetry::Counters::add(&shared.counters.records_received, rows.len() as u64);
+    to_append.send(vec![Part { rows, waiting: None }]).context("the pipeline ended early")
+}

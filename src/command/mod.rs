@@ -1,0 +1,86 @@
+//! One file per command; this one picks it and turns its end into an exit code.
+
+pub mod accounts;
+pub mod demo;
+pub mod detect;
+pub mod import;
+pub mod output;
+pub mod parse;
+pub mod rule;
+pub mod search;
+pub mod serve;
+pub mod verify;
+
+use std::process::ExitCode;
+
+use crate::cli::{Command, ConfigCommand, RuleCommand, TokenCommand, UserCommand};
+use crate::config::{Config, ConfigError};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Done.
+    Done,
+    /// Done, and something was found that asks for attention.
+    Findings,
+}
+
+/// A problem with what the user asked for, not with the world: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Runs a command to its end.
+pub fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Detect(args) => detect::run(&args),
+        Command::Parse(args) => parse::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Rule(RuleCommand::Check { paths, json }) => rule::check(&paths, json),
+        Command::Rule(RuleCommand::Explain { rule, event, json }) => rule::explain(&rule, &event, json),
+        Command::Rule(RuleCommand::List { paths, json }) => rule::list(&paths, json),
+        Command::Verify(args) => verify::run(&args),
+        Command::Config(ConfigCommand::Check { file }) => config_check(&file),
+        Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),
+        Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
+        Command::Sql(_) => not_built("sql"),
+        Command::Rule(RuleCommand::Coverage(_)) => not_built("rule coverage"),
+        Command::Replay(_) => not_built("replay"),
+        Command::Forward(_) => not_built("forward"),
+        Command::Backup(_) => not_built("backup"),
+        Command::Restore(_) => not_built("restore"),
+        Command::Doctor(_) => not_built("doctor"),
+    };
+    match result {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Findings) => ExitCode::from(1),
+        // Whoever read our output has enough (`nhatle search … | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::say(&format!("nhatle: {error:#}"));
+            let is_usage =
+                error.downcast_ref::<UsageError>().is_some() || error.downcast_ref::<ConfigError>().is_some();
+            ExitCode::from(if is_usage { 2 } else { 3 })
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn not_built(command: &str) -> anyhow::Result<End> {
+    Err(UsageError(format!("{command}: not built yet")).into())
+}
+
+fn config_check(file: &std::path::Path) -> anyhow::Result<End> {
+    Config::check(crate::config::read(file)?)?;
+    output::line(&format!("{}: good", file.display()))?;
+    Ok(End::Done)
+}

@@ -1,0 +1,168 @@
+//! `nhatle rule check`, `explain`, `list`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use nhatle_collector::listen::file::{FileOptions, FileRecords};
+use nhatle_engine::detect::evidence::Step;
+use nhatle_engine::detect::{Explained, explain as explain_rule};
+use nhatle_event::{Clock, SystemClock};
+use nhatle_rules::{LoadOptions, Meta, RuleError, RuleId, RuleSet};
+use serde_json::{Value, json};
+
+use super::{End, UsageError, output, parse};
+use crate::config::Rules;
+use crate::ruleset;
+
+/// Compiles rules; a line for each that does not load, and for each that looks wrong.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn check(paths: &[PathBuf], is_json: bool) -> anyhow::Result<End> {
+    let rules = load(paths);
+    for (kind, list) in [("error", &rules.errors), ("warning", &rules.warnings)] {
+        for one in list {
+            if is_json {
+                output::line(&error_json(kind, one).to_string())?;
+            } else {
+                output::line(&format!("{one}{}", if kind == "warning" { " (warning)" } else { "" }))?;
+            }
+        }
+    }
+    let (rule_count, correlation_count) = (rules.rules.len(), rules.correlations.len());
+    output::say(&format!(
+        "{} files: {rule_count} rules, {correlation_count} correlations, {} refused, {} warnings",
+        rules.file_count,
+        rules.errors.len(),
+        rules.warnings.len(),
+    ));
+    Ok(if rules.errors.is_empty() { End::Done } else { End::Findings })
+}
+
+fn load(paths: &[PathBuf]) -> Arc<RuleSet> {
+    let rules = Rules { builtin: paths.is_empty(), paths: paths.to_vec() };
+    ruleset::load(&rules, &LoadOptions::default())
+}
+
+fn error_json(kind: &str, error: &RuleError) -> Value {
+    json!({
+        "kind": kind, "file": error.file, "line": error.line, "column": error.column,
+        "reason": error.reason, "rule_id": error.rule_id,
+    })
+}
+
+/// Lists rules.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn list(paths: &[PathBuf], is_json: bool) -> anyhow::Result<End> {
+    let rules = load(paths);
+    let single = rules.rules.iter().map(|rule| (&rule.meta, rule.is_alerting));
+    let correlated = rules.correlations.iter().map(|correlation| (&correlation.meta, correlation.is_alerting));
+    for (meta, is_alerting) in single.chain(correlated) {
+        if is_json {
+            output::line(&meta_json(meta, is_alerting).to_string())?;
+        } else {
+            output::line(&format!("{:<13} {:<36} {}", meta.level.name(), meta.id, meta.title))?;
+        }
+    }
+    for error in &rules.errors {
+        output::say(&error.to_string());
+    }
+    Ok(if rules.errors.is_empty() { End::Done } else { End::Findings })
+}
+
+fn meta_json(meta: &Meta, is_alerting: bool) -> Value {
+    let [category, product, service] = &meta.logsource;
+    json!({
+        "id": meta.id, "title": meta.title, "title_vi": meta.title_vi, "level": meta.level.name(), "tags": meta.tags,
+        "logsource": {"category": category, "product": product, "service": service},
+        "file": meta.file, "is_alerting": is_alerting,
+    })
+}
+
+/// Says of every part of a rule whether it holds for an event, with the value it looked at.
+///
+/// # Errors
+/// The rule does not load, or the file holds no event.
+pub fn explain(rule: &Path, event: &Path, is_json: bool) -> anyhow::Result<End> {
+    let rules = load(&[rule.to_owned()]);
+    for error in &rules.errors {
+        output::say(&error.to_string());
+    }
+    if rules.rules.is_empty() {
+        return Err(UsageError(format!("{} holds no rule that loads", rule.display())).into());
+    }
+    let settings = parse::settings();
+    let mut records = FileRecords::open(event, &FileOptions::new(SystemClock.now()), &settings)?;
+    let (_, converted) = records.next().with_context(|| format!("{} holds no event", event.display()))??;
+    let event = converted
+        .map_err(|dead| UsageError(format!("the event cannot be parsed: {} at byte {}", dead.reason, dead.offset)))?;
+    for (rule, at) in rules.rules.iter().zip(0u32..) {
+        let Some(explanation) = explain_rule(&rules, RuleId(at), &event) else { continue };
+        let searches: Vec<(String, Value)> =
+            explanation.searches.iter().map(|(name, part)| (name.clone(), part_json(part))).collect();
+        if is_json {
+            let line = json!({
+                "rule": {"id": rule.meta.id, "title": rule.meta.title}, "matches": explanation.matches,
+                "passes_logsource": explanation.passes_gate, "condition": part_json(&explanation.condition),
+                "searches": searches.into_iter().collect::<serde_json::Map<_, _>>(),
+            });
+            output::line(&line.to_string())?;
+            continue;
+        }
+        let word = if explanation.matches { "matches" } else { "does not match" };
+        output::line(&format!("{}: {word}", rule.meta.title))?;
+        output::line(&format!("  {} log source", mark(explanation.passes_gate)))?;
+        for (name, part) in &explanation.searches {
+            output::line(&format!("  {} {name}", mark(part.holds)))?;
+            print_part(part, 2)?;
+        }
+        output::line(&format!("  {} condition", mark(explanation.condition.holds)))?;
+    }
+    Ok(End::Done)
+}
+
+fn mark(holds: bool) -> &'static str {
+    if holds { "[x]" } else { "[ ]" }
+}
+
+fn print_part(part: &Explained, depth: usize) -> anyhow::Result<()> {
+    let indent = "  ".repeat(depth.min(40));
+    let (word, inner): (String, Vec<&Explained>) = match &part.step {
+        Step::Constant => (format!("always {}", part.holds), Vec::new()),
+        Step::All(parts) => ("all of".to_owned(), parts.iter().collect()),
+        Step::Any(parts) => ("any of".to_owned(), parts.iter().collect()),
+        Step::Not(part) => ("not".to_owned(), vec![part]),
+        Step::Test(item) => {
+            let modifier = if item.modifier.is_empty() { String::new() } else { format!("|{}", item.modifier) };
+            let value = item
+                .value
+                .as_ref()
+                .map_or("absent".to_owned(), |value| format!("{:?}", nhatle_engine::alert::shown(value)));
+            let wanted = output::cut(&item.wanted.join(" | "), 120);
+            (format!("{}{modifier}: {wanted}   <- {value}", item.name), Vec::new())
+        }
+    };
+    output::line(&format!("{indent}{} {word}", mark(part.holds)))?;
+    for one in inner {
+        print_part(one, depth + 1)?;
+    }
+    Ok(())
+}
+
+fn part_json(part: &Explained) -> Value {
+    let step = match &part.step {
+        Step::Constant => json!({"constant": part.holds}),
+        Step::All(parts) => json!({"all": parts.iter().map(part_json).collect::<Vec<_>>()}),
+        Step::Any(parts) => json!({"any": parts.iter().map(part_json).collect::<Vec<_>>()}),
+        Step::Not(part) => json!({"not": part_json(part)}),
+        Step::Test(item) => json!({
+            "field": item.name, "modifier": item.modifier, "wanted": item.wanted,
+            "event_field": item.field.map(|field| field.name()),
+            "value": item.value.as_ref().map(nhatle_event::json::value_to_json),
+        }),
+    };
+    json!({"holds": part.holds, "step": step})
+}

@@ -1,0 +1,335 @@
+//! `nhatle serve`: everything, until SIGTERM or Ctrl-C; then it drains and exits with 0.
+//!
+//! Standard output gets `ready http=… syslog_udp=… syslog_tcp=…` once events can be taken; on a first start
+//! the one-time administrator link comes before it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, RwLock};
+
+use anyhow::Context;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use nhatle_collector::frame::Origin;
+use nhatle_collector::listen::http::{Push, PushIdentity, PushLimits};
+use nhatle_collector::listen::tcp::{TcpInput, TcpLimits};
+use nhatle_collector::listen::udp::UdpInput;
+use nhatle_collector::listen::{self, Sink};
+use nhatle_collector::{Settings, UnitRule};
+use nhatle_engine::account::{Role as EngineRole, SetupChange};
+use nhatle_engine::alert::Alert;
+use nhatle_engine::register::AnyChange;
+use nhatle_event::json::hex;
+use nhatle_event::{Clock, Seq, SystemClock, Text};
+use nhatle_rules::LoadOptions;
+use nhatle_storage::{Dataset, Disk, OsDisk, Store};
+use nhatle_ui::session::{random_token, token_sha256};
+use nhatle_ui::{Desk, Role, UiConfig};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::{End, output};
+use crate::alerts::{ALERTS_MAX, AlertBook};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::desk::LiveDesk;
+use crate::pipeline::{Pipeline, Shared};
+use crate::registry::Registry;
+use crate::ruleset;
+use crate::sources::SourceBook;
+use crate::telemetry::Counters;
+use crate::units::Units;
+
+/// How many batches inputs may have waiting.
+const BATCHES_MAX: usize = 256;
+/// How long the administrator's link works: a day.
+const SETUP_LINK_NS: i64 = 24 * 3600 * 1_000_000_000;
+/// How often changes of other processes are looked for.
+const CATCH_UP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, the store cannot be opened, an address is taken.
+pub fn run(args: &ServeArgs) -> anyhow::Result<End> {
+    let config = Config::load(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shared = Arc::new(open(&config, runtime.handle().clone())?);
+    let server = Server::start(&config, shared, &runtime)?;
+    if let Some(link) = server.setup_link(&config)? {
+        output::line(&format!("administrator link (once, for a day): {link}"))?;
+    }
+    output::line(&server.ready_line())?;
+    runtime.block_on(stopped());
+    info!("stopping");
+    server.stop(&runtime);
+    Ok(End::Done)
+}
+
+/// Opens the store and the register, loads rules, reads the books.
+///
+/// # Errors
+/// The folder cannot be made or is open elsewhere; a file is damaged.
+pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
+    std::fs::create_dir_all(&config.data).with_context(|| format!("make folder {}", config.data.display()))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
+    let store = Store::open(disk, config.storage.clone(), clock.clone()).context("open store")?;
+    let registry = Registry::open(&config.data, runtime).context("open register")?;
+    let rules = ruleset::load(&config.rules, &LoadOptions::default());
+    for error in &rules.errors {
+        warn!(%error, "rule not loaded");
+    }
+    let marks = store.marks();
+    Ok(Shared {
+        alerts: RwLock::new(alert_book(&store)?),
+        sources: Mutex::new(SourceBook::from_marks(|name| marks.get(name).cloned())),
+        store: Arc::new(store),
+        registry,
+        rules,
+        grouping: config.grouping,
+        counters: Counters::default(),
+        changes: watch::Sender::new(0),
+        clock,
+        trouble: Mutex::new(None),
+    })
+}
+
+/// The newest alerts of the store.
+fn alert_book(store: &Store) -> anyhow::Result<AlertBook> {
+    let snapshot = store.snapshot();
+    let mut book = AlertBook::new();
+    let total = snapshot.count(Dataset::Alerts);
+    let mut skip = total.saturating_sub(ALERTS_MAX as u64);
+    let mut after = Seq(0);
+    for segment in snapshot.segments(Dataset::Alerts) {
+        let rows = segment.meta().row_count;
+        if skip < rows {
+            break;
+        }
+        skip -= rows;
+        after = segment.meta().last_seq;
+    }
+    let stored = snapshot.events_after(Dataset::Alerts, after, usize::MAX).context("read stored alerts")?;
+    for alert in stored.iter().filter_map(|stored| Alert::from_event(&stored.event)) {
+        book.insert(alert);
+    }
+    Ok(book)
+}
+
+/// The unit table the collector enriches with.
+pub fn unit_rules(config: &Config) -> Vec<UnitRule> {
+    let mut rules = Vec::new();
+    for unit in &config.units {
+        let level = Some(unit.system_level).filter(|level| *level > 0);
+        rules.extend(unit.networks.iter().chain(&unit.hosts).map(|sender| UnitRule::new(sender, &unit.code, level)));
+    }
+    rules
+}
+
+/// A running server.
+pub struct Server {
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    inputs: Vec<JoinHandle<()>>,
+    http: JoinHandle<()>,
+    sink: Sink,
+    stop_http: watch::Sender<bool>,
+    /// Where pages and the API listen.
+    pub http_address: SocketAddr,
+    syslog_udp: Option<SocketAddr>,
+    syslog_tcp: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Binds every address, starts the pipeline and the inputs.
+    ///
+    /// # Errors
+    /// An address is taken or not ours.
+    pub fn start(config: &Config, shared: Arc<Shared>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Server> {
+        let (sink, intake) = listen::channel(BATCHES_MAX);
+        let clock = shared.clock.clone();
+        let listener = runtime
+            .block_on(TcpListener::bind(config.http))
+            .with_context(|| format!("listen on {} for pages and API", config.http))?;
+        let http_address = listener.local_addr()?;
+        let mut inputs = Vec::new();
+        let mut syslog_udp = None;
+        if let Some(address) = config.syslog_udp {
+            let origin = Origin::new("syslog-udp");
+            let input = runtime.block_on(UdpInput::bind(address, origin, config.collector.record_bytes_max))?;
+            syslog_udp = Some(input.address()?);
+            let (sink, clock) = (sink.clone(), clock.clone());
+            inputs.push(runtime.spawn(async move { said(input.run(sink, clock).await) }));
+        }
+        let mut syslog_tcp = None;
+        if let Some(address) = config.syslog_tcp {
+            let limits = TcpLimits {
+                connections_max: config.collector.connection_count_max,
+                record_bytes_max: config.collector.record_bytes_max,
+                ..TcpLimits::default()
+            };
+            let input = runtime.block_on(TcpInput::bind(address, Origin::new("syslog-tcp"), limits))?;
+            syslog_tcp = Some(input.address()?);
+            let (sink, clock) = (sink.clone(), clock.clone());
+            inputs.push(runtime.spawn(async move { said(input.run(sink, clock).await) }));
+        }
+        let settings = Settings {
+            default_offset_s: config.collector.default_offset_minutes * 60,
+            units: unit_rules(config),
+            ..Settings::default()
+        };
+        let pipeline = Pipeline::start(&shared, settings, intake)?;
+        let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(shared.clone(), Units::new(config.units.clone())));
+        let app = router(config, &desk, &shared, sink.clone());
+        let (stop_http, mut stopping) = watch::channel(false);
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        let http = runtime.spawn(async move {
+            let stop = async move {
+                // The sender being gone means stop as well.
+                drop(stopping.wait_for(|is_stopping| *is_stopping).await);
+            };
+            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+                warn!(%error, "pages stopped");
+            }
+        });
+        let watched = shared.clone();
+        inputs.push(runtime.spawn(async move { catch_up(watched).await }));
+        Ok(Server { shared, pipeline, inputs, http, sink, stop_http, http_address, syslog_udp, syslog_tcp })
+    }
+
+    /// The way into the pipeline, for inputs inside this process.
+    pub fn sink(&self) -> Sink {
+        self.sink.clone()
+    }
+
+    fn ready_line(&self) -> String {
+        let shown = |address: Option<SocketAddr>| address.map_or("-".to_owned(), |address| address.to_string());
+        format!(
+            "ready http={} syslog_udp={} syslog_tcp={}",
+            self.http_address,
+            shown(self.syslog_udp),
+            shown(self.syslog_tcp)
+        )
+    }
+
+    /// Makes the one-time link of the first administrator, if there is none yet.
+    fn setup_link(&self, config: &Config) -> anyhow::Result<Option<String>> {
+        let has_admin = self.shared.registry.read(|state| {
+            state.accounts.values().any(|account| account.role == EngineRole::Admin && !account.is_disabled)
+        });
+        if has_admin {
+            return Ok(None);
+        }
+        let token = random_token();
+        let now = self.shared.clock.now();
+        let change =
+            SetupChange::Link { hash: hex(&token_sha256(&token)), expires_ns: now.plus_nanos(SETUP_LINK_NS).0 };
+        self.shared.registry.change("nhatle", now, &AnyChange::Setup(change))?;
+        let base = config.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http_address));
+        Ok(Some(format!("{}/setup/{token}", base.trim_end_matches('/'))))
+    }
+
+    /// Stops taking, stores and looks at what was taken, and ends.
+    pub fn stop(self, runtime: &tokio::runtime::Runtime) {
+        for input in &self.inputs {
+            input.abort();
+        }
+        self.stop_http.send_replace(true);
+        runtime.block_on(async {
+            for input in self.inputs {
+                drop(input.await);
+            }
+            // Live streams do not end by themselves; requests get a moment.
+            drop(tokio::time::timeout(std::time::Duration::from_secs(3), self.http).await);
+        });
+        drop(self.sink);
+        // A request that outlived its moment still holds a sender; it must not hold up the end.
+        let joined = std::thread::spawn(move || self.pipeline.join());
+        let patience = std::time::Instant::now();
+        while !joined.is_finished() && patience.elapsed().as_secs() < 30 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        info!(events = self.shared.store.stats().last_seq.0, "stopped");
+    }
+}
+
+fn said(result: Result<(), listen::ListenError>) {
+    if let Err(error) = result {
+        warn!(%error, "input stopped");
+    }
+}
+
+/// Takes in what `nhatle user add` and others wrote into the register.
+async fn catch_up(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(CATCH_UP_INTERVAL).await;
+        let looked = shared.clone();
+        let result = tokio::task::spawn_blocking(move || looked.registry.catch_up()).await;
+        match result {
+            Ok(Ok(true)) => shared.tick(),
+            Ok(Err(error)) => warn!(%error, "register not read"),
+            _ => {}
+        }
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn stopped() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Pages, API and the push of events, on one address.
+fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, sink: Sink) -> axum::Router {
+    let limits = PushLimits {
+        unpacked_bytes_max: config.collector.push_bytes_max,
+        body_bytes_max: config.collector.push_bytes_max,
+        record_bytes_max: config.collector.record_bytes_max,
+        ..PushLimits::default()
+    };
+    let push = Push::new(sink, shared.clock.clone(), limits)
+        .router()
+        .layer(middleware::from_fn_with_state(desk.clone(), may_push));
+    let pages = nhatle_ui::router(
+        desk.clone(),
+        UiConfig {
+            is_tls: config.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
+            zone_offset_s: config.collector.default_offset_minutes * 60,
+            clock: shared.clock.clone(),
+            ..UiConfig::default()
+        },
+    );
+    push.merge(pages)
+}
+
+/// Lets a request push when its token may; says whose events they are.
+async fn may_push(State(desk): State<Arc<dyn Desk>>, mut request: Request, next: Next) -> Response {
+    match nhatle_ui::auth::viewer_of_token(&desk, request.headers()).await {
+        Ok(viewer) if matches!(viewer.role, Role::Ingest | Role::Admin) => {
+            let identity =
+                PushIdentity { unit: viewer.unit.as_deref().map(Text::from), name: Text::from(viewer.name.as_str()) };
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Ok(_) => denied(StatusCode::FORBIDDEN, "forbidden", "this token may not push events"),
+        Err(refused) => denied(refused.status(), "unauthorized", "a bearer token of role ingest is needed"),
+    }
+}
+
+fn denied(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({"error": {"code": code, "message": message, "detail": "", "request_id": ""}});
+    (status, axum::Json(body)).into_response()
+}

@@ -1,0 +1,315 @@
+//! Configuration: defaults < file < flags. `ConfigFile` is what the user wrote; `Config` is what it means.
+//!
+//! In: one TOML file. Out: checked values, or every problem at once, each with its key. Start-up is
+//! strict: an unknown key, a range that is no range, two listeners on one address stop the program.
+//! `nhatle.example.toml` lists every key with its default; a test compares the two.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::ServeArgs;
+use crate::units::Unit;
+
+/// The file as written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The data folder.
+    pub data: PathBuf,
+    /// `[server]`
+    pub server: Server,
+    /// `[collector]`
+    pub collector: Collector,
+    /// `[storage]`
+    pub storage: nhatle_storage::Config,
+    /// `[rules]`
+    pub rules: Rules,
+    /// `[engine]`
+    pub engine: Engine,
+    /// `[[unit]]`
+    pub unit: Vec<Unit>,
+}
+
+impl Default for ConfigFile {
+    fn default() -> ConfigFile {
+        ConfigFile {
+            data: PathBuf::from("data"),
+            server: Server::default(),
+            collector: Collector::default(),
+            storage: nhatle_storage::Config::default(),
+            rules: Rules::default(),
+            engine: Engine::default(),
+            unit: Vec::new(),
+        }
+    }
+}
+
+/// Pages and the API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Where pages and the API listen. Loopback only, until TLS stands in front of it.
+    pub http: SocketAddr,
+    /// The address people open, if another one stands in front (`https://soc.example`).
+    pub public_url: String,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server { http: loopback(8080), public_url: String::new() }
+    }
+}
+
+/// Where records come in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collector {
+    /// Where syslog over UDP listens; empty = nowhere.
+    pub syslog_udp: String,
+    /// Where syslog over TCP listens; empty = nowhere.
+    pub syslog_tcp: String,
+    /// A record longer than this is cut and marked.
+    pub record_bytes_max: usize,
+    /// How many TCP connections are served at once.
+    pub connection_count_max: usize,
+    /// A pushed request body may have at most so many bytes, decompressed.
+    pub push_bytes_max: usize,
+    /// A time without a zone is taken at so many minutes east of UTC (Vietnam: 420).
+    pub default_offset_minutes: i32,
+}
+
+impl Default for Collector {
+    fn default() -> Collector {
+        Collector {
+            syslog_udp: "127.0.0.1:5514".to_owned(),
+            syslog_tcp: "127.0.0.1:5514".to_owned(),
+            record_bytes_max: 1 << 20,
+            connection_count_max: 1_024,
+            push_bytes_max: 64 << 20,
+            default_offset_minutes: 420,
+        }
+    }
+}
+
+/// Which rules run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// The rules that come with the program.
+    pub builtin: bool,
+    /// Rule files and folders of your own.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { builtin: true, paths: Vec::new() }
+    }
+}
+
+/// How alerts become incidents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Alerts of one entity this far apart are one incident.
+    pub incident_span_s: u64,
+    /// Alerts below this level open no incident: informational, low, medium, high, critical.
+    pub incident_level: String,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine { incident_span_s: 4 * 3600, incident_level: "medium".to_owned() }
+    }
+}
+
+/// The configuration as checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where pages and the API listen.
+    pub http: SocketAddr,
+    /// The address people open.
+    pub public_url: Option<String>,
+    /// Where syslog over UDP listens.
+    pub syslog_udp: Option<SocketAddr>,
+    /// Where syslog over TCP listens.
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Limits of the collector.
+    pub collector: Collector,
+    /// Sizes and limits of the store.
+    pub storage: nhatle_storage::Config,
+    /// Which rules run.
+    pub rules: Rules,
+    /// When alerts belong together.
+    pub grouping: nhatle_engine::incident::Grouping,
+    /// Organization units.
+    pub units: Vec<Unit>,
+}
+
+/// Everything that is wrong with a configuration, one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", problems.join("\n"))]
+pub struct ConfigError {
+    /// What is wrong, each with its key.
+    pub problems: Vec<String>,
+}
+
+impl Config {
+    /// The configuration of `serve`: the file of `--config` if there is one, then the flags.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
+        let mut file = match &args.config {
+            Some(path) => read(path)?,
+            None => ConfigFile::default(),
+        };
+        if let Some(data) = &args.data {
+            file.data.clone_from(data);
+        }
+        if let Some(http) = args.http {
+            file.server.http = http;
+        }
+        if let Some(address) = args.syslog_udp {
+            file.collector.syslog_udp = address.to_string();
+        }
+        if let Some(address) = args.syslog_tcp {
+            file.collector.syslog_tcp = address.to_string();
+        }
+        if !args.rules.is_empty() {
+            file.rules = Rules { builtin: false, paths: args.rules.clone() };
+        }
+        Config::check(file)
+    }
+
+    /// Checks what was written.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn check(file: ConfigFile) -> Result<Config, ConfigError> {
+        let mut problems = Vec::new();
+        let mut address = |key: &str, text: &str| match text {
+            "" => None,
+            text => text.parse::<SocketAddr>().map_err(|_bad| problems.push(format!("{key}: no address: {text}"))).ok(),
+        };
+        let syslog_udp = address("collector.syslog_udp", &file.collector.syslog_udp);
+        let syslog_tcp = address("collector.syslog_tcp", &file.collector.syslog_tcp);
+        if syslog_tcp.is_some_and(|tcp| tcp == file.server.http && tcp.port() != 0) {
+            problems.push("collector.syslog_tcp: the same address as server.http".to_owned());
+        }
+        let mut range = |key: &str, value: usize, low: usize, high: usize| {
+            if !(low..=high).contains(&value) {
+                problems.push(format!("{key}: {value} is not within {low} to {high}"));
+            }
+        };
+        range("collector.record_bytes_max", file.collector.record_bytes_max, 1024, 16 << 20);
+        range("collector.connection_count_max", file.collector.connection_count_max, 1, 65_536);
+        range("collector.push_bytes_max", file.collector.push_bytes_max, 1024, 1 << 30);
+        if !(-14 * 60..=14 * 60).contains(&file.collector.default_offset_minutes) {
+            problems.push("collector.default_offset_minutes: not within -840 to 840".to_owned());
+        }
+        let level = nhatle_rules::Level::from_name(&file.engine.incident_level);
+        if level.is_none() {
+            problems.push(format!("engine.incident_level: unknown level {}", file.engine.incident_level));
+        }
+        let span_ns = i64::try_from(file.engine.incident_span_s).ok().and_then(|s| s.checked_mul(1_000_000_000));
+        if span_ns.is_none() {
+            problems.push("engine.incident_span_s: too large".to_owned());
+        }
+        for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
+            problems.push(format!("rules.paths: {} is not there", path.display()));
+        }
+        check_units(&file.unit, &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        Ok(Config {
+            data: file.data,
+            http: file.server.http,
+            public_url: Some(file.server.public_url).filter(|url| !url.is_empty()),
+            syslog_udp,
+            syslog_tcp,
+            collector: file.collector,
+            storage: file.storage,
+            rules: file.rules,
+            grouping: nhatle_engine::incident::Grouping {
+                span_ns: span_ns.unwrap_or(i64::MAX),
+                opens_at: level.unwrap_or_default(),
+            },
+            units: file.unit,
+        })
+    }
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// It cannot be read, is no TOML, or has keys nobody knows; with line and column.
+pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let problem = |text: String| ConfigError { problems: vec![format!("{}: {text}", path.display())] };
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| problem(error.to_string()))
+}
+
+fn check_units(units: &[Unit], problems: &mut Vec<String>) {
+    let codes: std::collections::BTreeSet<&str> = units.iter().map(|unit| unit.code.as_str()).collect();
+    for unit in units {
+        if unit.code.is_empty() || unit.code.len() > 64 {
+            problems.push("unit.code: must have 1 to 64 characters".to_owned());
+        }
+        if !unit.parent.is_empty() && !codes.contains(unit.parent.as_str()) {
+            problems.push(format!("unit {}: no unit has the code of its parent {}", unit.code, unit.parent));
+        }
+        for network in unit.networks.iter().filter(|network| !is_network(network)) {
+            problems.push(format!("unit {}: no network: {network}", unit.code));
+        }
+        if unit.system_level > 5 {
+            problems.push(format!("unit {}: system_level is 1 to 5 (0 = not set)", unit.code));
+        }
+    }
+    if codes.len() < units.len() {
+        problems.push("unit: two units have the same code".to_owned());
+    }
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    match (address.parse::<IpAddr>(), prefix.parse::<u8>()) {
+        (Ok(IpAddr::V4(_)), Ok(prefix)) => prefix <= 32,
+        (Ok(IpAddr::V6(_)), Ok(prefix)) => prefix <= 128,
+        _ => false,
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_said_at_once() {
+        let text = "[collector]\nsyslog_udp = \"here\"\nrecord_bytes_max = 1\n[engine]\nincident_level = \"huge\"\n\
+                    [[unit]]\ncode = \"a\"\nname = \"A\"\nparent = \"b\"\nnetworks = [\"10.0.0.0/33\"]\n";
+        let file: ConfigFile = toml::from_str(text).expect("is TOML");
+        let problems = Config::check(file).expect_err("has problems").problems;
+        assert_eq!(problems.len(), 5, "{problems:?}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = toml::from_str::<ConfigFile>("[server]\nport = 1\n").expect_err("is refused");
+        assert!(error.to_string().contains("port"));
+    }
+
+    #[test]
+    fn the_defaults_hold() {
+        assert!(Config::check(ConfigFile::default()).is_ok());
+    }
+}

@@ -1,0 +1,386 @@
+//! `ui::Desk` over storage, register and rules: what pages may read and do, for whom.
+//!
+//! Every answer is limited to what the viewer may see, here and not in the pages: a viewer with a unit sees
+//! an event, alert, incident or source only when all its units are that unit or stand below it. What may not
+//! be seen is "not found". All calls block and come from blocking threads.
+
+mod alerts;
+mod incidents;
+mod search;
+mod words;
+
+use std::sync::Arc;
+
+use nhatle_engine::account::{AccountChange, Role as EngineRole, SetupChange};
+use nhatle_engine::incident::Refused;
+use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
+use nhatle_event::json::hex;
+use nhatle_event::{Stored, Timestamp};
+use nhatle_ui::model::{
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
+    LiveCounters, NewIncident, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState, UnitRow,
+    UserRow,
+};
+use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
+use tokio::sync::watch;
+
+use crate::pipeline::Shared;
+use crate::registry::RecordError;
+use crate::units::Units;
+
+/// A source that sent nothing for so long is shown as silent.
+const SILENT_AFTER_NS: i64 = 3600 * 1_000_000_000;
+
+/// The desk of a running server.
+pub struct LiveDesk {
+    shared: Arc<Shared>,
+    units: Units,
+}
+
+/// What a viewer may see: `None` = everything, else these units.
+type Limit = Option<Vec<String>>;
+
+impl LiveDesk {
+    /// A desk over what a server shares.
+    pub fn new(shared: Arc<Shared>, units: Units) -> LiveDesk {
+        LiveDesk { shared, units }
+    }
+
+    fn limit(&self, viewer: &Viewer) -> Limit {
+        match (&viewer.unit, viewer.role) {
+            (Some(unit), _) => Some(self.units.within(unit)),
+            (None, Role::Ward) => Some(Vec::new()),
+            (None, _) => None,
+        }
+    }
+
+    fn unit_row(&self, code: &str) -> UnitRow {
+        let name = match self.units.get(code) {
+            Some(unit) if unit.name_en.is_empty() => Localized::same(unit.name.as_str()),
+            Some(unit) => Localized::new(unit.name.as_str(), unit.name_en.as_str()),
+            None => Localized::same(code),
+        };
+        UnitRow { code: code.to_owned(), name }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Makes the changes that `plan` gives, in the viewer's name.
+    fn record<T>(&self, viewer: &Viewer, plan: impl FnMut(&RegisterState) -> Answer<(Vec<AnyChange>, T)>) -> Answer<T> {
+        let mut plan = plan;
+        let result: Result<T, Failure> =
+            self.shared.registry.record(&viewer.user, self.now(), |state| Ok(plan(state)?));
+        self.shared.tick();
+        result.map_err(|failure| failure.0)
+    }
+}
+
+/// A desk error that a register error turns into.
+struct Failure(DeskError);
+
+impl From<DeskError> for Failure {
+    fn from(error: DeskError) -> Failure {
+        Failure(error)
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Failure {
+        Failure(match error {
+            RecordError::Refused(refused) => DeskError::Refused(refusal(&refused)),
+            RecordError::Register(error) => DeskError::Failed(Box::new(error)),
+        })
+    }
+}
+
+fn refusal(refused: &Refused) -> Refusal {
+    match refused {
+        Refused::Exists | Refused::Unknown => Refusal::WrongState,
+        Refused::Closed => Refusal::AlreadyClosed,
+        Refused::NotClosed => Refusal::NotClosed,
+        Refused::SameLayer(_) => Refusal::SameLayer,
+        Refused::Empty("verdict") => Refusal::VerdictMissing,
+        Refused::Empty("title") | Refused::TooLong { .. } => Refusal::TextLength,
+        Refused::Empty(_) => Refusal::NoteMissing,
+        Refused::UnknownWord { .. } => Refusal::WrongState,
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> DeskError {
+    DeskError::Failed(Box::new(error))
+}
+
+/// Whether all of `units` are within the limit. Something of no unit is the city's.
+fn may_see<'a>(limit: &Limit, units: impl IntoIterator<Item = &'a String>) -> bool {
+    let Some(limit) = limit else { return true };
+    let mut units = units.into_iter().peekable();
+    units.peek().is_some() && units.all(|unit| limit.contains(unit))
+}
+
+fn account(from: &nhatle_engine::account::Account) -> Account {
+    Account {
+        user: from.name.clone(),
+        name: from.name.clone(),
+        role: role(from.role),
+        unit: from.unit.clone(),
+        language: from.language.as_deref().and_then(Language::parse),
+        password_hash: from.password_hash.clone(),
+        is_disabled: from.is_disabled,
+    }
+}
+
+fn role(from: EngineRole) -> Role {
+    match from {
+        EngineRole::Admin => Role::Admin,
+        EngineRole::Analyst => Role::Analyst,
+        EngineRole::Ward => Role::Ward,
+        EngineRole::Auditor => Role::Auditor,
+        EngineRole::Ingest => Role::Ingest,
+    }
+}
+
+fn user_row(from: &nhatle_engine::account::Account) -> UserRow {
+    UserRow { user: from.name.clone(), name: from.name.clone(), role: role(from.role), unit: from.unit.clone() }
+}
+
+impl Desk for LiveDesk {
+    fn account(&self, user: &str) -> Answer<Option<Account>> {
+        let find = || self.shared.registry.read(|state| state.accounts.get(&user.to_lowercase()).map(account));
+        if let Some(found) = find() {
+            return Ok(Some(found));
+        }
+        // `nhatle user add` may have written it a moment ago, from another process.
+        self.shared.registry.catch_up().map_err(failed)?;
+        Ok(find())
+    }
+
+    fn token_account(&self, token_sha256: &[u8; 32]) -> Answer<Option<Account>> {
+        let hash = hex(token_sha256);
+        let find = || {
+            self.shared.registry.read(|state| {
+                state.token_by_hash(&hash).map(|token| Account {
+                    user: format!("token:{}", token.name),
+                    name: token.name.clone(),
+                    role: role(token.role),
+                    unit: token.unit.clone(),
+                    language: None,
+                    password_hash: None,
+                    is_disabled: false,
+                })
+            })
+        };
+        if let Some(found) = find() {
+            return Ok(Some(found));
+        }
+        self.shared.registry.catch_up().map_err(failed)?;
+        Ok(find())
+    }
+
+    fn setup_is_open(&self, token_sha256: &[u8; 32]) -> Answer<bool> {
+        Ok(self.shared.registry.read(|state| setup_fits(state, token_sha256, self.now())))
+    }
+
+    fn finish_setup(&self, token_sha256: &[u8; 32], user: &str, password_hash: &str) -> Answer<Account> {
+        let viewer = Viewer { user: user.to_owned(), name: user.to_owned(), role: Role::Admin, unit: None };
+        let now = self.now();
+        let hash = password_hash.to_owned();
+        self.record(&viewer, |state| {
+            if !setup_fits(state, token_sha256, now) {
+                return Err(DeskError::NotFound);
+            }
+            let name = user.to_lowercase();
+            let change = match state.accounts.contains_key(&name) {
+                true => AccountChange::SetPassword { password_hash: hash.clone() },
+                false => {
+                    AccountChange::Create { role: EngineRole::Admin, unit: None, password_hash: Some(hash.clone()) }
+                }
+            };
+            Ok((vec![AnyChange::Setup(SetupChange::Used), AnyChange::Account(name, change)], ()))
+        })?;
+        self.account(user)?.ok_or(DeskError::NotFound)
+    }
+
+    fn record_sign_in(&self, user: &str, address: &str, outcome: SignIn) -> Answer<()> {
+        let outcome = match outcome {
+            SignIn::Accepted => "accepted",
+            SignIn::Refused => "refused",
+            SignIn::RateLimited => "rate_limited",
+            SignIn::Left => "left",
+        };
+        let record = SignInRecord {
+            user: user.chars().take(64).collect(),
+            address: address.chars().take(64).collect(),
+            outcome: outcome.to_owned(),
+        };
+        let result = self.shared.registry.change(&record.user, self.now(), &AnyChange::SignIn(record.clone()));
+        result.map_err(|error| Failure::from(error).0)
+    }
+
+    fn set_password(&self, viewer: &Viewer, password_hash: &str) -> Answer<()> {
+        let change = AccountChange::SetPassword { password_hash: password_hash.to_owned() };
+        self.record(viewer, |_state| Ok((vec![AnyChange::Account(viewer.user.clone(), change.clone())], ())))
+    }
+
+    fn set_language(&self, viewer: &Viewer, language: Language) -> Answer<()> {
+        let change = AccountChange::SetLanguage { language: language.tag().to_owned() };
+        self.record(viewer, |_state| Ok((vec![AnyChange::Account(viewer.user.clone(), change.clone())], ())))
+    }
+
+    fn overview(&self, viewer: &Viewer) -> Answer<Overview> {
+        search::overview(self, viewer)
+    }
+
+    fn live(&self, viewer: &Viewer) -> Answer<LiveCounters> {
+        let (total, open, urgent) = alerts::counters(self, viewer);
+        let incidents_open = incidents::open_count(self, viewer);
+        let sources = self.sources(viewer)?;
+        let silent = sources.iter().filter(|row| row.state == SourceState::Silent).count() as u64;
+        Ok(LiveCounters {
+            alerts_total: total,
+            alerts_open: open,
+            alerts_urgent: urgent,
+            incidents_open,
+            sources_silent: silent,
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    fn alerts(&self, viewer: &Viewer, query: &AlertQuery) -> Answer<AlertPage> {
+        alerts::page(self, viewer, query)
+    }
+
+    fn alert(&self, viewer: &Viewer, id: &str) -> Answer<AlertDetail> {
+        alerts::detail(self, viewer, id)
+    }
+
+    fn change_alert(&self, viewer: &Viewer, id: &str, change: &AlertChange) -> Answer<()> {
+        alerts::change(self, viewer, id, change)
+    }
+
+    fn incidents(&self, viewer: &Viewer, query: &IncidentQuery) -> Answer<IncidentPage> {
+        incidents::page(self, viewer, query)
+    }
+
+    fn incident(&self, viewer: &Viewer, number: u64) -> Answer<IncidentView> {
+        incidents::view(self, viewer, number)
+    }
+
+    fn open_incident(&self, viewer: &Viewer, new: &NewIncident) -> Answer<u64> {
+        incidents::open(self, viewer, new)
+    }
+
+    fn change_incident(
+        &self,
+        viewer: &Viewer,
+        number: u64,
+        version: Option<u64>,
+        change: &IncidentChange,
+    ) -> Answer<u64> {
+        incidents::change(self, viewer, (number, version), change)
+    }
+
+    fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage> {
+        search::page(self, viewer, query)
+    }
+
+    fn event(&self, viewer: &Viewer, id: &str) -> Answer<Stored> {
+        search::event(self, viewer, id)
+    }
+
+    fn around(&self, viewer: &Viewer, id: &str, around: &Around) -> Answer<Vec<Stored>> {
+        search::around(self, viewer, id, around)
+    }
+
+    fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>> {
+        let limit = self.limit(viewer);
+        let now = self.now();
+        let book = self.shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let rows = book.rows().filter(|(_, row)| may_see(&limit, &row.unit)).map(|(name, row)| SourceRow {
+            name: name.to_owned(),
+            unit: row.unit.as_deref().map(|code| self.unit_row(code)),
+            input: row.input.clone(),
+            received: row.received,
+            stored: row.stored,
+            rejected: row.rejected,
+            duplicate: row.duplicate,
+            dead_lettered: row.dead_lettered,
+            last_seen: Some(Timestamp(row.last_seen_ns)).filter(|at| at.0 != 0),
+            state: match row.last_seen_ns {
+                0 => SourceState::Never,
+                last if SILENT_AFTER_NS < now.0.saturating_sub(last) => SourceState::Silent,
+                _ => SourceState::Active,
+            },
+        });
+        let mut rows: Vec<SourceRow> = rows.collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows)
+    }
+
+    fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {
+        let limit = self.limit(viewer);
+        let codes = self.units.all().map(|unit| &unit.code).filter(|code| may_see(&limit, [*code]));
+        Ok(codes.map(|code| self.unit_row(code)).collect())
+    }
+
+    fn people(&self, viewer: &Viewer) -> Answer<Vec<UserRow>> {
+        let limit = self.limit(viewer);
+        Ok(self.shared.registry.read(|state| {
+            let works = |one: &&nhatle_engine::account::Account| {
+                !one.is_disabled && !matches!(one.role, EngineRole::Ingest | EngineRole::Auditor)
+            };
+            state.accounts.values().filter(works).filter(|one| may_see(&limit, &one.unit)).map(user_row).collect()
+        }))
+    }
+
+    fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
+        let limit = self.limit(viewer);
+        let counts = alerts::counts_by_rule(self, &limit);
+        let set = &self.shared.rules;
+        let rules = set.rules.iter().map(|rule| (&rule.meta, false));
+        let correlations = set.correlations.iter().map(|correlation| (&correlation.meta, true));
+        let row = |(meta, is_correlation): (&Arc<nhatle_rules::Meta>, bool)| {
+            words::rule_row(meta, is_correlation, counts.get(&meta.id).copied().unwrap_or(0))
+        };
+        Ok(rules.chain(correlations).map(row).collect())
+    }
+
+    fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
+        let counts = alerts::counts_by_rule(self, &self.limit(viewer));
+        words::rule_view(&self.shared.rules, id, counts.get(id).copied().unwrap_or(0)).ok_or(DeskError::NotFound)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let trouble = self.shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &*trouble {
+            // The reason names a file of this machine; the log has it.
+            Some(_) => Err("the store cannot write".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let stats = self.shared.store.stats();
+        let mut text = self.shared.counters.text();
+        let gauges = [
+            ("nhatle_events", stats.events.iter().sum::<u64>()),
+            ("nhatle_segments", stats.segments as u64),
+            ("nhatle_segment_bytes", stats.segment_bytes),
+            ("nhatle_unsealed_events", stats.unsealed_events as u64),
+            ("nhatle_log_bytes", stats.log_bytes),
+            ("nhatle_rules", self.shared.rules.rules.len() as u64),
+        ];
+        for (name, value) in gauges {
+            text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));
+        }
+        text
+    }
+}
+
+fn setup_fits(state: &RegisterState, token_sha256: &[u8; 32], now: Timestamp) -> bool {
+    state.setup.as_ref().is_some_and(|link| link.hash == hex(token_sha256) && now < link.expires)
+}

@@ -1,0 +1,17 @@
+//! What `main`, tests and benches call: the wiring of nhatle, in the order of one record's walk.
+//!
+//! `cli` and `config` say what is wanted; `pipeline` is the walk; `registry`, `alerts` and `sources` are what it
+//! leaves in memory; `desk` is what pages may see of it; `command` has a file for each command.
+
+pub mod cli;
+pub mod config;
+pub mod units;
+pub mod ruleset;
+pub mod pipeline;
+pub mod sources;
+pub mod alerts;
+pub mod registry;
+pub mod desk;
+pub mod demo;
+pub mod telemetry;
+pub mod command;

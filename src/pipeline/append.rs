@@ -1,0 +1,165 @@
+//! Stage 2: converted batches are made durable together, counted, and whoever waits is answered.
+//!
+//! What waits in the channel is written as one batch of the log with one sync: that is the group commit.
+//! The receipt book's rows go into the same batch, so that book and log never disagree. If the log cannot be
+//! written, the waiting are told and the records are not acknowledged; records nobody waits for (UDP, TCP)
+//! are kept and tried again, so the inputs stop at their full channels and lose nothing they were given.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use nhatle_collector::Receipt;
+use nhatle_collector::listen::Refusal;
+use nhatle_event::{Event, Stored};
+use nhatle_storage::{Dataset, Store, WriteError};
+use tracing::error;
+
+use super::convert::{Part, Waiting};
+use super::recent::RecentIds;
+use super::{Shared, nanos};
+use crate::sources::{Fate, SourceBook};
+use crate::telemetry::Counters;
+
+/// Converted batches are written together up to so many rows.
+const ROWS_TOGETHER_MAX: usize = 16_384;
+/// How long to wait before writing is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// What a sender that can wait is told to wait when the disk is full.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Runs until the converting stage is gone.
+pub(super) fn run(shared: &Shared, converted: &Receiver<Vec<Part>>, to_detect: &SyncSender<Arc<[Stored]>>) {
+    let mut recent = recent_of(&shared.store);
+    while let Ok(mut parts) = converted.recv() {
+        let mut rows: usize = parts.iter().map(|part| part.rows.len()).sum();
+        while rows < ROWS_TOGETHER_MAX {
+            let Ok(next) = converted.try_recv() else { break };
+            rows += next.iter().map(|part| part.rows.len()).sum::<usize>();
+            parts.extend(next);
+        }
+        if let Some(committed) = commit(shared, &mut recent, parts)
+            && to_detect.send(committed).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// The ids of what is in the log and in no segment yet.
+fn recent_of(store: &Store) -> RecentIds {
+    let mut recent = RecentIds::new();
+    for stored in store.snapshot().recent(Dataset::Events) {
+        // Only the remembering matters here.
+        recent.is_repeat(&stored.event);
+    }
+    recent
+}
+
+/// A batch ready to be written: rows without repeats, and what each part will be told.
+struct Planned {
+    rows: Vec<(Dataset, Event)>,
+    receipts: Vec<(Receipt, Option<Waiting>)>,
+    book: SourceBook,
+}
+
+/// Writes parts as one batch and answers the waiting. `None` where nothing was stored. When writing fails,
+/// the waiting are told at once and the rest is tried again.
+fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Option<Arc<[Stored]>> {
+    let mut is_told = false;
+    loop {
+        let mut planned = plan(shared, recent, &mut parts);
+        let touched = planned.book.take_touched();
+        let marks: Vec<(&str, Vec<u8>)> = touched.iter().map(|(name, json)| (name.as_str(), json.clone())).collect();
+        let began = shared.clock.now();
+        let result = shared.store.append_from(&mut planned.rows, &marks);
+        Counters::add(&shared.counters.append_ns, nanos(shared.clock.now().since(began)));
+        let error = match result {
+            Ok(committed) => {
+                acknowledge(shared, planned);
+                return Some(committed);
+            }
+            Err(error) => error,
+        };
+        Counters::add(&shared.counters.write_errors, 1);
+        if !is_told {
+            is_told = true;
+            error!(%error, "batch not stored");
+        }
+        shared.set_trouble(Some(error.to_string()));
+        *recent = recent_of(&shared.store);
+        let is_final = matches!(error, WriteError::Poisoned | WriteError::ReadOnly | WriteError::BatchTooLarge { .. });
+        parts = refuse(planned, &error);
+        if is_final || parts.is_empty() {
+            return None;
+        }
+        std::thread::sleep(RETRY_INTERVAL);
+    }
+}
+
+/// Takes the rows out of the parts, leaves repeats out, and counts everything in a copy of the book.
+fn plan(shared: &Shared, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Planned {
+    let now = shared.clock.now();
+    let book = shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let mut planned = Planned { rows: Vec::new(), receipts: Vec::with_capacity(parts.len()), book };
+    for part in parts.drain(..) {
+        let mut receipt = Receipt::default();
+        for (dataset, event) in part.rows {
+            let fate = match dataset {
+                Dataset::DeadLetters => Fate::DeadLettered,
+                _ if recent.is_repeat(&event) => Fate::Duplicate,
+                _ => Fate::Stored,
+            };
+            planned.book.count(&event, fate, now);
+            match fate {
+                Fate::Stored => receipt.accepted += 1,
+                Fate::DeadLettered => receipt.dead_lettered += 1,
+                Fate::Duplicate => receipt.duplicate += 1,
+            }
+            if fate != Fate::Duplicate {
+                planned.rows.push((dataset, event));
+            }
+        }
+        planned.receipts.push((receipt, part.waiting));
+    }
+    planned
+}
+
+fn acknowledge(shared: &Shared, planned: Planned) {
+    let sum = |of: fn(&Receipt) -> u64| planned.receipts.iter().map(|(receipt, _)| of(receipt)).sum::<u64>();
+    Counters::add(&shared.counters.events_stored, sum(|receipt| receipt.accepted));
+    Counters::add(&shared.counters.dead_letters, sum(|receipt| receipt.dead_lettered));
+    Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate));
+    shared.set_trouble(None);
+    *shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.book;
+    for (receipt, waiting) in planned.receipts {
+        answer(waiting, Ok(receipt));
+    }
+}
+
+/// Tells the waiting that nothing of theirs is stored; gives back the rows that nobody waits for.
+fn refuse(planned: Planned, error: &WriteError) -> Vec<Part> {
+    let refusal = match error {
+        WriteError::DiskFull { .. } | WriteError::Behind { .. } => Refusal::Busy { retry_after_s: RETRY_AFTER_S },
+        other => Refusal::Store { reason: other.to_string() },
+    };
+    let mut rows = planned.rows.into_iter();
+    let mut kept = Vec::new();
+    for (receipt, waiting) in planned.receipts {
+        let count = usize::try_from(receipt.accepted + receipt.dead_lettered).unwrap_or(usize::MAX);
+        let own: Vec<_> = rows.by_ref().take(count).collect();
+        match waiting {
+            Some(_) => answer(waiting, Err(refusal.clone())),
+            None if own.is_empty() => {}
+            None => kept.push(Part { rows: own, waiting: None }),
+        }
+    }
+    kept
+}
+
+fn answer(waiting: Option<Waiting>, result: Result<Receipt, Refusal>) {
+    if let Some(waiting) = waiting {
+        // A sender that is gone meanwhile cannot be told; it will send again.
+        drop(waiting.send(result));
+    }
+}

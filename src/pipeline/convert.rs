@@ -1,0 +1,81 @@
+//! Stage 1: batches of records from every input become events and dead letters, in order.
+//!
+//! Small batches are taken together, so that one sync of the log serves many senders; large ones are
+//! converted on all cores.
+
+use std::sync::mpsc::SyncSender;
+
+use nhatle_collector::listen::Refusal;
+use nhatle_collector::{Batch, Receipt, Settings, dead_letter_event, to_event};
+use nhatle_event::{Event, Record};
+use nhatle_storage::Dataset;
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+
+use super::{Shared, nanos};
+use crate::telemetry::Counters;
+
+/// Batches are taken together up to so many records.
+const RECORDS_TOGETHER_MAX: usize = 8_192;
+/// And up to so many bytes.
+const BYTES_TOGETHER_MAX: usize = 4 << 20;
+/// From so many records on, converting on all cores pays.
+const PARALLEL_FROM: usize = 512;
+
+/// Who waits until a part is durable.
+pub type Waiting = tokio::sync::oneshot::Sender<Result<Receipt, Refusal>>;
+
+/// One sender's batch, converted.
+pub struct Part {
+    /// The rows, in the order of the records.
+    pub rows: Vec<(Dataset, Event)>,
+    /// Who waits; `None` where nobody can be told.
+    pub waiting: Option<Waiting>,
+}
+
+/// Runs until every sender is gone.
+pub(super) fn run(
+    shared: &Shared,
+    settings: &Settings,
+    mut intake: tokio::sync::mpsc::Receiver<Batch>,
+    to_append: &SyncSender<Vec<Part>>,
+) {
+    while let Some(first) = intake.blocking_recv() {
+        let mut batches = vec![first];
+        let (mut records, mut bytes) = size(&batches[0]);
+        while records < RECORDS_TOGETHER_MAX && bytes < BYTES_TOGETHER_MAX {
+            let Ok(next) = intake.try_recv() else { break };
+            let (more_records, more_bytes) = size(&next);
+            records += more_records;
+            bytes += more_bytes;
+            batches.push(next);
+        }
+        let began = shared.clock.now();
+        let part = |batch: Batch| Part { rows: convert(&batch.records, settings), waiting: batch.done };
+        let converted: Vec<Part> = batches.into_iter().map(part).collect();
+        Counters::add(&shared.counters.records_received, records as u64);
+        Counters::add(&shared.counters.parse_ns, nanos(shared.clock.now().since(began)));
+        if to_append.send(converted).is_err() {
+            return;
+        }
+    }
+}
+
+fn size(batch: &Batch) -> (usize, usize) {
+    (batch.records.len(), batch.records.iter().map(|record| record.bytes.len()).sum())
+}
+
+fn convert(records: &[Record], settings: &Settings) -> Vec<(Dataset, Event)> {
+    if records.len() < PARALLEL_FROM {
+        records.iter().map(|record| row(record, settings)).collect()
+    } else {
+        records.par_iter().map(|record| row(record, settings)).collect()
+    }
+}
+
+/// The row a record becomes: an event, or a dead letter's event.
+fn row(record: &Record, settings: &Settings) -> (Dataset, Event) {
+    match to_event(record, settings) {
+        Ok(event) => (Dataset::Events, event),
+        Err(dead_letter) => (Dataset::DeadLetters, dead_letter_event(&dead_letter, settings)),
+    }
+}

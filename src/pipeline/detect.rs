@@ -1,0 +1,321 @@
+//! Stage 3: committed events meet the rules; matches become alerts, alerts become incidents.
+//!
+//! In: committed batches, in order. Out: alerts in the store and incidents in the register. The alerts of
+//! a batch and the mark `detected` are one batch of the log: after a crash the batch is either looked at
+//! again as a whole, with the same alert ids, or not at all.
+//!
+//! At start: what was stored and not looked at is looked at now. Before that, the events of the longest
+//! window are fed to the correlator without raising anything, so that its windows are as they were.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use nhatle_engine::alert::{Alert, Finding, Suppressor, shown};
+use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator};
+use nhatle_engine::detect::{Detector, Match, matched_fields};
+use nhatle_engine::register::AnyChange;
+use nhatle_engine::replay;
+use nhatle_event::{Seq, Stored, Timestamp};
+use nhatle_rules::RuleSet;
+use nhatle_storage::{Dataset, Store, WriteError};
+use tracing::{error, info, warn};
+
+use super::{Shared, nanos, publish};
+use crate::registry::RecordError;
+use crate::telemetry::Counters;
+
+/// The mark that says up to where the rules have looked.
+pub const MARK: &str = "detected";
+/// Who opens incidents when no person does.
+pub const ACTOR: &str = "nhatle";
+/// How many events are looked at together when catching up.
+const CATCH_UP_EVENTS: usize = 20_000;
+/// How many events of a correlation are read back for its entities and sentence.
+const SAMPLE_EVENTS: usize = 20;
+/// The mark is written at least so often, when no alert carries it.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait before a failed write is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The detecting stage.
+pub struct Stage {
+    shared: Arc<Shared>,
+    detector: Detector,
+    correlator: Correlator,
+    suppressor: Suppressor,
+    /// The rules have looked at everything up to here.
+    detected: Seq,
+    /// The mark in the log says so.
+    marked: Seq,
+    /// What was committed when the stage was made; later events come through the channel.
+    backlog_end: Seq,
+}
+
+impl Stage {
+    /// A stage that knows what was detected before. Must be made before anything new is appended.
+    pub fn new(shared: Arc<Shared>) -> Stage {
+        let marked = Seq(shared.store.mark(MARK).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes));
+        let mut suppressor = Suppressor::new();
+        for alert in shared.alerts().newest_first().collect::<Vec<_>>().into_iter().rev() {
+            suppressor.remember(alert);
+        }
+        Stage {
+            detector: Detector::new(shared.rules.clone()),
+            correlator: Correlator::new(shared.rules.clone(), nhatle_engine::correlate::Limits::default()),
+            suppressor,
+            detected: marked,
+            marked,
+            backlog_end: shared.store.snapshot().last_seq(),
+            shared,
+        }
+    }
+
+    /// Catches up, then runs until the appending stage is gone.
+    pub fn run(mut self, committed: &Receiver<Arc<[Stored]>>) {
+        self.regroup();
+        self.warm_up();
+        self.catch_up();
+        loop {
+            match committed.recv_timeout(MARK_INTERVAL) {
+                Ok(batch) => self.look(&batch),
+                Err(RecvTimeoutError::Timeout) => self.write_mark(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.write_mark();
+    }
+
+    /// Feeds the correlator what lies within the longest window before the mark.
+    fn warm_up(&mut self) {
+        let span_ns = replay::longest_timespan_ns(&self.shared.rules);
+        let snapshot = self.shared.store.snapshot();
+        let Some(newest) = newest_before(&self.shared.store, self.detected) else { return };
+        if span_ns == 0 {
+            return;
+        }
+        let from = newest.plus_nanos(-span_ns);
+        let sealed = snapshot.segments(Dataset::Events).filter(|segment| segment.meta().timestamp_max < from);
+        let mut after = sealed.map(|segment| segment.meta().last_seq).max().unwrap_or(Seq(0));
+        while after < self.detected {
+            let events = match snapshot.events_after(Dataset::Events, after, CATCH_UP_EVENTS) {
+                Ok(events) => events,
+                Err(error) => return error!(%error, "events before the mark not read"),
+            };
+            let Some(last) = events.last() else { return };
+            after = last.seq;
+            let known: Vec<Stored> = events
+                .into_iter()
+                .filter(|stored| stored.seq <= self.detected && from <= stored.event.timestamp)
+                .collect();
+            let matches = self.detector.detect(&known);
+            // What fires here fired before the restart.
+            drop(self.correlate(&known, &matches));
+        }
+    }
+
+    /// Looks at everything committed after the mark.
+    fn catch_up(&mut self) {
+        let snapshot = self.shared.store.snapshot();
+        let mut count = 0;
+        while self.detected < self.backlog_end {
+            match snapshot.events_after(Dataset::Events, self.detected, CATCH_UP_EVENTS) {
+                Ok(events) if events.is_empty() => break,
+                Ok(mut events) => {
+                    events.retain(|stored| stored.seq <= self.backlog_end);
+                    if events.is_empty() {
+                        break;
+                    }
+                    count += events.len();
+                    self.look(&events);
+                }
+                Err(error) => return error!(%error, "events after the mark not read"),
+            }
+        }
+        self.detected = self.detected.max(self.backlog_end);
+        if count > 0 {
+            info!(count, "events of before the start looked at");
+        }
+    }
+
+    /// Looks at one batch.
+    fn look(&mut self, batch: &[Stored]) {
+        let Some(last) = batch.last().map(|stored| stored.seq) else { return };
+        let began = self.shared.clock.now();
+        let is_event = |stored: &&Stored| Dataset::of(&stored.event) == Dataset::Events && self.detected < stored.seq;
+        let fresh: Vec<Stored> = batch.iter().filter(is_event).cloned().collect();
+        let matches = self.detector.detect(&fresh);
+        let fired = self.correlate(&fresh, &matches);
+        Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
+        let found = self.alerts(&fresh, &matches, &fired);
+        self.detected = self.detected.max(last);
+        let fresh_alerts = self.admit(found);
+        if !fresh_alerts.is_empty() {
+            self.store(&fresh_alerts);
+            Counters::add(&self.shared.counters.alerts, fresh_alerts.len() as u64);
+            self.group(&fresh_alerts);
+            publish(&self.shared, fresh_alerts);
+        }
+        Counters::add(&self.shared.counters.detect_ns, nanos(self.shared.clock.now().since(began)));
+    }
+
+    fn correlate(&mut self, events: &[Stored], matches: &[Match]) -> Vec<CorrelationMatch> {
+        let rows: Vec<Arrived<'_>> =
+            events.iter().map(|stored| Arrived { seq: stored.seq, event: &stored.event }).collect();
+        self.correlator.push(&rows, matches)
+    }
+
+    /// The alerts that matches and correlations make, before suppression.
+    fn alerts(&self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) -> Vec<Alert> {
+        let rules = &self.shared.rules;
+        let mut alerts = Vec::new();
+        for one in matches {
+            let Some((rule, stored)) = rules.rules.get(one.rule.0 as usize).zip(events.get(one.position)) else {
+                continue;
+            };
+            if !rule.is_alerting {
+                continue;
+            }
+            let evidence = matched_fields(rules, one.rule, &stored.event)
+                .into_iter()
+                .map(|(name, value)| (name, shown(&value)))
+                .collect();
+            let at = stored.event.timestamp;
+            alerts.extend(Alert::new(Finding {
+                meta: &rule.meta,
+                events: &[stored],
+                seqs: &[stored.seq],
+                span: (at, at),
+                count: 1,
+                group: Vec::new(),
+                evidence,
+            }));
+        }
+        alerts.extend(fired.iter().filter_map(|one| self.correlation_alert(rules, events, one)));
+        // In the order of the events that completed them, however the batch was cut: suppression and
+        // grouping look at what came before.
+        alerts.sort_by(|a, b| (a.events.iter().max(), &a.rule_id).cmp(&(b.events.iter().max(), &b.rule_id)));
+        alerts
+    }
+
+    fn correlation_alert(&self, rules: &RuleSet, events: &[Stored], one: &CorrelationMatch) -> Option<Alert> {
+        let correlation = rules.correlations.get(one.correlation.0 as usize)?;
+        if !correlation.is_alerting {
+            return None;
+        }
+        let snapshot = self.shared.store.snapshot();
+        let skipped = one.events.len().saturating_sub(SAMPLE_EVENTS);
+        let sample: Vec<Stored> = one
+            .events
+            .iter()
+            .skip(skipped)
+            .filter_map(|seq| match events.binary_search_by_key(seq, |stored| stored.seq) {
+                Ok(at) => events.get(at).cloned(),
+                Err(_earlier) => find(&snapshot, *seq),
+            })
+            .collect();
+        Alert::new(Finding {
+            meta: &correlation.meta,
+            events: &sample.iter().collect::<Vec<_>>(),
+            seqs: &one.events,
+            span: (one.start, one.end),
+            count: one.count,
+            group: one.group.clone(),
+            evidence: one.group.clone(),
+        })
+    }
+
+    /// The alerts that are neither known nor repeats.
+    fn admit(&mut self, found: Vec<Alert>) -> Vec<Alert> {
+        let mut fresh = Vec::new();
+        for alert in found {
+            let is_known = self.shared.alerts().contains(&alert.id);
+            if !is_known && self.suppressor.admit(&alert) {
+                fresh.push(alert);
+            } else if !is_known {
+                Counters::add(&self.shared.counters.suppressed, 1);
+            }
+        }
+        fresh
+    }
+
+    /// Makes alerts and mark durable; tries until it is done, because nothing may go undetected.
+    fn store(&mut self, alerts: &[Alert]) {
+        let now = self.shared.clock.now();
+        let mut rows: Vec<_> = alerts.iter().map(|alert| (Dataset::Alerts, alert.to_event(now))).collect();
+        let mut is_told = false;
+        loop {
+            let mark = self.detected.0.to_le_bytes().to_vec();
+            match self.shared.store.append_from(&mut rows, &[(MARK, mark)]) {
+                Ok(_) => {
+                    self.marked = self.detected;
+                    return;
+                }
+                Err(error) if !is_told => {
+                    is_told = true;
+                    error!(%error, "alerts not stored");
+                    if matches!(error, WriteError::Poisoned | WriteError::ReadOnly) {
+                        return;
+                    }
+                }
+                Err(_) => {}
+            }
+            std::thread::sleep(RETRY_INTERVAL);
+        }
+    }
+
+    fn write_mark(&mut self) {
+        if self.marked < self.detected {
+            self.store(&[]);
+        }
+    }
+
+    /// Alerts that a crash left without an incident are grouped now.
+    fn regroup(&self) {
+        let alerts: Vec<Alert> = self
+            .shared
+            .alerts()
+            .newest_first()
+            .filter(|alert| self.shared.grouping.opens_at <= alert.level())
+            .take_while(|alert| !self.shared.registry.read(|state| state.opened.is_grouped(&alert.id)))
+            .map(|alert| Alert::clone(alert))
+            .collect();
+        let oldest_first: Vec<Alert> = alerts.into_iter().rev().collect();
+        self.group(&oldest_first);
+    }
+
+    fn group(&self, alerts: &[Alert]) {
+        for alert in alerts {
+            let grouping = self.shared.grouping;
+            let result: Result<(), RecordError> =
+                self.shared.registry.record(ACTOR, self.shared.clock.now(), |state| {
+                    let change = state.opened.group(alert, &grouping).map(|(number, change)| {
+                        AnyChange::Incident(number.unwrap_or_else(|| state.next_incident()), change)
+                    });
+                    Ok((change.into_iter().collect(), ()))
+                });
+            if let Err(error) = result {
+                warn!(%error, "alert not grouped; it will be at the next start");
+            }
+        }
+    }
+}
+
+/// When the newest event up to `seq` happened.
+fn newest_before(store: &Store, seq: Seq) -> Option<Timestamp> {
+    let snapshot = store.snapshot();
+    let sealed = snapshot.segments(Dataset::Events).map(|segment| segment.meta()).filter(|meta| meta.first_seq <= seq);
+    let sealed = sealed.map(|meta| meta.timestamp_max).max();
+    let recent = snapshot.recent(Dataset::Events).filter(|stored| stored.seq <= seq);
+    recent.map(|stored| stored.event.timestamp).max().max(sealed)
+}
+
+fn find(snapshot: &nhatle_storage::Snapshot, seq: Seq) -> Option<Stored> {
+    if let Some((_, stored)) = snapshot.recent_by_seq(seq) {
+        return Some(stored.clone());
+    }
+    let segment = snapshot
+        .segments(Dataset::Events)
+        .find(|segment| segment.meta().first_seq <= seq && seq <= segment.meta().last_seq)?;
+    segment.open().ok()?.get(seq).ok()?
+}

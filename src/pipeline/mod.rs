@@ -1,0 +1,191 @@
+//! The record's walk: collector → storage → engine → register, and who owns which thread.
+//!
+//! | thread | takes | gives |
+//! | --- | --- | --- |
+//! | `convert` | batches from every input | events and dead letters, in order |
+//! | `append` | those | committed events; answers whoever waits for durability |
+//! | `detect` | committed events | alerts, incidents |
+//! | `seal` | a clock | segments |
+//!
+//! Channels between them are short. A full one stops the stage before it, and in the end the inputs: TCP
+//! stops reading, HTTP answers 429, UDP drops and counts. The order of the stages is the promise: an event
+//! is durable before any rule sees it, and whatever is durable is seen, if need be after a restart.
+
+mod append;
+pub mod convert;
+pub mod detect;
+mod recent;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nhatle_collector::{Batch, Settings};
+use nhatle_engine::alert::Alert;
+use nhatle_engine::incident::Grouping;
+use nhatle_event::{Clock, Stored};
+use nhatle_rules::RuleSet;
+use nhatle_storage::Store;
+use tokio::sync::watch;
+
+use crate::alerts::AlertBook;
+use crate::registry::Registry;
+use crate::sources::SourceBook;
+use crate::telemetry::Counters;
+
+/// How many converted batches may wait to be appended.
+const CONVERTED_MAX: usize = 4;
+/// How many committed batches may wait to be looked at by the rules.
+const COMMITTED_MAX: usize = 64;
+/// How often sealing is considered.
+const SEAL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What every thread, page and command shares.
+pub struct Shared {
+    /// Events, alerts and dead letters.
+    pub store: Arc<Store>,
+    /// What people do.
+    pub registry: Registry,
+    /// Stored alerts, in memory.
+    pub alerts: RwLock<AlertBook>,
+    /// The receipt book.
+    pub sources: Mutex<SourceBook>,
+    /// The rules in force.
+    pub rules: Arc<RuleSet>,
+    /// When alerts belong together.
+    pub grouping: Grouping,
+    /// Counters.
+    pub counters: Counters,
+    /// Ticks when something on a page may have changed.
+    pub changes: watch::Sender<u64>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Why nothing can be taken right now, if so.
+    pub trouble: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// Says that something on a page may have changed.
+    pub fn tick(&self) {
+        self.changes.send_modify(|tick| *tick = tick.wrapping_add(1));
+    }
+
+    /// The alerts, for looking.
+    pub fn alerts(&self) -> std::sync::RwLockReadGuard<'_, AlertBook> {
+        self.alerts.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+    }
+}
+
+/// The running threads.
+pub struct Pipeline {
+    stages: Vec<JoinHandle<()>>,
+    seal: JoinHandle<()>,
+    is_stopping: Arc<AtomicBool>,
+}
+
+impl Pipeline {
+    /// Starts the threads. They end by themselves once every sender of `intake` is gone; see
+    /// [`Pipeline::join`].
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        shared: &Arc<Shared>,
+        settings: Settings,
+        intake: tokio::sync::mpsc::Receiver<Batch>,
+    ) -> std::io::Result<Pipeline> {
+        let (mut pipeline, to_append) = Pipeline::start_import(shared)?;
+        let counted = shared.clone();
+        let convert = move || convert::run(&counted, &settings, intake, &to_append);
+        pipeline.stages.insert(0, spawn("convert", convert)?);
+        Ok(pipeline)
+    }
+
+    /// Starts every thread but `convert`: the caller converts, and sends what it converted. The threads end
+    /// once the sender is gone.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start_import(shared: &Arc<Shared>) -> std::io::Result<(Pipeline, SyncSender<Vec<convert::Part>>)> {
+        let (to_append, converted) = sync_channel(CONVERTED_MAX);
+        let (to_detect, committed): (SyncSender<Arc<[Stored]>>, Receiver<_>) = sync_channel(COMMITTED_MAX);
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        // Made before anything new is appended: it catches up to what is stored now, no further.
+        let stage = detect::Stage::new(shared.clone());
+        let stored = shared.clone();
+        let append = spawn("append", move || append::run(&stored, &converted, &to_detect))?;
+        let detect = spawn("detect", move || stage.run(&committed))?;
+        let (sealed, stopping) = (shared.clone(), is_stopping.clone());
+        let seal = spawn("seal", move || seal(&sealed, &stopping))?;
+        Ok((Pipeline { stages: vec![append, detect], seal, is_stopping }, to_append))
+    }
+
+    /// Waits until everything that was taken is stored and looked at. Every sender of the intake must be
+    /// gone, or this waits for ever.
+    pub fn join(self) {
+        for stage in self.stages {
+            if stage.join().is_err() {
+                tracing::error!("a pipeline stage panicked");
+            }
+        }
+        self.is_stopping.store(true, Ordering::Relaxed);
+        if self.seal.join().is_err() {
+            tracing::error!("the sealing stage panicked");
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Seals when it is due, until told to stop. A failure is said once and tried again.
+fn seal(shared: &Shared, is_stopping: &AtomicBool) {
+    let mut had_trouble = false;
+    while !is_stopping.load(Ordering::Relaxed) {
+        let began = shared.clock.now();
+        match shared.store.seal_if_due() {
+            Ok(true) => {
+                Counters::add(&shared.counters.seal_ns, nanos(shared.clock.now().since(began)));
+                had_trouble = false;
+            }
+            Ok(false) => had_trouble = false,
+            Err(error) if had_trouble => tracing::debug!(%error, "segment not sealed"),
+            Err(error) => {
+                had_trouble = true;
+                tracing::error!(%error, "segment not sealed");
+            }
+        }
+        // Sliced, so that a stop does not wait for the interval.
+        let slice = SEAL_INTERVAL / 10;
+        for _ in 0..10 {
+            if is_stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(slice);
+        }
+    }
+}
+
+fn nanos(span: i64) -> u64 {
+    u64::try_from(span).unwrap_or(0)
+}
+
+/// Writes alerts into the alert book and says so. Called by the detector after they are durable.
+fn publish(shared: &Shared, alerts: Vec<Alert>) {
+    if alerts.is_empty() {
+        return;
+    }
+    let mut book = shared.alerts.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for alert in alerts {
+        book.insert(alert);
+    }
+    drop(book);
+    shared.tick();
+}

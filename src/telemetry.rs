@@ -1,0 +1,80 @@
+//! What the program says about itself: the log (JSON lines, or text on a terminal) and its counters.
+//!
+//! Every counter stands here once. Stages hold the struct, not a global. Text form: Prometheus 0.0.4.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging to standard error; `NHATLE_LOG` sets what is said (default `info`).
+pub fn start() {
+    let filter =
+        EnvFilter::try_from_env("NHATLE_LOG").unwrap_or_else(|_unset| EnvFilter::new("info,sqlx=warn,tantivy=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started =
+        if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };
+    // Only tests start it twice; the first one stands.
+    drop(started);
+}
+
+/// The pipeline's counters. All only rise.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Records handed over by inputs.
+    pub records_received: AtomicU64,
+    /// Events stored.
+    pub events_stored: AtomicU64,
+    /// Records stored as dead letters.
+    pub dead_letters: AtomicU64,
+    /// Records recognized as stored before.
+    pub duplicates: AtomicU64,
+    /// Batches that could not be stored.
+    pub write_errors: AtomicU64,
+    /// Rule matches, before suppression.
+    pub matches: AtomicU64,
+    /// Alerts raised.
+    pub alerts: AtomicU64,
+    /// Matches that repeated an alert.
+    pub suppressed: AtomicU64,
+    /// Nanoseconds spent on parsing and normalizing.
+    pub parse_ns: AtomicU64,
+    /// Nanoseconds spent on appending and syncing.
+    pub append_ns: AtomicU64,
+    /// Nanoseconds spent on detecting, correlating and grouping.
+    pub detect_ns: AtomicU64,
+    /// Nanoseconds spent on sealing segments.
+    pub seal_ns: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The counters in Prometheus text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let rows = [
+            ("nhatle_records_received_total", &self.records_received),
+            ("nhatle_events_stored_total", &self.events_stored),
+            ("nhatle_dead_letters_total", &self.dead_letters),
+            ("nhatle_duplicates_total", &self.duplicates),
+            ("nhatle_write_errors_total", &self.write_errors),
+            ("nhatle_matches_total", &self.matches),
+            ("nhatle_alerts_total", &self.alerts),
+            ("nhatle_suppressed_total", &self.suppressed),
+            ("nhatle_parse_nanoseconds_total", &self.parse_ns),
+            ("nhatle_append_nanoseconds_total", &self.append_ns),
+            ("nhatle_detect_nanoseconds_total", &self.detect_ns),
+            ("nhatle_seal_nanoseconds_total", &self.seal_ns),
+        ];
+        for (name, counter) in rows {
+            let value = counter.load(Ordering::Relaxed);
+            writeln!(text, "# TYPE {name} counter\n{name} {value}").expect("writing to a string cannot go wrong");
+        }
+        text
+    }
+}

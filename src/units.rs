@@ -1,0 +1,105 @@
+//! Organization units: the dated tree of city, wards and communes, from configuration (data, not code).
+//!
+//! A unit has a code, names, a parent, and the address ranges and hosts whose records belong to it. An
+//! account limited to a unit sees that unit and those below it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One organization unit as the configuration has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Its code, as events carry it in `nhatle.unit`.
+    pub code: String,
+    /// Its name in Vietnamese.
+    pub name: String,
+    /// Its name in English; the Vietnamese one where empty.
+    #[serde(default)]
+    pub name_en: String,
+    /// Code of the unit above; empty for the top.
+    #[serde(default)]
+    pub parent: String,
+    /// Networks whose records belong to it (`10.45.1.0/24`).
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// Hosts whose records belong to it, by name.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// System level 1 to 5 of its hosts; 0 = not set.
+    #[serde(default)]
+    pub system_level: u8,
+    /// First day it exists (`2021-01-01`), where it is known.
+    #[serde(default)]
+    pub from: String,
+    /// Day it was merged or dissolved, where it was.
+    #[serde(default)]
+    pub until: String,
+}
+
+/// The tree.
+#[derive(Clone, Debug, Default)]
+pub struct Units {
+    by_code: BTreeMap<String, Unit>,
+}
+
+/// How deep units may stand below each other.
+const DEPTH_MAX: usize = 16;
+
+impl Units {
+    /// A tree of these units; of two with the same code the later one counts.
+    pub fn new(units: impl IntoIterator<Item = Unit>) -> Units {
+        Units { by_code: units.into_iter().map(|unit| (unit.code.clone(), unit)).collect() }
+    }
+
+    /// The unit of this code.
+    pub fn get(&self, code: &str) -> Option<&Unit> {
+        self.by_code.get(code)
+    }
+
+    /// All units, by code.
+    pub fn all(&self) -> impl Iterator<Item = &Unit> {
+        self.by_code.values()
+    }
+
+    /// Whether `code` is `limit` or stands below it.
+    pub fn is_within(&self, code: &str, limit: &str) -> bool {
+        let mut at = code;
+        for _ in 0..DEPTH_MAX {
+            if at == limit {
+                return true;
+            }
+            match self.by_code.get(at) {
+                Some(unit) if !unit.parent.is_empty() => at = &unit.parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// `limit` and all codes below it.
+    pub fn within(&self, limit: &str) -> Vec<String> {
+        let mut codes: Vec<String> = self.by_code.keys().filter(|code| self.is_within(code, limit)).cloned().collect();
+        if !codes.iter().any(|code| code == limit) {
+            codes.push(limit.to_owned());
+        }
+        codes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_covers_the_units_below_it_and_no_other() {
+        let unit = |code: &str, parent: &str| Unit { code: code.into(), parent: parent.into(), ..Unit::default() };
+        let units = Units::new([unit("city", ""), unit("a", "city"), unit("a1", "a"), unit("b", "city")]);
+        assert_eq!(units.within("a"), ["a", "a1"]);
+        assert_eq!(units.within("new"), ["new"]);
+        assert!(!units.is_within("b", "a"));
+        let looped = Units::new([unit("x", "y"), unit("y", "x")]);
+        assert!(!looped.is_within("x", "z"));
+    }
+}

@@ -1,0 +1,163 @@
+//! `kill -9` of the real binary while it writes: nothing acknowledged is lost, nothing stands there twice.
+//!
+//! Five rounds over HTTP and TCP. HTTP batches that got no answer are sent again after the restart, with
+//! the same ids. TCP has no acknowledgement: lines may be lost at the kill, never doubled, and what is
+//! sent after the last restart must all be there. Attacks planted in each round alert exactly once.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::support::{Server, request, stdout, token, wait_for};
+
+const ROUNDS: usize = 5;
+const BATCH: usize = 100;
+
+#[test]
+fn five_kills_under_load_lose_and_double_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let token = token(data, "pusher", "ingest", None);
+    let mut pusher = Pusher { token, next: 0, waiting: None, acknowledged: 0 };
+    let mut tcp_sent = 0usize;
+    for round in 0..ROUNDS {
+        let server = Server::start(data, &[]);
+        let (http, tcp) = (server.http, server.syslog_tcp);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| pusher.push(http, &stop));
+            scope.spawn(|| send_lines(tcp, &mut tcp_sent, &stop));
+            // Different moments of sealing and syncing in each round.
+            std::thread::sleep(Duration::from_millis(400 + 250 * round as u64));
+            server.kill();
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+    let server = Server::start(data, &[]);
+    let stop = AtomicBool::new(false);
+    pusher.resend(server.http);
+    let before_last = tcp_sent;
+    send_exactly(server.syslog_tcp, &mut tcp_sent, 500);
+    stop.store(true, Ordering::Relaxed);
+    wait_for("the last lines are stored", Duration::from_secs(30), || {
+        count(data, &format!("message:\"tcp line {}\"", tcp_sent - 1)) == 1
+    });
+    server.stop();
+
+    let ids = values(data, "event.id:*", "event.id");
+    assert!(pusher.acknowledged > 5 * BATCH, "too little was pushed to say anything: {}", pusher.acknowledged);
+    assert_eq!(ids.len(), pusher.acknowledged, "acknowledged and stored differ");
+    let doubled: Vec<_> = ids.iter().filter(|(_, count)| **count != 1).take(5).collect();
+    assert!(doubled.is_empty(), "stored more than once: {doubled:?}");
+
+    let lines = values(data, "message:\"tcp line\"", "message");
+    let doubled: Vec<_> = lines.iter().filter(|(_, count)| **count != 1).take(5).collect();
+    assert!(doubled.is_empty(), "stored more than once: {doubled:?}");
+    for number in before_last..tcp_sent {
+        assert!(lines.contains_key(&format!("tcp line {number}")), "line {number} was sent after the last restart");
+    }
+    assert_eq!(
+        stdout(&["verify", "--data", data.to_str().unwrap()]).lines().filter(|line| line.contains("damage")).count(),
+        0
+    );
+}
+
+struct Pusher {
+    token: String,
+    next: usize,
+    /// The batch that got no answer yet.
+    waiting: Option<Vec<u8>>,
+    acknowledged: usize,
+}
+
+impl Pusher {
+    fn push(&mut self, server: SocketAddr, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            if !self.send(server) {
+                return;
+            }
+        }
+    }
+
+    fn resend(&mut self, server: SocketAddr) {
+        if self.waiting.is_some() {
+            assert!(self.send(server), "the last batch is taken by a server nobody kills");
+        }
+    }
+
+    /// Sends the waiting batch, or a new one. Returns whether the server acknowledged it.
+    fn send(&mut self, server: SocketAddr) -> bool {
+        let body = self.waiting.take().unwrap_or_else(|| {
+            let mut body = Vec::new();
+            for number in self.next..self.next + BATCH {
+                let event = serde_json::json!({
+                    "@timestamp": format!("2026-02-03T04:{:02}:{:02}Z", number / 60 % 60, number % 60),
+                    "event.id": format!("push-{number}"), "message": format!("pushed {number}"), "host.name": "pusher",
+                });
+                writeln!(body, "{event}").unwrap();
+            }
+            self.next += BATCH;
+            body
+        });
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/x-ndjson")];
+        match request(server, "POST", "/api/v1/events", &headers, &body) {
+            Ok(answer) if answer.status == 200 => {
+                assert_eq!(answer.json()["dead_lettered"], 0, "{}", answer.body);
+                self.acknowledged += BATCH;
+                true
+            }
+            Ok(answer) if answer.status == 429 || answer.status == 503 => {
+                self.waiting = Some(body);
+                true
+            }
+            Ok(answer) => panic!("{answer:?}"),
+            Err(_broken) => {
+                self.waiting = Some(body);
+                false
+            }
+        }
+    }
+}
+
+fn line(number: usize) -> String {
+    format!("<13>Feb  3 04:05:06 host{} app[1]: tcp line {number}\n", number % 7)
+}
+
+fn send_lines(server: SocketAddr, sent: &mut usize, stop: &AtomicBool) {
+    let Ok(mut stream) = TcpStream::connect(server) else { return };
+    while !stop.load(Ordering::Relaxed) {
+        if stream.write_all(line(*sent).as_bytes()).is_err() {
+            return;
+        }
+        *sent += 1;
+        if *sent % 50 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn send_exactly(server: SocketAddr, sent: &mut usize, count: usize) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    for _ in 0..count {
+        stream.write_all(line(*sent).as_bytes()).unwrap();
+        *sent += 1;
+    }
+}
+
+fn count(data: &Path, query: &str) -> usize {
+    stdout(&["search", query, "--count", "--data", data.to_str().unwrap()]).trim().parse().unwrap()
+}
+
+/// How often each value of a field stands in what a query finds.
+fn values(data: &Path, query: &str, field: &str) -> BTreeMap<String, usize> {
+    let mut values = BTreeMap::new();
+    for line in stdout(&["search", query, "--limit", "10000000", "--data", data.to_str().unwrap()]).lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        *values.entry(event[field].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    values
+}

@@ -1,0 +1,13 @@
+//! The one test binary of the root package; a module per file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise and say what they saw"
+)]
+
+mod support;
+mod crash;
+mod fuzz_corpus;
+mod tidy;

@@ -1,0 +1,202 @@
+//! What end-to-end tests share: a server process, a small HTTP client, the corpus, temporary folders.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The binary under test.
+pub const NHATLE: &str = env!("CARGO_BIN_EXE_nhatle");
+
+/// The corpus of real logs, or `None` with a line that says so.
+pub fn corpus() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = match std::env::var_os("NHATLE_CORPUS") {
+        Some(folder) => root.join(folder),
+        None => root.join("../shared/data"),
+    };
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no corpus");
+    None
+}
+
+/// Runs the binary to its end.
+pub fn run(args: &[&str]) -> Output {
+    Command::new(NHATLE).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs the binary to its end and returns what it printed; it must have exited with 0.
+pub fn stdout(args: &[&str]) -> String {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "nhatle {args:?}: {}\n{errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A running `nhatle serve`.
+pub struct Server {
+    child: Child,
+    /// Where pages and the API listen.
+    pub http: SocketAddr,
+    /// Where syslog over TCP listens.
+    pub syslog_tcp: SocketAddr,
+    /// The lines it printed before it was ready: among them, on a first start, the administrator's link.
+    pub greeting: Vec<String>,
+    /// How long it took to be ready.
+    pub start_time: Duration,
+}
+
+impl Server {
+    /// Starts a server on free loopback ports and waits until it says it is ready.
+    pub fn start(data: &Path, more: &[&str]) -> Server {
+        let began = Instant::now();
+        let mut child = Command::new(NHATLE)
+            .args(["serve", "--data"])
+            .arg(data)
+            .args(["--http", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0", "--syslog-udp", "127.0.0.1:0"])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = Vec::new();
+        let ready = loop {
+            match lines.next() {
+                Some(Ok(line)) if line.starts_with("ready ") => break line,
+                Some(Ok(line)) => greeting.push(line),
+                _ => panic!("the server ended before it was ready: {greeting:?}"),
+            }
+        };
+        let address = |key: &str| {
+            let word = ready.split_whitespace().find_map(|word| word.strip_prefix(key)).unwrap();
+            word.parse().unwrap()
+        };
+        // Somebody has to read on, or a full pipe would stop the server.
+        let (http, syslog_tcp) = (address("http="), address("syslog_tcp="));
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { child, http, syslog_tcp, greeting, start_time: began.elapsed() }
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, then waits for it to drain; it must exit with 0.
+    pub fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "the server did not exit with 0");
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A test that failed leaves it running; one that stopped it has nothing to kill.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The head, as received.
+    pub head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// One request on a connection of its own. An `Err` is a connection that broke: no answer was given.
+pub fn request(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    parse_answer(&bytes).ok_or_else(|| std::io::Error::other("no whole answer"))
+}
+
+fn parse_answer(bytes: &[u8]) -> Option<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let rest = &bytes[end + 4..];
+    let lower = head.to_lowercase();
+    let length: Option<usize> =
+        lower.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|text| text.trim().parse().ok());
+    let body = match length {
+        Some(length) => rest.get(..length)?.to_vec(),
+        None if lower.contains("transfer-encoding: chunked") => dechunk(rest)?,
+        None => rest.to_vec(),
+    };
+    Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?.trim(), 16).ok()?;
+        rest = rest.get(end + 2..)?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(rest.get(..size)?);
+        rest = rest.get(size + 2..)?;
+    }
+}
+
+/// Makes an access token.
+pub fn token(data: &Path, name: &str, role: &str, unit: Option<&str>) -> String {
+    let data = data.to_str().unwrap();
+    let mut args = vec!["token", "add", name, "--role", role, "--data", data];
+    if let Some(unit) = unit {
+        args.extend(["--unit", unit]);
+    }
+    stdout(&args).trim().to_owned()
+}
+
+/// Waits until `check` holds, at most `limit`.
+pub fn wait_for(what: &str, limit: Duration, mut check: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !check() {
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
