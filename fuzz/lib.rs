@@ -86,9 +86,9 @@ pub fn search(data: &[u8]) {
 
 /// A log file of any content: the reader stops, and never gives more than the file could hold.
 pub fn wal(data: &[u8]) {
-    for tail in [Tail::MayBeTorn, Tail::IsWhole] {
+    for tail in [Tail::MayBeTorn, Tail::MustBeWhole] {
         if let Ok(file) = read("log/1.log", 1, data, tail) {
-            let rows: usize = file.batches.iter().map(|batch| batch.rows.len()).sum();
+            let rows: usize = file.frames.iter().map(|frame| frame.batch.events.len()).sum();
             assert!(rows <= data.len(), "more events than bytes");
         }
     }

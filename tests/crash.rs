@@ -134,7 +134,7 @@ fn send_lines(server: SocketAddr, sent: &mut usize, stop: &AtomicBool) {
             return;
         }
         *sent += 1;
-        if *sent % 50 == 0 {
+        if sent.is_multiple_of(50) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

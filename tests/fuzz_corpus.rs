@@ -27,7 +27,7 @@ fn mutate(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
         let at = dice.next() % (bytes.len() + 1);
         match dice.next() % 5 {
             0 if at < bytes.len() => bytes[at] = u8::try_from(dice.next() % 256).unwrap(),
-            1 => bytes.insert(at, b" \n\0:\"'\\*{}[]|%\xff<"[dice.next() % 17]),
+            1 => bytes.insert(at, b" \n\0:\"'\\*{}[]|%\xff<"[dice.next() % 16]),
             2 if at < bytes.len() => drop(bytes.remove(at)),
             3 => bytes.truncate(at),
             _ => {
@@ -40,6 +40,15 @@ fn mutate(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
+/// Runs the body; an input that makes it panic is printed, so that it can be put into the corpus.
+fn run(body: fn(&[u8]), input: &[u8]) {
+    if let Err(panic) = std::panic::catch_unwind(|| body(input)) {
+        println!("input {:?}", String::from_utf8_lossy(input));
+        println!("bytes {}", nhatle_event::json::hex(input));
+        std::panic::resume_unwind(panic);
+    }
+}
+
 fn replay(target: &str, body: fn(&[u8])) {
     let seed = std::env::var("NHATLE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_260_203u64);
     println!("seed {seed}");
@@ -50,9 +59,9 @@ fn replay(target: &str, body: fn(&[u8])) {
     let mut dice = Dice(seed | 1);
     for file in files {
         let bytes = fs::read(&file).unwrap();
-        body(&bytes);
+        run(body, &bytes);
         for _ in 0..MUTATIONS {
-            body(&mutate(&bytes, &mut dice));
+            run(body, &mutate(&bytes, &mut dice));
         }
     }
 }

@@ -10,4 +10,5 @@
 mod support;
 mod crash;
 mod fuzz_corpus;
+mod rule_samples;
 mod tidy;

@@ -101,8 +101,10 @@ fn no_test_module_is_forgotten() {
 
 #[test]
 fn every_license_is_one_we_can_ship() {
+    // What we ship is built for this platform; packages of others are not even downloaded.
     let output = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(root())
         .output()
         .unwrap();

@@ -98,12 +98,16 @@ fn read(record: &Record, settings: &Settings) -> Result<Event, DeadLetter> {
     };
     let (text, skipped) = text_of(&record.bytes);
     let result = normalize::normalize(&text, profile, record, settings.offset_s(record));
+    // Offsets are counted in the text; each bad byte of the record is three bytes in it.
+    let in_record = |offset| skipped + parse::byte_offset(&record.bytes[skipped..], offset);
     result.map_err(|problem| match problem {
         normalize::Problem::Fault(fault) => {
-            let offset = skipped + parse::byte_offset(&record.bytes[skipped..], fault.offset);
-            dead_letter(record, &Fault { reason: fault.reason, offset })
+            dead_letter(record, &Fault { reason: fault.reason, offset: in_record(fault.offset) })
         }
-        normalize::Problem::DeadLetter(dead_letter) => *dead_letter,
+        normalize::Problem::DeadLetter(letter) => {
+            let offset = in_record(letter.offset);
+            DeadLetter { offset, ..*letter }
+        }
     })
 }
 

@@ -9,3 +9,6 @@ pub mod alert;
 pub mod incident;
 pub mod account;
 pub mod register;
+
+#[cfg(test)]
+mod tests;

@@ -16,13 +16,10 @@ use nhatle_rules::fold::fold;
 use nhatle_rules::predicate::{Case, Part, Pattern, Position, Shape, Test, TimePart};
 use regex::Regex;
 
-/// How large one compiled regular expression may be, in bytes.
-pub const REGEX_BYTES_MAX: usize = 1 << 20;
-
-/// Compiles the expression of a [`Test::Regex`]. `None` when it is too large or is none; the loader of
-/// rules refuses such a rule, so this is not met with a checked rule set.
+/// Compiles the expression of a [`Test::Regex`] as the loader of rules did when it checked it. `None` when it
+/// is none, which is not met with a checked rule set.
 pub fn compile_regex(expression: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(expression).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build().ok()
+    nhatle_rules::build_regex(expression).ok()
 }
 
 /// Whether one value, as text, passes a test that needs nothing but that value.

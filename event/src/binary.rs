@@ -281,9 +281,10 @@ mod tests {
 
         #[test]
         fn any_bytes_are_decoded_or_refused(mut bytes: Vec<u8>) {
-            let _ = decode(&bytes);
+            // Whatever comes back is fine; that it comes back is the test.
+            drop(decode(&bytes));
             bytes.insert(0, VERSION);
-            let _ = decode(&bytes);
+            drop(decode(&bytes));
         }
     }
 }

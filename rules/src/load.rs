@@ -229,6 +229,12 @@ fn assemble(files: Vec<FileResult>, errors: Vec<RuleError>, options: &LoadOption
         set.errors.append(&mut file.errors);
         set.warnings.append(&mut file.warnings);
     }
+    // What its authors gave up (`status: deprecated` or `unsupported`) is read and checked, and does not run.
+    let is_retired = |meta: &Meta| matches!(meta.status.as_deref(), Some("deprecated" | "unsupported"));
+    let (retired, running) = all.rules.into_iter().partition(|(rule, _)| is_retired(&rule.meta));
+    all.rules = running;
+    let retired: Vec<(ast::Rule, Compiled)> = retired;
+    set.retired = retired.into_iter().map(|(rule, _)| Arc::new(rule.meta)).collect();
     let mut ids = Ids::default();
     all.rules.retain_mut(|(rule, _)| ids.admit(&mut rule.meta, rule.place, &mut set.errors));
     all.correlations.retain_mut(|correlation| ids.admit(&mut correlation.meta, correlation.place, &mut set.errors));

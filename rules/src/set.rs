@@ -208,6 +208,8 @@ pub struct RuleSet {
     pub atoms: Vec<Atom>,
     /// The field names that atoms refer to.
     pub fields: Vec<RuleField>,
+    /// Rules that load and do not run, because their status is `deprecated` or `unsupported`.
+    pub retired: Vec<Arc<Meta>>,
     /// Documents that did not load, and why.
     pub errors: Vec<RuleError>,
     /// Things that load but look wrong.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -105,7 +105,7 @@ struct Hunt {
 }
 
 impl Hunt {
-    fn file(&mut self, path: &PathBuf, options: &FileOptions, out: &mut impl Write) -> anyhow::Result<()> {
+    fn file(&mut self, path: &Path, options: &FileOptions, out: &mut impl Write) -> anyhow::Result<()> {
         self.files.push(path.display().to_string());
         let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
         for entry in FileEntries::open(path, options)? {
@@ -268,7 +268,7 @@ impl Hunt {
         json!({
             "events": counts.events, "matches": counts.matches,
             "rules_loaded": self.rules.rules.len() + self.rules.correlations.len(),
-            "rules_failed": self.rules.errors.len(),
+            "rules_failed": self.rules.errors.len(), "rules_retired": self.rules.retired.len(),
             "seconds": counts.seconds, "load_seconds": counts.load_seconds, "dead_letters": counts.dead_letters,
         })
     }

@@ -32,8 +32,10 @@ pub fn check(paths: &[PathBuf], is_json: bool) -> anyhow::Result<End> {
     }
     let (rule_count, correlation_count) = (rules.rules.len(), rules.correlations.len());
     output::say(&format!(
-        "{} files: {rule_count} rules, {correlation_count} correlations, {} refused, {} warnings",
+        "{} files: {rule_count} rules, {correlation_count} correlations, {} retired by their status, {} refused, \
+         {} warnings",
         rules.file_count,
+        rules.retired.len(),
         rules.errors.len(),
         rules.warnings.len(),
     ));

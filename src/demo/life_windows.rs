@@ -90,6 +90,7 @@ fn started(dice: &mut Dice, tape: &mut Tape, ms: u64, host: &'static Host, progr
     log(tape, ms, host, SYSMON, 1, &pairs);
 }
 
+#[expect(clippy::too_many_arguments, reason = "a logon event has that many things to vary")]
 fn logon(dice: &mut Dice, tape: &mut Tape, ms: u64, host: &'static Host, user: &str, kind: &str, from: &str) {
     let id = format!("0x{:x}", dice.range(0x10_0000, 0xffff_ffff));
     let port = dice.range(49_152, 65_000).to_string();

@@ -182,6 +182,17 @@ impl Session {
     }
 }
 
+/// What the brake says to one try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The password may be looked at.
+    Open,
+    /// Too many tries, from this one on: worth writing down.
+    JustShut,
+    /// Too many tries, as before.
+    Shut,
+}
+
 /// Counts wrong tries by name and by address.
 #[derive(Default)]
 pub(crate) struct Brake {
@@ -189,26 +200,30 @@ pub(crate) struct Brake {
 }
 
 impl Brake {
-    /// Counts a try before the password is looked at; `false` = too many, do not look.
-    pub fn admit(&self, user: &str, address: &str, now: Timestamp) -> bool {
+    /// Counts a try before the password is looked at.
+    pub fn admit(&self, user: &str, address: &str, now: Timestamp) -> Admission {
         let keys = [(Self::user_key(user), TRIES_PER_USER_MAX), (Self::address_key(address), TRIES_PER_ADDRESS_MAX)];
         let mut tries = self.tries.lock().expect("no code panics while it holds this lock");
         if BRAKE_ENTRIES_MAX <= tries.len() + keys.len() {
             tries.retain(|_, (start, _)| now.since(*start) <= BRAKE_WINDOW_NS);
         }
-        let mut is_admitted = true;
+        let mut admission = Admission::Open;
         for (key, tries_max) in keys {
             if BRAKE_ENTRIES_MAX <= tries.len() && !tries.contains_key(&key) {
-                return false;
+                return Admission::Shut;
             }
             let (start, count) = tries.entry(key).or_insert((now, 0));
             if BRAKE_WINDOW_NS < now.since(*start) {
                 (*start, *count) = (now, 0);
             }
             *count = count.saturating_add(1);
-            is_admitted &= *count <= tries_max;
+            match admission {
+                _ if *count <= tries_max => {}
+                Admission::Open if *count == tries_max + 1 => admission = Admission::JustShut,
+                _ => admission = Admission::Shut,
+            }
         }
-        is_admitted
+        admission
     }
 
     /// Forgets the tries for a name whose password was right. The address keeps its count: one right
@@ -280,12 +295,13 @@ mod tests {
     #[test]
     fn guessing_is_braked_by_name_and_by_address() {
         let brake = Brake::default();
-        assert!((0..10).all(|_| brake.admit("an", "10.0.0.1", START)));
-        assert!(!brake.admit("an", "10.9.9.9", START), "by name");
-        assert!(brake.admit("an", "10.9.9.9", after(601)), "the window ends");
+        assert!((0..10).all(|_| brake.admit("an", "10.0.0.1", START) == Admission::Open));
+        assert_eq!(brake.admit("an", "10.9.9.9", START), Admission::JustShut, "by name");
+        assert_eq!(brake.admit("an", "10.9.9.9", START), Admission::Shut, "written down once");
+        assert_eq!(brake.admit("an", "10.9.9.9", after(601)), Admission::Open, "the window ends");
         let brake = Brake::default();
-        assert!((0..40).all(|guess| brake.admit(&format!("user{guess}"), "10.0.0.1", START)));
-        assert!(!brake.admit("another", "10.0.0.1", START), "by address");
+        assert!((0..40).all(|guess| brake.admit(&format!("user{guess}"), "10.0.0.1", START) == Admission::Open));
+        assert_eq!(brake.admit("another", "10.0.0.1", START), Admission::JustShut, "by address");
         for guess in 0..BRAKE_ENTRIES_MAX {
             brake.admit(&format!("filler{guess}"), &format!("{guess}"), START);
         }

@@ -155,7 +155,7 @@ fn bodies(route: &Route) -> Vec<&'static str> {
 }
 
 const QUERIES: &[&str] =
-    &["", "?lang=en", "?text=mark&limit=9&unit=nam-ly&owner=-", "?q=MARKTWO&range=24&host=all&span=3600"];
+    &["", "?lang=en", "?text=mark&limit=9&unit=nam-ly&owner=-", "?q=sshd&range=24&host=all&span=3600"];
 
 /// Every reply a session and a token of this account can get out of every route.
 async fn walk(house: &House, user: &str) -> Vec<(String, Reply)> {
@@ -189,10 +189,8 @@ async fn a_ward_sees_nothing_of_another_ward_on_any_route() {
     let replies = walk(&house, "ward").await;
     for (name, reply) in &replies {
         assert_ne!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "{name}");
-        assert!(!reply.body.contains(MARKS[1]) || name.contains("?q=MARKTWO"), "{name} shows the other ward");
-        let shown = reply.body.replace("q=MARKTWO", "").replace("q%3DMARKTWO", "").replace("value=\"MARKTWO\"", "");
-        assert!(!shown.contains(MARKS[1]), "{name} shows the other ward");
-        assert!(!reply.body.contains("Nam Lý") && !reply.body.contains("Trần Văn Khác"), "{name} names the other ward");
+        assert!(!reply.body.contains(MARKS[1]), "{name} shows the other ward");
+        assert!(!reply.body.contains("Nam Lý"), "{name} names the other ward");
     }
     let own = replies.iter().filter(|(_, reply)| reply.body.contains(MARKS[0])).count();
     assert!(40 < own, "the walk must see the own ward to mean anything: {own}");
@@ -204,8 +202,7 @@ async fn a_ward_sees_nothing_of_another_ward_on_any_route() {
 async fn a_ward_account_without_a_unit_sees_no_ward() {
     let house = house();
     for (name, reply) in walk(&house, "lost").await {
-        let shown = reply.body.replace("MARKTWO\"", "").replace("q=MARKTWO", "").replace("q%3DMARKTWO", "");
-        assert!(!shown.contains(MARKS[0]) && !shown.contains(MARKS[1]), "{name}");
+        assert!(!MARKS.iter().any(|mark| reply.body.contains(mark)), "{name}");
     }
 }
 
@@ -331,7 +328,7 @@ async fn the_first_five_minutes_of_an_analyst_work_without_javascript() {
     let taken = house.post("/alerts/next", "analyst", "").await;
     assert_eq!(taken.header("location"), "/alerts/a00?done=taken");
     let page = house.get("/alerts/a00?done=taken", "analyst").await;
-    for expected in ["<mark>failure</mark>", "event.outcome: failure", "/around", "Failed password", "46 61 69 6c"] {
+    for expected in ["<mark>failure</mark>", "event.outcome: failure", "/around", "Failed password", "3c 38 36 3e"] {
         assert!(page.body.contains(expected), "{expected}");
     }
     let opened = house.post("/incidents", "analyst", "title=LSASS&level=critical&alert=a00&back=/alerts/a00").await;
@@ -486,7 +483,7 @@ fn both_languages_are_complete_and_every_message_is_used() {
     for (name, text) in &texts {
         for call in [".t(\"", ".count(\"", "text(asked.language, \"", "Some(\"password-", "Some(\"sign-in-"] {
             for used in text.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
-                let id = if call.starts_with("Some(\"") { format!("{}{used}", &call[6..]) } else { used.to_owned() };
+                let id = call.strip_prefix("Some(\"").map_or_else(|| used.to_owned(), |front| format!("{front}{used}"));
                 assert!(vi.contains(&id), "{name} uses {id}");
             }
         }
@@ -516,11 +513,7 @@ fn every_word_of_an_enum_has_a_message() {
     let known = ids(locale::VI);
     assert!(wanted.iter().all(|id| known.contains(id)), "{:?}", wanted.iter().find(|id| !known.contains(*id)));
     for language in Language::ALL {
-        assert!(
-            known
-                .iter()
-                .all(|id| !locale::text(language, id).is_empty() && locale::text(language, id) != *id || id == "alert")
-        );
+        assert!(known.iter().all(|id| !locale::text(language, id).trim().is_empty()));
     }
 }
 

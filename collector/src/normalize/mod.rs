@@ -84,7 +84,8 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
             other => other,
         }),
         Format::WindowsXml => {
-            Ok(parse::windows_event::from_xml(text, record).map_err(|letter| Problem::DeadLetter(Box::new(letter)))?)
+            let problem = |letter| Problem::DeadLetter(Box::new(letter));
+            Ok(parse::windows_event::from_xml(text, record).map_err(problem)?)
         }
         Format::Syslog => {
             let parts = parse::syslog(trimmed, record.received, offset_s).map_err(shift)?;

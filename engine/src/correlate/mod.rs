@@ -254,7 +254,7 @@ impl Running {
         let (outcome, dropped) = group.push(&self.frame, hit);
         self.hit_count = (self.hit_count + group.len()).saturating_sub(before);
         counters.hits_dropped += u64::try_from(dropped).unwrap_or(0);
-        if self.touches % SWEEP_HITS == 0 {
+        if self.touches.is_multiple_of(SWEEP_HITS) {
             self.sweep();
         }
         if self.limits.groups_max < self.groups.len() || self.limits.correlation_hits_max < self.hit_count {

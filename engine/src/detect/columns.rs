@@ -74,7 +74,7 @@ impl Columns {
     }
 
     fn find_routes(&self, field: Field) -> Box<[Route]> {
-        let ranked = (0u32..).zip(&self.names).filter_map(|(column, name)| Some((column, rank(name, field)?)));
+        let ranked = (0u32..).zip(&self.names).filter_map(|(column, name)| Some((column, name.rank(field)?)));
         ranked.map(|(column, rank)| Route { column, rank }).collect()
     }
 }
@@ -82,10 +82,4 @@ impl Columns {
 /// Two names with equal keys mean the same.
 fn merge_key(field: &RuleField) -> (&str, &[Field], &[String]) {
     (&field.name, &field.candidates, &[])
-}
-
-/// How good an event's field is for a rule's name: 0 is best, `None` means another thing.
-pub fn rank(name: &RuleField, field: Field) -> Option<u32> {
-    let place = name.candidates.iter().position(|candidate| *candidate == field)?;
-    u32::try_from(place).ok()
 }

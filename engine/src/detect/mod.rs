@@ -148,7 +148,7 @@ impl Detector {
 
 /// The value that a rule's field name has in an event: that of the best field the event has.
 pub fn value_of_field<'e>(name: &RuleField, event: &'e Event) -> Option<&'e Value> {
-    let ranked = event.fields().iter().filter_map(|(field, value)| Some((columns::rank(name, *field)?, value)));
+    let ranked = event.fields().iter().filter_map(|(field, value)| Some((name.rank(*field)?, value)));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, value)| value)
 }
 

@@ -8,7 +8,6 @@ use nhatle_rules::predicate::{Atom, FieldRef, Predicate, Test};
 use nhatle_rules::{RuleId, RuleSet};
 use regex::Regex;
 
-use super::columns::rank;
 use super::gate::gate_passes;
 use super::worker::{has_null, searched_texts};
 use super::{Match, is_our_alert};
@@ -47,7 +46,7 @@ pub fn value_of<'e>(rules: &RuleSet, field: FieldRef, event: &'e Event) -> Optio
 /// The event's field and value that a rule's field name means.
 pub fn field_of<'e>(rules: &RuleSet, field: FieldRef, event: &'e Event) -> Option<&'e (nhatle_event::Field, Value)> {
     let name = rules.fields.get(field.0 as usize)?;
-    let ranked = event.fields().iter().filter_map(|entry| Some((rank(name, entry.0)?, entry)));
+    let ranked = event.fields().iter().filter_map(|entry| Some((name.rank(entry.0)?, entry)));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
 }
 

@@ -235,7 +235,14 @@ impl<'a> Parser<'a> {
             return Err(self.error(begin, self.at - begin, "a field without a value", Some(&suggestion)));
         }
         if name == "_exists_" {
+            let at = self.at;
             let field = if self.rest().starts_with('"') { self.quoted()? } else { unescaped(self.raw_word()) };
+            if field.contains(['*', '?']) {
+                return Err(self.error(at, self.at - at, "a field name has no wildcards", Some("name one field")));
+            }
+            if field.trim().is_empty() {
+                return Err(self.error(at, self.at - at, "a field without a name", None));
+            }
             return Ok(Filter::Field(FieldName::new(&field), Test::Exists));
         }
         self.single(Some(&FieldName::new(name)), depth)

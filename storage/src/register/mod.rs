@@ -175,7 +175,7 @@ impl Register {
                 .get(0);
             let mut entry = Entry { id, version, change: change.clone(), prev_hash, hash: String::new() };
             entry.hash = hash::of(&entry);
-            insert(&entry, &mut *transaction).await.map_err(|source| self.error("append to", source))?;
+            insert(&entry, &mut transaction).await.map_err(|source| self.error("append to", source))?;
             prev_hash = entry.hash.clone();
             entries.push(entry);
         }

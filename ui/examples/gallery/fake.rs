@@ -3,6 +3,7 @@
 //! In: two wards' sample data, each ward's texts ending in its mark. Out: what the real desk would answer.
 //! Promise: as asked of every desk, nothing of another unit. Failure: as [`DeskError`] says.
 
+use std::cmp::Reverse;
 use std::sync::Mutex;
 
 use nhatle_event::{Field, Stored};
@@ -324,10 +325,10 @@ impl Desk for FakeDesk {
                 && query.text.as_ref().is_none_or(|text| language(row).contains(&text.to_lowercase()))
         });
         match query.sort {
-            AlertSort::Urgency => rows.sort_by(|a, b| (b.level, b.last_at).cmp(&(a.level, a.last_at))),
-            AlertSort::Newest => rows.sort_by(|a, b| b.last_at.cmp(&a.last_at)),
-            AlertSort::Oldest => rows.sort_by(|a, b| a.last_at.cmp(&b.last_at)),
-            AlertSort::Count => rows.sort_by(|a, b| b.count.cmp(&a.count)),
+            AlertSort::Urgency => rows.sort_by_key(|row| Reverse((row.level, row.last_at))),
+            AlertSort::Newest => rows.sort_by_key(|row| Reverse(row.last_at)),
+            AlertSort::Oldest => rows.sort_by_key(|row| row.last_at),
+            AlertSort::Count => rows.sort_by_key(|row| Reverse(row.count)),
         }
         let mut groups: Vec<AlertGroup> = Vec::new();
         for row in &rows {
@@ -458,7 +459,7 @@ impl Desk for FakeDesk {
             return Err(SyntaxError { message: "expected a word".to_owned(), offset, length: 2 }.into());
         }
         let mut hits: Vec<_> = self.seen_events(viewer).cloned().collect();
-        hits.sort_by_key(|stored| std::cmp::Reverse(stored.event.timestamp));
+        hits.sort_by_key(|stored| Reverse(stored.event.timestamp));
         let total = u64::try_from(hits.len()).unwrap_or(0);
         let buckets = (0..60u32)
             .map(|slot| {

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::guard::{LANGUAGE_COOKIE, PREFERENCE_AGE_S, THEME_COOKIE};
 use crate::locale;
 use crate::request::{Asked, Theme, see_other, set_cookie};
-use crate::session::{PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
+use crate::session::{Admission, PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -34,7 +34,7 @@ pub(crate) async fn page(asked: Asked) -> Page {
 /// `POST /account/password`
 pub(crate) async fn set_password(asked: Asked) -> Page {
     let user = asked.viewer()?.user.clone();
-    if !asked.state.brake.admit(&user, &asked.address, asked.now) {
+    if asked.state.brake.admit(&user, &asked.address, asked.now) != Admission::Open {
         return Err(Failure::RateLimited);
     }
     let (old, new) = (asked.form.text("old").to_owned(), asked.form.text("new").to_owned());

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::extract::Path;
 
-use super::{Page, Shell, html};
+use super::{Page, Shell, day_around, html};
 use crate::account::Language;
 use crate::failure::Failure;
 use crate::locale;
@@ -173,7 +173,8 @@ pub(crate) async fn detail(asked: Asked, Path(id): Path<String>) -> Page {
             EventSheet::new(stored, &marks)
         })
         .collect();
-    let p = Shell::new(&asked, "alerts", title).await?;
+    let mut p = Shell::new(&asked, "alerts", title).await?;
+    p.range = Some(day_around(d.row.first_at, d.row.last_at));
     html(&DetailPage { p, d, sheets, open_incidents })
 }
 

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::Path;
 
 use super::alert::{note_of, redirect};
-use super::{Page, Shell, html};
+use super::{Page, Shell, day_around, html};
 use crate::failure::Failure;
 use crate::locale;
 use crate::model::{
@@ -134,7 +134,10 @@ pub(crate) async fn detail(asked: Asked, Path(number): Path<String>) -> Page {
     let (i, people) =
         asked.desk(move |desk, viewer| Ok((desk.incident(viewer, number)?, desk.people(viewer)?))).await?;
     let title = format!("#{number} {}", i.row.title.get(asked.language));
-    let p = Shell::new(&asked, "incidents", title).await?;
+    let mut p = Shell::new(&asked, "incidents", title).await?;
+    let first = i.alerts.iter().map(|row| row.first_at).min().unwrap_or(i.row.opened_at);
+    let last = i.alerts.iter().map(|row| row.last_at).max().unwrap_or(i.row.changed_at);
+    p.range = Some(day_around(first, last));
     html(&DetailPage { p, i, people })
 }
 

@@ -57,18 +57,20 @@ pub(crate) struct Shell {
     pub title: String,
     /// The numbers beside the navigation.
     pub live: LiveCounters,
+    /// The time this page speaks of; searches it links to look there. `None` = the last day.
+    pub range: Option<(Timestamp, Timestamp)>,
 }
 
 impl Shell {
     /// The frame for a signed-in viewer.
     pub async fn new(asked: &Asked, active: &'static str, title: String) -> Result<Shell, Failure> {
         let live = asked.desk(|desk, viewer| desk.live(viewer)).await?;
-        Ok(Shell { asked: asked.clone(), active, title, live })
+        Ok(Shell { asked: asked.clone(), active, title, live, range: None })
     }
 
     /// The frame without numbers: before sign-in, and for errors.
     pub fn bare(asked: &Asked, title: String) -> Shell {
-        Shell { asked: asked.clone(), active: "", title, live: LiveCounters::default() }
+        Shell { asked: asked.clone(), active: "", title, live: LiveCounters::default(), range: None }
     }
 
     /// A message.
@@ -163,9 +165,21 @@ impl Shell {
         self.search_of(&entity.field, &entity.value)
     }
 
-    /// The address of a search for this value of this field.
+    /// The address of a search for this value within a day of `at`.
+    pub fn pivot_at(&self, entity: &Entity, at: &Timestamp) -> String {
+        self.search_in(&entity.field, &entity.value, Some(day_around(*at, *at)))
+    }
+
+    /// The address of a search for this value of this field, in the time of the page.
     pub fn search_of(&self, field: &str, value: &str) -> String {
-        format!("/search{}", render::url_query([("q", self.asked.state.desk.term(field, value).as_str())]))
+        self.search_in(field, value, self.range)
+    }
+
+    fn search_in(&self, field: &str, value: &str, range: Option<(Timestamp, Timestamp)>) -> String {
+        let term = self.asked.state.desk.term(field, value);
+        let (from, to) = range.map_or_else(Default::default, |(from, to)| (from.to_string(), to.to_string()));
+        let pairs = [("q", term.as_str()), ("from", from.as_str()), ("to", to.as_str())];
+        format!("/search{}", render::url_query(pairs))
     }
 
     /// A static file's address with its fingerprint.
@@ -247,6 +261,12 @@ impl Shell {
         let text = locale::text(self.asked.language, &id);
         (is_code && text != id).then_some(text)
     }
+}
+
+/// From a day before the first moment to a day after the last.
+pub(crate) fn day_around(first: Timestamp, last: Timestamp) -> (Timestamp, Timestamp) {
+    const DAY_NS: i64 = 86_400_000_000_000;
+    (first.plus_nanos(-DAY_NS), last.plus_nanos(DAY_NS))
 }
 
 /// Codes of `?done=`.

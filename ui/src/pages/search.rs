@@ -7,7 +7,7 @@ use axum::extract::Path;
 use nhatle_event::json::hex;
 use nhatle_event::{Field, Stored, Timestamp};
 
-use super::{Page, Shell, html};
+use super::{Page, Shell, day_around, html};
 use crate::chart::{Bar, bars};
 use crate::desk::SyntaxError;
 use crate::failure::Failure;
@@ -237,9 +237,10 @@ struct EventPage {
 /// `GET /events/{id}`
 pub(crate) async fn event(asked: Asked, Path(id): Path<String>) -> Page {
     let stored = asked.desk(move |desk, viewer| desk.event(viewer, &id)).await?;
-    let p =
+    let mut p =
         Shell::new(&asked, "search", locale::text_with(asked.language, "event-title", "id", &stored.id().to_string()))
             .await?;
+    p.range = Some(day_around(stored.event.timestamp, stored.event.timestamp));
     html(&EventPage { p, sheet: EventSheet::new(&stored, &[]) })
 }
 

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::guard::{LANGUAGE_COOKIE, PREFERENCE_AGE_S, known_token};
 use crate::locale;
 use crate::request::{Asked, is_own_path, see_other, set_cookie};
-use crate::session::{PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
+use crate::session::{Admission, PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -48,8 +48,12 @@ pub(crate) async fn sign_in(asked: Asked) -> Page {
         return Err(Failure::BadRequest("user"));
     }
     let state = &asked.state;
-    if !state.brake.admit(&user, &asked.address, asked.now) {
-        record(&asked, &user, SignIn::RateLimited).await?;
+    let admission = state.brake.admit(&user, &asked.address, asked.now);
+    if admission != Admission::Open {
+        // Once for each window: whoever guesses must not fill the audit trail.
+        if admission == Admission::JustShut {
+            record(&asked, &user, SignIn::RateLimited).await?;
+        }
         let mut response = draw(&asked, &next, &user, Some("error-rate-limited"))?;
         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         return Ok(response);
