@@ -64,7 +64,8 @@ fn alerts(rules: &Arc<RuleSet>, events: Vec<Event>) -> Vec<Alert> {
             let at = event.event.timestamp;
             let (events, seqs) = ([event], [event.seq]);
             let (group, evidence) = (Vec::new(), Vec::new());
-            let finding = Finding { meta: &rule.meta, events: &events, seqs: &seqs, span: (at, at), count: 1, group, evidence };
+            let finding =
+                Finding { meta: &rule.meta, events: &events, seqs: &seqs, span: (at, at), count: 1, group, evidence };
             alerts.extend(Alert::new(finding).map(|alert| (one.position, alert)));
         }
     }
@@ -91,7 +92,9 @@ fn alerts(rules: &Arc<RuleSet>, events: Vec<Event>) -> Vec<Alert> {
 fn samples_of(meta: &Meta) -> Vec<Sample> {
     let path = meta.file.with_extension("samples.jsonl");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        .collect()
 }
 
 fn event_of(line: &str, profile: Option<&str>) -> Event {
@@ -160,9 +163,8 @@ fn shown(rules: &Arc<RuleSet>, records: Vec<demo::DemoRecord>) -> Vec<Alert> {
         let mut record = Record::new(one.bytes, "demo", one.at);
         record.profile = one.profile.map(Text::from);
         record.unit = Some(Text::from(one.unit));
-        to_event(&record, &settings()).unwrap_or_else(|dead| {
-            panic!("{}: {}", dead.reason, String::from_utf8_lossy(&dead.record.bytes))
-        })
+        to_event(&record, &settings())
+            .unwrap_or_else(|dead| panic!("{}: {}", dead.reason, String::from_utf8_lossy(&dead.record.bytes)))
     };
     let events: Vec<Event> = records.into_iter().map(event).collect();
     let mut suppressor = Suppressor::new();
