@@ -7,10 +7,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use nhatle::cli::Cli;
 
-/// Measured before any tuning (benches/README.md): the system's allocator costs a third of intake.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // clap exits with 2 for a usage error and 0 for --help by itself.
     let cli = Cli::parse();

@@ -8,7 +8,12 @@
 )]
 
 mod support;
+mod cli;
 mod crash;
+mod demo;
 mod fuzz_corpus;
+mod import;
+mod pages;
 mod rule_samples;
+mod tamper;
 mod tidy;

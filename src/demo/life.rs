@@ -105,7 +105,7 @@ pub fn outside_address(dice: &mut Dice) -> String {
 /// Some PC of the city.
 pub fn some_pc(dice: &mut Dice) -> &'static Host {
     let pcs: Vec<&'static Host> = HOSTS.iter().filter(|host| host.system == System::WindowsPc).collect();
-    *dice.pick::<&'static Host>(&pcs)
+    dice.pick::<&'static Host>(&pcs)
 }
 
 fn visits(dice: &mut Dice, tape: &mut Tape) {

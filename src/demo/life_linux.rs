@@ -78,21 +78,13 @@ fn cron(dice: &mut Dice, tape: &mut Tape, host: &'static Host) {
 fn monitoring(dice: &mut Dice, tape: &mut Tape, host: &'static Host) {
     for slot in 0..48 {
         let ms = slot * 30 * MINUTE_MS + dice.range(0, 20_000);
-        signed_in(dice, tape, host, ms, "giamsat", "10.45.0.61", "publickey", 3_000);
+        signed_in(dice, tape, host, ms, ("giamsat", "10.45.0.61", "publickey"), 3_000);
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one word of the log line")]
-fn signed_in(
-    dice: &mut Dice,
-    tape: &mut Tape,
-    host: &'static Host,
-    ms: u64,
-    user: &str,
-    from: &str,
-    how: &str,
-    stay_ms: u64,
-) {
+/// A session of sshd; `who` is the account, the address it comes from, and how it proves itself.
+fn signed_in(dice: &mut Dice, tape: &mut Tape, host: &'static Host, ms: u64, who: (&str, &str, &str), stay_ms: u64) {
+    let (user, from, how) = who;
     let (pid, port) = (dice.range(2_000, 60_000), dice.range(32_768, 61_000));
     let key = if how == "publickey" { ": ED25519 SHA256:q3N1dDJv0kq0gYbVZbq5oH6s7c0TzF2yXw8mE4aLrBs" } else { "" };
     let mut log = |ms, text: String| tape.syslog(ms, host, "sshd", Some(pid), &text);
@@ -164,7 +156,7 @@ fn administration(dice: &mut Dice, tape: &mut Tape) {
         }
         let how = if dice.percent(70) { "publickey" } else { "password" };
         let stay_ms = dice.range(2, 40) * MINUTE_MS;
-        signed_in(dice, tape, host, ms, user, from, how, stay_ms);
+        signed_in(dice, tape, host, ms, (user, from, how), stay_ms);
         for turn in 0..dice.range(0, 4) {
             let (at, command) = (ms + 30_000 + turn * 25_000, *dice.pick(&COMMANDS));
             let text = format!("{user} : TTY=pts/0 ; PWD=/home/{user} ; USER=root ; COMMAND={command}");
@@ -180,7 +172,7 @@ fn backups(dice: &mut Dice, tape: &mut Tape) {
     for (turn, name) in (0u64..).zip(["csdl-01", "csdl-02", "cong-tt-01", "vanban-01", "thu-01", "motcua-01"]) {
         let Some(host) = city::host(name) else { continue };
         let ms = HOUR_MS + turn * 20 * MINUTE_MS + dice.range(0, 30_000);
-        signed_in(dice, tape, host, ms, "saoluu", "10.45.20.41", "publickey", 9 * MINUTE_MS);
+        signed_in(dice, tape, host, ms, ("saoluu", "10.45.20.41", "publickey"), 9 * MINUTE_MS);
         let done = format!("sao luu {name}: {} MB, 0 loi", dice.range(400, 9_000));
         if let Some(saver) = city::host("saoluu-01") {
             tape.syslog(ms + 9 * MINUTE_MS, saver, "saoluu", Some(2_222), &done);

@@ -90,8 +90,8 @@ fn started(dice: &mut Dice, tape: &mut Tape, ms: u64, host: &'static Host, progr
     log(tape, ms, host, SYSMON, 1, &pairs);
 }
 
-#[expect(clippy::too_many_arguments, reason = "a logon event has that many things to vary")]
-fn logon(dice: &mut Dice, tape: &mut Tape, ms: u64, host: &'static Host, user: &str, kind: &str, from: &str) {
+fn logon(dice: &mut Dice, tape: &mut Tape, ms: u64, host: &'static Host, who: (&str, &str, &str)) {
+    let (user, kind, from) = who;
     let id = format!("0x{:x}", dice.range(0x10_0000, 0xffff_ffff));
     let port = dice.range(49_152, 65_000).to_string();
     let on = [
@@ -129,10 +129,10 @@ fn desk(dice: &mut Dice, tape: &mut Tape, host: &'static Host) {
         ];
         log(tape, morning - 9_000, host, SECURITY, 4625, &wrong);
     }
-    logon(dice, tape, morning, host, host.user, "2", "127.0.0.1");
+    logon(dice, tape, morning, host, (host.user, "2", "127.0.0.1"));
     for _ in 0..8 {
         let ms = office_moment(dice);
-        logon(dice, tape, ms, host, host.user, "7", "127.0.0.1");
+        logon(dice, tape, ms, host, (host.user, "7", "127.0.0.1"));
     }
     for _ in 0..46 {
         let (ms, program) = (office_moment(dice), *dice.pick(&PROGRAMS));
@@ -204,7 +204,7 @@ fn machine(dice: &mut Dice, tape: &mut Tape, host: &'static Host) {
     }
     for _ in 0..60 {
         let ms = dice.range(0, 23 * HOUR_MS);
-        logon(dice, tape, ms, host, "svc-giamsat", "3", "10.45.0.61");
+        logon(dice, tape, ms, host, ("svc-giamsat", "3", "10.45.0.61"));
     }
     let service = [
         ("ServiceName", "Edge Update"),
@@ -250,7 +250,7 @@ fn domain(dice: &mut Dice, tape: &mut Tape) {
                 ("IpAddress", address.as_str()),
             ];
             log(tape, ms + 40, host, SECURITY, 4769, &service);
-            logon(dice, tape, ms + 60, host, pc.user, "3", pc.ip);
+            logon(dice, tape, ms + 60, host, (pc.user, "3", pc.ip));
         }
     }
 }

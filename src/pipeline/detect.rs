@@ -4,15 +4,15 @@
 //! a batch and the mark `detected` are one batch of the log: after a crash the batch is either looked at
 //! again as a whole, with the same alert ids, or not at all.
 //!
-//! At start: what was stored and not looked at is looked at now. Before that, the events of the longest
-//! window are fed to the correlator without raising anything, so that its windows are as they were.
+//! At start: what was stored and not looked at is looked at now. Before that, the events of twice the longest
+//! window (and the lateness allowed) are fed to the correlator without raising anything, so that its windows are as they were.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use nhatle_engine::alert::{Alert, Finding, Suppressor, shown};
-use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator};
+use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator, Limits};
 use nhatle_engine::detect::{Detector, Match, matched_fields};
 use nhatle_engine::register::AnyChange;
 use nhatle_engine::replay;
@@ -62,7 +62,7 @@ impl Stage {
         }
         Stage {
             detector: Detector::new(shared.rules.clone()),
-            correlator: Correlator::new(shared.rules.clone(), nhatle_engine::correlate::Limits::default()),
+            correlator: Correlator::new(shared.rules.clone(), Limits::default()),
             suppressor,
             detected: marked,
             marked,
@@ -88,7 +88,7 @@ impl Stage {
 
     /// Feeds the correlator what lies within the longest window before the mark.
     fn warm_up(&mut self) {
-        let span_ns = replay::longest_timespan_ns(&self.shared.rules);
+        let span_ns = replay::replay_span_ns(&self.shared.rules, &Limits::default());
         let snapshot = self.shared.store.snapshot();
         let Some(newest) = newest_before(&self.shared.store, self.detected) else { return };
         if span_ns == 0 {

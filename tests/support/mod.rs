@@ -148,8 +148,21 @@ pub fn request(
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    let mut chunk = [0; 16 * 1024];
+    // Not every server closes because it was asked to: chromedriver does not.
+    while !is_whole(&bytes) {
+        match stream.read(&mut chunk)? {
+            0 => break,
+            read => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
     parse_answer(&bytes).ok_or_else(|| std::io::Error::other("no whole answer"))
+}
+
+/// Whether an answer that says its length is all there.
+fn is_whole(bytes: &[u8]) -> bool {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(&[][..], |end| &bytes[..end]);
+    String::from_utf8_lossy(head).to_lowercase().contains("content-length: ") && parse_answer(bytes).is_some()
 }
 
 fn parse_answer(bytes: &[u8]) -> Option<Answer> {

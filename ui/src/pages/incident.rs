@@ -115,7 +115,7 @@ impl DetailPage {
         let Some(word) = word else { return self.p.t("nobody") };
         let family = match entry.kind {
             EntryKind::Status | EntryKind::Reopened => "incident-status-",
-            EntryKind::Severity => "level-",
+            EntryKind::Alert | EntryKind::Severity => "level-",
             EntryKind::Handover => "layer-",
             EntryKind::Closed => "verdict-",
             _ => return self.p.v(word),
