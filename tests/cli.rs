@@ -56,8 +56,25 @@ fn json_lines(bytes: &[u8]) -> Vec<Value> {
 #[test]
 fn every_command_has_help_with_an_example() {
     let commands = [
-        "serve", "demo", "detect", "parse", "import", "search", "sql", "rule check", "rule explain", "rule coverage",
-        "rule list", "replay", "verify", "forward", "backup", "restore", "doctor", "config check", "user add",
+        "serve",
+        "demo",
+        "detect",
+        "parse",
+        "import",
+        "search",
+        "sql",
+        "rule check",
+        "rule explain",
+        "rule coverage",
+        "rule list",
+        "replay",
+        "verify",
+        "forward",
+        "backup",
+        "restore",
+        "doctor",
+        "config check",
+        "user add",
         "token add",
     ];
     for command in commands {
@@ -71,8 +88,13 @@ fn every_command_has_help_with_an_example() {
 #[test]
 fn what_is_not_built_yet_says_so_by_name() {
     let rows: [&[&str]; 8] = [
-        &["sql", "SELECT 1", "--data", "x"], &["replay", "--from", "a", "--to", "b"], &["forward", "--config", "x"],
-        &["backup", "x"], &["restore", "x"], &["doctor"], &["rule", "coverage", "--navigator", "x"],
+        &["sql", "SELECT 1", "--data", "x"],
+        &["replay", "--from", "a", "--to", "b"],
+        &["forward", "--config", "x"],
+        &["backup", "x"],
+        &["restore", "x"],
+        &["doctor"],
+        &["rule", "coverage", "--navigator", "x"],
         &["verify", "package.file"],
     ];
     for args in rows {
@@ -131,8 +153,11 @@ fn a_source_profile_not_built_is_refused_by_name() {
 #[test]
 fn parse_prints_one_ecs_line_a_record_in_order() {
     let bench = Bench::new();
-    bench.write("auth.log", "Feb  3 04:05:06 cong-01 sshd[7]: Failed password for an from 203.0.113.7 port 5 ssh2\n\
-        Feb  3 04:05:07 cong-01 sshd[7]: Accepted password for an from 203.0.113.7 port 5 ssh2\n");
+    bench.write(
+        "auth.log",
+        "Feb  3 04:05:06 cong-01 sshd[7]: Failed password for an from 203.0.113.7 port 5 ssh2\n\
+        Feb  3 04:05:07 cong-01 sshd[7]: Accepted password for an from 203.0.113.7 port 5 ssh2\n",
+    );
     let output = bench.run(&["parse", "--source", "sshd", "auth.log"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let rows = json_lines(&output.stdout);
@@ -159,7 +184,7 @@ fn detect_jsonl_has_the_shape_of_the_contract() {
         "tags": ["attack.t1110"]});
     assert_eq!(plain[0]["rule"], expected);
     assert_eq!(plain[0]["file"], "events.jsonl");
-    assert_eq!(plain[0]["timestamp"], "2026-02-03T04:05:02.000000Z");
+    assert_eq!(plain[0]["timestamp"], "2026-02-03T04:05:02Z");
     assert!(plain[0]["fields"]["EventID"] == 4625 || plain[0]["fields"]["EventID"] == "4625", "{}", plain[0]);
     // The correlation stands behind the event that completed it.
     let last = rows.last().unwrap();
@@ -168,8 +193,8 @@ fn detect_jsonl_has_the_shape_of_the_contract() {
     assert_eq!(correlation["type"], "event_count", "{last}");
     assert_eq!(correlation["group"], json!({"TargetUserName": "an"}));
     assert_eq!(correlation["count"], 3);
-    assert_eq!(correlation["start"], "2026-02-03T04:05:02.000000Z");
-    assert_eq!(correlation["end"], "2026-02-03T04:05:04.000000Z");
+    assert_eq!(correlation["start"], "2026-02-03T04:05:02Z");
+    assert_eq!(correlation["end"], "2026-02-03T04:05:04Z");
     let events: Vec<_> = [1, 2, 3].map(|index| json!({"file": "events.jsonl", "index": index})).into();
     assert_eq!(correlation["events"], json!(events));
 }
@@ -196,7 +221,7 @@ fn detect_prints_csv_table_and_summary() {
 #[test]
 fn detect_tries_every_rule_where_the_log_source_is_ignored() {
     let bench = Bench::new();
-    bench.write("rules/failed.yml", &FAILED_LOGIN.replace("windows", "linux").replace("security", "sshd"));
+    bench.write("rules/failed.yml", &FAILED_LOGIN.replace("security", "system"));
     let count = |more: &[&str]| {
         let mut args = vec!["detect", "--rules", "rules/failed.yml"];
         args.extend(more);
@@ -210,8 +235,13 @@ fn detect_tries_every_rule_where_the_log_source_is_ignored() {
 #[test]
 fn a_rule_that_does_not_load_is_one_line_and_the_others_run() {
     let bench = Bench::new();
-    bench.write("rules/broken.yml", &FAILED_LOGIN.replace("EventID: 4625", "EventID|nosuch: 4625").replace("7a01", "7a03")
-        .replace("name: failed\n", ""));
+    bench.write(
+        "rules/broken.yml",
+        &FAILED_LOGIN
+            .replace("EventID: 4625", "EventID|nosuch: 4625")
+            .replace("7a01", "7a03")
+            .replace("name: failed\n", ""),
+    );
     let output = bench.run(&["detect", "--rules", "rules", "events.jsonl"]);
     assert_eq!(output.status.code(), Some(1));
     let errors = text(&output.stderr);
@@ -256,8 +286,25 @@ fn a_mistake_in_a_query_is_shown_with_a_caret() {
         let output = bench.run(&["search", "host.name:may-01", "--format", format, "--data", "d"]);
         assert_eq!(text(&output.stdout).lines().count(), lines, "{format}: {}", text(&output.stdout));
     }
-    assert_eq!(text(&bench.run(&["search", "*", "--count", "--from", "2026-02-03T04:05:03Z", "--to",
-        "2026-02-03T04:05:05Z", "--data", "d"]).stdout).trim(), "2");
+    assert_eq!(
+        text(
+            &bench
+                .run(&[
+                    "search",
+                    "*",
+                    "--count",
+                    "--from",
+                    "2026-02-03T04:05:03Z",
+                    "--to",
+                    "2026-02-03T04:05:05Z",
+                    "--data",
+                    "d"
+                ])
+                .stdout
+        )
+        .trim(),
+        "2"
+    );
 }
 
 #[test]
@@ -291,8 +338,7 @@ pub fn add_user(data: &Path, name: &str, role: &str, unit: Option<&str>, passwor
     if let Some(unit) = unit {
         command.args(["--unit", unit]);
     }
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // It may refuse before it reads.
     drop(writeln!(child.stdin.take().unwrap(), "{password}"));
     child.wait_with_output().unwrap()

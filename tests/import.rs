@@ -58,9 +58,8 @@ fn check(folder: &str, end: &str, count: fn(&Path) -> usize, words: &[&str]) {
     assert_eq!(number("stored") + number("dead_lettered") + number("duplicate"), expected, "{folder}: {said}");
     assert_eq!(number("duplicate"), 0, "{folder}: {said}");
     assert_eq!(number("files"), files.len());
-    let found = |query: &str| -> usize {
-        stdout(&["search", query, "--count", "--data", data]).trim().parse().unwrap()
-    };
+    let found =
+        |query: &str| -> usize { stdout(&["search", query, "--count", "--data", data]).trim().parse().unwrap() };
     assert_eq!(found("*"), expected + number("alerts"), "{folder}: {said}");
     for word in words {
         assert!(0 < found(word), "{folder}: nothing found for {word}");

@@ -242,9 +242,9 @@ impl City {
         let mut id = None;
         wait_for("the alert", PATIENCE, || {
             let page = self.get("/api/v1/alerts");
-            let found = page["rows"][0]["id"].as_str().map(str::to_owned);
+            let found = page["alerts"][0]["id"].as_str().map(str::to_owned);
             // The incident it opens comes with it, a moment later.
-            let has_incident = page["rows"][0]["incident"].is_u64();
+            let has_incident = page["alerts"][0]["incident"].is_u64();
             id = found.filter(|_| has_incident);
             id.is_some()
         });

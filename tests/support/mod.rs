@@ -162,7 +162,7 @@ pub fn request(
 /// Whether an answer that says its length is all there.
 fn is_whole(bytes: &[u8]) -> bool {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(&[][..], |end| &bytes[..end]);
-    String::from_utf8_lossy(head).to_lowercase().contains("content-length: ") && parse_answer(bytes).is_some()
+    String::from_utf8_lossy(head).to_lowercase().contains("\ncontent-length:") && parse_answer(bytes).is_some()
 }
 
 fn parse_answer(bytes: &[u8]) -> Option<Answer> {
@@ -172,7 +172,7 @@ fn parse_answer(bytes: &[u8]) -> Option<Answer> {
     let rest = &bytes[end + 4..];
     let lower = head.to_lowercase();
     let length: Option<usize> =
-        lower.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|text| text.trim().parse().ok());
+        lower.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|text| text.trim().parse().ok());
     let body = match length {
         Some(length) => rest.get(..length)?.to_vec(),
         None if lower.contains("transfer-encoding: chunked") => dechunk(rest)?,

@@ -1,4 +1,4 @@
-//! Segments written and read back, and the numbers of doing so.
+//! Segments written and read back.
 
 use std::sync::Arc;
 
@@ -52,92 +52,4 @@ fn an_event_with_more_words_than_the_index_takes_is_found_all_the_same() {
     assert!(early.maybe.iter().eq([0, 1]));
     let none = index.word("nowhere").unwrap();
     assert!(none.maybe.iter().eq([0]));
-}
-
-/// `cargo test --release -p nhatle-storage --lib -- --ignored --nocapture sealing_and_searching_in_numbers`
-#[test]
-#[ignore = "a measurement, run by hand in release"]
-fn sealing_and_searching_in_numbers() {
-    const SEGMENTS: u64 = 16;
-    const ROWS: u64 = 65_536;
-    let folder = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
-    let mut live = Vec::new();
-    let mut bytes = [0u64; 2];
-    let mut sealing = std::time::Duration::ZERO;
-    for number in 0..SEGMENTS {
-        let events: Vec<Stored> = (0..ROWS).map(|at| sample(number * ROWS + at + 1)).collect();
-        let dir = format!("s/{number}");
-        disk.create_folder(&dir).unwrap();
-        let begin = std::time::Instant::now();
-        let meta = write(&*disk, &dir, &events, &WriteOptions { dataset: Dataset::Events }).unwrap();
-        sealing += begin.elapsed();
-        bytes.iter_mut().zip(&meta.files).for_each(|(sum, file)| *sum += file.bytes);
-        live.push(Arc::new(crate::live::LiveSegment::new(disk.clone(), meta, crate::live::SegmentForm::Columns)));
-    }
-    let rows = SEGMENTS * ROWS;
-    println!(
-        "sealed {rows} events in {sealing:?}, rows {} B and index {} B an event",
-        bytes[0] / rows,
-        bytes[1] / rows
-    );
-    let snapshot = crate::snapshot::Snapshot::new(vec![], Arc::new(live), Seq(rows));
-    for line in [
-        "*",
-        "failed",
-        "user.name:user77",
-        "\"failed password\"",
-        "source.ip:10.1.2.3",
-        "source.ip:10.1.0.0/16",
-        "message:failed AND user.name:user7",
-        "nowhere",
-        "NOT failed",
-        "user.name:user7*",
-        "message:*word for user1*",
-    ] {
-        let query = crate::query::Query::parse(line).unwrap();
-        for round in ["cold", "warm"] {
-            let hits = snapshot.search(&query, &crate::query::Page::first(100)).unwrap();
-            println!("{line} ({round}): {} hits of {} in {:?}", hits.hits.len(), hits.total, hits.took);
-        }
-        let begin = std::time::Instant::now();
-        let histogram = snapshot.histogram(&query, 60).unwrap();
-        println!("{line}: histogram of {} in {:?}", histogram.len(), begin.elapsed());
-    }
-}
-
-/// An event like one of sshd: some twenty fields, values that repeat and some that do not.
-fn sample(seq: u64) -> Stored {
-    let mixed = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-    let user = format!("user{}", mixed % 1000);
-    let address = format!("10.{}.{}.{}", mixed % 4, mixed / 4 % 256, mixed / 1024 % 256);
-    let word = if mixed.is_multiple_of(3) { "Failed" } else { "Accepted" };
-    let message = format!("{word} password for {user} from {address} port {} ssh2", 1024 + mixed % 60_000);
-    let original = format!("<86>Jan  1 00:00:00 host{} sshd[{}]: {message}", mixed % 50, mixed % 30_000);
-    let mut event = Event::new(Timestamp::from_seconds(i64::try_from(seq / 100).unwrap()), original.as_bytes());
-    event.set(Field::MESSAGE, message);
-    event.set(Field::USER_NAME, user);
-    event.set(Field::SOURCE_IP, nhatle_event::Value::Ip(address.parse().unwrap()));
-    event.set(Field::SOURCE_PORT, 1024 + (mixed % 60_000) as i64);
-    event.set(Field::PROCESS_PID, (mixed % 30_000) as i64);
-    event.set(Field::HOST_NAME, format!("host{}", mixed % 50));
-    for (name, value) in [
-        ("event.module", "linux"),
-        ("event.dataset", "linux.auth"),
-        ("event.kind", "event"),
-        ("process.name", "sshd"),
-        ("event.category", "authentication"),
-        ("event.action", "ssh_login"),
-        ("event.outcome", "failure"),
-        ("log.syslog.appname", "sshd"),
-        ("log.syslog.facility.name", "authpriv"),
-        ("nhatle.unit", "dong-hoi"),
-        ("nhatle.input", "syslog_udp"),
-        ("log.syslog.severity.name", "info"),
-        ("network.transport", "tcp"),
-    ] {
-        event.set_named(name, value);
-    }
-    event.set(Field::NHATLE_SOURCE, format!("host{}", mixed % 50));
-    Stored { seq: Seq(seq), committed: Timestamp(9), event }
 }

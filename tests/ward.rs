@@ -1,0 +1,184 @@
+//! A ward account sees its ward only: every route of the pages and the API, walked as one ward, on a live
+//! server that holds events, alerts and incidents of two.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nhatle_ui::routes::{TABLE, Verb};
+use serde_json::Value;
+
+use crate::cli::add_user;
+use crate::support::{Answer, Server, request, token, wait_for};
+
+const OWN: (&str, &str) = ("18853", "cuanha");
+const OTHER: (&str, &str) = ("18856", "hangxom");
+const PASSWORD: &str = "mot-mat-khau-dai";
+
+/// One event that raises an alert, all of whose texts say whose it is.
+fn push(server: SocketAddr, bearer: &str, word: &str) {
+    let text = format!("{word} : TTY=pts/1 ; PWD=/home/{word} ; USER=root ; COMMAND=/usr/bin/vi /etc/sudoers");
+    let body = serde_json::json!({
+        "@timestamp": "2026-02-03T04:05:06Z", "host.name": format!("may-{word}"), "user.name": word, "message": text,
+        "process.name": "sudo", "event.module": "linux", "event.dataset": "linux.auth", "event.id": format!("id-{word}"),
+        "nhatle.unit": "18853", "source.ip": "203.0.113.9",
+    });
+    // As a syslog line it is what rules read; pushed as JSON it is what a strange sender may claim.
+    let line = format!("<86>Feb  3 04:05:06 may-{word} sudo: {text}");
+    for body in [format!("{body}\n"), format!("{}\n", serde_json::json!({"message": line}))] {
+        let answer = request(server, "POST", "/api/v1/events", &[("Authorization", bearer)], body.as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+fn get(server: SocketAddr, bearer: &str, path: &str) -> Answer {
+    request(server, "GET", path, &[("Authorization", bearer)], b"").unwrap()
+}
+
+fn sign_in(server: SocketAddr, user: &str) -> (String, String) {
+    let page = request(server, "GET", "/login", &[], b"").unwrap();
+    let (visitor, csrf) = (cookie(&page), csrf(&page.body));
+    let form = format!("csrf={csrf}&user={user}&password={PASSWORD}");
+    let headers = [("Cookie", visitor.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+    let answer = request(server, "POST", "/login", &headers, form.as_bytes()).unwrap();
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let session = cookie(&answer);
+    let page = request(server, "GET", "/account", &[("Cookie", &session)], b"").unwrap();
+    assert_eq!(page.status, 200, "{page:?}");
+    (session, self::csrf(&page.body))
+}
+
+/// Every cookie an answer sets, as a browser sends them back.
+pub fn cookie(answer: &Answer) -> String {
+    let set =
+        answer.head.lines().filter_map(|line| line.to_lowercase().starts_with("set-cookie: ").then(|| &line[12..]));
+    set.map(|line| line.split(';').next().unwrap()).collect::<Vec<_>>().join("; ")
+}
+
+/// The token of a page's forms.
+pub fn csrf(body: &str) -> String {
+    let at = body.find("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("no form in {body}")) + 19;
+    body[at..].split('"').next().unwrap().to_owned()
+}
+
+fn texts(value: &Value, key: &str) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|one| one[key].as_str().map_or(one[key].to_string(), str::to_owned)).collect()
+}
+
+#[test]
+fn no_route_shows_a_ward_what_is_another_wards() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    for (unit, word) in [OWN, OTHER] {
+        assert!(add_user(data, &format!("nguoi-{unit}"), "ward", Some(unit), PASSWORD).status.success(), "{word}");
+    }
+    let bearer = |name: &str, role: &str, unit: Option<&str>| format!("Bearer {}", token(data, name, role, unit));
+    let (own_push, other_push) = (bearer("a", "ingest", Some(OWN.0)), bearer("b", "ingest", Some(OTHER.0)));
+    let (admin, ward) = (bearer("c", "admin", None), bearer("d", "ward", Some(OWN.0)));
+    let server = Server::start(data, &[]);
+    let http = server.http;
+    push(http, &own_push, OWN.1);
+    push(http, &other_push, OTHER.1);
+    let alerts = || get(http, &admin, "/api/v1/alerts").json();
+    wait_for("both wards have alerts", Duration::from_secs(20), || {
+        let text = alerts().to_string();
+        text.contains(OWN.1) && text.contains(OTHER.1)
+    });
+    wait_for("both wards have incidents", Duration::from_secs(20), || {
+        let text = get(http, &admin, "/api/v1/incidents").body;
+        text.contains(OTHER.1) || 2 <= get(http, &admin, "/api/v1/incidents").json()["total"].as_u64().unwrap()
+    });
+    let hits = get(http, &admin, "/api/v1/search?q=*&limit=100").json();
+    let events: Vec<&Value> = hits["hits"].as_array().unwrap().iter().collect();
+    assert!(events.iter().any(|one| one.to_string().contains(OTHER.1)));
+    let alert_rows = alerts();
+    let incidents = get(http, &admin, "/api/v1/incidents").json();
+    let mut ids: Vec<String> = texts(&alert_rows["alerts"], "id");
+    ids.extend(texts(&incidents["incidents"], "number"));
+    for event in events {
+        ids.extend(
+            event
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(key, _)| key.contains("id"))
+                .map(|(_, value)| value.as_str().map_or(value.to_string(), str::to_owned)),
+        );
+    }
+    ids.sort();
+    ids.dedup();
+
+    let (session, form_token) = sign_in(http, &format!("nguoi-{}", OWN.0));
+    let questions = [
+        "",
+        "?q=*",
+        "?q=hangxom",
+        "?q=nhatle.unit:18856",
+        "?q=NOT%20nhatle.unit:18853&limit=500",
+        "?text=hangxom",
+        "?unit=18856",
+        "?user=hangxom",
+        "?entity=hangxom",
+        "?host=may-hangxom",
+        "?facet=user.name&facet=host.name&buckets=10",
+        "?q=*&cursor=0",
+        "?lang=en",
+    ];
+    let mut walked = 0;
+    let mut has_own = false;
+    for route in TABLE {
+        if route.path == "/live" {
+            continue;
+        }
+        let paths: Vec<String> = match route.path.find('{') {
+            Some(at) => {
+                let rest = &route.path[route.path.find('}').unwrap() + 1..];
+                ids.iter().map(|id| format!("{}{id}{rest}", &route.path[..at])).collect()
+            }
+            None => questions.iter().map(|question| format!("{}{question}", route.path)).collect(),
+        };
+        // Signing out would end the walk; it shows nothing.
+        if route.path == "/logout" {
+            continue;
+        }
+        for path in paths {
+            let mut answers = Vec::new();
+            if route.verb == Verb::Get {
+                answers.push(get(http, &ward, &path));
+                answers.push(request(http, "GET", &path, &[("Cookie", &session)], b"").unwrap());
+            } else if path.starts_with("/api/") {
+                for body in ["{\"kind\":\"note\",\"text\":\"x\"}", "{\"title\":\"t\",\"level\":\"low\",\"alerts\":[]}"]
+                {
+                    let headers = [("Authorization", ward.as_str()), ("Content-Type", "application/json")];
+                    answers.push(request(http, route.verb.as_str(), &path, &headers, body.as_bytes()).unwrap());
+                }
+            } else if !path.starts_with("/account") && !path.starts_with("/login") && !path.starts_with("/setup") {
+                let form = format!("csrf={form_token}&kind=note&note=x&version=1");
+                let headers = [("Cookie", session.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+                answers.push(request(http, "POST", &path, &headers, form.as_bytes()).unwrap());
+            }
+            for answer in answers {
+                walked += 1;
+                has_own |= answer.body.contains(OWN.1);
+                // What was asked comes back in a form's field; that is not the other ward's.
+                let asked = path.contains(OTHER.1);
+                let shown = answer.body.contains(&format!("may-{}", OTHER.1)) && !path.contains("may-hangxom");
+                assert!(!shown, "{} {path} shows the other ward: {}", route.verb.as_str(), answer.body);
+                assert!(asked || !answer.body.contains(OTHER.1), "{} {path}: {}", route.verb.as_str(), answer.body);
+                assert!(answer.status < 500, "{} {path}: {answer:?}", route.verb.as_str());
+            }
+        }
+    }
+    assert!(has_own && 100 < walked, "the walk saw nothing: {walked}");
+    println!("ward: {walked} answers of {} routes", TABLE.len());
+    // And nothing of the other ward was changed by the walk.
+    for row in get(http, &admin, "/api/v1/alerts").json()["alerts"].as_array().unwrap() {
+        if row.to_string().contains(OTHER.1) {
+            let id = row["id"].as_str().unwrap();
+            let detail = get(http, &admin, &format!("/api/v1/alerts/{id}")).json();
+            assert_eq!(detail["history"].to_string().matches("nguoi-").count(), 0, "{detail}");
+        }
+    }
+    // A count is a leak too.
+    let counted = get(http, &ward, "/api/v1/search?q=hangxom&limit=1").json();
+    assert_eq!(counted["total"], 0, "{counted}");
+}
