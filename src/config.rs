@@ -54,11 +54,13 @@ pub struct Server {
     pub http: SocketAddr,
     /// The address people open, if another one stands in front (`https://soc.example`).
     pub public_url: String,
+    /// Whose it is: the name in the head of every page and on every print.
+    pub organization: String,
 }
 
 impl Default for Server {
     fn default() -> Server {
-        Server { http: loopback(8080), public_url: String::new() }
+        Server { http: loopback(8080), public_url: String::new(), organization: String::new() }
     }
 }
 
@@ -134,6 +136,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// The address people open.
     pub public_url: Option<String>,
+    /// Whose it is, for the head of every page.
+    pub organization: String,
     /// Where syslog over UDP listens.
     pub syslog_udp: Option<SocketAddr>,
     /// Where syslog over TCP listens.
@@ -230,6 +234,7 @@ impl Config {
         Ok(Config {
             data: file.data,
             http: file.server.http,
+            organization: file.server.organization,
             public_url: Some(file.server.public_url).filter(|url| !url.is_empty()),
             syslog_udp,
             syslog_tcp,

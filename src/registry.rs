@@ -136,6 +136,12 @@ impl Registry {
         Ok(())
     }
 
+    /// Closes the register: what stands in SQLite's own log beside it goes into the one file, where the chain
+    /// of hashes covers it. Whoever still asks gets an error.
+    pub fn close(&self) {
+        self.runtime.block_on(self.register.clone().close());
+    }
+
     /// Makes one change. See [`Registry::record`].
     ///
     /// # Errors

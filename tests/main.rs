@@ -4,6 +4,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::type_complexity,
     reason = "tests stop at the first surprise and say what they saw"
 )]
 
@@ -12,8 +13,10 @@ mod cli;
 mod crash;
 mod demo;
 mod fuzz_corpus;
+mod hostile;
 mod import;
 mod loggen;
+mod manual;
 mod pages;
 mod rule_samples;
 mod tamper;

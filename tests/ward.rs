@@ -50,7 +50,7 @@ fn sign_in(server: SocketAddr, user: &str) -> (String, String) {
 /// Every cookie an answer sets, as a browser sends them back.
 pub fn cookie(answer: &Answer) -> String {
     let set =
-        answer.head.lines().filter_map(|line| line.to_lowercase().starts_with("set-cookie: ").then(|| &line[12..]));
+        answer.head.lines().filter(|line| line.to_lowercase().starts_with("set-cookie: ")).map(|line| &line[12..]);
     set.map(|line| line.split(';').next().unwrap()).collect::<Vec<_>>().join("; ")
 }
 

@@ -69,7 +69,9 @@ fn record(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
     std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = Registry::open(data, runtime.handle().clone())?;
-    match registry.change(ACTOR, SystemClock.now(), change) {
+    let result = registry.change(ACTOR, SystemClock.now(), change);
+    registry.close();
+    match result {
         Err(RecordError::Refused(refused)) => {
             Err(UsageError(format!("{}: {refused}", change.stream().replace('/', " "))).into())
         }

@@ -54,6 +54,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<End> {
     config.syslog_tcp = None;
     config.syslog_udp = None;
     config.units = units();
+    "UBND thành phố Đồng Hới".clone_into(&mut config.organization);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shared = Arc::new(serve::open(&config, runtime.handle().clone())?);
     add_people(&shared)?;

@@ -68,6 +68,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
     drop(to_append);
     pipeline.join();
     shared.store.seal().context("seal what was imported")?;
+    shared.registry.close();
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &shared.counters;
     let line = json!({

@@ -256,6 +256,7 @@ impl Server {
         while !joined.is_finished() && patience.elapsed().as_secs() < 30 {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        self.shared.registry.close();
         info!(events = self.shared.store.stats().last_seq.0, "stopped");
     }
 }
@@ -308,6 +309,7 @@ fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, sink: Sin
         UiConfig {
             is_tls: config.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
             zone_offset_s: config.collector.default_offset_minutes * 60,
+            organization: config.organization.clone(),
             clock: shared.clock.clone(),
             ..UiConfig::default()
         },

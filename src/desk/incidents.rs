@@ -98,7 +98,7 @@ pub(super) fn view(desk: &LiveDesk, viewer: &Viewer, number: u64) -> Answer<Inci
     drop(book);
     desk.shared.registry.read(|state| {
         let mut rows: Vec<_> = known.iter().map(|alert| alerts::row(desk, state, alert)).collect();
-        rows.sort_by_key(|row| row.last_at);
+        rows.sort_by_key(|row| std::cmp::Reverse((row.level, row.last_at)));
         Ok(IncidentView {
             row: row(desk, &incident),
             version: version(&incident),

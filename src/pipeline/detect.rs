@@ -272,14 +272,15 @@ impl Stage {
 
     /// Alerts that a crash left without an incident are grouped now.
     fn regroup(&self) {
-        let alerts: Vec<Alert> = self
-            .shared
-            .alerts()
-            .newest_first()
-            .filter(|alert| self.shared.grouping.opens_at <= alert.level())
-            .take_while(|alert| !self.shared.registry.read(|state| state.opened.is_grouped(&alert.id)))
-            .map(|alert| Alert::clone(alert))
-            .collect();
+        let book = self.shared.alerts();
+        let alerts: Vec<Alert> = self.shared.registry.read(|state| {
+            book.newest_first()
+                .filter(|alert| self.shared.grouping.opens_at <= alert.level())
+                .filter(|alert| !state.opened.is_grouped(&alert.id))
+                .map(|alert| Alert::clone(alert))
+                .collect()
+        });
+        drop(book);
         let oldest_first: Vec<Alert> = alerts.into_iter().rev().collect();
         self.group(&oldest_first);
     }

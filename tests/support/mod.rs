@@ -4,7 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+/// So much of what a server says on standard error is kept.
+const ERRORS_BYTES_MAX: usize = 1 << 20;
 
 /// The binary under test.
 pub const NHATLE: &str = env!("CARGO_BIN_EXE_nhatle");
@@ -45,31 +49,41 @@ pub struct Server {
     pub syslog_tcp: SocketAddr,
     /// The lines it printed before it was ready: among them, on a first start, the administrator's link.
     pub greeting: Vec<String>,
-    /// How long it took to be ready.
-    pub start_time: Duration,
+    errors: Arc<Mutex<String>>,
 }
 
 impl Server {
     /// Starts a server on free loopback ports and waits until it says it is ready.
     pub fn start(data: &Path, more: &[&str]) -> Server {
-        let began = Instant::now();
+        let free = ["--http", "--syslog-tcp", "--syslog-udp"].map(|flag| (flag, "127.0.0.1:0"));
         let mut child = Command::new(NHATLE)
             .args(["serve", "--data"])
             .arg(data)
-            .args(["--http", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0", "--syslog-udp", "127.0.0.1:0"])
+            .args(free.iter().filter(|(flag, _)| !more.contains(flag)).flat_map(|(flag, at)| [*flag, *at]))
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let errors: Arc<Mutex<String>> = Arc::default();
+        let (kept, from) = (errors.clone(), BufReader::new(child.stderr.take().unwrap()));
+        std::thread::spawn(move || {
+            for line in from.lines().map_while(Result::ok) {
+                let mut errors = kept.lock().unwrap();
+                if errors.len() < ERRORS_BYTES_MAX {
+                    errors.push_str(&line);
+                    errors.push('\n');
+                }
+            }
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = Vec::new();
         let ready = loop {
             match lines.next() {
                 Some(Ok(line)) if line.starts_with("ready ") => break line,
                 Some(Ok(line)) => greeting.push(line),
-                _ => panic!("the server ended before it was ready: {greeting:?}"),
+                _ => panic!("the server ended before it was ready: {greeting:?}\n{}", errors.lock().unwrap()),
             }
         };
         let address = |key: &str| {
@@ -79,7 +93,7 @@ impl Server {
         // Somebody has to read on, or a full pipe would stop the server.
         let (http, syslog_tcp) = (address("http="), address("syslog_tcp="));
         std::thread::spawn(move || lines.for_each(drop));
-        Server { child, http, syslog_tcp, greeting, start_time: began.elapsed() }
+        Server { child, http, syslog_tcp, greeting, errors }
     }
 
     /// kill -9.
@@ -95,9 +109,9 @@ impl Server {
         assert!(self.child.wait().unwrap().success(), "the server did not exit with 0");
     }
 
-    /// The process's number.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// What it wrote to standard error so far.
+    pub fn errors(&self) -> String {
+        self.errors.lock().unwrap().clone()
     }
 }
 

@@ -62,7 +62,9 @@ pub(crate) struct ApiBody(pub Bytes);
 /// The layer around the whole router.
 pub(crate) async fn outer(state: Arc<State>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_plain = path.starts_with("/static/") || matches!(path, "/healthz" | "/readyz" | "/metrics");
+    // Exactly what the routes without an `Asked` serve: anything else ends at the page that needs one.
+    let is_file = path.strip_prefix("/static/").is_some_and(|name| !name.is_empty() && !name.contains('/'));
+    let is_plain = is_file || matches!(path, "/healthz" | "/readyz" | "/metrics");
     let is_api = path.starts_with("/api/");
     let mut response = if is_plain {
         next.run(request).await
