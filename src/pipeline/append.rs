@@ -13,7 +13,7 @@ use nhatle_collector::Receipt;
 use nhatle_collector::listen::Refusal;
 use nhatle_event::{Event, Stored};
 use nhatle_storage::{Dataset, Store, WriteError};
-use tracing::error;
+use tracing::{debug, error};
 
 use super::convert::{Part, Waiting};
 use super::recent::RecentIds;
@@ -81,12 +81,17 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
             }
             Err(error) => error,
         };
-        Counters::add(&shared.counters.write_errors, 1);
-        if !is_told {
-            is_told = true;
-            error!(%error, "batch not stored");
+        if matches!(error, WriteError::Behind { .. }) {
+            // Overload as designed: inputs wait until sealing has caught up.
+            debug!(%error, "intake waits for sealing");
+        } else {
+            Counters::add(&shared.counters.write_errors, 1);
+            if !is_told {
+                is_told = true;
+                error!(%error, "batch not stored");
+            }
+            shared.set_trouble(Some(error.to_string()));
         }
-        shared.set_trouble(Some(error.to_string()));
         *recent = recent_of(&shared.store);
         let is_final = matches!(error, WriteError::Poisoned | WriteError::ReadOnly | WriteError::BatchTooLarge { .. });
         parts = refuse(planned, &error);

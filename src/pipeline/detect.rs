@@ -7,6 +7,7 @@
 //! At start: what was stored and not looked at is looked at now. Before that, the events of twice the longest
 //! window (and the lateness allowed) are fed to the correlator without raising anything, so that its windows are as they were.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -143,7 +144,11 @@ impl Stage {
         let Some(last) = batch.last().map(|stored| stored.seq) else { return };
         let began = self.shared.clock.now();
         let is_event = |stored: &&Stored| Dataset::of(&stored.event) == Dataset::Events && self.detected < stored.seq;
-        let fresh: Vec<Stored> = batch.iter().filter(is_event).cloned().collect();
+        // Nearly always all of them are events; copying is for the batch that has a dead letter in it.
+        let fresh: Cow<'_, [Stored]> = match batch.iter().all(|stored| is_event(&stored)) {
+            true => Cow::Borrowed(batch),
+            false => Cow::Owned(batch.iter().filter(is_event).cloned().collect()),
+        };
         let matches = self.detector.detect(&fresh);
         let fired = self.correlate(&fresh, &matches);
         Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
@@ -251,6 +256,7 @@ impl Stage {
                     self.marked = self.detected;
                     return;
                 }
+                Err(WriteError::Behind { .. }) => {}
                 Err(error) if !is_told => {
                     is_told = true;
                     error!(%error, "alerts not stored");

@@ -331,10 +331,10 @@ found =
         [one] 1 event
        *[other] { $shown } events
     }
-found-at-least =
+found-at-most =
     { $count ->
-        [one] at least 1 event
-       *[other] at least { $shown } events
+        [one] at most 1 event
+       *[other] at most { $shown } events
     }
 incidents-closed =
     { $count ->

@@ -102,7 +102,7 @@ pub struct SearchPage {
     pub hits: Vec<Stored>,
     /// How many there are in all.
     pub total: u64,
-    /// Whether `total` is exact or a lower bound.
+    /// Whether `total` is exact or an upper bound.
     pub total_is_exact: bool,
     /// The histogram, oldest first.
     pub buckets: Vec<Bucket>,
