@@ -56,6 +56,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<End> {
     config.units = units();
     "UBND thành phố Đồng Hới".clone_into(&mut config.organization);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let signals = serve::StopSignals::new(&runtime)?;
     let shared = Arc::new(serve::open(&config, runtime.handle().clone())?);
     add_people(&shared)?;
     let server = Server::start(&config, shared.clone(), &runtime)?;
@@ -65,7 +66,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<End> {
         let sink = server.sink();
         std::thread::spawn(move || replay(&sink))
     });
-    runtime.block_on(serve::stopped());
+    runtime.block_on(signals.wait());
     server.stop(&runtime);
     if let Some(replay) = replay {
         drop(replay.join());

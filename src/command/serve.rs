@@ -29,7 +29,7 @@ use nhatle_ui::{Desk, Role, UiConfig};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -60,13 +60,14 @@ const CATCH_UP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1)
 pub fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let config = Config::load(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let signals = StopSignals::new(&runtime)?;
     let shared = Arc::new(open(&config, runtime.handle().clone())?);
     let server = Server::start(&config, shared, &runtime)?;
     if let Some(link) = server.setup_link(&config)? {
         output::line(&format!("administrator link (once, for a day): {link}"))?;
     }
     output::line(&server.ready_line())?;
-    runtime.block_on(stopped());
+    runtime.block_on(signals.wait());
     info!("stopping");
     server.stop(&runtime);
     Ok(End::Done)
@@ -281,15 +282,29 @@ async fn catch_up(shared: Arc<Shared>) {
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub async fn stopped() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        drop(tokio::signal::ctrl_c().await);
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// SIGTERM and Ctrl-C, caught from the moment this is made: a signal that comes while the server is still
+/// starting stops it as cleanly as a later one.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to catch them.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn new(runtime: &tokio::runtime::Runtime) -> std::io::Result<StopSignals> {
+        let _inside = runtime.enter();
+        Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
