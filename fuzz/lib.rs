@@ -80,7 +80,7 @@ pub fn search(data: &[u8]) {
             let again = nhatle_storage::query::parse(&written);
             assert_eq!(again.as_ref().map(ToString::to_string), Ok(written), "written and read back differ");
         }
-        Err(error) => assert!(error.offset <= text.len(), "the caret is inside the text"),
+        Err(error) => assert!(error.offset + error.length <= text.len(), "the caret is inside the text"),
     }
 }
 

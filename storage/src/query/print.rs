@@ -15,7 +15,9 @@ impl Display for Filter {
             Filter::Field(name, test) => {
                 let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_.-@".contains(letter);
                 let is_first = |letter: char| letter.is_ascii_alphabetic() || "_@".contains(letter);
-                match name.written.starts_with(is_first) && name.written.chars().all(is_plain) {
+                // A single letter before `:\` would read back as a drive (`C:\Windows`), so it is quoted.
+                let is_drive = name.written.len() == 1;
+                match !is_drive && name.written.starts_with(is_first) && name.written.chars().all(is_plain) {
                     true => f.write_str(&name.written)?,
                     false => quote(f, &name.written)?,
                 }

@@ -89,6 +89,9 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, offset: usize, length: usize, reason: &str, suggestion: Option<&str>) -> SyntaxError {
+        // What is missing at the end has a place and no length.
+        let offset = offset.min(self.line.len());
+        let length = length.min(self.line.len() - offset);
         SyntaxError { offset, length, reason: reason.to_owned(), suggestion: suggestion.map(String::from) }
     }
 
@@ -572,6 +575,13 @@ mod tests {
                     prop_assert_eq!(parse(&printed), Ok(filter), "{}", printed);
                 }
             }
+        }
+
+        #[test]
+        fn what_is_missing_at_the_end_is_shown_at_the_end(word in "[b-m\u{1F8C0}]{1,4}") {
+            let line = format!("{word} +");
+            let error = parse(&line).expect_err("a word is missing");
+            prop_assert_eq!((error.offset, error.length), (line.len(), 0));
         }
 
         #[test]
