@@ -26,7 +26,9 @@ pub enum Command {
     #[command(after_help = "Example: nhatle demo --http 127.0.0.1:8080")]
     Demo(DemoArgs),
     /// Try rules on files, without a store.
-    #[command(after_help = "Example: nhatle detect --rules rules/sigma --format table Security.evtx")]
+    #[command(
+        after_help = "Example: nhatle detect --rules rules/sigma --format html -o timeline.html evidence/ logs.zip"
+    )]
     Detect(DetectArgs),
     /// Show each record of files as one normalized ECS JSON line.
     #[command(after_help = "Example: nhatle parse --source sshd /var/log/auth.log")]
@@ -128,17 +130,28 @@ pub enum DetectFormat {
     Csv,
     /// One JSON object with counts and times.
     Summary,
+    /// One page to open in a browser or print: a timeline in Vietnamese and English.
+    Html,
 }
 
 /// `nhatle detect`
 #[derive(Clone, Debug, Args)]
 pub struct DetectArgs {
-    /// Rule files or folders.
-    #[arg(long, value_name = "PATH", required = true)]
+    /// Rule files or folders; the rules that come with the program if not given.
+    #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
     /// How to print.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub format: DetectFormat,
+    /// Print in order of time, not of files.
+    #[arg(long)]
+    pub by_time: bool,
+    /// Only rules of this level and above: informational, low, medium, high, critical.
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<String>,
+    /// Print into a file, not on standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// How many threads; all cores if not given.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -148,7 +161,7 @@ pub struct DetectArgs {
     /// The source profile of the files; detected by content if not given.
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// EVTX, JSON lines, JSON array, syslog or text; also .gz and .zst; folders are walked.
+    /// EVTX, JSON lines, JSON array, syslog or text; also .gz, .zst and .zip; folders are walked.
     #[arg(value_name = "FILE|DIR", required = true)]
     pub files: Vec<PathBuf>,
 }

@@ -12,6 +12,7 @@ mod support;
 mod cli;
 mod crash;
 mod demo;
+mod detect;
 mod fuzz_corpus;
 mod hostile;
 mod import;

@@ -6,6 +6,7 @@ pub mod detect;
 pub mod import;
 pub mod output;
 pub mod parse;
+pub mod progress;
 pub mod rule;
 pub mod search;
 pub mod serve;

@@ -371,3 +371,23 @@ unowned =
         [one] 1 without owner
        *[other] { $shown } without owner
     }
+timeline-title = Timeline of findings
+timeline-findings = Findings
+timeline-files = Files read
+timeline-events = Events
+timeline-dead-letters = Records not parsed
+timeline-rules = Rules run
+timeline-rules-failed = rules did not load
+timeline-made = Made at
+timeline-empty = No rule matched any event.
+timeline-by-rule = By rule
+timeline-level = Level
+timeline-rule = Rule
+timeline-first = First
+timeline-last = Last
+timeline-in-order = In order of time
+timeline-hidden = findings are not listed here; use the format csv or jsonl for all of them.
+timeline-time = Time
+timeline-host = Host
+timeline-what = Finding and values
+timeline-note = This page is one file; it loads nothing and sends nothing.

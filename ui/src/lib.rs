@@ -10,6 +10,7 @@ pub mod desk;
 pub mod model;
 pub mod routes;
 pub mod session;
+pub mod timeline;
 
 mod api;
 mod assets;

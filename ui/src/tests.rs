@@ -481,7 +481,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
         assert!(is_used || families.iter().any(|family| id.starts_with(family)), "{id} is not used");
     }
     for (name, text) in &texts {
-        for call in [".t(\"", ".count(\"", "text(asked.language, \"", "Some(\"password-", "Some(\"sign-in-"] {
+        for call in [".t(\"", "both(\"", ".count(\"", "text(asked.language, \"", "Some(\"password-", "Some(\"sign-in-"]
+        {
             for used in text.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
                 let id = call.strip_prefix("Some(\"").map_or_else(|| used.to_owned(), |front| format!("{front}{used}"));
                 assert!(vi.contains(&id), "{name} uses {id}");

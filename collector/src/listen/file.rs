@@ -195,6 +195,11 @@ impl FileEntries {
         Ok(FileEntries { path: path.to_owned(), shown, form, index: 0, origin, received, has_ended: false })
     }
 
+    /// The file's name, as its events tell it.
+    pub fn name(&self) -> &str {
+        &self.shown
+    }
+
     fn next_record(&mut self) -> std::io::Result<Option<(u64, Content)>> {
         let mut place = Place { index: &mut self.index, origin: &self.origin, received: self.received };
         match &mut self.form {

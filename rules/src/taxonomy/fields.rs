@@ -26,6 +26,8 @@ pub(super) const ALIASES: &[(&str, &str, &[&str])] = &[
     ("windows/process_creation", "Image", &["winlog.event_data.NewProcessName", "process.executable"]),
     ("windows/process_creation", "ParentImage", &["winlog.event_data.ParentProcessName", "process.parent.executable"]),
     ("windows/process_creation", "CommandLine", &["process.command_line"]),
+    // Security 4688 gives the level as its label's SID; rules name both.
+    ("windows/process_creation", "IntegrityLevel", &["winlog.event_data.MandatoryLabel"]),
     ("windows/process_creation", "ParentCommandLine", &["process.parent.command_line"]),
     ("windows/process_creation", "CurrentDirectory", &["process.working_directory"]),
     ("windows/process_creation", "OriginalFileName", &["process.pe.original_file_name"]),

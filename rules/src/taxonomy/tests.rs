@@ -124,6 +124,16 @@ fn names_lead_to_fields_best_first() {
                 "process.parent.executable",
             ],
         ),
+        (
+            "IntegrityLevel",
+            "process_creation/windows/-",
+            &[
+                "IntegrityLevel",
+                "winlog.event_data.IntegrityLevel",
+                "winlog.user_data.IntegrityLevel",
+                "winlog.event_data.MandatoryLabel",
+            ],
+        ),
         ("Image", "process_access/windows/-", &["Image", "winlog.event_data.Image", "winlog.user_data.Image"]),
         (
             "Channel",

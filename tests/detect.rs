@@ -1,0 +1,147 @@
+//! `nhatle detect` as a hunting tool: the same findings whatever the threads, the order of files and the form
+//! of the output, and the expected ones over a corpus of attacks.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{corpus, run, stdout};
+
+const RULES: &str = "title: Failed\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a01\nname: failed\nlevel: medium\nlogsource:\n  product: windows\n  \
+    service: security\ndetection:\n  selection:\n    EventID: 4625\n  condition: selection\n---\ntitle: Many failed\nid: \
+    6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a02\nlevel: high\ncorrelation:\n  type: event_count\n  rules: [failed]\n  group-by: [TargetUserName]\n  \
+    timespan: 5m\n  condition: {gte: 3}\n  generate: true\n";
+
+/// Files whose names are not in the order of what happened, one of them no log at all.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.yml"), RULES).unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    for (name, second) in [("a", 40), ("b", 10), ("c", 30), ("d", 20)] {
+        let event = |code: i64| {
+            json!({"@timestamp": format!("2026-02-03T04:05:{second}Z"), "EventID": code, "Channel": "Security",
+                "Computer": "may-01", "TargetUserName": "an", "CommandLine": "</script><b>\u{1b}[2J"})
+        };
+        let lines: String = [4624, 4625, 4688].map(event).iter().map(|event| format!("{event}\n")).collect();
+        std::fs::write(logs.join(format!("{name}.jsonl")), lines).unwrap();
+    }
+    folder
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn findings_do_not_depend_on_threads() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let run = |threads: &str| stdout(&["detect", "--rules", path(&rules), "--threads", threads, path(&logs)]);
+    let one = run("1");
+    let lines: Vec<Value> = one.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let files: Vec<&str> = lines.iter().filter_map(|line| line["file"].as_str()).collect();
+    assert!(files.is_sorted() && files.len() == 4, "in order of files: {one}");
+    let fired = &lines[4]["correlation"];
+    assert_eq!((lines.len(), &fired["count"], &fired["end"]), (5, &json!(3), &json!("2026-02-03T04:05:30Z")));
+    let names: Vec<String> =
+        fired["events"].as_array().unwrap().iter().map(|event| event["file"].to_string()).collect();
+    assert!(names[0].contains("b.jsonl") && names[1].contains("d.jsonl") && names[2].contains("c.jsonl"), "{names:?}");
+    for threads in ["2", "7"] {
+        assert_eq!(run(threads), one, "{threads} threads");
+    }
+}
+
+#[test]
+fn findings_can_be_put_in_order_of_time() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let args = ["detect", "--rules", path(&rules), "--by-time", path(&logs), "--format"];
+    let times = |format: &str| -> Vec<String> {
+        let text = stdout(&[&args[..], &[format]].concat());
+        let time = |line: &str| line.split("2026-02-03T").nth(1).unwrap()[..8].to_owned();
+        text.lines().filter(|line| line.contains("2026-02-03T")).map(time).collect()
+    };
+    for format in ["csv", "table"] {
+        assert_eq!(times(format), ["04:05:10", "04:05:20", "04:05:30", "04:05:30", "04:05:40"], "{format}");
+    }
+    let lines = stdout(&[&args[..], &["jsonl"]].concat());
+    let at = |line: &str| serde_json::from_str::<Value>(line).unwrap()["timestamp"].to_string();
+    assert!(lines.lines().map(at).is_sorted() && lines.lines().count() == 5, "{lines}");
+}
+
+#[test]
+fn a_timeline_is_one_page_that_interprets_nothing() {
+    let folder = folder();
+    let (rules, logs, page) =
+        (folder.path().join("rules.yml"), folder.path().join("logs"), folder.path().join("timeline.html"));
+    stdout(&["detect", "--rules", path(&rules), "--format", "html", "-o", path(&page), path(&logs)]);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("<!DOCTYPE html>") && text.trim_end().ends_with("</html>"));
+    assert!(text.contains("may-01") && text.contains("Many failed") && text.contains("Dòng thời gian"));
+    assert!(!text.contains("</script>") && !text.contains('\u{1b}') && !text.contains("http://"), "{text}");
+}
+
+#[test]
+fn a_level_leaves_out_what_is_below_it() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let high = stdout(&["detect", "--rules", path(&rules), "--level", "high", path(&logs)]);
+    assert!(high.lines().count() == 1 && high.contains("correlation"), "{high}");
+    let wrong = run(&["detect", "--rules", path(&rules), "--level", "loud", path(&logs)]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_others_are_read() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    // The front of a gzip file, and then nothing.
+    std::fs::write(logs.join("broken.gz"), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b]).unwrap();
+    let output = run(&["detect", "--rules", path(&rules), "--format", "summary", path(&logs)]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["events"], &summary["matches"], &summary["files"]), (&json!(12), &json!(5), &json!(5)));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("broken.gz"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_the_worlds_fault() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let nowhere = folder.path().join("none/here.csv");
+    for format in ["csv", "html", "jsonl"] {
+        for target in [path(&nowhere), "/dev/full"] {
+            let output = run(&["detect", "--rules", path(&rules), "--format", format, "-o", target, path(&logs)]);
+            assert_eq!(output.status.code(), Some(3), "{format} to {target}");
+            assert!(!output.stderr.is_empty());
+        }
+    }
+}
+
+#[test]
+fn attacks_of_the_corpus_are_found_as_expected() {
+    let Some(corpus) = corpus() else { return };
+    let (rules, folder) = (corpus.join("sigma/rules"), corpus.join("evtx/EVTX-to-MITRE-Attack"));
+    let expected = std::fs::read_to_string(corpus.join("sigma/expected/evtx-to-mitre-attack_matches.jsonl")).unwrap();
+    let mut wanted: BTreeSet<(String, u64, String)> = BTreeSet::new();
+    for line in expected.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        for rule in row["rules"].as_array().into_iter().flatten() {
+            let (file, record) = (row["file"].as_str().unwrap(), row["record"].as_u64().unwrap());
+            wanted.insert((file.to_owned(), record, rule.as_str().unwrap().to_owned()));
+        }
+    }
+    assert!(!wanted.is_empty());
+    let output = run(&["detect", "--rules", path(&rules), path(&folder)]);
+    let mut found = BTreeSet::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let file = row["file"].as_str().unwrap().trim_start_matches(path(&folder)).trim_start_matches('/').to_owned();
+        found.insert((file, row["index"].as_u64().unwrap(), row["rule"]["id"].as_str().unwrap().to_owned()));
+    }
+    let missing: Vec<_> = wanted.difference(&found).collect();
+    let extra: Vec<_> = found.difference(&wanted).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "missing {missing:?}, extra {extra:?}");
+}
