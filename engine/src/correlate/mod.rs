@@ -10,6 +10,7 @@
 //! Memory is bounded by [`Limits`]; what had to go for want of room is counted in [`Counters`].
 //! Source: Sigma correlation rules specification 2.1.0; where it is silent, decisions, section 5.
 
+mod fingerprint;
 mod group;
 mod sources;
 mod window;
@@ -26,6 +27,7 @@ use nhatle_event::{Event, Seq, Text, Timestamp};
 use nhatle_rules::{Correlation, CorrelationId, Referred, RuleSet};
 
 use crate::detect::Match;
+pub use fingerprint::{Fingerprint, fingerprints};
 use group::{Fired, Frame, Group, Outcome};
 use sources::{Source, gather};
 use window::{Condition, Hit};
@@ -106,6 +108,7 @@ pub struct Correlator {
     counters: Counters,
     refused: Vec<(CorrelationId, &'static str)>,
     sources: Vec<Vec<Source>>,
+    fingerprints: Vec<Fingerprint>,
 }
 
 /// One correlation with its groups.
@@ -144,7 +147,16 @@ impl Correlator {
             }
         }
         let sources = vec![Vec::new(); rules.correlations.len()];
-        Correlator { rules, running, fed_by_rule, fed_by_correlation, counters: Counters::default(), refused, sources }
+        Correlator {
+            fingerprints: fingerprints(&rules),
+            rules,
+            running,
+            fed_by_rule,
+            fed_by_correlation,
+            counters: Counters::default(),
+            refused,
+            sources,
+        }
     }
 
     /// What could not be kept or taken so far.
@@ -160,6 +172,23 @@ impl Correlator {
     /// How many groups are remembered.
     pub fn group_count(&self) -> usize {
         self.running.iter().flatten().map(|running| running.groups.len()).sum()
+    }
+
+    /// Takes over from the correlator before a change of rules: the groups of every correlation whose
+    /// [`Fingerprint`] is the same in both, and the counters. What changed begins anew; `old` is left without
+    /// what was taken. Returns how many correlations went on.
+    pub fn adopt(&mut self, old: &mut Correlator) -> usize {
+        self.counters = old.counters;
+        let mut kept = 0;
+        for (running, fingerprint) in self.running.iter_mut().zip(&self.fingerprints) {
+            let Some(running) = running else { continue };
+            let place = old.fingerprints.iter().position(|known| known == fingerprint);
+            if let Some(before) = place.and_then(|place| old.running.get_mut(place)?.take()) {
+                *running = before;
+                kept += 1;
+            }
+        }
+        kept
     }
 
     /// Takes a batch with its matches, in order of position as [`Detector`](crate::detect::Detector) gives

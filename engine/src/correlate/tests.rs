@@ -177,6 +177,49 @@ fn full_groups_and_too_many_groups_are_counted() {
     assert_eq!(correlator.counters().hits_dropped, 6);
 }
 
+#[test]
+fn a_new_rule_set_takes_over_what_did_not_change() {
+    let named = |id: &str, count: f64, referred| {
+        let mut one = correlation(CorrelationKind::EventCount(at_least(count)), vec![referred], 60);
+        one.meta = Arc::new(Meta { id: id.into(), ..Meta::default() });
+        one
+    };
+    let rule = |id: &str, predicate| nhatle_rules::Rule {
+        meta: Arc::new(Meta { id: id.into(), ..Meta::default() }),
+        gate: nhatle_rules::predicate::Gate::Any,
+        predicate,
+        is_alerting: false,
+        searches: Vec::new(),
+    };
+    let set = |rules: Vec<nhatle_rules::Rule>, correlations: Vec<Correlation>| {
+        Arc::new(RuleSet { rules, correlations, ..RuleSet::default() })
+    };
+    let (always, never) =
+        (nhatle_rules::predicate::Predicate::Constant(true), nhatle_rules::predicate::Predicate::Constant(false));
+    let of_rule = |number| Referred::Rule(RuleId(number));
+    let before = set(
+        vec![rule("a", always.clone()), rule("b", always.clone())],
+        vec![named("kept", 3.0, of_rule(0)), named("raised", 3.0, of_rule(0)), named("other rule", 3.0, of_rule(1))],
+    );
+    // A rule before them, a changed threshold, a changed rule, and another order.
+    let after = set(
+        vec![rule("0", always.clone()), rule("a", always), rule("b", never)],
+        vec![named("other rule", 3.0, of_rule(2)), named("raised", 4.0, of_rule(1)), named("kept", 3.0, of_rule(1))],
+    );
+    let (events, _) = history(&fails(&[0, 1, 2]));
+    let arrived = arrived(&events);
+    let matched = |rules: &[u32], count: usize| -> Vec<Match> {
+        let each = |position| rules.iter().map(move |rule| Match { position, rule: RuleId(*rule) });
+        (0..count).flat_map(each).collect()
+    };
+    let mut old = Correlator::new(before, Limits::default());
+    assert!(old.push(&arrived[..2], &matched(&[0, 1], 2)).is_empty());
+    let mut new = Correlator::new(after, Limits::default());
+    assert_eq!(new.adopt(&mut old), 1);
+    let fired = new.push(&arrived[2..], &matched(&[1, 2], 1));
+    assert_eq!(fired.iter().map(|one| (one.correlation.0, one.count)).collect::<Vec<_>>(), [(2, 3)]);
+}
+
 fn expression() -> impl Strategy<Value = Expression> {
     let leaf = (0usize..3).prop_map(Expression::Occurred);
     leaf.prop_recursive(3, 8, 3, |inner| {
