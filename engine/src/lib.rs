@@ -7,6 +7,8 @@ pub mod replay;
 pub mod attack;
 pub mod alert;
 pub mod incident;
+pub mod exception;
+pub mod risk;
 pub mod account;
 pub mod register;
 

@@ -2,7 +2,7 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use nhatle_event::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, AccountChange, SetupChange, SetupLink, Token, TokenChange, is_account_name};
+use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
 
 /// What somebody did about one alert (stream `alert/ID`).
@@ -87,6 +88,8 @@ pub enum AnyChange {
     Setup(SetupChange),
     /// Somebody signed in or out, or tried to.
     SignIn(SignInRecord),
+    /// Of an exception, by number.
+    Exception(u64, ExceptionChange),
 }
 
 impl AnyChange {
@@ -99,6 +102,7 @@ impl AnyChange {
             AnyChange::Token(name, _) => format!("token/{name}"),
             AnyChange::Setup(_) => "setup".to_owned(),
             AnyChange::SignIn(_) => "sign_in".to_owned(),
+            AnyChange::Exception(number, _) => format!("exception/{number}"),
         }
     }
 
@@ -111,6 +115,7 @@ impl AnyChange {
             AnyChange::Token(_, change) => serde_json::to_value(change),
             AnyChange::Setup(change) => serde_json::to_value(change),
             AnyChange::SignIn(record) => serde_json::to_value(record),
+            AnyChange::Exception(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -123,6 +128,7 @@ impl AnyChange {
         let (kind, name) = stream.split_once('/').unwrap_or((stream, ""));
         Ok(match (kind, name.parse::<u64>()) {
             ("incident", Ok(number)) => Some(AnyChange::Incident(number, serde_json::from_str(json)?)),
+            ("exception", Ok(number)) => Some(AnyChange::Exception(number, serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -144,6 +150,8 @@ pub struct RegisterState {
     pub triage: HashMap<String, Triage>,
     /// The incident of each alert that is in one.
     pub incident_of: HashMap<String, u64>,
+    /// Exceptions by number.
+    pub exceptions: BTreeMap<u64, Exception>,
     /// Accounts by name.
     pub accounts: BTreeMap<String, Account>,
     /// Tokens by name.
@@ -196,7 +204,28 @@ impl RegisterState {
                 None => Err(Refused::Unknown),
             },
             AnyChange::SignIn(_) => Ok(()),
+            AnyChange::Exception(number, change) => self.apply_exception(*number, change, actor, at),
         }
+    }
+
+    /// The number the next exception gets.
+    pub fn next_exception(&self) -> u64 {
+        self.exceptions.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+
+    fn apply_exception(
+        &mut self,
+        number: u64,
+        change: &ExceptionChange,
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<(), Refused> {
+        if EXCEPTIONS_MAX <= self.exceptions.len() && !self.exceptions.contains_key(&number) {
+            return Err(Refused::TooLong { what: "list of exceptions", max: EXCEPTIONS_MAX });
+        }
+        let after = exception::apply(self.exceptions.get(&number), number, change, actor, at)?;
+        self.exceptions.insert(number, after);
+        Ok(())
     }
 
     fn apply_triage(&mut self, id: &str, change: &TriageChange, actor: &str, at: Timestamp) -> Result<(), Refused> {
@@ -291,6 +320,7 @@ mod tests {
             AnyChange::Account("lan".into(), AccountChange::Disable),
             AnyChange::Token("web".into(), TokenChange::Revoke),
             AnyChange::Setup(SetupChange::Used),
+            AnyChange::Exception(3, ExceptionChange::SetOwner { owner: "lan".into() }),
         ];
         for change in changes {
             let read = AnyChange::read(&change.stream(), &change.json().to_string()).expect("is a change");

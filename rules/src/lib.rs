@@ -11,6 +11,7 @@ pub mod load;
 mod parse;
 pub mod set;
 mod taxonomy;
+pub mod write;
 mod yaml;
 
 pub use compile::predicate;
