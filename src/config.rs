@@ -4,6 +4,7 @@
 //! strict: an unknown key, a range that is no range, two listeners on one address stop the program.
 //! `nhatle.example.toml` lists every key with its default; a test compares the two.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -119,11 +120,13 @@ pub struct Engine {
     pub incident_span_s: u64,
     /// Alerts below this level open no incident: informational, low, medium, high, critical.
     pub incident_level: String,
+    /// How important hosts, accounts and addresses are, by name: 1 to 5.
+    pub importance: BTreeMap<String, u8>,
 }
 
 impl Default for Engine {
     fn default() -> Engine {
-        Engine { incident_span_s: 4 * 3600, incident_level: "medium".to_owned() }
+        Engine { incident_span_s: 4 * 3600, incident_level: "medium".to_owned(), importance: BTreeMap::new() }
     }
 }
 
@@ -152,6 +155,8 @@ pub struct Config {
     pub grouping: nhatle_engine::incident::Grouping,
     /// Organization units.
     pub units: Vec<Unit>,
+    /// How important hosts, accounts and addresses are, by name: 1 to 5.
+    pub importance: BTreeMap<String, u8>,
 }
 
 /// Everything that is wrong with a configuration, one line each.
@@ -224,6 +229,9 @@ impl Config {
         if span_ns.is_none() {
             problems.push("engine.incident_span_s: too large".to_owned());
         }
+        for (name, level) in file.engine.importance.iter().filter(|(_, level)| !(1..=5).contains(*level)) {
+            problems.push(format!("engine.importance: {name} = {level} is not within 1 to 5"));
+        }
         for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
@@ -241,6 +249,7 @@ impl Config {
             collector: file.collector,
             storage: file.storage,
             rules: file.rules,
+            importance: file.engine.importance.clone(),
             grouping: nhatle_engine::incident::Grouping {
                 span_ns: span_ns.unwrap_or(i64::MAX),
                 opens_at: level.unwrap_or_default(),

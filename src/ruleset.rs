@@ -1,6 +1,6 @@
 //! Which rules run: those that come with the program (`rules/sigma`, inside the binary), or paths.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
@@ -16,6 +16,11 @@ pub fn builtin_texts() -> Vec<(PathBuf, String)> {
     collect(&BUILTIN, &mut texts);
     texts.sort();
     texts
+}
+
+/// The samples of our own pack in this file, by the name its rule has in the set.
+pub fn builtin_samples(file: &Path) -> Option<&'static str> {
+    BUILTIN.get_file(file.strip_prefix("builtin").ok()?)?.contents_utf8()
 }
 
 fn collect(folder: &Dir<'_>, texts: &mut Vec<(PathBuf, String)>) {

@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod demo;
 mod detect;
+mod exceptions;
 mod fuzz_corpus;
 mod hostile;
 mod import;

@@ -39,6 +39,7 @@ use crate::alerts::{ALERTS_MAX, AlertBook};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::desk::LiveDesk;
+use crate::exceptions::{self, Exceptions};
 use crate::pipeline::{Pipeline, Shared};
 use crate::registry::Registry;
 use crate::ruleset;
@@ -88,18 +89,22 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         warn!(%error, "rule not loaded");
     }
     let marks = store.marks();
-    Ok(Shared {
+    let shared = Shared {
         alerts: RwLock::new(alert_book(&store)?),
         sources: Mutex::new(SourceBook::from_marks(|name| marks.get(name).cloned())),
         store: Arc::new(store),
         registry,
-        rules,
+        rules: RwLock::new(rules),
+        exceptions: Exceptions::new(marks.get(exceptions::MARK).map(Vec::as_slice)),
+        importance: config.importance.clone(),
         grouping: config.grouping,
         counters: Counters::default(),
         changes: watch::Sender::new(0),
         clock,
         trouble: Mutex::new(None),
-    })
+    };
+    shared.renew_exceptions();
+    Ok(shared)
 }
 
 /// The newest alerts of the store.

@@ -8,7 +8,7 @@ use nhatle_engine::detect::evidence::rule_matches;
 use nhatle_engine::detect::{EvidenceItem, evidence};
 use nhatle_engine::register::{AnyChange, RegisterState, Triage, TriageChange};
 use nhatle_event::{Seq, Stored, Timestamp};
-use nhatle_rules::{Referred, RuleId};
+use nhatle_rules::{Referred, RuleId, RuleSet};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Correlation, Entry,
     EntryKind, Evidence, Level,
@@ -175,7 +175,7 @@ pub(super) fn detail(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<Alert
     let seqs: Vec<Seq> = alert.seqs().skip(skipped).collect();
     let events = search::by_seqs(desk, viewer, &seqs)?;
     let counts = counts_by_rule(desk, &desk.limit(viewer));
-    let rule = words::rule_view(&desk.shared.rules, &alert.rule_id, counts.get(&alert.rule_id).copied().unwrap_or(0));
+    let rule = words::rule_view(&desk.shared.rules(), &alert.rule_id, counts.get(&alert.rule_id).copied().unwrap_or(0));
     let correlation = (!alert.group.is_empty() || alert.events.len() > 1).then(|| Correlation {
         kind: correlation_kind(desk, &alert.rule_id).to_owned(),
         group: alert
@@ -199,14 +199,15 @@ pub(super) fn detail(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<Alert
 }
 
 fn correlation_kind(desk: &LiveDesk, rule_id: &str) -> &'static str {
-    let found = desk.shared.rules.correlations.iter().find(|correlation| correlation.meta.id == rule_id);
+    let rules = desk.shared.rules();
+    let found = rules.correlations.iter().find(|correlation| correlation.meta.id == rule_id);
     found.map_or("", |correlation| crate::command::detect::kind_name(&correlation.kind))
 }
 
 /// What made the rule (or the rules a correlation counts) match, in each event shown.
 fn evidence_of(desk: &LiveDesk, alert: &Alert, events: &[Stored]) -> Vec<Evidence> {
-    let set = &desk.shared.rules;
-    let rules = rules_behind(desk, &alert.rule_id, 8);
+    let set = &desk.shared.rules();
+    let rules = rules_behind(set, &alert.rule_id, 8);
     let mut found = Vec::new();
     for stored in events {
         for rule in &rules {
@@ -232,8 +233,7 @@ fn one(item: &EvidenceItem, stored: &Stored) -> Evidence {
 }
 
 /// The rule itself, or the rules at the bottom of a correlation.
-fn rules_behind(desk: &LiveDesk, id: &str, depth: usize) -> Vec<RuleId> {
-    let set = &desk.shared.rules;
+pub(super) fn rules_behind(set: &RuleSet, id: &str, depth: usize) -> Vec<RuleId> {
     if let Some(at) = set.rules.iter().position(|rule| rule.meta.id == id) {
         return vec![RuleId(u32::try_from(at).unwrap_or(u32::MAX))];
     }
@@ -246,7 +246,7 @@ fn rules_behind(desk: &LiveDesk, id: &str, depth: usize) -> Vec<RuleId> {
             Referred::Rule(rule) => rules.push(*rule),
             Referred::Correlation(inner) if depth > 0 => {
                 if let Some(inner) = set.correlations.get(inner.0 as usize) {
-                    rules.extend(rules_behind(desk, &inner.meta.id, depth - 1));
+                    rules.extend(rules_behind(set, &inner.meta.id, depth - 1));
                 }
             }
             Referred::Correlation(_) => {}

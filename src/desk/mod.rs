@@ -5,6 +5,7 @@
 //! be seen is "not found". All calls block and come from blocking threads.
 
 mod alerts;
+mod exceptions;
 mod incidents;
 mod search;
 mod words;
@@ -17,8 +18,9 @@ use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
 use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewIncident, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState, UnitRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ExceptionChange, ExceptionDraft, ExceptionPreview,
+    ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView, LiveCounters, NewException,
+    NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState, UnitRow,
     UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
@@ -284,6 +286,34 @@ impl Desk for LiveDesk {
         incidents::change(self, viewer, (number, version), change)
     }
 
+    fn exceptions(&self, viewer: &Viewer) -> Answer<Vec<ExceptionRow>> {
+        exceptions::list(self, viewer)
+    }
+
+    fn exception(&self, viewer: &Viewer, number: u64) -> Answer<ExceptionView> {
+        exceptions::view(self, viewer, number)
+    }
+
+    fn exception_draft(&self, viewer: &Viewer, alert_id: &str) -> Answer<ExceptionDraft> {
+        exceptions::draft(self, viewer, alert_id)
+    }
+
+    fn preview_exception(&self, viewer: &Viewer, new: &NewException) -> Answer<ExceptionPreview> {
+        exceptions::preview(self, viewer, new)
+    }
+
+    fn open_exception(&self, viewer: &Viewer, new: &NewException) -> Answer<u64> {
+        exceptions::open(self, viewer, new)
+    }
+
+    fn change_exception(&self, viewer: &Viewer, number: u64, change: &ExceptionChange) -> Answer<()> {
+        exceptions::change(self, viewer, number, change)
+    }
+
+    fn risks(&self, viewer: &Viewer, limit: usize) -> Answer<Vec<RiskRow>> {
+        exceptions::risks(self, viewer, limit)
+    }
+
     fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage> {
         search::page(self, viewer, query)
     }
@@ -340,7 +370,7 @@ impl Desk for LiveDesk {
     fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
         let limit = self.limit(viewer);
         let counts = alerts::counts_by_rule(self, &limit);
-        let set = &self.shared.rules;
+        let set = &self.shared.rules();
         let rules = set.rules.iter().map(|rule| (&rule.meta, false));
         let correlations = set.correlations.iter().map(|correlation| (&correlation.meta, true));
         let row = |(meta, is_correlation): (&Arc<nhatle_rules::Meta>, bool)| {
@@ -351,7 +381,7 @@ impl Desk for LiveDesk {
 
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
         let counts = alerts::counts_by_rule(self, &self.limit(viewer));
-        words::rule_view(&self.shared.rules, id, counts.get(id).copied().unwrap_or(0)).ok_or(DeskError::NotFound)
+        words::rule_view(&self.shared.rules(), id, counts.get(id).copied().unwrap_or(0)).ok_or(DeskError::NotFound)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -372,7 +402,7 @@ impl Desk for LiveDesk {
             ("nhatle_segment_bytes", stats.segment_bytes),
             ("nhatle_unsealed_events", stats.unsealed_events as u64),
             ("nhatle_log_bytes", stats.log_bytes),
-            ("nhatle_rules", self.shared.rules.rules.len() as u64),
+            ("nhatle_rules", self.shared.rules().rules.len() as u64),
         ];
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));

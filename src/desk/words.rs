@@ -94,12 +94,7 @@ pub(super) fn rule_row(meta: &Meta, is_correlation: bool, alert_count: u64) -> R
 }
 
 pub(super) fn rule_view(set: &RuleSet, id: &str, alert_count: u64) -> Option<RuleView> {
-    let (meta, is_correlation): (&Arc<Meta>, bool) = set
-        .rules
-        .iter()
-        .map(|rule| (&rule.meta, false))
-        .chain(set.correlations.iter().map(|correlation| (&correlation.meta, true)))
-        .find(|(meta, _)| meta.id == id)?;
+    let (meta, is_correlation) = find(set, id)?;
     Some(RuleView {
         row: rule_row(meta, is_correlation, alert_count),
         description: meta.description.clone(),
@@ -108,4 +103,16 @@ pub(super) fn rule_view(set: &RuleSet, id: &str, alert_count: u64) -> Option<Rul
         references: meta.references.clone(),
         text: meta.text.to_string(),
     })
+}
+
+/// What a rule or correlation says of itself.
+pub(super) fn meta_of<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Arc<Meta>> {
+    find(set, id).map(|(meta, _)| meta)
+}
+
+/// A rule, or a correlation (`true`), by id.
+fn find<'a>(set: &'a RuleSet, id: &str) -> Option<(&'a Arc<Meta>, bool)> {
+    let rules = set.rules.iter().map(|rule| (&rule.meta, false));
+    let correlations = set.correlations.iter().map(|correlation| (&correlation.meta, true));
+    rules.chain(correlations).find(|(meta, _)| meta.id == id)
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use nhatle_engine::alert::{Alert, Finding, Suppressor, shown};
 use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator, Limits};
 use nhatle_engine::detect::{Detector, Match, matched_fields};
+use nhatle_engine::exception::{Hider, Subject};
 use nhatle_engine::register::AnyChange;
 use nhatle_engine::replay;
 use nhatle_event::{Seq, Stored, Timestamp};
@@ -23,6 +24,7 @@ use nhatle_storage::{Dataset, Store, WriteError};
 use tracing::{error, info, warn};
 
 use super::{Shared, nanos, publish};
+use crate::exceptions;
 use crate::registry::RecordError;
 use crate::telemetry::Counters;
 
@@ -62,8 +64,8 @@ impl Stage {
             suppressor.remember(alert);
         }
         Stage {
-            detector: Detector::new(shared.rules.clone()),
-            correlator: Correlator::new(shared.rules.clone(), Limits::default()),
+            detector: Detector::new(shared.rules()),
+            correlator: Correlator::new(shared.rules(), Limits::default()),
             suppressor,
             detected: marked,
             marked,
@@ -89,7 +91,7 @@ impl Stage {
 
     /// Feeds the correlator what lies within the longest window before the mark.
     fn warm_up(&mut self) {
-        let span_ns = replay::replay_span_ns(&self.shared.rules, &Limits::default());
+        let span_ns = replay::replay_span_ns(&self.shared.rules(), &Limits::default());
         let snapshot = self.shared.store.snapshot();
         let Some(newest) = newest_before(&self.shared.store, self.detected) else { return };
         if span_ns == 0 {
@@ -172,7 +174,8 @@ impl Stage {
 
     /// The alerts that matches and correlations make, before suppression.
     fn alerts(&self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) -> Vec<Alert> {
-        let rules = &self.shared.rules;
+        let rules = &self.shared.rules();
+        let hider = self.shared.exceptions.hider();
         let mut alerts = Vec::new();
         for one in matches {
             let Some((rule, stored)) = rules.rules.get(one.rule.0 as usize).zip(events.get(one.position)) else {
@@ -186,7 +189,7 @@ impl Stage {
                 .map(|(name, value)| (name, shown(&value)))
                 .collect();
             let at = stored.event.timestamp;
-            alerts.extend(Alert::new(Finding {
+            let alert = Alert::new(Finding {
                 meta: &rule.meta,
                 events: &[stored],
                 seqs: &[stored.seq],
@@ -194,16 +197,35 @@ impl Stage {
                 count: 1,
                 group: Vec::new(),
                 evidence,
-            }));
+            });
+            alerts.extend(alert.filter(|alert| !self.is_expected(&hider, alert, stored)));
         }
-        alerts.extend(fired.iter().filter_map(|one| self.correlation_alert(rules, events, one)));
+        alerts.extend(fired.iter().filter_map(|one| self.correlation_alert(rules, &hider, events, one)));
         // In the order of the events that completed them, however the batch was cut: suppression and
         // grouping look at what came before.
         alerts.sort_by(|a, b| (a.events.iter().max(), &a.rule_id).cmp(&(b.events.iter().max(), &b.rule_id)));
         alerts
     }
 
-    fn correlation_alert(&self, rules: &RuleSet, events: &[Stored], one: &CorrelationMatch) -> Option<Alert> {
+    /// Whether an exception hides this alert; if so, it is counted with the exception.
+    fn is_expected(&self, hider: &Hider, alert: &Alert, last: &Stored) -> bool {
+        let (rule_id, at) = (alert.rule_id.as_str(), alert.timestamp());
+        let subject = Subject { rule_id, event: &last.event, group: &alert.group, units: &alert.units, at };
+        let Some(number) = hider.hides(&subject) else { return false };
+        // After a crash the same alert may be found again, and may have been shown before the exception.
+        if !self.shared.alerts().contains(&alert.id) {
+            self.shared.exceptions.count(number, at);
+        }
+        true
+    }
+
+    fn correlation_alert(
+        &self,
+        rules: &RuleSet,
+        hider: &Hider,
+        events: &[Stored],
+        one: &CorrelationMatch,
+    ) -> Option<Alert> {
         let correlation = rules.correlations.get(one.correlation.0 as usize)?;
         if !correlation.is_alerting {
             return None;
@@ -219,7 +241,7 @@ impl Stage {
                 Err(_earlier) => find(&snapshot, *seq),
             })
             .collect();
-        Alert::new(Finding {
+        let alert = Alert::new(Finding {
             meta: &correlation.meta,
             events: &sample.iter().collect::<Vec<_>>(),
             seqs: &one.events,
@@ -227,7 +249,8 @@ impl Stage {
             count: one.count,
             group: one.group.clone(),
             evidence: one.group.clone(),
-        })
+        })?;
+        sample.last().is_none_or(|last| !self.is_expected(hider, &alert, last)).then_some(alert)
     }
 
     /// The alerts that are neither known nor repeats.
@@ -251,8 +274,11 @@ impl Stage {
         let mut is_told = false;
         loop {
             let mark = self.detected.0.to_le_bytes().to_vec();
-            match self.shared.store.append_from(&mut rows, &[(MARK, mark)]) {
+            let hidden = self.shared.exceptions.fresh_mark().map(|hidden| (exceptions::MARK, hidden));
+            let marks: Vec<(&str, Vec<u8>)> = [(MARK, mark)].into_iter().chain(hidden).collect();
+            match self.shared.store.append_from(&mut rows, &marks) {
                 Ok(_) => {
+                    self.shared.exceptions.mark_written();
                     self.marked = self.detected;
                     return;
                 }

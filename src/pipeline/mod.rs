@@ -16,6 +16,7 @@ pub mod convert;
 pub mod detect;
 mod recent;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
@@ -31,6 +32,7 @@ use nhatle_storage::Store;
 use tokio::sync::watch;
 
 use crate::alerts::AlertBook;
+use crate::exceptions::Exceptions;
 use crate::registry::Registry;
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
@@ -52,8 +54,12 @@ pub struct Shared {
     pub alerts: RwLock<AlertBook>,
     /// The receipt book.
     pub sources: Mutex<SourceBook>,
-    /// The rules in force.
-    pub rules: Arc<RuleSet>,
+    /// The rules in force; see [`Shared::rules`].
+    pub rules: RwLock<Arc<RuleSet>>,
+    /// What is expected of rules.
+    pub exceptions: Exceptions,
+    /// How important hosts, accounts and addresses are, 1 to 5.
+    pub importance: BTreeMap<String, u8>,
     /// When alerts belong together.
     pub grouping: Grouping,
     /// Counters.
@@ -75,6 +81,17 @@ impl Shared {
     /// The alerts, for looking.
     pub fn alerts(&self) -> std::sync::RwLockReadGuard<'_, AlertBook> {
         self.alerts.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The rules in force now. They may be others at the next call.
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.rules.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Puts the register's exceptions in force.
+    pub fn renew_exceptions(&self) {
+        let rules = self.rules();
+        self.registry.read(|state| self.exceptions.renew(state.exceptions.values(), &rules));
     }
 
     fn set_trouble(&self, trouble: Option<String>) {

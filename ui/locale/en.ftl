@@ -391,3 +391,68 @@ timeline-time = Time
 timeline-host = Host
 timeline-what = Finding and values
 timeline-note = This page is one file; it loads nothing and sends nothing.
+nav-exceptions = Exceptions
+nav-risks = Risk
+exceptions-none = No exceptions yet. Make one from an alert's page.
+exceptions-ending = { $count ->
+    [one] { $shown } exception ends soon
+   *[other] { $shown } exceptions end soon
+  }
+exception-number = Exception #{ $number }
+exception-when = Hidden when
+exception-until = Until
+exception-hidden = Hidden
+exception-fault = This exception hides nothing now
+exception-because = Why it is expected
+exception-sigma = Sigma filter
+exception-known-hidden = Known attacks hidden (accepted)
+exception-from = Made from alert
+exception-set-end = Change the end
+exception-set-owner = Give to somebody else
+exception-end = End it
+exception-make = Make an exception
+exception-from-alert = This is expected…
+exception-choose = Every chosen condition must hold. The more conditions, the narrower the exception.
+exception-shared = Holds in
+exception-preview = { $count ->
+    [one] { $shown } alert would have been hidden
+   *[other] { $shown } alerts would have been hidden
+  }
+exception-looked-at = { $count ->
+    [one] of { $shown } alert of this rule, past 30 days
+   *[other] of { $shown } alerts of this rule, past 30 days
+  }
+exception-partial = only the newest were looked at
+exception-open-alerts = No verdict yet
+exception-hides-attacks = It would hide alerts whose verdict is an attack:
+exception-hides-samples = It would hide attack samples that come with the rule:
+exception-hides-nothing = No alert of that time would have been hidden.
+exception-show = Preview
+exception-first-show = Preview it first, then make it.
+exception-accept = I accept that known attacks are hidden too
+exception-step-open = Made
+exception-step-set-end = End changed
+exception-step-set-owner = Given to
+exception-step-end = Ended
+standing-active = In force
+standing-ending = Ends soon
+standing-expired = Expired
+standing-ended = Ended
+how-equals = equals
+how-startswith = starts with
+how-endswith = ends with
+how-contains = contains
+how-cidr = in network
+refusal-hides-known = It would hide a known attack; preview it and say that this is accepted.
+refusal-bad-test = No condition was chosen, or one makes no sense.
+refusal-bad-end = The end must be after today and within a year.
+risks-none = No alerts in the past 14 days.
+risk-rule = Score = rule level × importance × repetition × freshness, summed over rules in 14 days. Alerts closed as false or benign count nothing; attacks count double.
+risk-entity = Entity
+risk-score = Score
+risk-parts = Made of
+risk-weight = Level
+risk-importance = Importance
+risk-repetition = Repetition
+risk-freshness = Freshness
+risk-points = Points

@@ -311,3 +311,65 @@ timeline-time = Thời điểm
 timeline-host = Máy
 timeline-what = Phát hiện và giá trị
 timeline-note = Trang này nằm trọn trong một tệp, không tải gì và không gửi gì đi.
+nav-exceptions = Ngoại lệ
+nav-risks = Rủi ro
+exceptions-none = Chưa có ngoại lệ nào. Tạo từ trang của một cảnh báo.
+exceptions-ending = { $count ->
+   *[other] { $shown } ngoại lệ sắp hết hạn
+  }
+exception-number = Ngoại lệ #{ $number }
+exception-when = Bỏ qua khi
+exception-until = Đến hết
+exception-hidden = Đã ẩn
+exception-fault = Ngoại lệ này hiện không ẩn gì
+exception-because = Vì sao là bình thường
+exception-sigma = Bộ lọc Sigma
+exception-known-hidden = Tấn công đã biết bị ẩn (được chấp nhận)
+exception-from = Tạo từ cảnh báo
+exception-set-end = Đổi thời hạn
+exception-set-owner = Giao cho người khác
+exception-end = Chấm dứt
+exception-make = Tạo ngoại lệ
+exception-from-alert = Đây là việc bình thường…
+exception-choose = Mọi điều kiện được chọn phải cùng đúng. Càng nhiều điều kiện, ngoại lệ càng hẹp.
+exception-shared = Đúng với
+exception-preview = { $count ->
+   *[other] Đã có thể ẩn { $shown } cảnh báo
+  }
+exception-looked-at = { $count ->
+   *[other] trong { $shown } cảnh báo của luật này, 30 ngày qua
+  }
+exception-partial = chỉ xét những cảnh báo mới nhất
+exception-open-alerts = Chưa kết luận
+exception-hides-attacks = Ngoại lệ này sẽ ẩn những cảnh báo đã được kết luận là tấn công:
+exception-hides-samples = Ngoại lệ này sẽ ẩn mẫu tấn công đi kèm luật:
+exception-hides-nothing = Không cảnh báo nào trong thời gian đó bị ẩn.
+exception-show = Xem trước
+exception-first-show = Hãy xem trước rồi mới tạo.
+exception-accept = Tôi chấp nhận ẩn cả những tấn công đã biết
+exception-step-open = Tạo
+exception-step-set-end = Đổi thời hạn
+exception-step-set-owner = Giao cho
+exception-step-end = Chấm dứt
+standing-active = Đang áp dụng
+standing-ending = Sắp hết hạn
+standing-expired = Hết hạn
+standing-ended = Đã chấm dứt
+how-equals = bằng
+how-startswith = bắt đầu bằng
+how-endswith = kết thúc bằng
+how-contains = chứa
+how-cidr = thuộc mạng
+refusal-hides-known = Ngoại lệ sẽ ẩn tấn công đã biết; hãy xem trước và xác nhận.
+refusal-bad-test = Chưa chọn điều kiện nào, hoặc có điều kiện không hợp lệ.
+refusal-bad-end = Thời hạn phải sau hôm nay và không quá một năm.
+risks-none = Không có cảnh báo nào trong 14 ngày qua.
+risk-rule = Điểm = mức của luật × tầm quan trọng × lặp lại × độ mới, cộng theo từng luật trong 14 ngày. Cảnh báo đã kết luận là nhầm hoặc vô hại không tính; tấn công tính gấp đôi.
+risk-entity = Đối tượng
+risk-score = Điểm
+risk-parts = Do đâu
+risk-weight = Mức
+risk-importance = Quan trọng
+risk-repetition = Lặp lại
+risk-freshness = Độ mới
+risk-points = Điểm

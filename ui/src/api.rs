@@ -28,14 +28,14 @@ use crate::state::State;
 /// Rows without `limit`.
 const LIMIT: usize = 100;
 
-fn body<T: DeserializeOwned>(body: &ApiBody) -> Result<T, Failure> {
+pub(crate) fn body<T: DeserializeOwned>(body: &ApiBody) -> Result<T, Failure> {
     serde_json::from_slice(&body.0).map_err(|error| {
         tracing::debug!(error.message = %error, "the body of a call does not parse");
         Failure::BadRequest("body")
     })
 }
 
-fn bounded(text: &str, bytes_max: usize) -> Result<(), Failure> {
+pub(crate) fn bounded(text: &str, bytes_max: usize) -> Result<(), Failure> {
     if bytes_max < text.len() { Err(Failure::BadRequest("body")) } else { Ok(()) }
 }
 

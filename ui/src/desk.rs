@@ -15,8 +15,9 @@ use nhatle_event::Stored;
 
 use crate::account::{Account, Language, Viewer};
 use crate::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewIncident, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UnitRow, UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ExceptionChange, ExceptionDraft, ExceptionPreview,
+    ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView, LiveCounters, NewException,
+    NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -60,6 +61,12 @@ pub enum Refusal {
     WrongState,
     /// A bound is reached (alerts in one incident, notes…).
     Full,
+    /// It would hide a known attack, and nobody said that this is accepted.
+    HidesKnown,
+    /// No test was chosen, or one makes no sense.
+    BadTest,
+    /// The end is in the past or too far ahead.
+    BadEnd,
 }
 
 impl Refusal {
@@ -79,6 +86,9 @@ impl Refusal {
             Refusal::TextLength => "text-length",
             Refusal::WrongState => "wrong-state",
             Refusal::Full => "full",
+            Refusal::HidesKnown => "hides-known",
+            Refusal::BadTest => "bad-test",
+            Refusal::BadEnd => "bad-end",
         }
     }
 }
@@ -175,6 +185,21 @@ pub trait Desk: Send + Sync + 'static {
         version: Option<u64>,
         change: &IncidentChange,
     ) -> Answer<u64>;
+
+    /// Exceptions the viewer may see, in order of number.
+    fn exceptions(&self, viewer: &Viewer) -> Answer<Vec<ExceptionRow>>;
+    /// One exception with its life.
+    fn exception(&self, viewer: &Viewer, number: u64) -> Answer<ExceptionView>;
+    /// What an exception from this alert could be, the narrowest one proposed.
+    fn exception_draft(&self, viewer: &Viewer, alert_id: &str) -> Answer<ExceptionDraft>;
+    /// What a wanted exception would have hidden. Changes nothing.
+    fn preview_exception(&self, viewer: &Viewer, new: &NewException) -> Answer<ExceptionPreview>;
+    /// Makes an exception and answers its number.
+    fn open_exception(&self, viewer: &Viewer, new: &NewException) -> Answer<u64>;
+    /// Changes an exception.
+    fn change_exception(&self, viewer: &Viewer, number: u64, change: &ExceptionChange) -> Answer<()>;
+    /// Hosts, accounts and addresses by risk, highest first, at most `limit`.
+    fn risks(&self, viewer: &Viewer, limit: usize) -> Answer<Vec<RiskRow>>;
 
     /// Searches stored events, newest first.
     fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage>;

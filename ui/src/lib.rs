@@ -13,6 +13,7 @@ pub mod session;
 pub mod timeline;
 
 mod api;
+mod api_exceptions;
 mod assets;
 mod chart;
 mod failure;

@@ -13,12 +13,15 @@ use crate::account::Role;
 use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
-use crate::{api, assets, live, pages};
+use crate::{api, api_exceptions, assets, live, pages};
 
 /// Reads: everyone but a machine that pushes.
 const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
 /// Changes: everyone who works.
 const WORK: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward]);
+
+/// Decides for the whole city: what is expected, which rules run.
+const SOC: Access = Access::Roles(&[Role::Admin, Role::Analyst]);
 
 /// The method of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,12 @@ pub const TABLE: &[Route] = &[
     route!(Get "/alerts/{id}" READ, pages::alert::detail),
     route!(Post "/alerts/{id}/changes" WORK, pages::alert::change),
     route!(Post "/alerts/{id}/incident" WORK, pages::alert::join),
+    route!(Get "/alerts/{id}/exception" SOC, pages::exception::dialog),
+    route!(Post "/alerts/{id}/exception" SOC, pages::exception::make),
+    route!(Get "/exceptions" READ, pages::exception::list),
+    route!(Get "/exceptions/{number}" READ, pages::exception::detail),
+    route!(Post "/exceptions/{number}/changes" SOC, pages::exception::change),
+    route!(Get "/risks" READ, pages::exception::risks),
     route!(Get "/incidents" READ, pages::incident::list),
     route!(Post "/incidents" WORK, pages::incident::open),
     route!(Get "/incidents/{number}" READ, pages::incident::detail),
@@ -99,6 +108,12 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/incidents" WORK, api::incident_post),
     route!(Get "/api/v1/incidents/{number}" READ, api::incident_get),
     route!(Post "/api/v1/incidents/{number}/changes" WORK, api::incident_change),
+    route!(Get "/api/v1/exceptions" READ, api_exceptions::list),
+    route!(Post "/api/v1/exceptions" SOC, api_exceptions::post),
+    route!(Post "/api/v1/exceptions/preview" SOC, api_exceptions::preview),
+    route!(Get "/api/v1/exceptions/{number}" READ, api_exceptions::get),
+    route!(Post "/api/v1/exceptions/{number}/changes" SOC, api_exceptions::change),
+    route!(Get "/api/v1/risks" READ, api_exceptions::risks),
     route!(Get "/api/v1/sources" READ, api::sources),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
 ];

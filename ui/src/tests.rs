@@ -18,6 +18,8 @@ use crate::state::{State, UiConfig};
 
 #[path = "../examples/gallery/fake.rs"]
 mod fake;
+#[path = "tests_exceptions.rs"]
+mod exceptions;
 
 use fake::{FakeDesk, NOW, UNITS};
 
@@ -444,7 +446,7 @@ fn sources() -> Vec<(String, String)> {
     for folder in ["templates", "src", "src/pages", "src/model"] {
         for file in std::fs::read_dir(root.join(folder)).expect("a folder").flatten() {
             let name = file.file_name().to_string_lossy().into_owned();
-            if name != "tests.rs" && file.path().is_file() {
+            if !name.starts_with("tests") && file.path().is_file() {
                 found.push((name, std::fs::read_to_string(file.path()).expect("text")));
             }
         }
@@ -463,6 +465,9 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "done-",
         "entry-",
         "error-",
+        "exception-step-",
+        "how-",
+        "standing-",
         "layer-",
         "level-",
         "range-",

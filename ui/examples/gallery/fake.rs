@@ -6,20 +6,26 @@
 use std::cmp::Reverse;
 use std::sync::Mutex;
 
-use nhatle_event::{Field, Stored};
+use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
-    Correlation, Entry, EntryKind, Evidence, Facet, IncidentChange, IncidentPage, IncidentQuery, IncidentStatus,
-    IncidentView, LayerState, Level, LiveCounters, NewIncident, Overview, RuleRow, RuleView, SearchPage, SearchQuery,
-    SourceRow, SourceState, UnitRow, UserRow,
+    Correlation, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionStanding,
+    ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery, IncidentStatus, IncidentView,
+    Level, LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery,
+    SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
 
+#[path = "change.rs"]
+mod change;
 #[path = "sample.rs"]
 mod sample;
 
-use sample::{MINUTE, SAMPLES, entity, entry, rule, sample_alert, sample_event, sample_incident, unit};
+use change::{change_row, change_view};
+use sample::{
+    MINUTE, SAMPLES, entity, rule, sample_alert, sample_event, sample_exception, sample_incident, sample_risk, unit,
+};
 pub use sample::{NOW, UNITS};
 
 struct Rows {
@@ -29,6 +35,7 @@ struct Rows {
     alerts: Vec<(AlertRow, Vec<Entry>)>,
     incidents: Vec<(Option<String>, IncidentView)>,
     signs: Vec<(String, SignIn)>,
+    exceptions: Vec<ExceptionView>,
 }
 
 /// A desk over rows in memory.
@@ -65,6 +72,7 @@ impl FakeDesk {
                 alerts,
                 incidents,
                 signs: Vec::new(),
+                exceptions: Vec::new(),
             }),
             events,
             marks: marks.map(str::to_owned),
@@ -119,103 +127,9 @@ impl FakeDesk {
 }
 
 /// The state of an alert after a change.
-fn change_row(row: &mut AlertRow, user: &str, change: &AlertChange) -> Result<Entry, Refusal> {
-    let is_closed = row.status == AlertStatus::Closed;
-    let mut said = entry(NOW, EntryKind::Note, Some(user), "");
-    match change {
-        AlertChange::Acknowledge if is_closed => return Err(Refusal::AlreadyClosed),
-        AlertChange::Acknowledge if row.owner.as_deref().is_some_and(|owner| owner != user) => {
-            return Err(Refusal::AlreadyTaken);
-        }
-        AlertChange::Acknowledge => {
-            (row.status, row.owner) = (AlertStatus::Acknowledged, Some(user.to_owned()));
-            (said.kind, said.to) = (EntryKind::Owner, Some(user.to_owned()));
-        }
-        AlertChange::Release => {
-            (row.status, row.owner) = (AlertStatus::New, None);
-            said.kind = EntryKind::Owner;
-        }
-        AlertChange::Close { .. } if is_closed => return Err(Refusal::AlreadyClosed),
-        AlertChange::Close { note, .. } | AlertChange::Reopen { note } if note.trim().is_empty() => {
-            return Err(Refusal::NoteMissing);
-        }
-        AlertChange::Close { verdict, note } => {
-            (row.status, row.verdict) = (AlertStatus::Closed, Some(*verdict));
-            (said.kind, said.to) = (EntryKind::Closed, Some(verdict.as_str().to_owned()));
-            said.text = Localized::same(note.as_str());
-        }
-        AlertChange::Reopen { note } => {
-            if !is_closed {
-                return Err(Refusal::NotClosed);
-            }
-            (row.status, row.verdict) = (AlertStatus::New, None);
-            (said.kind, said.text) = (EntryKind::Reopened, Localized::same(note.as_str()));
-        }
-        AlertChange::Note { text } => said.text = Localized::same(text.as_str()),
-    }
-    Ok(said)
-}
-
-/// The state of an incident after a change.
-fn change_view(view: &mut IncidentView, user: &str, change: &IncidentChange) -> Result<(), Refusal> {
-    let mut said = entry(NOW, EntryKind::Note, Some(user), "");
-    match change {
-        IncidentChange::Note { text } => said.text = Localized::same(text.as_str()),
-        IncidentChange::Title { title } => {
-            view.row.title = Localized::same(title.as_str());
-            (said.kind, said.to) = (EntryKind::Title, Some(title.clone()));
-        }
-        IncidentChange::Status { status } => {
-            said.kind = EntryKind::Status;
-            said.from = Some(view.row.status.as_str().to_owned());
-            said.to = Some(status.as_str().to_owned());
-            view.row.status = *status;
-        }
-        IncidentChange::Severity { level, reason } => {
-            (said.kind, said.to) = (EntryKind::Severity, Some(level.as_str().to_owned()));
-            said.text = Localized::same(reason.as_str());
-            view.row.level = *level;
-        }
-        IncidentChange::Owner { owner } => {
-            (said.kind, said.to) = (EntryKind::Owner, owner.clone());
-            view.row.owner = owner.clone();
-        }
-        IncidentChange::Handover { layer, reason, owner } => {
-            if *layer == view.row.layer {
-                return Err(Refusal::SameLayer);
-            }
-            said.kind = EntryKind::Handover;
-            (said.from, said.to) = (Some(view.row.layer.as_str().to_owned()), Some(layer.as_str().to_owned()));
-            said.text = Localized::same(reason.as_str());
-            for step in &mut view.layers {
-                if step.layer == view.row.layer {
-                    step.state = LayerState::HandedOver;
-                }
-                if step.layer == *layer {
-                    (step.state, step.since, step.by) = (LayerState::Current, Some(NOW), Some(user.to_owned()));
-                    step.reason.clone_from(reason);
-                }
-            }
-            view.row.layer = *layer;
-            view.row.owner.clone_from(owner);
-        }
-        IncidentChange::AddAlerts { .. } => said.kind = EntryKind::Alert,
-        IncidentChange::Close { verdict, reason } => {
-            if view.row.status == IncidentStatus::Closed {
-                return Err(Refusal::AlreadyClosed);
-            }
-            (view.row.status, view.row.verdict) = (IncidentStatus::Closed, Some(*verdict));
-            (said.kind, said.to) = (EntryKind::Closed, Some(verdict.as_str().to_owned()));
-            said.text = Localized::same(reason.as_str());
-        }
-        IncidentChange::Reopen { reason } => {
-            (view.row.status, view.row.verdict) = (IncidentStatus::Active, None);
-            (said.kind, said.text) = (EntryKind::Reopened, Localized::same(reason.as_str()));
-        }
-    }
-    view.version += 1;
-    view.timeline.push(said);
-    Ok(())
+/// Whether an exception may be shown: those of no unit to those who are limited to none.
+fn sees(viewer: &Viewer, row: &ExceptionRow) -> bool {
+    viewer.may_see(row.unit.as_ref().map(|unit| unit.code.as_str()))
 }
 
 impl Desk for FakeDesk {
@@ -452,6 +366,78 @@ impl Desk for FakeDesk {
         let (_, view) = found.ok_or(DeskError::NotFound)?;
         change_view(view, &viewer.user, change).map_err(DeskError::Refused)?;
         Ok(view.version)
+    }
+
+    fn exceptions(&self, viewer: &Viewer) -> Answer<Vec<ExceptionRow>> {
+        Ok(self.rows().exceptions.iter().map(|view| view.row.clone()).filter(|row| sees(viewer, row)).collect())
+    }
+
+    fn exception(&self, viewer: &Viewer, number: u64) -> Answer<ExceptionView> {
+        let rows = self.rows();
+        let found = rows.exceptions.iter().find(|view| view.row.number == number && sees(viewer, &view.row));
+        found.cloned().ok_or(DeskError::NotFound)
+    }
+
+    fn exception_draft(&self, viewer: &Viewer, alert_id: &str) -> Answer<ExceptionDraft> {
+        let alert = self.alert(viewer, alert_id)?.row;
+        let test = |entity: &nhatle_ui::model::Entity| ExceptionTest {
+            field: entity.field.clone(),
+            how: TestHow::Equals,
+            value: entity.value.clone(),
+        };
+        let choices = alert.entities.iter().map(test).map(|test| TestChoice { test, is_proposed: true, shared: 1 });
+        Ok(ExceptionDraft { choices: choices.collect(), looked_at: 1, alert })
+    }
+
+    fn preview_exception(&self, viewer: &Viewer, new: &NewException) -> Answer<ExceptionPreview> {
+        let row = self.alert(viewer, &new.alert_id)?.row;
+        let is_attack = row.verdict == Some(Verdict::TruePositive);
+        Ok(ExceptionPreview {
+            days: 30,
+            looked_at: 1,
+            hidden: 1,
+            by_verdict: vec![(row.verdict, 1)],
+            attacks: is_attack.then(|| row.clone()).into_iter().collect(),
+            sample: vec![row],
+            ..ExceptionPreview::default()
+        })
+    }
+
+    fn open_exception(&self, viewer: &Viewer, new: &NewException) -> Answer<u64> {
+        let preview = self.preview_exception(viewer, new)?;
+        if new.tests.is_empty() {
+            return Err(DeskError::Refused(Refusal::BadTest));
+        }
+        if preview.is_unsafe() && !new.accepts_known {
+            return Err(DeskError::Refused(Refusal::HidesKnown));
+        }
+        let alert = self.alert(viewer, &new.alert_id)?.row;
+        let mut rows = self.rows();
+        let number = u64::try_from(rows.exceptions.len()).unwrap_or(0) + 1;
+        rows.exceptions.push(sample_exception(number, &alert, new, &viewer.user));
+        drop(rows);
+        self.changed();
+        Ok(number)
+    }
+
+    fn change_exception(&self, viewer: &Viewer, number: u64, change: &ExceptionChange) -> Answer<()> {
+        self.exception(viewer, number)?;
+        let mut rows = self.rows();
+        let Some(view) = rows.exceptions.iter_mut().find(|view| view.row.number == number) else {
+            return Err(DeskError::NotFound);
+        };
+        match change {
+            ExceptionChange::SetEnd { until_ns, .. } => view.row.until = Timestamp(*until_ns),
+            ExceptionChange::SetOwner { owner } => view.row.owner.clone_from(owner),
+            ExceptionChange::End { .. } => view.row.standing = ExceptionStanding::Ended,
+        }
+        Ok(())
+    }
+
+    fn risks(&self, viewer: &Viewer, limit: usize) -> Answer<Vec<RiskRow>> {
+        let alerts = self.seen_alerts(viewer);
+        let rows = alerts.iter().filter_map(|(row, _)| Some(sample_risk(row, row.entities.first()?)));
+        Ok(rows.take(limit).collect())
     }
 
     fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage> {

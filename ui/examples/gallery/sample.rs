@@ -5,8 +5,9 @@
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
-    AlertRow, AlertStatus, Entity, Entry, EntryKind, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState,
-    LayerStep, Level, RuleRow, RuleView, UnitRow,
+    AlertRow, AlertStatus, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding, ExceptionStep, ExceptionView,
+    IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, NewException, RiskPartRow, RiskRow,
+    RuleRow, RuleView, UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -209,4 +210,49 @@ pub fn rule(id: &str) -> Option<RuleView> {
                selection:\n        event.outcome: failure\n        process.name: sshd\n    condition: selection\n"
             .to_owned(),
     })
+}
+
+/// The exception somebody wanted.
+pub fn sample_exception(number: u64, alert: &AlertRow, new: &NewException, user: &str) -> ExceptionView {
+    let row = ExceptionRow {
+        number,
+        rule_id: alert.rule_id.clone(),
+        rule_title: alert.title.clone(),
+        tests: new.tests.clone(),
+        unit: new.unit.as_deref().and_then(|code| UNITS.iter().position(|known| *known == code)).map(unit),
+        because: new.because.clone(),
+        until: Timestamp(new.until_ns),
+        owner: if new.owner.is_empty() { user.to_owned() } else { new.owner.clone() },
+        maker: user.to_owned(),
+        opened: NOW,
+        standing: ExceptionStanding::Active,
+        hidden: 3,
+        hidden_newest: Some(NOW),
+        fault: None,
+    };
+    let step = ExceptionStep {
+        at: NOW,
+        actor: user.to_owned(),
+        kind: "open",
+        text: new.because.clone(),
+        until: Some(Timestamp(new.until_ns)),
+    };
+    let sigma = format!("title: Exception {number}\nfilter:\n    rules: [{}]\n", alert.rule_id);
+    ExceptionView { row, sigma, from_alert: Some(new.alert_id.clone()), known_hidden: 0, history: vec![step] }
+}
+
+/// The risk that one alert makes.
+pub fn sample_risk(alert: &AlertRow, entity: &Entity) -> RiskRow {
+    let part = RiskPartRow {
+        rule_id: alert.rule_id.clone(),
+        title: alert.title.clone(),
+        level: alert.level,
+        weight: 50.0,
+        count: 2,
+        repetition: 2.0,
+        freshness: 0.5,
+        newest: alert.last_at,
+        points: 75.0,
+    };
+    RiskRow { entity: entity.clone(), score: 75.0, importance: Some(4), importance_factor: 1.5, parts: vec![part] }
 }

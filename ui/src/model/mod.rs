@@ -3,30 +3,6 @@
 //! In: filled by the [`crate::Desk`]. Out: drawn by the pages, serialized by the JSON API.
 //! Vocabulary: docs/glossary.md; layers: Directive 14/CT-TTg (2019) on the four-layer model.
 
-pub mod alert;
-pub mod incident;
-pub mod seen;
-
-use nhatle_event::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use crate::account::Localized;
-
-pub use alert::{AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, Correlation, Evidence};
-pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
-pub use seen::{
-    Around, Bucket, Facet, LiveCounters, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UserRow,
-};
-
-/// The most rows one page or call gives.
-pub const PAGE_ROWS_MAX: usize = 500;
-/// The longest note, reason or search text taken, in bytes.
-pub const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// The longest title taken, in bytes.
-pub const TITLE_BYTES_MAX: usize = 512;
-/// The most alerts named in one request.
-pub const ALERTS_NAMED_MAX: usize = 200;
-
 /// Declares an enum of plain words: the word is that of the JSON API, of forms and of message keys.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $word:literal,)* }) => {
@@ -50,6 +26,35 @@ macro_rules! words {
         }
     };
 }
+
+pub mod alert;
+pub mod exception;
+pub mod incident;
+pub mod seen;
+
+use nhatle_event::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::Localized;
+
+pub use alert::{AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, Correlation, Evidence};
+pub use exception::{
+    ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionStanding, ExceptionStep, ExceptionTest,
+    ExceptionView, NewException, RiskPartRow, RiskRow, TestChoice, TestHow,
+};
+pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
+pub use seen::{
+    Around, Bucket, Facet, LiveCounters, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UserRow,
+};
+
+/// The most rows one page or call gives.
+pub const PAGE_ROWS_MAX: usize = 500;
+/// The longest note, reason or search text taken, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// The longest title taken, in bytes.
+pub const TITLE_BYTES_MAX: usize = 512;
+/// The most alerts named in one request.
+pub const ALERTS_NAMED_MAX: usize = 200;
 
 words! {
     /// How bad, as Sigma has it; order is urgency.

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod alert;
 pub mod error;
+pub mod exception;
 pub mod incident;
 pub mod overview;
 pub mod rule;
@@ -240,6 +241,11 @@ impl Shell {
     /// Whether the viewer may change anything.
     pub fn may_work(&self) -> bool {
         self.asked.may_work()
+    }
+
+    /// Whether the viewer decides for the whole city.
+    pub fn is_soc(&self) -> bool {
+        self.asked.viewer.as_ref().is_some_and(|viewer| matches!(viewer.role, Role::Admin | Role::Analyst))
     }
 
     /// Whether the navigation shows the rules.
