@@ -399,6 +399,7 @@ exceptions-ending = { $count ->
    *[other] { $shown } exceptions end soon
   }
 exception-number = Exception #{ $number }
+exception-how = Comparison
 exception-when = Hidden when
 exception-until = Until
 exception-hidden = Hidden

@@ -318,6 +318,7 @@ exceptions-ending = { $count ->
    *[other] { $shown } ngoại lệ sắp hết hạn
   }
 exception-number = Ngoại lệ #{ $number }
+exception-how = So sánh
 exception-when = Bỏ qua khi
 exception-until = Đến hết
 exception-hidden = Đã ẩn

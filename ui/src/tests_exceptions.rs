@@ -19,7 +19,7 @@ async fn an_exception_is_previewed_then_made_without_javascript() {
     }
     assert!(!shown.body.contains("<b>"), "what was typed is shown, not interpreted");
     let made = house.post("/alerts/a00/exception", "analyst", &format!("{FORM}&do=open")).await;
-    assert_eq!(made.header("location"), "/exceptions/1?done=opened");
+    assert_eq!(made.header("location"), "/exceptions/1?done=saved");
     let one = house.get("/exceptions/1", "analyst").await;
     assert!(one.body.contains("filter:") && one.body.contains("sáng") && one.body.contains("value=\"set_end\""));
     for (form, expected) in [
@@ -43,7 +43,7 @@ async fn one_that_tests_nothing_or_hides_an_attack_is_refused() {
     let known = house.post("/alerts/a00/exception", "analyst", &format!("{FORM}&do=open")).await;
     assert!(known.header("location").contains("refused=hides-known"), "{}", known.header("location"));
     let accepted = house.post("/alerts/a00/exception", "analyst", &format!("{FORM}&do=open&accepts_known=yes")).await;
-    assert_eq!(accepted.header("location"), "/exceptions/1?done=opened");
+    assert_eq!(accepted.header("location"), "/exceptions/1?done=saved");
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ pub(crate) async fn make(asked: Asked, Path(id): Path<String>) -> Page {
     if asked.form.text("do") == "open" {
         let asked_for = wanted.clone();
         match asked.desk(move |desk, viewer| desk.open_exception(viewer, &asked_for)).await {
-            Ok(number) => return Ok(see_other(&format!("/exceptions/{number}?done=opened"))),
+            Ok(number) => return Ok(see_other(&format!("/exceptions/{number}?done=saved"))),
             Err(Failure::Refused(refusal)) => {
                 let here = format!("/alerts/{}/exception", url_part(&id));
                 return Ok(see_other(&with_result(&here, "refused", refusal.code())));
