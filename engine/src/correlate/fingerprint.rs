@@ -19,6 +19,14 @@ const VERSION: &str = "nhatle correlation 2";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// Its first eight bytes, never zero.
+    pub(super) fn short(&self) -> u64 {
+        let bytes = self.0.first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(bytes).max(1)
+    }
+}
+
 /// The fingerprints of all correlations, in their order.
 pub fn fingerprints(rules: &RuleSet) -> Vec<Fingerprint> {
     let mut known: Vec<Fingerprint> = Vec::with_capacity(rules.correlations.len());

@@ -1,166 +1,481 @@
 //! One group of a correlation: its hits in time order, the window over the newest, and when it fired.
 //!
-//! A hit that is newer than all before it moves the window on. A late one is put where it belongs and the
-//! windows it is in are judged again. Windows that fired do not overlap: after firing, the group is quiet
-//! until a window holds no moment of the fired one.
+//! In: hits, in any order. Out: what fires, and what fired and does not any more. What a group has fired when
+//! nothing is pending depends on its hits and not on the order they came in: walking through them in order
+//! of time, it fires at a hit whose window meets the condition and holds no moment of the one that fired
+//! before. A hit newer than all others moves the window on, at a constant cost. A late one is an [`Edit`] that
+//! waits for [`Group::settle`], which puts all that wait in their places and judges again from the first of
+//! them up to where nothing can differ any more.
+//!
+//! Hits of equal time stand in the order they arrived.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use nhatle_event::{Seq, Timestamp};
+use nhatle_event::{Seq, Text};
 
-use super::window::{Condition, Hit, Window};
+use super::FIRING_EVENTS_MAX;
+use super::condition::Condition;
+use super::window::{Weight, Window};
 
 /// What a group needs to know of its correlation.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// When it fires.
     pub condition: Condition,
-    /// Length of the window.
+    /// Length of the window, nanoseconds.
     pub timespan_ns: i64,
-    /// How late a hit may be.
-    pub lateness_ns: i64,
     /// How many hits a group keeps.
     pub hits_max: usize,
+    /// Weights of hits at one moment are sets to be joined.
+    pub joins_weights: bool,
+}
+
+/// Time, nanoseconds, and number of the event: the order of hits.
+pub type Moment = (i64, u64);
+
+/// Something that counts: an event, or a firing of an inner correlation at its last event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// When.
+    pub at: i64,
+    /// The event, or the last event of the firing.
+    pub seq: u64,
+    /// What it counts for.
+    pub weight: Weight,
+}
+
+impl Hit {
+    /// Its place in the order.
+    pub fn moment(&self) -> Moment {
+        (self.at, self.seq)
+    }
+}
+
+/// Where a part of a hit comes from: the event itself (zero, empty), or the inner correlation (the beginning of its
+/// fingerprint) and its group.
+pub type Origin = (u64, Text);
+
+/// Values of the event behind a hit that outer correlations ask for.
+pub type Carried = Arc<[Option<Text>]>;
+
+/// What one origin adds to a hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it counts for.
+    pub weight: Weight,
+    /// The events of the firing; `None` for the event itself.
+    pub events: Option<Arc<[Seq]>>,
+    /// See [`Carried`].
+    pub carried: Option<Carried>,
+}
+
+impl Part {
+    /// An event that counts for itself.
+    pub fn of_event(weight: Weight) -> Part {
+        Part { origin: (0, Text::default()), weight, events: None, carried: None }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.origin.0 == 0 && self.carried.is_none()
+    }
+}
+
+/// A change somewhere before the newest hit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// A part of a hit that came late.
+    Put(Part),
+    /// What an inner correlation does not say any more.
+    Take(Origin),
+}
+
+/// A window that fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The hit that completed it.
+    pub moment: Moment,
+    /// Of its content: equal where nothing changed.
+    pub digest: u64,
+    /// Of that hit.
+    pub carried: Option<Carried>,
+}
+
+impl Mark {
+    fn of(fired: &Fired) -> Mark {
+        Mark { moment: fired.moment, digest: digest(fired), carried: fired.carried.clone() }
+    }
+
+    fn is_same(&self, other: &Mark) -> bool {
+        (self.moment, self.digest) == (other.moment, other.digest)
+    }
 }
 
 /// A window that met the condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
-    /// The hits in it, oldest first.
-    pub hits: Vec<Hit>,
+    /// The hit that completes it.
+    pub moment: Moment,
+    /// Time of the first hit.
+    pub start: i64,
+    /// How many hits are in it.
+    pub count: usize,
     /// The number the condition was judged by.
     pub value: f64,
+    /// The newest events, oldest first, each once.
+    pub events: Vec<Seq>,
+    /// Of the completing hit.
+    pub carried: Option<Carried>,
 }
 
-/// What became of a hit.
+/// What a push or a settlement brought.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// It was counted, and these windows fired (one, or more for a late hit).
-    Counted(Vec<Fired>),
-    /// It came too late.
-    TooLate,
+pub enum Change {
+    /// A window fired.
+    Fired(Fired),
+    /// The window completed at this moment, with what its hit carried, did not fire after all.
+    Withdrawn(Moment, Option<Carried>),
+}
+
+/// What most groups do not have.
+#[derive(Clone, Debug, Default)]
+pub struct Rare {
+    /// Waiting changes.
+    pub edits: Vec<(Moment, Edit)>,
+    /// The parts of hits that are more than an event that counts for itself.
+    pub parts: BTreeMap<Moment, Vec<Part>>,
 }
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Group {
-    hits: VecDeque<Hit>,
+    /// In order.
+    pub hits: VecDeque<Hit>,
     /// Place of the first hit in the window over the newest.
     first: usize,
     window: Window,
-    /// Ends of windows that fired, oldest first.
-    fired: VecDeque<Timestamp>,
+    /// Windows that fired, in order.
+    pub fired: Vec<Mark>,
+    /// See there.
+    pub rare: Option<Box<Rare>>,
+    /// Time of the newest hit that was let go.
+    pub forgotten: i64,
     /// Number of the last hit anywhere in the correlation that touched this group.
     pub touched: u64,
+    /// The source all its hits are from, or [`super::clock::MANY`].
+    pub source: u32,
 }
 
 impl Group {
-    /// How many hits it keeps.
-    pub fn len(&self) -> usize {
-        self.hits.len()
+    /// A group without hits.
+    pub fn new(condition: &Condition, source: u32) -> Group {
+        Group {
+            hits: VecDeque::new(),
+            first: 0,
+            window: Window::new(condition),
+            fired: Vec::new(),
+            rare: None,
+            forgotten: i64::MIN,
+            touched: 0,
+            source,
+        }
     }
 
     /// Time of its newest hit.
-    pub fn newest(&self) -> Timestamp {
-        self.hits.back().map_or(Timestamp::MIN, |hit| hit.at)
+    pub fn newest(&self) -> i64 {
+        self.hits.back().map_or(i64::MIN, |hit| hit.at)
     }
 
-    /// Counts a hit. Returns also how many old hits had to go for want of room.
-    pub fn push(&mut self, frame: &Frame, hit: Hit) -> (Outcome, usize) {
-        let newest = self.newest();
-        let is_late = self.hits.back().is_some_and(|last| (hit.at, hit.seq) < (last.at, last.seq));
-        if is_late && frame.lateness_ns < newest.since(hit.at) {
-            return (Outcome::TooLate, 0);
+    /// Whether changes wait for [`Group::settle`].
+    pub fn is_pending(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.edits.is_empty())
+    }
+
+    /// Counts a hit that is newer than all others, and returns true; or does nothing and returns false.
+    pub fn push(&mut self, frame: &Frame, moment: Moment, weight: Weight, changes: &mut Vec<Change>) -> bool {
+        if self.hits.back().is_some_and(|last| moment <= last.moment()) {
+            return false;
         }
-        let fired = if is_late { self.push_late(frame, hit) } else { Vec::from_iter(self.push_newest(frame, hit)) };
-        let dropped = self.forget(frame);
-        (Outcome::Counted(fired), dropped)
-    }
-
-    fn push_newest(&mut self, frame: &Frame, hit: Hit) -> Option<Fired> {
-        self.hits.push_back(hit);
+        self.hits.push_back(Hit { at: moment.0, seq: moment.1, weight });
         let end = self.hits.len() - 1;
-        let value = self.slide(frame, end)?;
-        self.fire(frame, end, value)
-    }
-
-    /// Moves the window so that it ends with the hit at `end`, the one after where it ended before.
-    fn slide(&mut self, frame: &Frame, end: usize) -> Option<f64> {
-        let since = self.hits[end].at.plus_nanos(-frame.timespan_ns);
-        self.window.add(&frame.condition, &self.hits[end]);
-        while self.hits[self.first].at < since {
-            let place = self.first;
-            self.first += 1;
-            self.window.remove(&frame.condition, &self.hits[place], &self.hits, self.first);
+        let since = slide(frame, &self.hits, &mut self.first, &mut self.window, end);
+        let is_quiet = self.fired.last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
+        if !is_quiet && let Some(value) = self.window.verdict(&frame.condition, since, end + 1 - self.first) {
+            let fired = self.fired_at(self.first, end, value);
+            self.fired.push(Mark::of(&fired));
+            changes.push(Change::Fired(fired));
         }
-        self.window.verdict(&frame.condition, since)
+        true
     }
 
-    /// Fires the window that ends at `end`, unless it touches one that fired.
-    fn fire(&mut self, frame: &Frame, end: usize, value: f64) -> Option<Fired> {
-        let at = self.hits[end].at;
-        let touches = |fired: &Timestamp| at.since(*fired).saturating_abs() <= frame.timespan_ns;
-        if self.fired.iter().any(touches) {
-            return None;
+    /// The same for a hit of several parts, or of one that is more than an event that counts for itself.
+    pub fn push_parts(
+        &mut self,
+        frame: &Frame,
+        moment: Moment,
+        mut parts: Vec<Part>,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Vec<Part>> {
+        if self.hits.back().is_some_and(|last| moment <= last.moment()) {
+            return Err(parts);
         }
-        let place = self.fired.partition_point(|known| *known < at);
-        self.fired.insert(place, at);
-        Some(Fired { hits: self.hits.range(self.first..=end).cloned().collect(), value })
+        parts.sort_by(|left, right| left.origin.cmp(&right.origin));
+        let weight = joined(frame, &parts).unwrap_or_default();
+        if parts.iter().any(|part| !part.is_plain()) {
+            self.rare.get_or_insert_default().parts.insert(moment, parts);
+        }
+        self.push(frame, moment, weight, changes);
+        Ok(())
     }
 
-    /// Puts a late hit where it belongs and judges again every window it is in.
-    fn push_late(&mut self, frame: &Frame, hit: Hit) -> Vec<Fired> {
-        let (at, place) = (hit.at, self.hits.partition_point(|known| (known.at, known.seq) < (hit.at, hit.seq)));
-        self.hits.insert(place, hit);
-        self.window = Window::default();
-        self.first = 0;
-        let mut fired = Vec::new();
-        for end in 0..self.hits.len() {
-            let value = self.slide(frame, end);
-            let is_in_window = place <= end && self.hits[end].at.since(at) <= frame.timespan_ns;
-            if let Some(value) = value.filter(|_| is_in_window) {
-                fired.extend(self.fire(frame, end, value));
+    /// Writes down a change to be made by [`Group::settle`].
+    pub fn edit(&mut self, moment: Moment, edit: Edit) {
+        self.rare.get_or_insert_default().edits.push((moment, edit));
+    }
+
+    /// Makes the changes that wait and judges again what they touch. Returns how many hits were looked at.
+    pub fn settle(&mut self, frame: &Frame, changes: &mut Vec<Change>) -> usize {
+        let Some(rare) = &mut self.rare else { return 0 };
+        let mut edits = std::mem::take(&mut rare.edits);
+        // By moment; of one moment in the order they came.
+        edits.sort_by_key(|(moment, _)| *moment);
+        let (Some((from, _)), Some((to, _))) = (edits.first(), edits.last()) else { return 0 };
+        let (from, to) = (*from, *to);
+        let before = self.hits.len();
+        let place = self.hits.partition_point(|hit| hit.moment() < from);
+        let moved = self.apply(frame, place, edits);
+        let added = (before, self.hits.len());
+        if self.rare.as_ref().is_some_and(|rare| rare.parts.is_empty()) {
+            self.rare = None;
+        }
+        moved + self.judge_again(frame, place, (from, to), added, changes)
+    }
+
+    /// Puts edits where they belong, at `place` and after it. Returns how many hits were moved.
+    fn apply(&mut self, frame: &Frame, place: usize, edits: Vec<(Moment, Edit)>) -> usize {
+        let tail = self.hits.split_off(place);
+        let moved = tail.len() + edits.len();
+        let mut tail = tail.into_iter().peekable();
+        let mut edits = edits.into_iter().peekable();
+        while let Some((moment, _)) = edits.peek() {
+            let moment = *moment;
+            while let Some(hit) = tail.next_if(|hit| hit.moment() < moment) {
+                self.hits.push_back(hit);
+            }
+            let known = tail.next_if(|hit| hit.moment() == moment);
+            let rare = self.rare.get_or_insert_default();
+            let mut parts = rare.parts.remove(&moment).unwrap_or_default();
+            if let Some(hit) = known.filter(|_| parts.is_empty()) {
+                parts.push(Part::of_event(hit.weight));
+            }
+            while let Some((_, edit)) = edits.next_if(|(next, _)| *next == moment) {
+                match edit {
+                    Edit::Put(part) => put(frame, &mut parts, part),
+                    Edit::Take(origin) => parts.retain(|part| part.origin != origin),
+                }
+            }
+            parts.sort_by(|left, right| left.origin.cmp(&right.origin));
+            if let Some(weight) = joined(frame, &parts) {
+                self.hits.push_back(Hit { at: moment.0, seq: moment.1, weight });
+            }
+            if parts.iter().any(|part| !part.is_plain()) {
+                rare.parts.insert(moment, parts);
             }
         }
-        fired
+        self.hits.extend(tail);
+        moved
     }
 
-    /// Lets go of hits no window can hold any more, and of the oldest where there are too many.
-    fn forget(&mut self, frame: &Frame) -> usize {
-        let newest = self.newest();
-        let kept_ns = frame.timespan_ns.saturating_add(frame.lateness_ns);
+    /// Judges from `place` on, where something changed between two moments, until everything is as it was.
+    /// `added` are the numbers of hits before and after.
+    fn judge_again(
+        &mut self,
+        frame: &Frame,
+        place: usize,
+        (from, to): (Moment, Moment),
+        added: (usize, usize),
+        changes: &mut Vec<Change>,
+    ) -> usize {
+        let kept = self.fired.partition_point(|mark| mark.moment < from);
+        let old = self.fired.split_off(kept);
+        let mut is_same_from = old.len();
+        let since = from.0.saturating_sub(frame.timespan_ns);
+        let mut first = self.hits.partition_point(|hit| hit.at < since);
+        let mut window = Window::new(&frame.condition);
+        (first..place).for_each(|end| window.add(&frame.condition, self.hits[end].at, self.hits[end].weight));
+        let last_touched = to.0.saturating_add(frame.timespan_ns);
+        let begun = first;
+        let mut end = place;
+        let mut passed = 0;
+        let mut fresh = Vec::new();
+        while end < self.hits.len() {
+            let moment = self.hits[end].moment();
+            while old.get(passed).is_some_and(|mark| mark.moment < moment) {
+                passed += 1;
+            }
+            // Nothing differs from here on when no window holds a change and the last one fired is the same.
+            let last_old = passed.checked_sub(1).and_then(|last| old.get(last)).map(|mark| mark.moment);
+            let last_new = self.fired.get(kept..).and_then(|marks| marks.last()).map(|mark| mark.moment);
+            if last_touched < moment.0 && self.is_as_quiet(frame, moment.0, last_old, last_new, kept) {
+                is_same_from = passed;
+                break;
+            }
+            let since = slide(frame, &self.hits, &mut first, &mut window, end);
+            let is_quiet = self.fired.last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
+            if !is_quiet && let Some(value) = window.verdict(&frame.condition, since, end + 1 - first) {
+                let fired = self.fired_at(first, end, value);
+                self.fired.push(Mark::of(&fired));
+                fresh.push(fired);
+            }
+            end += 1;
+        }
+        if place == self.hits.len() {
+            // The newest hits were taken out: the window is over the one before them.
+            self.restore(frame);
+        } else if end == self.hits.len() {
+            (self.first, self.window) = (first, window);
+        } else {
+            // Every change lies before the window over the newest hit.
+            self.first = (self.first + added.1).saturating_sub(added.0);
+        }
+        let is_in = |marks: &[Mark], mark: &Mark| {
+            let place = marks.partition_point(|known| known.moment < mark.moment);
+            marks.get(place).is_some_and(|known| known.is_same(mark))
+        };
+        let gone = old[..is_same_from].iter().filter(|mark| !is_in(&self.fired[kept..], mark));
+        changes.extend(gone.map(|mark| Change::Withdrawn(mark.moment, mark.carried.clone())));
+        let is_new = |fired: &Fired| !is_in(&old, &Mark::of(fired));
+        changes.extend(fresh.into_iter().filter(is_new).map(Change::Fired));
+        self.fired.extend_from_slice(&old[is_same_from..]);
+        end - begun
+    }
+
+    /// Whether the last window that fired before and the last one that fires now leave the same quiet from
+    /// `at` on: they are the same, or both are over.
+    fn is_as_quiet(&self, frame: &Frame, at: i64, old: Option<Moment>, new: Option<Moment>, kept: usize) -> bool {
+        let before = kept.checked_sub(1).and_then(|last| self.fired.get(last)).map(|mark| mark.moment);
+        let (old, new) = (old.or(before), new.or(before));
+        let is_over = |fired: Option<Moment>| fired.is_none_or(|fired| !touches(frame, fired.0, at));
+        old == new || (is_over(old) && is_over(new))
+    }
+
+    fn carried_at(&self, moment: Moment) -> Option<Carried> {
+        self.rare.as_ref()?.parts.get(&moment)?.iter().find_map(|part| part.carried.clone())
+    }
+
+    fn fired_at(&self, first: usize, end: usize, value: f64) -> Fired {
+        let mut events: Vec<Seq> = Vec::new();
+        for hit in self.hits.range(first..=end).rev() {
+            if FIRING_EVENTS_MAX <= events.len() {
+                break;
+            }
+            let parts = self.rare.as_ref().and_then(|rare| rare.parts.get(&hit.moment()));
+            newest_first(
+                Seq(hit.seq),
+                parts.into_iter().flatten().filter_map(|part| part.events.as_deref()),
+                &mut events,
+            );
+        }
+        let last = self.hits[end];
+        let carried = self.carried_at(last.moment());
+        let (start, count) = (self.hits[first].at, end + 1 - first);
+        Fired { moment: last.moment(), start, count, value, events: in_order(events), carried }
+    }
+
+    /// Lets go of hits before `horizon`, which no window to come can hold, and of the oldest where there are too
+    /// many. Returns how many of the latter.
+    pub fn forget(&mut self, frame: &Frame, horizon: i64) -> usize {
         let mut dropped = 0;
-        while let Some(oldest) = self.hits.front() {
-            let is_over = kept_ns < newest.since(oldest.at);
+        while let Some(oldest) = self.hits.front().copied() {
+            let is_over = oldest.at < horizon;
             if !is_over && self.hits.len() <= frame.hits_max {
                 break;
             }
             dropped += usize::from(!is_over);
-            let oldest = self.hits.pop_front();
-            match (self.first.checked_sub(1), oldest) {
-                (Some(first), _) => self.first = first,
-                (None, Some(oldest)) => self.window.remove(&frame.condition, &oldest, &self.hits, 0),
-                (None, None) => {}
+            self.hits.pop_front();
+            self.forgotten = self.forgotten.max(oldest.at);
+            match self.first.checked_sub(1) {
+                Some(first) => self.first = first,
+                None => self.window.remove(oldest.weight),
+            }
+            if let Some(rare) = &mut self.rare {
+                rare.parts.remove(&oldest.moment());
             }
         }
-        let quiet_ns = kept_ns.saturating_add(frame.timespan_ns);
-        while self.fired.front().is_some_and(|fired| quiet_ns < newest.since(*fired)) {
-            self.fired.pop_front();
-        }
+        let over = self.fired.partition_point(|mark| mark.moment.0 < horizon);
+        self.fired.drain(..over.min(self.fired.len().saturating_sub(1)));
         dropped
+    }
+
+    /// A group as it was written down: the window is made again from the hits.
+    pub fn restore(&mut self, frame: &Frame) {
+        let since = self.newest().saturating_sub(frame.timespan_ns);
+        self.first = self.hits.partition_point(|hit| hit.at < since);
+        self.window = Window::new(&frame.condition);
+        for hit in self.hits.range(self.first..) {
+            self.window.add(&frame.condition, hit.at, hit.weight);
+        }
     }
 }
 
-/// The events of hits, oldest first, each once.
-pub fn events_of(hits: &[Hit]) -> Vec<Seq> {
-    let mut events = Vec::new();
-    for hit in hits {
-        match &hit.inner {
-            Some(inner) => events.extend_from_slice(inner),
-            None => events.push(hit.seq),
-        }
+/// Whether two windows of this length, one that fired and a later one, have a moment in common.
+fn touches(frame: &Frame, fired: i64, at: i64) -> bool {
+    at.saturating_sub(fired) <= frame.timespan_ns
+}
+
+/// Moves a window so that it ends with the hit at `end`, the one after where it ended before. Returns where it
+/// begins.
+fn slide(frame: &Frame, hits: &VecDeque<Hit>, first: &mut usize, window: &mut Window, end: usize) -> i64 {
+    let newest = hits[end];
+    let since = newest.at.saturating_sub(frame.timespan_ns);
+    window.add(&frame.condition, newest.at, newest.weight);
+    while hits[*first].at < since {
+        window.remove(hits[*first].weight);
+        *first += 1;
     }
+    since
+}
+
+/// Adds a part to those of a hit; another of the same origin takes its place, or joins it where weights are sets.
+fn put(frame: &Frame, parts: &mut Vec<Part>, part: Part) {
+    match parts.iter_mut().find(|known| known.origin == part.origin) {
+        Some(known) if frame.joins_weights && part.origin.0 == 0 => known.weight |= part.weight,
+        Some(known) => *known = part,
+        None => parts.push(part),
+    }
+}
+
+/// What all parts of a hit count for; `None` where there is none.
+fn joined(frame: &Frame, parts: &[Part]) -> Option<Weight> {
+    let first = parts.first()?.weight;
+    Some(if frame.joins_weights { parts.iter().fold(0, |all, part| all | part.weight) } else { first })
+}
+
+/// Adds the events of a hit, newest first: its own, then those of the inner firings.
+pub fn newest_first<'a>(own: Seq, inner: impl Iterator<Item = &'a [Seq]>, events: &mut Vec<Seq>) {
+    events.push(own);
+    inner.for_each(|inner| events.extend(inner.iter().rev()));
+}
+
+/// Newest first, with repeats, to oldest first, each once, no more than [`FIRING_EVENTS_MAX`].
+pub fn in_order(newest_first: Vec<Seq>) -> Vec<Seq> {
     let mut seen = hashbrown::HashSet::new();
-    events.retain(|seq| seen.insert(*seq));
+    let is_unique = newest_first.len() < 2 || newest_first.is_sorted_by(|left, right| right < left);
+    let mut events: Vec<Seq> =
+        newest_first.into_iter().filter(|seq| is_unique || seen.insert(*seq)).take(FIRING_EVENTS_MAX).collect();
+    events.reverse();
     events
+}
+
+/// A number that differs where the content of a firing differs.
+fn digest(fired: &Fired) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
+    hasher.write_i64(fired.start);
+    hasher.write_usize(fired.count);
+    hasher.write_u64(fired.value.to_bits());
+    fired.events.iter().for_each(|seq| hasher.write_u64(seq.0));
+    hasher.finish()
 }

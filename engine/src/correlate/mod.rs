@@ -1,41 +1,56 @@
 //! The correlator: matches in, firings of correlation rules out.
 //!
-//! In: events in order of commit with the rules they match. Out: [`CorrelationMatch`]es in the order of the
-//! events that completed them, then of correlations. Windows slide in event time; an event exactly
-//! `timespan` older is inside; an event without a group-by field is in no group; a late event is put where
-//! it belongs, up to [`Limits::lateness_ns`]. After firing, a group fires again only for a window that holds
-//! no moment of the fired one. The same events in the same order give the same firings, however they are
-//! batched (`naive` is the twin it is compared with).
+//! In: events in order of commit with the rules they match. Out: [`CorrelationMatch`]es, and which of those
+//! before do not hold any more ([`Withdrawn`]). Windows slide in event time; an event exactly `timespan` older is
+//! inside; an event without a group-by field is in no group. After firing, a group fires again only for a window
+//! that holds no moment of the fired one.
 //!
-//! Memory is bounded by [`Limits`]; what had to go for want of room is counted in [`Counters`].
-//! Source: Sigma correlation rules specification 2.1.0; where it is silent, decisions, section 5.
+//! A firing is out as soon as the event that completes it is in: nothing waits for what may still come. What
+//! comes late is put where it belongs and its group judged again. The promise (ADR 12): for the same events in
+//! any order of arrival within the lateness of their sources, cut into any batches, what was fired less what was
+//! withdrawn is the same once all is settled: that of the events in order of time (`naive` is the twin it is
+//! compared with).
+//!
+//! Memory is bounded by [`Limits`]; what had to go for want of room is counted in [`Counters`]. Source: Sigma
+//! correlation rules specification 2.1.0; where it is silent, decisions, section 5.
 
+mod checkpoint;
+mod clock;
+mod condition;
 mod fingerprint;
 mod group;
+mod ranked;
+mod running;
 mod sources;
+mod sum;
 mod window;
 pub mod naive;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_order;
+#[cfg(test)]
+mod tests_readings;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use nhatle_event::{Event, Seq, Text, Timestamp};
 use nhatle_rules::{Correlation, CorrelationId, Referred, RuleSet};
 
 use crate::detect::Match;
+pub use checkpoint::RestoreError;
+use clock::{Clocks, Lateness};
+use condition::Condition;
 pub use fingerprint::{Fingerprint, fingerprints};
-use group::{Fired, Frame, Group, Outcome};
-use sources::{Source, gather};
-use window::{Condition, Hit};
+use group::{Change, Edit, Fired, Moment, Part};
+use running::{Coming, Found, Running};
+use sources::{Happened, Shared};
 
 /// How many events a firing names; of more it names the newest.
 pub const FIRING_EVENTS_MAX: usize = 500;
-/// After so many hits the groups of a correlation that are over are let go.
-const SWEEP_HITS: u64 = 16_384;
+/// After so many hits the sum of all hits is looked at.
+const TOTAL_HITS: u64 = 4_096;
 
 /// How much a correlator remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,20 +61,45 @@ pub struct Limits {
     pub hits_max: usize,
     /// Hits of one correlation; past it the groups touched longest ago go.
     pub correlation_hits_max: usize,
-    /// How late an event may be, measured in its group.
+    /// Hits of all correlations together; past it the largest correlation gives way.
+    pub total_hits_max: usize,
+    /// How late an event may be and still find everything around it, measured against the clock of its source;
+    /// more is allowed to sources that usually need more.
     pub lateness_ns: i64,
+    /// The most that is allowed to any source.
+    pub lateness_max_ns: i64,
+    /// Seed of the hash of counted values; should be secret where senders are not trusted.
+    pub hash_seed: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { groups_max: 100_000, hits_max: 10_000, correlation_hits_max: 500_000, lateness_ns: 600_000_000_000 }
+        Limits {
+            groups_max: 100_000,
+            // 32 bytes each.
+            hits_max: 200_000,
+            correlation_hits_max: 500_000,
+            total_hits_max: 4_000_000,
+            lateness_ns: 600_000_000_000,
+            lateness_max_ns: 604_800_000_000_000,
+            hash_seed: 0x6e68_6174_6c65_0001,
+        }
+    }
+}
+
+impl Limits {
+    /// For files, which come in any order: no event is late, nothing is let go but for want of room.
+    pub fn for_files() -> Limits {
+        Limits { lateness_ns: i64::MAX, lateness_max_ns: i64::MAX, ..Limits::default() }
     }
 }
 
 /// What a correlator could not keep or take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Hits that came later than the limit.
+    /// Late hits that found some of what stood around them let go already.
+    pub late_partial: u64,
+    /// Those of them that were not taken, because the correlation could have fired wrongly.
     pub too_late: u64,
     /// Hits dropped from groups that were full.
     pub hits_dropped: u64,
@@ -76,7 +116,7 @@ pub struct Arrived<'a> {
     pub event: &'a Event,
 }
 
-/// A firing of a correlation.
+/// A firing of a correlation. Correlation, group and end name it: a group fires at most once at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CorrelationMatch {
     /// The correlation.
@@ -95,6 +135,20 @@ pub struct CorrelationMatch {
     pub value: f64,
     /// Place in the batch of the event whose arrival made it fire.
     pub position: usize,
+    /// It was found more than [`Limits::lateness_ns`] after it happened.
+    pub is_late: bool,
+}
+
+/// A firing that does not hold any more, because of events that came late. A firing of the same name that comes
+/// out with it takes its place with other content; one that overlaps it, with another end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Withdrawn {
+    /// The correlation.
+    pub correlation: CorrelationId,
+    /// Names and values of `group-by`.
+    pub group: Vec<(String, String)>,
+    /// Time of the last event.
+    pub end: Timestamp,
 }
 
 /// Runs the correlations of a rule set. See the module.
@@ -105,20 +159,64 @@ pub struct Correlator {
     fed_by_rule: HashMap<u32, Vec<(u32, usize)>>,
     /// The same for each correlation.
     fed_by_correlation: Vec<Vec<(u32, usize)>>,
+    clocks: Clocks,
+    shared: Shared,
+    limits: Limits,
     counters: Counters,
     refused: Vec<(CorrelationId, &'static str)>,
-    sources: Vec<Vec<Source>>,
     fingerprints: Vec<Fingerprint>,
+    withdrawn: Vec<Withdrawn>,
+    touches: u64,
+    scratch: Scratch,
 }
 
-/// One correlation with its groups.
-struct Running {
-    frame: Frame,
-    groups: HashMap<Vec<Text>, Group, RandomState>,
-    hit_count: usize,
-    touches: u64,
-    watermark: Timestamp,
-    limits: Limits,
+/// What is used again and again.
+#[derive(Default)]
+struct Scratch {
+    /// For each correlation what happened to it.
+    sources: Vec<Vec<(usize, What)>>,
+    /// Correlations to which something happened.
+    due: Vec<u32>,
+    key: String,
+    found: Vec<Found>,
+    /// What fired or does not fire any more, in the order it was found.
+    changes: Vec<Changed>,
+}
+
+/// Something a correlation refers to has happened.
+#[derive(Clone, Copy)]
+enum What {
+    /// The event that is looked at matched.
+    Event,
+    /// This one of the changes.
+    Change(usize),
+}
+
+struct Changed {
+    correlation: u32,
+    key: Text,
+    source: u32,
+    change: Change,
+    /// When the event was received that brought it about.
+    received: i64,
+    position: usize,
+}
+
+/// Something on its way to a group.
+struct Come {
+    key: String,
+    source: u32,
+    moment: Moment,
+    coming: Coming,
+}
+
+/// The event that is looked at.
+#[derive(Clone, Copy)]
+struct Looked<'a> {
+    arrived: Option<Arrived<'a>>,
+    source: u32,
+    position: usize,
+    received: i64,
 }
 
 impl Correlator {
@@ -127,7 +225,16 @@ impl Correlator {
         let mut fed_by_rule: HashMap<u32, Vec<(u32, usize)>> = HashMap::new();
         let mut fed_by_correlation = vec![Vec::new(); rules.correlations.len()];
         let (mut running, mut refused) = (Vec::new(), Vec::new());
-        for (number, correlation) in (0u32..).zip(&rules.correlations) {
+        let (picks, shared) = sources::picks(&rules, limits.hash_seed);
+        for ((number, correlation), picks) in (0u32..).zip(&rules.correlations).zip(picks) {
+            match Condition::new(&correlation.kind, correlation.referred.len()) {
+                Ok(condition) => running.push(Some(Running::new(correlation, condition, picks, limits))),
+                Err(reason) => {
+                    refused.push((CorrelationId(number), reason));
+                    running.push(None);
+                    continue;
+                }
+            }
             for (place, referred) in correlation.referred.iter().enumerate() {
                 match referred {
                     Referred::Rule(rule) => fed_by_rule.entry(rule.0).or_default().push((number, place)),
@@ -138,13 +245,6 @@ impl Correlator {
                     Referred::Correlation(_) => {}
                 }
             }
-            match Condition::new(&correlation.kind, correlation.referred.len()) {
-                Ok(condition) => running.push(Some(Running::new(correlation, condition, limits))),
-                Err(reason) => {
-                    refused.push((CorrelationId(number), reason));
-                    running.push(None);
-                }
-            }
         }
         let sources = vec![Vec::new(); rules.correlations.len()];
         Correlator {
@@ -153,9 +253,14 @@ impl Correlator {
             running,
             fed_by_rule,
             fed_by_correlation,
+            clocks: Clocks::new(Lateness { min_ns: limits.lateness_ns, max_ns: limits.lateness_max_ns }),
+            shared,
+            limits,
             counters: Counters::default(),
             refused,
-            sources,
+            withdrawn: Vec::new(),
+            touches: 0,
+            scratch: Scratch { sources, ..Scratch::default() },
         }
     }
 
@@ -174,16 +279,25 @@ impl Correlator {
         self.running.iter().flatten().map(|running| running.groups.len()).sum()
     }
 
+    /// How many hits are remembered.
+    pub fn hit_count(&self) -> usize {
+        self.running.iter().flatten().map(|running| running.hit_count).sum()
+    }
+
     /// Takes over from the correlator before a change of rules: the groups of every correlation whose
-    /// [`Fingerprint`] is the same in both, and the counters. What changed begins anew; `old` is left without
-    /// what was taken. Returns how many correlations went on.
+    /// [`Fingerprint`] is the same in both, the clocks and the counters. What changed begins anew; `old` is left
+    /// without what was taken. To be called before anything is pushed. Returns how many correlations went on.
     pub fn adopt(&mut self, old: &mut Correlator) -> usize {
         self.counters = old.counters;
+        self.clocks = old.clocks.clone();
+        self.shared.seed = old.shared.seed;
         let mut kept = 0;
         for (running, fingerprint) in self.running.iter_mut().zip(&self.fingerprints) {
             let Some(running) = running else { continue };
             let place = old.fingerprints.iter().position(|known| known == fingerprint);
-            if let Some(before) = place.and_then(|place| old.running.get_mut(place)?.take()) {
+            if let Some(mut before) = place.and_then(|place| old.running.get_mut(place)?.take()) {
+                // Where values are found can depend on correlations around it.
+                before.picks = running.picks.clone();
                 *running = before;
                 kept += 1;
             }
@@ -192,173 +306,266 @@ impl Correlator {
     }
 
     /// Takes a batch with its matches, in order of position as [`Detector`](crate::detect::Detector) gives
-    /// them, and returns what fired, also of correlations that only feed others.
+    /// them, and returns what fired, also of correlations that only feed others. [`Correlator::withdrawn`] says
+    /// what does not hold any more; it happened before.
     pub fn push(&mut self, batch: &[Arrived<'_>], matches: &[Match]) -> Vec<CorrelationMatch> {
-        let mut firings = Vec::new();
+        self.withdrawn.clear();
         if self.rules.correlations.is_empty() {
-            return firings;
+            return Vec::new();
         }
         for matches in matches.chunk_by(|left, right| left.position == right.position) {
             let position = matches.first().map_or(0, |first| first.position);
             if let Some(arrived) = batch.get(position) {
-                self.push_event(*arrived, position, matches, &mut firings);
+                self.push_event(*arrived, position, matches);
             }
         }
-        firings
+        self.finish()
     }
 
-    fn push_event(
-        &mut self,
-        arrived: Arrived<'_>,
-        position: usize,
-        matches: &[Match],
-        firings: &mut Vec<CorrelationMatch>,
-    ) {
-        let mut due = BTreeSet::new();
-        for found in matches {
-            for (correlation, place) in self.fed_by_rule.get(&found.rule.0).into_iter().flatten() {
-                self.sources[*correlation as usize].push(Source { place: *place, firing: None });
-                due.insert(*correlation);
+    /// Puts everything late that waits in its place, at whatever cost, and returns what fired. `position` is that
+    /// of the firings.
+    pub fn settle(&mut self, position: usize) -> Vec<CorrelationMatch> {
+        self.withdrawn.clear();
+        let looked = Looked { arrived: None, source: clock::MANY, position, received: self.clocks.now };
+        for number in 0..self.running.len() {
+            if let Some(running) = &mut self.running[number] {
+                while running.settle_one(&self.clocks, &mut self.counters, &mut self.scratch.found) {}
+            }
+            self.hand_on(number, looked);
+            // Outer ones stand behind: their turn comes.
+            while let Some(due) = self.scratch.due.pop() {
+                self.run_one(due as usize, looked);
             }
         }
-        while let Some(number) = due.pop_first() {
-            let mut sources = std::mem::take(&mut self.sources[number as usize]);
-            let first = firings.len();
-            self.push_sources(number, arrived, position, &sources, firings);
-            sources.clear();
-            self.sources[number as usize] = sources;
-            for (firing, fired) in firings.iter().enumerate().skip(first) {
-                for (outer, place) in self.fed_by_correlation.get(fired.correlation.0 as usize).into_iter().flatten() {
-                    self.sources[*outer as usize].push(Source { place: *place, firing: Some(firing) });
-                    due.insert(*outer);
+        self.finish()
+    }
+
+    /// Whether nothing late waits.
+    pub fn is_settled(&self) -> bool {
+        self.running.iter().flatten().all(|running| running.pending.is_empty())
+    }
+
+    /// What the last [`Correlator::push`] or [`Correlator::settle`] took back of what was returned before it.
+    pub fn withdrawn(&self) -> &[Withdrawn] {
+        &self.withdrawn
+    }
+
+    fn push_event(&mut self, arrived: Arrived<'_>, position: usize, matches: &[Match]) {
+        for found in matches {
+            for (correlation, place) in self.fed_by_rule.get(&found.rule.0).into_iter().flatten() {
+                self.scratch.happens(*correlation, *place, What::Event);
+            }
+        }
+        if self.scratch.due.is_empty() {
+            return;
+        }
+        let source = self.clocks.note(arrived.event);
+        let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        while let Some(next) = self.scratch.due.iter().min().copied() {
+            self.scratch.due.retain(|due| *due != next);
+            self.run_one(next as usize, looked);
+        }
+        self.touches += 1;
+        if self.touches.is_multiple_of(TOTAL_HITS) {
+            self.bound_total();
+        }
+    }
+
+    /// Counts what happened to one correlation, and hands on what comes of it.
+    fn run_one(&mut self, number: usize, looked: Looked<'_>) {
+        let Some(sources) = self.scratch.sources.get_mut(number) else { return };
+        let mut sources = std::mem::take(sources);
+        if let Some(Some(running)) = self.running.get_mut(number) {
+            match (sources.as_slice(), looked.arrived) {
+                ([(place, What::Event)], Some(arrived)) if !running.picks.is_carrying => {
+                    let happened = Happened::Event(arrived.event);
+                    let key = &mut self.scratch.key;
+                    if running.picks.key(happened, *place, key)
+                        && let Some(weight) = running.picks.weight(happened, *place, &mut self.shared)
+                    {
+                        let moment = (arrived.event.timestamp.0, arrived.seq.0);
+                        let at = (key.as_str(), looked.source, moment);
+                        let found = &mut self.scratch.found;
+                        running.push(&self.clocks, &mut self.counters, at, Coming::Event(weight), found);
+                    }
+                }
+                _ => self.push_sources(number, &sources, looked),
+            }
+        }
+        if let Some(Some(running)) = self.running.get_mut(number) {
+            running.work(&self.clocks, &mut self.counters, &mut self.scratch.found);
+        }
+        sources.clear();
+        self.scratch.sources[number] = sources;
+        self.hand_on(number, looked);
+    }
+
+    /// Several things that happened at once, or firings of inner correlations.
+    fn push_sources(&mut self, number: usize, sources: &[(usize, What)], looked: Looked<'_>) {
+        let Some(Some(running)) = self.running.get_mut(number) else { return };
+        let mut hits: Vec<Come> = Vec::new();
+        for (place, what) in sources {
+            let (happened, moment, source, origin) = match what {
+                What::Event => {
+                    let Some(arrived) = looked.arrived else { continue };
+                    let moment = (arrived.event.timestamp.0, arrived.seq.0);
+                    (Happened::Event(arrived.event), moment, looked.source, (0, Text::default()))
+                }
+                What::Change(change) => {
+                    let Some(changed) = self.scratch.changes.get(*change) else { continue };
+                    let (moment, carried) = match &changed.change {
+                        Change::Fired(fired) => (fired.moment, &fired.carried),
+                        Change::Withdrawn(moment, carried) => (*moment, carried),
+                    };
+                    let origin = self.fingerprints[changed.correlation as usize].short();
+                    let origin = (origin, changed.key.clone());
+                    (Happened::Inner(&changed.key, carried.as_ref()), moment, changed.source, origin)
+                }
+            };
+            if !running.picks.key(happened, *place, &mut self.scratch.key) {
+                continue;
+            }
+            let change = match what {
+                What::Event => None,
+                What::Change(change) => self.scratch.changes.get(*change).map(|changed| &changed.change),
+            };
+            if let Some(Change::Withdrawn(..)) = change {
+                let key = self.scratch.key.clone();
+                hits.push(Come { key, source, moment, coming: Coming::Edit(Edit::Take(origin)) });
+                continue;
+            }
+            let Some(weight) = running.picks.weight(happened, *place, &mut self.shared) else { continue };
+            let events = match change {
+                Some(Change::Fired(fired)) => Some(fired.events.as_slice().into()),
+                _ => None,
+            };
+            let carried = match happened {
+                Happened::Event(event) if running.picks.is_carrying => Some(self.shared.carried(event)),
+                Happened::Event(_) => None,
+                Happened::Inner(_, carried) => carried.cloned(),
+            };
+            let part = Part { origin, weight, events, carried };
+            join(&mut hits, (&self.scratch.key, source, moment), part, running.frame.joins_weights);
+        }
+        for Come { key, source, moment, coming } in hits {
+            let at = (key.as_str(), source, moment);
+            running.push(&self.clocks, &mut self.counters, at, coming, &mut self.scratch.found);
+        }
+    }
+
+    /// Tells the correlations that refer to this one what it found.
+    fn hand_on(&mut self, number: usize, looked: Looked<'_>) {
+        let correlation = u32::try_from(number).unwrap_or(u32::MAX);
+        let mut found = std::mem::take(&mut self.scratch.found);
+        for Found { key, source, change } in found.drain(..) {
+            let place_of_change = self.scratch.changes.len();
+            let Looked { position, received, .. } = looked;
+            self.scratch.changes.push(Changed { correlation, key, source, change, received, position });
+            for (outer, place) in self.fed_by_correlation.get(number).into_iter().flatten() {
+                self.scratch.happens(*outer, *place, What::Change(place_of_change));
+            }
+        }
+        self.scratch.found = found;
+    }
+
+    /// What comes out of a push: firings that were taken back in it never were.
+    fn finish(&mut self) -> Vec<CorrelationMatch> {
+        let mut firings: Vec<Option<CorrelationMatch>> = Vec::new();
+        let changes = std::mem::take(&mut self.scratch.changes);
+        let is_plain = changes.iter().all(|changed| matches!(changed.change, Change::Fired(_)));
+        let mut places: HashMap<(u32, Text, Moment), usize> = HashMap::new();
+        for changed in changes {
+            let Some(correlation) = self.rules.correlations.get(changed.correlation as usize) else { continue };
+            let id = CorrelationId(changed.correlation);
+            match changed.change {
+                Change::Fired(fired) => {
+                    if !is_plain {
+                        places.insert((changed.correlation, changed.key.clone(), fired.moment), firings.len());
+                    }
+                    let is_late = self.limits.lateness_ns < changed.received.saturating_sub(fired.moment.0);
+                    let position = changed.position;
+                    firings.push(Some(firing(correlation, id, &changed.key, fired, (position, is_late))));
+                }
+                Change::Withdrawn(moment, _) => {
+                    match places.remove(&(changed.correlation, changed.key.clone(), moment)) {
+                        Some(place) => firings[place] = None,
+                        None => self.withdrawn.push(Withdrawn {
+                            correlation: id,
+                            group: named(correlation, &changed.key),
+                            end: Timestamp(moment.0),
+                        }),
+                    }
                 }
             }
         }
+        firings.into_iter().flatten().collect()
     }
 
-    fn push_sources(
-        &mut self,
-        number: u32,
-        arrived: Arrived<'_>,
-        position: usize,
-        sources: &[Source],
-        firings: &mut Vec<CorrelationMatch>,
-    ) {
-        let rules = self.rules.clone();
-        let (Some(correlation), Some(Some(running))) =
-            (rules.correlations.get(number as usize), self.running.get_mut(number as usize))
-        else {
+    /// Where all correlations together hold too much, the largest gives way.
+    fn bound_total(&mut self) {
+        let count = self.hit_count();
+        let Some(surplus) = count.checked_sub(self.limits.total_hits_max).filter(|surplus| 0 < *surplus) else {
             return;
         };
-        for (key, hit) in gather(correlation, arrived, sources, firings) {
-            let happened = arrived.event.timestamp.min(arrived.event.received);
-            let fired = running.push(&key, hit, happened, &mut self.counters);
-            firings.extend(
-                fired.into_iter().map(|fired| firing(correlation, CorrelationId(number), &key, &fired, position)),
-            );
+        let largest = self.running.iter_mut().flatten().max_by_key(|running| running.hit_count);
+        if let Some(running) = largest {
+            let room = running.hit_count.saturating_sub(surplus + running.hit_count / 8);
+            running.make_room(&self.clocks, &mut self.counters, room);
         }
     }
 }
 
-impl Running {
-    fn new(correlation: &Correlation, condition: Condition, limits: Limits) -> Running {
-        let frame = Frame {
-            hits_max: hits_needed(&condition).saturating_mul(2).clamp(limits.hits_max, limits.correlation_hits_max),
-            condition,
-            timespan_ns: correlation.timespan_ns.max(0),
-            lateness_ns: limits.lateness_ns,
-        };
-        Running { frame, groups: HashMap::default(), hit_count: 0, touches: 0, watermark: Timestamp::MIN, limits }
-    }
-
-    fn push(&mut self, key: &[Text], hit: Hit, happened: Timestamp, counters: &mut Counters) -> Vec<Fired> {
-        self.touches += 1;
-        self.watermark = self.watermark.max(happened);
-        if !self.groups.contains_key(key) {
-            self.groups.insert(key.to_vec(), Group::default());
-        }
-        let Some(group) = self.groups.get_mut(key) else { return Vec::new() };
-        group.touched = self.touches;
-        let before = group.len();
-        let (outcome, dropped) = group.push(&self.frame, hit);
-        self.hit_count = (self.hit_count + group.len()).saturating_sub(before);
-        counters.hits_dropped += u64::try_from(dropped).unwrap_or(0);
-        if self.touches.is_multiple_of(SWEEP_HITS) {
-            self.sweep();
-        }
-        if self.limits.groups_max < self.groups.len() || self.limits.correlation_hits_max < self.hit_count {
-            self.evict(counters);
-        }
-        match outcome {
-            Outcome::Counted(fired) => fired,
-            Outcome::TooLate => {
-                counters.too_late += 1;
-                Vec::new()
+impl Scratch {
+    fn happens(&mut self, correlation: u32, place: usize, what: What) {
+        if let Some(sources) = self.sources.get_mut(correlation as usize) {
+            sources.push((place, what));
+            if !self.due.contains(&correlation) {
+                self.due.push(correlation);
             }
         }
     }
+}
 
-    /// Lets go of groups no event can complete any more.
-    fn sweep(&mut self) {
-        let kept_ns = self.frame.timespan_ns.saturating_add(self.frame.lateness_ns);
-        let watermark = self.watermark;
-        self.groups.retain(|_, group| watermark.since(group.newest()) <= kept_ns);
-        self.hit_count = self.groups.values().map(Group::len).sum();
-    }
-
-    /// Makes room: first what is over, then the eighth of the groups that was touched longest ago.
-    fn evict(&mut self, counters: &mut Counters) {
-        self.sweep();
-        let room = self.limits.groups_max - self.limits.groups_max / 8;
-        let hits_room = self.limits.correlation_hits_max - self.limits.correlation_hits_max / 8;
-        if self.groups.len() <= room && self.hit_count <= hits_room {
-            return;
-        }
-        let mut touched: Vec<(u64, usize)> = self.groups.values().map(|group| (group.touched, group.len())).collect();
-        touched.sort_unstable_by(|left, right| right.cmp(left));
-        let mut hits = 0;
-        let fits = touched.iter().take(room).take_while(|(_, length)| {
-            hits += length;
-            hits <= hits_room
-        });
-        // The group just touched always stays.
-        let oldest_kept = fits.last().map_or(self.touches, |(touched, _)| *touched);
-        let before = self.groups.len();
-        self.groups.retain(|_, group| oldest_kept <= group.touched);
-        counters.groups_dropped += u64::try_from(before - self.groups.len()).unwrap_or(0);
-        self.hit_count = self.groups.values().map(Group::len).sum();
+/// Adds a part to the hit of its key and moment. What an event is at several places counts once: as the set of
+/// them where weights are sets, else as the first.
+fn join(hits: &mut Vec<Come>, (key, source, moment): (&str, u32, Moment), part: Part, joins_weights: bool) {
+    let is_same = |hit: &&mut Come| hit.key == key && hit.moment == moment;
+    let known = hits.iter_mut().filter(is_same).find_map(|hit| match &mut hit.coming {
+        Coming::Parts(parts) => Some(parts),
+        _ => None,
+    });
+    let Some(parts) = known else {
+        hits.push(Come { key: key.to_owned(), source, moment, coming: Coming::Parts(vec![part]) });
+        return;
+    };
+    match parts.iter_mut().find(|known| known.origin == part.origin) {
+        Some(known) if joins_weights => known.weight |= part.weight,
+        Some(_) => {}
+        None => parts.push(part),
     }
 }
 
-/// How many hits a window must hold to meet a condition on their number.
-fn hits_needed(condition: &Condition) -> usize {
-    let (Condition::Count(threshold) | Condition::Distinct(threshold)) = condition else { return 0 };
-    let largest = threshold.0.iter().map(|(_, limit)| *limit).fold(0.0, f64::max);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a large number saturates")]
-    let needed = largest.ceil() as usize;
-    needed.saturating_add(1)
+fn named(correlation: &Correlation, key: &str) -> Vec<(String, String)> {
+    let values = sources::values_of(key, correlation.group_by.len());
+    correlation.group_by.iter().zip(values).map(|(entry, value)| (entry.name.clone(), value.to_owned())).collect()
 }
 
 fn firing(
     correlation: &Correlation,
     number: CorrelationId,
-    key: &[Text],
-    fired: &Fired,
-    position: usize,
+    key: &str,
+    fired: Fired,
+    (position, is_late): (usize, bool),
 ) -> CorrelationMatch {
-    let names = correlation.group_by.iter().map(|entry| entry.name.clone());
-    let mut events = group::events_of(&fired.hits);
-    let surplus = events.len().saturating_sub(FIRING_EVENTS_MAX);
-    events.drain(..surplus);
-    let at = |hit: Option<&Hit>| hit.map_or(Timestamp::default(), |hit| hit.at);
     CorrelationMatch {
         correlation: number,
-        group: names.zip(key.iter().map(ToString::to_string)).collect(),
-        events,
-        start: at(fired.hits.first()),
-        end: at(fired.hits.last()),
-        count: u64::try_from(fired.hits.len()).unwrap_or(u64::MAX),
+        group: named(correlation, key),
+        events: fired.events,
+        start: Timestamp(fired.start),
+        end: Timestamp(fired.moment.0),
+        count: u64::try_from(fired.count).unwrap_or(u64::MAX),
         value: fired.value,
         position,
+        is_late,
     }
 }

@@ -1,106 +1,153 @@
-//! The slow, obvious twin of the correlator: every window judged anew over all hits so far.
+//! The slow, obvious twin of the correlator: all events at once, in order of time, every window judged anew.
 //!
-//! For tests and fuzzing only. Same out as [`Correlator`](super::Correlator) for events in time order that
-//! stay within its limits.
+//! For tests and fuzzing only. In: a whole history, in any order. Out: what the
+//! [`Correlator`](super::Correlator) has fired and not withdrawn once it is settled, for events within the
+//! lateness of their sources and histories within its limits. Events of equal time stand in order of `Seq`.
 
 use std::collections::BTreeMap;
 
-use nhatle_event::{Text, Timestamp};
-use nhatle_rules::{Correlation, CorrelationId, CorrelationKind, Expression, Referred, RuleSet};
+use nhatle_event::{Event, Seq, Timestamp, Value};
+use nhatle_rules::{Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Referred, RuleSet};
 
-use super::group::Fired;
-use super::sources::{Source, gather};
-use super::window::{Condition, Hit, Places, Weight, bit, expression_holds, float, median, percentile};
-use super::{Arrived, CorrelationMatch, firing};
-use crate::detect::Match;
+use super::condition::{Condition, Places, bit, expression_holds};
+use super::group::{in_order, newest_first};
+use super::sum::ExactSum;
+use super::window::{float, nearest_rank};
+use super::{Arrived, CorrelationMatch};
+use crate::detect::{Match, value_of_field};
 
 /// How many referred rules an ordered kind may have here: all subsets of them are tried.
 const PLACES_TRIED: usize = 8;
 
-type Key = (usize, Vec<Text>);
+/// What counts: an event, with the firings of inner correlations it completed.
+#[derive(Clone, Debug)]
+struct Hit {
+    at: Timestamp,
+    seq: Seq,
+    places: Places,
+    value: Vec<String>,
+    number: f64,
+    inner: Vec<Vec<Seq>>,
+}
 
-/// All firings over a whole history.
+/// A firing with the event that completed it, for the correlations that refer to it.
+struct Firing<'a> {
+    found: CorrelationMatch,
+    event: &'a Event,
+}
+
+type Key = (usize, Vec<String>);
+
+/// All firings over a whole history, in order of time.
 pub fn correlate(rules: &RuleSet, events: &[Arrived<'_>], matches: &[Match]) -> Vec<CorrelationMatch> {
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    order.sort_by_key(|place| (events[*place].event.timestamp, events[*place].seq));
     let mut hits: BTreeMap<Key, Vec<Hit>> = BTreeMap::new();
-    let mut fired: BTreeMap<Key, Vec<Timestamp>> = BTreeMap::new();
-    let mut firings = Vec::new();
-    for (position, arrived) in events.iter().enumerate() {
+    let mut fired: BTreeMap<Key, Timestamp> = BTreeMap::new();
+    let mut firings: Vec<Firing<'_>> = Vec::new();
+    for position in order {
         let first_of_event = firings.len();
         for (number, correlation) in rules.correlations.iter().enumerate() {
-            let sources = sources_of(correlation, position, matches, &firings, first_of_event);
-            let id = CorrelationId(u32::try_from(number).unwrap_or(u32::MAX));
             let Ok(condition) = Condition::new(&correlation.kind, correlation.referred.len()) else { continue };
-            for (key, hit) in gather(correlation, *arrived, &sources, &firings) {
-                let at = hit.at;
-                let group = hits.entry((number, key.clone())).or_default();
-                group.push(hit);
-                let inside = |hit: &&Hit| at.since(hit.at) <= correlation.timespan_ns;
-                let window: Vec<Hit> = group.iter().filter(inside).cloned().collect();
-                let quiet = fired.entry((number, key.clone())).or_default();
-                let is_quiet = quiet.last().is_some_and(|fired| at.since(*fired) <= correlation.timespan_ns);
-                if let Some(value) = judge(&correlation.kind, &condition, &window).filter(|_| !is_quiet) {
-                    quiet.push(at);
-                    firings.push(firing(correlation, id, &key, &Fired { hits: window, value }, position));
+            let come = gather(correlation, events[position], position, matches, &firings[first_of_event..]);
+            for (group, hit) in come {
+                let (at, seq) = (hit.at, hit.seq);
+                let key = (number, group);
+                let all = hits.entry(key.clone()).or_default();
+                all.push(hit);
+                let window: Vec<&Hit> = all.iter().filter(|hit| at.since(hit.at) <= correlation.timespan_ns).collect();
+                let is_quiet = fired.get(&key).is_some_and(|last| at.since(*last) <= correlation.timespan_ns);
+                let value = judge(&correlation.kind, &condition, &window);
+                if let Some(value) = value.filter(|_| !is_quiet) {
+                    fired.insert(key.clone(), at);
+                    let found = firing(correlation, number, &key.1, &window, value);
+                    debug_assert!(found.events.contains(&seq));
+                    firings
+                        .push(Firing { found: CorrelationMatch { position, ..found }, event: events[position].event });
                 }
             }
         }
     }
-    firings
+    firings.into_iter().map(|firing| firing.found).collect()
 }
 
-fn sources_of(
+/// The hits that an event makes in a correlation, with the group of each: matches of the event itself first.
+fn gather(
     correlation: &Correlation,
+    arrived: Arrived<'_>,
     position: usize,
     matches: &[Match],
-    firings: &[CorrelationMatch],
-    first_of_event: usize,
-) -> Vec<Source> {
-    let mut sources = Vec::new();
-    for found in matches.iter().filter(|found| found.position == position) {
-        for (place, referred) in correlation.referred.iter().enumerate() {
-            if *referred == Referred::Rule(found.rule) {
-                sources.push(Source { place, firing: None });
+    firings: &[Firing<'_>],
+) -> Vec<(Vec<String>, Hit)> {
+    let mut found: Vec<(Vec<String>, Hit)> = Vec::new();
+    let mut happened: Vec<(usize, Option<&Firing<'_>>)> = Vec::new();
+    for one in matches.iter().filter(|one| one.position == position) {
+        let places = correlation.referred.iter().enumerate();
+        happened.extend(places.filter(|(_, what)| **what == Referred::Rule(one.rule)).map(|(place, _)| (place, None)));
+    }
+    for firing in firings {
+        let is_it = |what: &Referred| *what == Referred::Correlation(firing.found.correlation);
+        let places = correlation.referred.iter().enumerate();
+        happened.extend(places.filter(|(_, what)| is_it(what)).map(|(place, _)| (place, Some(firing))));
+    }
+    for (place, firing) in happened {
+        let text = |entry: &GroupBy| text_of(entry, place, arrived.event, firing);
+        let Some(key) = correlation.group_by.iter().map(text).collect::<Option<Vec<_>>>() else { continue };
+        let Some((value, number)) = counted(&correlation.kind, text) else { continue };
+        let inner: Vec<Vec<Seq>> = firing.iter().map(|firing| firing.found.events.clone()).collect();
+        match found.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, hit)) => {
+                hit.places |= bit(place);
+                hit.inner.extend(inner);
+            }
+            None => {
+                let (at, seq) = (arrived.event.timestamp, arrived.seq);
+                found.push((key, Hit { at, seq, places: bit(place), value, number, inner }));
             }
         }
     }
-    for (number, firing) in firings.iter().enumerate().skip(first_of_event) {
-        for (place, referred) in correlation.referred.iter().enumerate() {
-            if *referred == Referred::Correlation(firing.correlation) {
-                sources.push(Source { place, firing: Some(number) });
-            }
-        }
-    }
-    sources
+    found
 }
 
-fn judge(kind: &CorrelationKind, condition: &Condition, window: &[Hit]) -> Option<f64> {
-    let places: Vec<Places> = window
-        .iter()
-        .filter_map(|hit| match hit.weight {
-            Weight::Places(places) => Some(places),
-            _ => None,
-        })
-        .collect();
+/// The values and the number a hit counts for.
+fn counted(kind: &CorrelationKind, text: impl Fn(&GroupBy) -> Option<String>) -> Option<(Vec<String>, f64)> {
+    match kind {
+        CorrelationKind::ValueCount(_, entries) => {
+            entries.iter().map(text).collect::<Option<Vec<_>>>().map(|values| (values, 0.0))
+        }
+        CorrelationKind::ValueSum(_, entry)
+        | CorrelationKind::ValueAvg(_, entry)
+        | CorrelationKind::ValuePercentile(_, entry, _)
+        | CorrelationKind::ValueMedian(_, entry) => {
+            let number: f64 = text(entry)?.trim().parse().ok()?;
+            number.is_finite().then_some((Vec::new(), number))
+        }
+        _ => Some((Vec::new(), 0.0)),
+    }
+}
+
+/// The value of an entry: of a firing its group's, else that of the event.
+fn text_of(entry: &GroupBy, place: usize, event: &Event, firing: Option<&Firing<'_>>) -> Option<String> {
+    let field = entry.fields.get(place)?;
+    let of_group = firing.and_then(|firing| {
+        let mut values = firing.found.group.iter();
+        values.find(|(name, _)| *name == field.name || *name == entry.name).map(|(_, value)| value.clone())
+    });
+    let event = firing.map_or(event, |firing| firing.event);
+    of_group.or_else(|| value_of_field(field, event)?.each().find_map(Value::as_text).map(String::from))
+}
+
+fn judge(kind: &CorrelationKind, condition: &Condition, window: &[&Hit]) -> Option<f64> {
+    let places: Vec<Places> = window.iter().map(|hit| hit.places).collect();
     let occurred = places.iter().fold(0, |all, places| all | places);
-    let mut numbers: Vec<f64> = window
-        .iter()
-        .filter_map(|hit| match hit.weight {
-            Weight::Number(number) => Some(number),
-            _ => None,
-        })
-        .collect();
-    let sum: f64 = numbers.iter().sum();
+    let mut numbers: Vec<f64> = window.iter().map(|hit| hit.number).collect();
+    let mut sum = ExactSum::default();
+    numbers.iter().for_each(|number| sum.add(*number));
     numbers.sort_by(f64::total_cmp);
     let (threshold, value) = match condition {
         Condition::Count(threshold) => (threshold, float(window.len())),
         Condition::Distinct(threshold) => {
-            let values: std::collections::BTreeSet<u128> = window
-                .iter()
-                .filter_map(|hit| match hit.weight {
-                    Weight::Value(value) => Some(value),
-                    _ => None,
-                })
-                .collect();
+            let values: std::collections::BTreeSet<&[String]> = window.iter().map(|hit| &*hit.value).collect();
             (threshold, float(values.len()))
         }
         Condition::Rules(threshold) => (threshold, f64::from(occurred.count_ones())),
@@ -112,12 +159,41 @@ fn judge(kind: &CorrelationKind, condition: &Condition, window: &[Hit]) -> Optio
             let CorrelationKind::ExtendedOrdered(expression) = kind else { return None };
             return ordered_expression_holds(expression, &places).then_some(f64::from(occurred.count_ones()));
         }
-        Condition::Sum(threshold) => (threshold, sum),
-        Condition::Average(threshold) => (threshold, sum / float(window.len().max(1))),
-        Condition::Percentile(threshold, percent) => (threshold, percentile(&numbers, *percent)?),
+        Condition::Sum(threshold) => (threshold, sum.value()),
+        Condition::Average(threshold) => (threshold, sum.value() / float(window.len().max(1))),
+        Condition::Percentile(threshold, percent) => {
+            (threshold, numbers.get(nearest_rank(*percent, numbers.len())).copied()?)
+        }
         Condition::Median(threshold) => (threshold, median(&numbers)?),
     };
     threshold.holds(value).then_some(value)
+}
+
+/// The middle value, or the mean of the middle two.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    let upper = sorted.get(middle)?;
+    if sorted.len() % 2 == 1 { Some(*upper) } else { Some(f64::midpoint(*sorted.get(middle - 1)?, *upper)) }
+}
+
+fn firing(correlation: &Correlation, number: usize, key: &[String], window: &[&Hit], value: f64) -> CorrelationMatch {
+    let mut events = Vec::new();
+    for hit in window.iter().rev() {
+        newest_first(hit.seq, hit.inner.iter().map(Vec::as_slice), &mut events);
+    }
+    let names = correlation.group_by.iter().map(|entry| entry.name.clone());
+    let at = |hit: Option<&&Hit>| hit.map_or(Timestamp::default(), |hit| hit.at);
+    CorrelationMatch {
+        correlation: CorrelationId(u32::try_from(number).unwrap_or(u32::MAX)),
+        group: names.zip(key.iter().cloned()).collect(),
+        events: in_order(events),
+        start: at(window.first()),
+        end: at(window.last()),
+        count: u64::try_from(window.len()).unwrap_or(u64::MAX),
+        value,
+        position: 0,
+        is_late: false,
+    }
 }
 
 /// Whether an expression holds for some chain in the order of `referred`: every subset of rules that

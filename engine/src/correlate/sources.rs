@@ -1,127 +1,278 @@
-//! From what happened to what counts: the matches of an event, and the firings they caused, become hits in
-//! groups of a correlation.
+//! From what happened to what counts: the matches of an event, and the firings of inner correlations, become
+//! parts of hits in groups of a correlation.
+//!
+//! In: a match with its event, or a firing. Out: the key of its group, and what it counts for. A firing has the
+//! values of its own group; what an outer correlation asks for beyond them is taken from the event that
+//! completes it, when that event arrives, and carried along ([`Carried`]), so that a firing means the same
+//! whenever it is found.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use nhatle_event::{Event, Seq, Text, Timestamp, Value};
+use nhatle_event::{Event, Field, Text, Value};
 use nhatle_rules::predicate::RuleField;
-use nhatle_rules::{Correlation, CorrelationKind, GroupBy};
+use nhatle_rules::{Correlation, CorrelationKind, GroupBy, Referred, RuleSet};
 
-use super::window::{Hit, Weight, bit};
-use super::{Arrived, CorrelationMatch};
-use crate::detect::value_of_field;
+use super::condition::bit;
+use super::group::Carried;
+use super::window::{Weight, weight_of};
 
-/// Something a correlation refers to has happened.
+/// Finds the value of a field name in events; remembers which field answers to it, and how well.
+#[derive(Clone, Debug)]
+pub struct Finder {
+    name: RuleField,
+    /// By number of the field: 0 not known yet, 1 does not answer, else two more than the rank.
+    ranks: Vec<u16>,
+}
+
+impl Finder {
+    fn new(name: &RuleField) -> Finder {
+        Finder { name: name.clone(), ranks: Vec::new() }
+    }
+
+    /// That of the best field the event has.
+    pub fn find<'e>(&mut self, event: &'e Event) -> Option<&'e Value> {
+        let mut best = (u16::MAX, None);
+        for (field, value) in event.fields() {
+            let known = self.ranks.get(field.index()).copied().unwrap_or(0);
+            let rank = if known == 0 { self.learn(*field) } else { known };
+            if 1 < rank && rank < best.0 {
+                best = (rank, Some(value));
+            }
+        }
+        best.1
+    }
+
+    fn learn(&mut self, field: Field) -> u16 {
+        let rank = self.name.rank(field).map_or(1, |rank| u16::try_from(rank).map_or(u16::MAX - 1, |rank| rank + 2));
+        if self.ranks.len() <= field.index() {
+            self.ranks.resize(field.index() + 1, 0);
+        }
+        self.ranks[field.index()] = rank;
+        rank
+    }
+}
+
+/// Where a correlation finds a value, for one of what it refers to.
+#[derive(Clone, Debug)]
+enum Pick {
+    /// In the event.
+    Event(Finder),
+    /// At this place of the firing's group, which has so many values.
+    Group(usize, usize),
+    /// At this place of what the firing carries.
+    Carried(usize),
+}
+
+/// How a correlation makes hits.
+#[derive(Clone, Debug)]
+pub struct Picks {
+    /// By entry of `group-by`, then by place in `referred`.
+    group_by: Vec<Vec<Pick>>,
+    /// The same for the fields of the condition.
+    values: Vec<Vec<Pick>>,
+    counts: Counts,
+    /// The firings of this correlation must carry values.
+    pub is_carrying: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Place in `referred`.
-    pub place: usize,
-    /// The firing, for an inner correlation; `None` for a match of the event itself.
-    pub firing: Option<usize>,
+enum Counts {
+    Itself,
+    Values,
+    Rule,
+    Number,
 }
 
-/// The hits an event makes in a correlation, with the key of the group of each. An event that several
-/// referred rules match is one hit in a group.
-pub fn gather(
-    correlation: &Correlation,
-    arrived: Arrived<'_>,
-    sources: &[Source],
-    firings: &[CorrelationMatch],
-) -> Vec<(Vec<Text>, Hit)> {
-    let mut hits: Vec<(Vec<Text>, Hit)> = Vec::new();
-    for source in sources {
-        let inner = source.firing.and_then(|firing| firings.get(firing));
-        let happened = Happened { event: arrived.event, inner };
-        let Some(key) = happened.key(correlation, source.place) else { continue };
-        let Some(weight) = happened.weight(correlation, source.place) else { continue };
-        let (at, seq) = happened.when(arrived.seq);
-        let known = hits.iter_mut().find(|(other, hit)| *other == key && (hit.at, hit.seq) == (at, seq));
-        match known {
-            Some((_, hit)) => {
-                if let (Weight::Places(all), Weight::Places(more)) = (&mut hit.weight, weight) {
-                    *all |= more;
-                }
-                if hit.inner.is_none() {
-                    hit.inner = inner.map(events_of);
-                }
+/// What the picks of all correlations share.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    carried: Vec<Finder>,
+    text: String,
+    /// Seed of the hash of values.
+    pub seed: u64,
+}
+
+/// Something a correlation refers to, as it happened.
+#[derive(Clone, Copy)]
+pub enum Happened<'a> {
+    /// The event itself matched.
+    Event(&'a Event),
+    /// An inner correlation fired: key of its group, and what it carries.
+    Inner(&'a str, Option<&'a Carried>),
+}
+
+/// The picks of a whole rule set.
+pub fn picks(rules: &RuleSet, seed: u64) -> (Vec<Picks>, Shared) {
+    let mut fields: Vec<RuleField> = Vec::new();
+    let mut all: Vec<Picks> =
+        rules.correlations.iter().map(|correlation| Picks::new(correlation, rules, &mut fields)).collect();
+    // Who is referred to by one that needs carried values, or carries itself, carries.
+    for (number, correlation) in rules.correlations.iter().enumerate().rev() {
+        for (place, referred) in correlation.referred.iter().enumerate() {
+            let needs = |picks: &Picks| picks.is_carrying || picks.asks_carried(place);
+            if let Referred::Correlation(inner) = referred
+                && all.get(number).is_some_and(needs)
+                && let Some(inner) = all.get_mut(inner.0 as usize)
+            {
+                inner.is_carrying = true;
             }
-            None => hits.push((key, Hit { at, seq, weight, inner: inner.map(events_of) })),
         }
     }
-    hits
+    (all, Shared { carried: fields.iter().map(Finder::new).collect(), text: String::new(), seed })
 }
 
-fn events_of(firing: &CorrelationMatch) -> Arc<[Seq]> {
-    firing.events.as_slice().into()
-}
-
-/// A match of an event, or a firing that the event completed.
-struct Happened<'a> {
-    event: &'a Event,
-    inner: Option<&'a CorrelationMatch>,
-}
-
-impl Happened<'_> {
-    /// When it counts: a firing at its last event.
-    fn when(&self, seq: Seq) -> (Timestamp, Seq) {
-        match self.inner {
-            Some(firing) => (firing.end, firing.events.last().copied().unwrap_or(seq)),
-            None => (self.event.timestamp, seq),
-        }
-    }
-
-    /// The group, or `None` where a field is missing.
-    fn key(&self, correlation: &Correlation, place: usize) -> Option<Vec<Text>> {
-        correlation.group_by.iter().map(|entry| self.text(entry, place)).collect()
-    }
-
-    fn weight(&self, correlation: &Correlation, place: usize) -> Option<Weight> {
-        Some(match &correlation.kind {
-            CorrelationKind::EventCount(_) => Weight::One,
-            CorrelationKind::ValueCount(_, entries) => {
-                let values: Option<Vec<Text>> = entries.iter().map(|entry| self.text(entry, place)).collect();
-                Weight::Value(hash_of(&values?))
-            }
+impl Picks {
+    fn new(correlation: &Correlation, rules: &RuleSet, carried: &mut Vec<RuleField>) -> Picks {
+        let (counts, entries): (_, &[GroupBy]) = match &correlation.kind {
+            CorrelationKind::EventCount(_) => (Counts::Itself, &[]),
+            CorrelationKind::ValueCount(_, entries) => (Counts::Values, entries),
             CorrelationKind::Temporal(_)
             | CorrelationKind::TemporalOrdered(_)
             | CorrelationKind::Extended(_)
-            | CorrelationKind::ExtendedOrdered(_) => Weight::Places(bit(place)),
+            | CorrelationKind::ExtendedOrdered(_) => (Counts::Rule, &[]),
             CorrelationKind::ValueSum(_, entry)
             | CorrelationKind::ValueAvg(_, entry)
             | CorrelationKind::ValuePercentile(_, entry, _)
-            | CorrelationKind::ValueMedian(_, entry) => {
-                let number = crate::matching::number_of(&self.text(entry, place)?)?;
-                Weight::Number(number)
-            }
-        })
+            | CorrelationKind::ValueMedian(_, entry) => (Counts::Number, std::slice::from_ref(entry)),
+        };
+        let mut pick = |entry: &GroupBy| -> Vec<Pick> {
+            let referred = correlation.referred.iter().zip(&entry.fields);
+            referred.map(|(referred, field)| pick_of(entry, field, *referred, rules, carried)).collect()
+        };
+        Picks {
+            group_by: correlation.group_by.iter().map(&mut pick).collect(),
+            values: entries.iter().map(&mut pick).collect(),
+            counts,
+            is_carrying: false,
+        }
     }
 
-    /// The value of an entry: of a firing its group's, else the event's.
-    fn text(&self, entry: &GroupBy, place: usize) -> Option<Text> {
-        let field: &RuleField = entry.fields.get(place)?;
-        let of_group = self.inner.and_then(|firing| {
-            let group = firing.group.iter().find(|(name, _)| *name == field.name || *name == entry.name)?;
-            Some(Text::from(&group.1))
-        });
-        of_group.or_else(|| {
-            let value = value_of_field(field, self.event)?;
-            value.each().find_map(Value::as_text).map(|text| Text::from(&*text))
-        })
+    fn asks_carried(&self, place: usize) -> bool {
+        let entries = self.group_by.iter().chain(&self.values);
+        entries.filter_map(|entry| entry.get(place)).any(|pick| matches!(pick, Pick::Carried(_)))
+    }
+
+    /// Writes the key of the group into `key`; false where a field is missing. One value is the key itself,
+    /// several stand behind their lengths, so that no value can be made to look like two.
+    pub fn key(&mut self, happened: Happened<'_>, place: usize, key: &mut String) -> bool {
+        key.clear();
+        let count = self.group_by.len();
+        self.group_by.iter_mut().all(|entry| write_value(entry, happened, place, count, key))
+    }
+
+    /// What it counts for, or `None` where a field is missing or is no number.
+    pub fn weight(&mut self, happened: Happened<'_>, place: usize, shared: &mut Shared) -> Option<Weight> {
+        match self.counts {
+            Counts::Itself => Some(0),
+            Counts::Rule => Some(bit(place)),
+            Counts::Values => {
+                shared.text.clear();
+                let count = self.values.len();
+                let is_whole =
+                    self.values.iter_mut().all(|entry| write_value(entry, happened, place, count, &mut shared.text));
+                is_whole.then(|| hash_of(&shared.text, shared.seed))
+            }
+            Counts::Number => {
+                let value = value_of(self.values.first_mut()?.get_mut(place)?, happened)?;
+                crate::matching::number_of(&value).map(weight_of)
+            }
+        }
     }
 }
 
-/// 128 bits of a tuple of texts; two different tuples have the same ones with a chance of 2^-64 among four
-/// thousand million.
-fn hash_of(values: &[Text]) -> u128 {
+impl Shared {
+    /// What an event has of the values that outer correlations may ask for.
+    pub fn carried(&mut self, event: &Event) -> Carried {
+        let text = |finder: &mut Finder| finder.find(event).and_then(first_text).map(|text| Text::from(&*text));
+        Arc::from_iter(self.carried.iter_mut().map(text))
+    }
+}
+
+fn pick_of(
+    entry: &GroupBy,
+    field: &RuleField,
+    referred: Referred,
+    rules: &RuleSet,
+    carried: &mut Vec<RuleField>,
+) -> Pick {
+    let Referred::Correlation(inner) = referred else { return Pick::Event(Finder::new(field)) };
+    let group_by = rules.correlations.get(inner.0 as usize).map_or(&[][..], |inner| &inner.group_by);
+    let is_asked = |known: &GroupBy| known.name == field.name || known.name == entry.name;
+    if let Some(place) = group_by.iter().position(is_asked) {
+        return Pick::Group(place, group_by.len());
+    }
+    let place = carried.iter().position(|known| known == field).unwrap_or(carried.len());
+    if place == carried.len() {
+        carried.push(field.clone());
+    }
+    Pick::Carried(place)
+}
+
+fn value_of<'a>(pick: &mut Pick, happened: Happened<'a>) -> Option<Cow<'a, str>> {
+    match (pick, happened) {
+        (Pick::Event(finder), Happened::Event(event)) => finder.find(event).and_then(first_text),
+        (Pick::Group(place, count), Happened::Inner(key, _)) => values_of(key, *count).nth(*place).map(Cow::Borrowed),
+        (Pick::Carried(place), Happened::Inner(_, carried)) => carried?.get(*place)?.as_deref().map(Cow::Borrowed),
+        _ => None,
+    }
+}
+
+fn write_value(entry: &mut [Pick], happened: Happened<'_>, place: usize, count: usize, text: &mut String) -> bool {
+    let Some(value) = entry.get_mut(place).and_then(|pick| value_of(pick, happened)) else { return false };
+    if 1 < count {
+        write!(text, "{}:", value.len()).expect("writing to a string cannot go wrong");
+    }
+    text.push_str(&value);
+    true
+}
+
+/// The values of a key of so many.
+pub fn values_of(key: &str, count: usize) -> impl Iterator<Item = &str> {
+    let mut rest = (0 < count).then_some(key);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        if count == 1 {
+            rest = None;
+            return Some(text);
+        }
+        let (length, text) = text.split_once(':')?;
+        let (value, after) = text.split_at_checked(length.parse().ok()?)?;
+        rest = Some(after);
+        Some(value)
+    })
+}
+
+/// A list is looked at by its first value.
+fn first_text(value: &Value) -> Option<Cow<'_, str>> {
+    value.each().find_map(Value::as_text)
+}
+
+/// 128 bits of a text; two different texts have the same ones with a chance of 2^-64 among four thousand
+/// million. The seed is not known to who sends the values.
+pub fn hash_of(text: &str, seed: u64) -> u128 {
     let half = |seed: u64| {
         let mut hasher = FixedState::with_seed(seed).build_hasher();
-        for value in values {
-            hasher.write_usize(value.len());
-            hasher.write(value.as_bytes());
-        }
+        hasher.write(text.as_bytes());
         u128::from(hasher.finish())
     };
-    half(0x6e68_6174_6c65_0001) << 64 | half(0x6e68_6174_6c65_0002)
+    half(seed) << 64 | half(seed ^ 0x6e68_6174_6c65_0002)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_gives_its_values_back() {
+        let split = |key, count| values_of(key, count).collect::<Vec<_>>();
+        assert_eq!(split("", 0), [""; 0]);
+        assert_eq!(split("1:a", 1), ["1:a"]);
+        assert_eq!(split("1:a3:2:b", 2), ["a", "2:b"]);
+        assert_eq!(split("2:ổ", 2), [""; 0]);
+        assert_eq!(split("9:a", 2), [""; 0]);
+    }
 }

@@ -1,27 +1,26 @@
-//! The correlator against its naive twin, and the readings of the specification by hand.
+//! What a correlator does with groups, windows, late events, limits and new rules, by hand.
 
 use nhatle_event::Field;
 use nhatle_rules::predicate::{Comparison, RuleField};
-use nhatle_rules::{CorrelationKind, Expression, GroupBy, Meta, RuleId, Threshold};
-use proptest::prelude::*;
+use nhatle_rules::{CorrelationKind, GroupBy, Meta, RuleId, Threshold};
 
 use super::*;
 
-const SECOND: i64 = 1_000_000_000;
+pub const SECOND: i64 = 1_000_000_000;
 
-fn field(name: &str) -> RuleField {
+pub fn field(name: &str) -> RuleField {
     RuleField { name: name.to_owned(), scopes: Vec::new(), candidates: Field::intern(name).into_iter().collect() }
 }
 
-fn group_by(name: &str, referred: usize) -> GroupBy {
+pub fn group_by(name: &str, referred: usize) -> GroupBy {
     GroupBy { name: name.to_owned(), fields: vec![field(name); referred] }
 }
 
-fn at_least(count: f64) -> Threshold {
+pub fn at_least(count: f64) -> Threshold {
     Threshold(vec![(Comparison::GreaterOrEqual, count)])
 }
 
-fn correlation(kind: CorrelationKind, referred: Vec<Referred>, timespan_s: i64) -> Correlation {
+pub fn correlation(kind: CorrelationKind, referred: Vec<Referred>, timespan_s: i64) -> Correlation {
     Correlation {
         meta: Arc::new(Meta::default()),
         kind,
@@ -32,20 +31,20 @@ fn correlation(kind: CorrelationKind, referred: Vec<Referred>, timespan_s: i64) 
     }
 }
 
-fn rules(correlations: Vec<Correlation>) -> Arc<RuleSet> {
+pub fn rules(correlations: Vec<Correlation>) -> Arc<RuleSet> {
     Arc::new(RuleSet { correlations, ..RuleSet::default() })
 }
 
-fn event(at_s: i64, fields: &[(&str, &str)]) -> Event {
+pub fn event(at_s: i64, fields: &[(&str, &str)]) -> Event {
     let mut event = Event::new(Timestamp::from_seconds(at_s), *b"raw");
     fields.iter().for_each(|(name, value)| event.set_named(name, *value));
     event
 }
 
 /// What happened: second, group, value, rules that match.
-type Row = (i64, Option<u8>, u8, Vec<u32>);
+pub type Row = (i64, Option<u8>, u8, Vec<u32>);
 
-fn history(rows: &[Row]) -> (Vec<Event>, Vec<Match>) {
+pub fn history(rows: &[Row]) -> (Vec<Event>, Vec<Match>) {
     let (mut events, mut matches) = (Vec::new(), Vec::new());
     for (position, (at_s, group, value, matched)) in rows.iter().enumerate() {
         let (group, value) = (group.map(|group| group.to_string()), value.to_string());
@@ -60,18 +59,20 @@ fn history(rows: &[Row]) -> (Vec<Event>, Vec<Match>) {
     (events, matches)
 }
 
-fn arrived(events: &[Event]) -> Vec<Arrived<'_>> {
+pub fn arrived(events: &[Event]) -> Vec<Arrived<'_>> {
     (1u64..).zip(events).map(|(seq, event)| Arrived { seq: Seq(seq), event }).collect()
 }
 
-fn run(rules: &Arc<RuleSet>, rows: &[Row]) -> Vec<CorrelationMatch> {
+pub fn run(rules: &Arc<RuleSet>, rows: &[Row]) -> Vec<CorrelationMatch> {
     let (events, matches) = history(rows);
-    Correlator::new(rules.clone(), Limits::default()).push(&arrived(&events), &matches)
+    let mut found = Correlator::new(rules.clone(), Limits::default()).push(&arrived(&events), &matches);
+    found.sort_by_key(|one| (one.end, one.correlation));
+    found
 }
 
 /// Which correlation fired with which last event (from 0), in order.
 #[track_caller]
-fn check(correlations: Vec<Correlation>, rows: &[Row], expected: &[(u32, u64)]) {
+pub fn check(correlations: Vec<Correlation>, rows: &[Row], expected: &[(u32, u64)]) {
     let rules = rules(correlations);
     let found = run(&rules, rows);
     let ends: Vec<_> =
@@ -79,11 +80,11 @@ fn check(correlations: Vec<Correlation>, rows: &[Row], expected: &[(u32, u64)]) 
     assert_eq!(ends, expected, "{found:?}");
 }
 
-fn count_of(count: f64, timespan_s: i64) -> Correlation {
+pub fn count_of(count: f64, timespan_s: i64) -> Correlation {
     correlation(CorrelationKind::EventCount(at_least(count)), vec![Referred::Rule(RuleId(0))], timespan_s)
 }
 
-fn fails(seconds: &[i64]) -> Vec<Row> {
+pub fn fails(seconds: &[i64]) -> Vec<Row> {
     seconds.iter().map(|at| (*at, Some(0), 0, vec![0])).collect()
 }
 
@@ -111,11 +112,138 @@ fn an_event_without_a_group_by_field_is_in_no_group() {
 fn a_late_event_is_put_where_it_belongs() {
     check(vec![count_of(3.0, 60)], &fails(&[20, 0, 10]), &[(0, 0)]);
     check(vec![count_of(3.0, 60)], &fails(&[0, 200, 10, 20, 210, 220]), &[(0, 3), (0, 5)]);
-    let rules = rules(vec![count_of(2.0, 60)]);
-    let (events, matches) = history(&fails(&[10_000, 0]));
+    // An earlier end takes the place of the one that was found first.
+    check(vec![count_of(3.0, 60)], &fails(&[0, 10, 20, 5]), &[(0, 1)]);
+}
+
+/// Pushes rows one by one; what came out of each: ends of what fired, ends of what was taken back.
+fn push_each(correlator: &mut Correlator, rows: &[Row], first_seq: u64) -> Vec<(Vec<i64>, Vec<i64>)> {
+    let (events, matches) = history(rows);
+    let mut out = Vec::new();
+    for (place, event) in events.iter().enumerate() {
+        let seq = Seq(first_seq + place as u64);
+        let of_it = matches.iter().filter(|found| found.position == place);
+        let matches: Vec<Match> = of_it.map(|found| Match { position: 0, ..*found }).collect();
+        let fired = correlator.push(&[Arrived { seq, event }], &matches);
+        let taken = correlator.withdrawn().iter().map(|one| one.end.seconds()).collect();
+        out.push((fired.iter().map(|one| one.end.seconds()).collect(), taken));
+    }
+    out
+}
+
+#[test]
+fn what_was_out_and_does_not_hold_is_taken_back_and_replaced() {
+    let mut correlator = Correlator::new(rules(vec![count_of(3.0, 60)]), Limits::default());
+    let out = push_each(&mut correlator, &fails(&[0, 10, 20, 100, 5, 15]), 1);
+    let none = || (vec![], vec![]);
+    // Within the quiet of the one at 20, 5 moves its end to 10; 15 changes nothing that was found by then.
+    assert_eq!(out, [none(), none(), (vec![20], vec![]), none(), (vec![10], vec![20]), none()]);
+    let mut correlator = Correlator::new(
+        rules(vec![correlation(
+            CorrelationKind::EventCount(Threshold(vec![(Comparison::Equal, 2.0)])),
+            vec![Referred::Rule(RuleId(0))],
+            60,
+        )]),
+        Limits::default(),
+    );
+    // Two, and then there were always three where it fired; two stand at 5.
+    let out = push_each(&mut correlator, &fails(&[0, 10, 5]), 1);
+    assert_eq!(out, [none(), (vec![10], vec![]), (vec![5], vec![10])]);
+}
+
+#[test]
+fn a_firing_that_keeps_its_end_is_taken_back_and_comes_with_its_new_content() {
+    let kind = CorrelationKind::ValueCount(at_least(2.0), vec![group_by("v", 1)]);
+    let rules = rules(vec![correlation(kind, vec![Referred::Rule(RuleId(0))], 60)]);
+    let rows = vec![(0, Some(0), 1, vec![0]), (10, Some(0), 2, vec![0]), (5, Some(0), 1, vec![0])];
     let mut correlator = Correlator::new(rules, Limits::default());
-    assert!(correlator.push(&arrived(&events), &matches).is_empty());
-    assert_eq!(correlator.counters().too_late, 1);
+    assert_eq!(push_each(&mut correlator, &rows, 1)[1..], [(vec![10], vec![]), (vec![10], vec![10])]);
+}
+
+#[test]
+fn a_day_of_backlog_alerts_once_and_moves_nobody_else() {
+    const DAY: i64 = 86_400;
+    let rules = rules(vec![count_of(3.0, 300)]);
+    let mut correlator = Correlator::new(rules, Limits::default());
+    let mut seq = 0;
+    let mut push = |source: &str, group: &str, at: i64, received: i64| {
+        let mut event = event(at, &[("u", group)]);
+        event.received = Timestamp::from_seconds(received);
+        event.set(Field::NHATLE_SOURCE, source);
+        seq += 1;
+        let fired =
+            correlator.push(&[Arrived { seq: Seq(seq), event: &event }], &[Match { position: 0, rule: RuleId(0) }]);
+        assert!(correlator.withdrawn().is_empty());
+        fired.iter().map(|one| (one.group[0].1.clone(), one.end.seconds(), one.is_late)).collect::<Vec<_>>()
+    };
+    let now = 10 * DAY;
+    // Two attempts before the ward is cut off, one after.
+    for second in [0, 10] {
+        assert_eq!(push("ward", "thủy", now - DAY + second, now - DAY + second), []);
+    }
+    // Meanwhile others go on; a group of theirs is half full when the ward comes back.
+    for minute in 0..1440 {
+        push("other", &format!("quiet {minute}"), now - DAY + minute * 60, now - DAY + minute * 60);
+    }
+    assert_eq!(push("other", "lan", now, now), []);
+    assert_eq!(push("other", "lan", now + 1, now + 1), []);
+    let mut found = Vec::new();
+    // What is new comes first, then the day, between what is new.
+    found.extend(push("ward", "mới", now, now));
+    for minute in 0..1440 {
+        let (at, received) = (now - DAY + minute * 60 + 20, now + minute / 1440);
+        let group = if minute == 0 { "thủy".to_owned() } else { format!("hour {}", minute / 60) };
+        found.extend(push("ward", &group, at, received));
+        found.extend(push("ward", "mới", received, received));
+    }
+    assert!(found.contains(&("thủy".to_owned(), now - DAY + 20, true)), "{found:?}");
+    // One a minute, windows of five: every six minutes, ten times an hour.
+    let hours: Vec<_> = found.iter().filter(|one| one.0.starts_with("hour")).collect();
+    assert_eq!(hours.len(), 240, "{hours:?}");
+    assert!(hours.iter().all(|(_, end, is_late)| *is_late == (*end < now - 600)), "{hours:?}");
+    assert_eq!(push("other", "lan", now + 2, now + 2), [("lan".to_owned(), now + 2, false)]);
+}
+
+#[test]
+fn late_hits_around_which_something_was_let_go_are_counted() {
+    // Five minutes after its window a group's hits go; one that comes later finds them gone.
+    let limits = Limits { lateness_ns: 300 * SECOND, ..Limits::default() };
+    let rows = fails(&[0, 1, 1000, 2, 3, 4]);
+    let mut correlator = Correlator::new(rules(vec![count_of(3.0, 60)]), limits);
+    let out = push_each(&mut correlator, &rows, 1);
+    assert_eq!(out.iter().flat_map(|(fired, _)| fired).collect::<Vec<_>>(), [&4], "what is left counts");
+    assert_eq!(correlator.counters(), Counters { late_partial: 3, ..Counters::default() });
+    // A condition that more hits can break must not be judged by a part of them.
+    let kind = CorrelationKind::EventCount(Threshold(vec![(Comparison::Less, 2.0)]));
+    let rules = rules(vec![correlation(kind, vec![Referred::Rule(RuleId(0))], 60)]);
+    let mut correlator = Correlator::new(rules, limits);
+    let out = push_each(&mut correlator, &rows, 1);
+    assert_eq!(out.iter().flat_map(|(fired, _)| fired).collect::<Vec<_>>(), [&0, &1000]);
+    assert_eq!(correlator.counters().too_late, 3);
+}
+
+#[test]
+fn whoever_sends_everything_late_pays_for_it_alone() {
+    // A group as long as it may be, and all that follows goes to its front.
+    let kind = CorrelationKind::ValueMedian(at_least(1e9), group_by("v", 1));
+    let rules = rules(vec![correlation(kind, vec![Referred::Rule(RuleId(0))], 7 * 86_400)]);
+    let limits = Limits::default();
+    let mut correlator = Correlator::new(rules, limits);
+    let count = 30_000u64;
+    let late = (0..count).map(|number| if number < count / 2 { 500_000 + number } else { 500_000 - number });
+    let mut settled = 0;
+    for (seq, second) in (1..).zip(late) {
+        let event = event(i64::try_from(second).unwrap_or(0), &[("u", "x"), ("v", "1")]);
+        correlator.push(&[Arrived { seq: Seq(seq), event: &event }], &[Match { position: 0, rule: RuleId(0) }]);
+        settled += u64::from(correlator.is_settled());
+    }
+    // At its length settling once costs some three hundred hits' credit: most were left waiting, and no more.
+    assert!(settled < count * 3 / 4, "{settled}");
+    assert!(!correlator.is_settled());
+    assert_eq!(correlator.settle(0), []);
+    assert!(correlator.is_settled());
+    assert_eq!(correlator.hit_count(), 30_000);
+    assert_eq!(correlator.counters(), Counters::default());
 }
 
 #[test]
@@ -154,7 +282,7 @@ fn a_chain_takes_each_firing_of_the_inner_one_as_a_hit() {
 
 #[test]
 fn full_groups_and_too_many_groups_are_counted() {
-    let limits = Limits { groups_max: 64, hits_max: 4, correlation_hits_max: 100, lateness_ns: 0 };
+    let limits = Limits { groups_max: 64, hits_max: 4, correlation_hits_max: 100, lateness_ns: 0, ..Limits::default() };
     let rules = rules(vec![correlation(
         CorrelationKind::ValueSum(at_least(1e9), group_by("v", 1)),
         vec![Referred::Rule(RuleId(0))],
@@ -218,117 +346,4 @@ fn a_new_rule_set_takes_over_what_did_not_change() {
     assert_eq!(new.adopt(&mut old), 1);
     let fired = new.push(&arrived[2..], &matched(&[1, 2], 1));
     assert_eq!(fired.iter().map(|one| (one.correlation.0, one.count)).collect::<Vec<_>>(), [(2, 3)]);
-}
-
-fn expression() -> impl Strategy<Value = Expression> {
-    let leaf = (0usize..3).prop_map(Expression::Occurred);
-    leaf.prop_recursive(3, 8, 3, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 1..3).prop_map(Expression::All),
-            proptest::collection::vec(inner.clone(), 1..3).prop_map(Expression::Any),
-            inner.prop_map(|part| Expression::Not(Box::new(part))),
-        ]
-    })
-}
-
-fn threshold() -> impl Strategy<Value = Threshold> {
-    let sign = prop_oneof![
-        4 => Just(Comparison::GreaterOrEqual),
-        1 => Just(Comparison::Equal),
-        1 => Just(Comparison::Less),
-        1 => Just(Comparison::Greater)
-    ];
-    (sign, 1u8..5).prop_map(|(sign, limit)| Threshold(vec![(sign, f64::from(limit))]))
-}
-
-fn kind() -> impl Strategy<Value = CorrelationKind> {
-    let value = || group_by("v", 3);
-    prop_oneof![
-        threshold().prop_map(CorrelationKind::EventCount),
-        threshold().prop_map(move |limit| CorrelationKind::ValueCount(limit, vec![value()])),
-        threshold().prop_map(CorrelationKind::Temporal),
-        threshold().prop_map(CorrelationKind::TemporalOrdered),
-        expression().prop_map(CorrelationKind::Extended),
-        expression().prop_map(CorrelationKind::ExtendedOrdered),
-        threshold().prop_map(move |limit| CorrelationKind::ValueSum(limit, value())),
-        threshold().prop_map(move |limit| CorrelationKind::ValueAvg(limit, value())),
-        (threshold(), 0u8..101)
-            .prop_map(move |(limit, percent)| { CorrelationKind::ValuePercentile(limit, value(), f64::from(percent)) }),
-        threshold().prop_map(move |limit| CorrelationKind::ValueMedian(limit, value())),
-    ]
-}
-
-fn any_correlations() -> impl Strategy<Value = Vec<Correlation>> {
-    (kind(), kind(), 1i64..12, 1i64..12).prop_map(|(inner, outer, inner_s, outer_s)| {
-        let rule = |number| Referred::Rule(RuleId(number));
-        vec![
-            correlation(inner, vec![rule(0), rule(1), rule(2)], inner_s),
-            correlation(outer, vec![Referred::Correlation(CorrelationId(0)), rule(1), rule(2)], outer_s),
-        ]
-    })
-}
-
-fn row() -> impl Strategy<Value = Row> {
-    (0i64..4, proptest::option::weighted(0.9, 0u8..2), 0u8..4, proptest::collection::vec(0u32..3, 0..3))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
-
-    #[test]
-    fn the_correlator_fires_as_its_naive_twin_does(
-        correlations in any_correlations(),
-        mut rows in proptest::collection::vec(row(), 1..40),
-        cut in 0usize..40,
-    ) {
-        let mut now = 0;
-        for row in &mut rows {
-            now += row.0;
-            row.0 = now;
-        }
-        let rules = rules(correlations);
-        let (events, matches) = history(&rows);
-        let arrived = arrived(&events);
-        let expected = naive::correlate(&rules, &arrived, &matches);
-        let mut correlator = Correlator::new(rules.clone(), Limits::default());
-        prop_assert_eq!(&correlator.push(&arrived, &matches), &expected);
-        // Any split of the batch.
-        let cut = cut.min(rows.len());
-        let (before, after): (Vec<Match>, Vec<Match>) = matches.iter().partition(|found| found.position < cut);
-        let after: Vec<_> = after.iter().map(|found| Match { position: found.position - cut, ..*found }).collect();
-        let mut correlator = Correlator::new(rules, Limits::default());
-        let mut found = correlator.push(&arrived[..cut], &before);
-        let rest = correlator.push(&arrived[cut..], &after);
-        found.extend(rest.into_iter().map(|one| CorrelationMatch { position: one.position + cut, ..one }));
-        prop_assert_eq!(&found, &expected);
-    }
-
-    #[test]
-    fn late_events_end_in_the_same_state(
-        kind in kind(),
-        mut rows in proptest::collection::vec(row(), 1..20),
-        order in proptest::collection::vec(any::<u32>(), 20),
-    ) {
-        // Whatever the order of arrival, the last window is that over all hits in time order.
-        let referred: Vec<_> = (0..3).map(|number| Referred::Rule(RuleId(number))).collect();
-        let rules = rules(vec![correlation(kind, referred, 1000)]);
-        let mut now = 0;
-        for row in &mut rows {
-            now += row.0 + 1;
-            row.0 = now;
-            row.1 = Some(0);
-        }
-        let mut places: Vec<usize> = (0..rows.len()).collect();
-        places.sort_by_key(|place| order[*place]);
-        let shuffled: Vec<Row> = places.iter().map(|place| rows[*place].clone()).collect();
-        let fires = |rows: &[Row]| !run(&rules, rows).is_empty();
-        // A condition that only grows fires in any order, or in none.
-        if let CorrelationKind::EventCount(Threshold(limits)) | CorrelationKind::ValueCount(Threshold(limits), _) = &rules.correlations[0].kind
-            && limits.iter().all(|(sign, _)| matches!(sign, Comparison::GreaterOrEqual | Comparison::Greater))
-        {
-            prop_assert_eq!(fires(&rows), fires(&shuffled));
-        } else {
-            fires(&shuffled);
-        }
-    }
 }

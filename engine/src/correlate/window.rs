@@ -1,289 +1,202 @@
 //! What is known of the hits in one sliding window, kept up to date as hits enter and leave it.
 //!
 //! In: hits in time order. Out: whether the correlation's condition is met, and the number it was judged by.
-//! Adding and removing cost the same however many hits the window holds, but for percentiles and medians,
-//! which keep a sorted list (a binary search and a move of memory).
-
-use std::collections::VecDeque;
-use std::sync::Arc;
+//! Adding, removing and judging cost the same however many hits or distinct values the window holds.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use nhatle_event::{Seq, Timestamp};
-use nhatle_rules::{CorrelationKind, Expression, Threshold};
+use nhatle_rules::Threshold;
 
-/// How many rules a temporal correlation may refer to.
-pub const REFERRED_MAX: usize = 128;
-/// How many alternatives the expression of an ordered correlation may have.
-pub const TERMS_MAX: usize = 256;
+use super::condition::{Condition, Places, Term, bit, expression_holds, places_down};
+use super::ranked::Ranked;
+use super::sum::ExactSum;
 
-/// Places of rules in `referred`, as a set.
-pub type Places = u128;
+/// Up to so many distinct values stand in a list.
+const FEW_VALUES: usize = 8;
 
-/// One event, or one firing of an inner correlation, that counts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
-    /// When.
-    pub at: Timestamp,
-    /// The event, or the last event of the firing.
-    pub seq: Seq,
-    /// What it counts for.
-    pub weight: Weight,
-    /// The events of the firing.
-    pub inner: Option<Arc<[Seq]>>,
+/// What a hit counts for, by the kind of correlation: nothing more than itself, a number (its bits), a value (its
+/// hash), or referred rules (as [`Places`]).
+pub type Weight = u128;
+
+/// The weight of a number.
+pub fn weight_of(number: f64) -> Weight {
+    Weight::from(number.to_bits())
 }
 
-/// See [`Hit::weight`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Weight {
-    /// One.
-    One,
-    /// This value, as a hash of 128 bits.
-    Value(u128),
-    /// This number.
-    Number(f64),
-    /// These referred rules.
-    Places(Places),
-}
-
-/// The condition of a correlation, ready to be judged.
-#[derive(Clone, Debug)]
-pub enum Condition {
-    /// Number of hits.
-    Count(Threshold),
-    /// Number of distinct values.
-    Distinct(Threshold),
-    /// Number of distinct rules.
-    Rules(Threshold),
-    /// Length of the longest chain in the order of `referred`; the number is how many are referred.
-    OrderedRules(Threshold, usize),
-    /// An expression over the rules that occurred.
-    Expression(Expression),
-    /// One of these chains.
-    Terms(Vec<Term>),
-    /// Sum.
-    Sum(Threshold),
-    /// Average.
-    Average(Threshold),
-    /// Nearest-rank percentile.
-    Percentile(Threshold, f64),
-    /// Median: of an even number of values the mean of the middle two.
-    Median(Threshold),
-}
-
-/// A conjunction: these rules one after the other, none of those at all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Term {
-    required: Places,
-    forbidden: Places,
-}
-
-impl Condition {
-    /// The condition of a kind, or why it cannot be run.
-    pub fn new(kind: &CorrelationKind, referred: usize) -> Result<Condition, &'static str> {
-        let has_places = matches!(
-            kind,
-            CorrelationKind::Temporal(_)
-                | CorrelationKind::TemporalOrdered(_)
-                | CorrelationKind::Extended(_)
-                | CorrelationKind::ExtendedOrdered(_)
-        );
-        if has_places && REFERRED_MAX < referred {
-            return Err("a temporal correlation refers to more than 128 rules");
-        }
-        Ok(match kind {
-            CorrelationKind::EventCount(threshold) => Condition::Count(threshold.clone()),
-            CorrelationKind::ValueCount(threshold, _) => Condition::Distinct(threshold.clone()),
-            CorrelationKind::Temporal(threshold) => Condition::Rules(threshold.clone()),
-            CorrelationKind::TemporalOrdered(threshold) => Condition::OrderedRules(threshold.clone(), referred),
-            CorrelationKind::Extended(expression) => Condition::Expression(expression.clone()),
-            CorrelationKind::ExtendedOrdered(expression) => Condition::Terms(
-                terms(expression, false).ok_or("the expression of an ordered correlation has too many alternatives")?,
-            ),
-            CorrelationKind::ValueSum(threshold, _) => Condition::Sum(threshold.clone()),
-            CorrelationKind::ValueAvg(threshold, _) => Condition::Average(threshold.clone()),
-            CorrelationKind::ValuePercentile(threshold, _, percent) => {
-                Condition::Percentile(threshold.clone(), *percent)
-            }
-            CorrelationKind::ValueMedian(threshold, _) => Condition::Median(threshold.clone()),
-        })
-    }
-}
-
-/// The disjunctive form of an expression or of its negation; `None` past [`TERMS_MAX`].
-fn terms(expression: &Expression, is_negated: bool) -> Option<Vec<Term>> {
-    let joined = |parts: &[Expression]| {
-        let mut all = Vec::new();
-        for part in parts {
-            all.extend(terms(part, is_negated)?);
-        }
-        (all.len() <= TERMS_MAX).then_some(all)
-    };
-    let crossed = |parts: &[Expression]| {
-        let mut all = vec![Term::default()];
-        for part in parts {
-            let more = terms(part, is_negated)?;
-            if TERMS_MAX < all.len().saturating_mul(more.len()) {
-                return None;
-            }
-            let cross = |left: &Term| {
-                let join = |right: &Term| Term {
-                    required: left.required | right.required,
-                    forbidden: left.forbidden | right.forbidden,
-                };
-                more.iter().map(join).collect::<Vec<_>>()
-            };
-            all = all.iter().flat_map(cross).collect();
-        }
-        Some(all)
-    };
-    match (expression, is_negated) {
-        (Expression::Occurred(place), false) => Some(vec![Term { required: bit(*place), forbidden: 0 }]),
-        (Expression::Occurred(place), true) => Some(vec![Term { required: 0, forbidden: bit(*place) }]),
-        (Expression::Not(part), _) => terms(part, !is_negated),
-        (Expression::All(parts), false) | (Expression::Any(parts), true) => crossed(parts),
-        (Expression::Any(parts), false) | (Expression::All(parts), true) => joined(parts),
-    }
-}
-
-/// The set of one place.
-pub fn bit(place: usize) -> Places {
-    u32::try_from(place).ok().and_then(|place| 1u128.checked_shl(place)).unwrap_or(0)
-}
-
-/// The places in a set, highest first.
-fn places_down(places: Places) -> impl Iterator<Item = usize> {
-    (0..REFERRED_MAX).rev().filter(move |place| places & bit(*place) != 0)
-}
-
-/// Whether an expression holds where these rules occurred.
-pub fn expression_holds(expression: &Expression, occurred: Places) -> bool {
-    match expression {
-        Expression::Occurred(place) => occurred & bit(*place) != 0,
-        Expression::All(parts) => parts.iter().all(|part| expression_holds(part, occurred)),
-        Expression::Any(parts) => parts.iter().any(|part| expression_holds(part, occurred)),
-        Expression::Not(part) => !expression_holds(part, occurred),
-    }
+/// The number of a weight.
+pub fn number_of(weight: Weight) -> f64 {
+    f64::from_bits(u64::try_from(weight & u128::from(u64::MAX)).unwrap_or(0))
 }
 
 /// The running state of one window.
+#[derive(Clone, Debug)]
+pub enum Window {
+    /// Only how many there are.
+    Count,
+    /// Distinct values with how often each is there.
+    Few(Vec<(u128, u32)>),
+    /// The same, for many.
+    Many(Box<HashMap<u128, u32, FixedState>>),
+    /// Referred rules.
+    Rules(Box<Rules>),
+    /// For sums and averages.
+    Sum(Box<ExactSum>),
+    /// For percentiles and medians.
+    Ranked(Box<Ranked>),
+}
+
+/// How often each referred rule occurred, and how chains of them stand.
 #[derive(Clone, Debug, Default)]
-pub struct Window {
-    count: usize,
-    values: HashMap<u128, u32, FixedState>,
-    /// How often each referred rule occurred.
-    rules: Vec<u32>,
+pub struct Rules {
+    counts: Vec<u32>,
+    occurred: Places,
     /// For ordered kinds, the latest start of a chain: by term, then by how much of it is there; for
     /// [`Condition::OrderedRules`] by length, then by the last rule.
-    chains: Vec<Vec<Option<Timestamp>>>,
-    sum: f64,
-    removed: usize,
-    sorted: Vec<f64>,
+    chains: Vec<Vec<Option<i64>>>,
 }
 
 impl Window {
-    /// Takes a hit in, the newest so far.
-    pub fn add(&mut self, condition: &Condition, hit: &Hit) {
-        self.count += 1;
-        match (condition, hit.weight) {
-            (_, Weight::Value(value)) => *self.values.entry(value).or_default() += 1,
-            (Condition::Percentile(..) | Condition::Median(_), Weight::Number(number)) => {
-                let place = self.sorted.partition_point(|known| *known < number);
-                self.sorted.insert(place, number);
-            }
-            (_, Weight::Number(number)) => self.sum += number,
-            (_, Weight::Places(places)) => {
-                for place in places_down(places) {
-                    if self.rules.len() <= place {
-                        self.rules.resize(place + 1, 0);
-                    }
-                    self.rules[place] += 1;
-                }
-                self.extend_chains(condition, places, hit.at);
-            }
-            (_, Weight::One) => {}
-        }
-    }
-
-    /// Lets the oldest hit go; `rest` are those that stay.
-    pub fn remove(&mut self, condition: &Condition, hit: &Hit, rest: &VecDeque<Hit>, first: usize) {
-        self.count = self.count.saturating_sub(1);
-        match (condition, hit.weight) {
-            (_, Weight::Value(value)) => {
-                if let Some(count) = self.values.get_mut(&value) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.values.remove(&value);
-                    }
-                }
-            }
-            (Condition::Percentile(..) | Condition::Median(_), Weight::Number(number)) => {
-                let place = self.sorted.partition_point(|known| *known < number);
-                if place < self.sorted.len() {
-                    self.sorted.remove(place);
-                }
-            }
-            (_, Weight::Number(number)) => {
-                self.sum -= number;
-                self.removed += 1;
-                // What rounding leaves behind is swept out, at a constant cost for each hit.
-                if self.count < self.removed {
-                    self.removed = 0;
-                    self.sum = rest.iter().skip(first).take(self.count).map(number_of).sum();
-                }
-            }
-            (_, Weight::Places(places)) => {
-                for place in places_down(places) {
-                    if let Some(count) = self.rules.get_mut(place) {
-                        *count = count.saturating_sub(1);
-                    }
-                }
-            }
-            (_, Weight::One) => {}
-        }
-    }
-
-    /// The number the condition was judged by, where it is met. `since` is where the window begins.
-    pub fn verdict(&self, condition: &Condition, since: Timestamp) -> Option<f64> {
-        let judged = |threshold: &Threshold, value: f64| threshold.holds(value).then_some(value);
+    /// An empty window.
+    pub fn new(condition: &Condition) -> Window {
         match condition {
-            Condition::Count(threshold) => judged(threshold, float(self.count)),
-            Condition::Distinct(threshold) => judged(threshold, float(self.values.len())),
-            Condition::Rules(threshold) => judged(threshold, f64::from(self.occurred().count_ones())),
+            Condition::Count(_) => Window::Count,
+            Condition::Distinct(_) => Window::Few(Vec::new()),
+            Condition::Rules(_) | Condition::OrderedRules(..) | Condition::Expression(_) | Condition::Terms(_) => {
+                Window::Rules(Box::default())
+            }
+            Condition::Sum(_) | Condition::Average(_) => Window::Sum(Box::default()),
+            Condition::Percentile(..) | Condition::Median(_) => Window::Ranked(Box::default()),
+        }
+    }
+
+    /// Takes a hit in, the newest so far.
+    pub fn add(&mut self, condition: &Condition, at: i64, weight: Weight) {
+        match self {
+            Window::Count => {}
+            Window::Few(values) => match values.iter_mut().find(|(known, _)| *known == weight) {
+                Some((_, count)) => *count += 1,
+                None => {
+                    values.push((weight, 1));
+                    if FEW_VALUES < values.len() {
+                        *self = Window::Many(Box::new(values.drain(..).collect()));
+                    }
+                }
+            },
+            Window::Many(values) => *values.entry(weight).or_default() += 1,
+            Window::Rules(rules) => rules.add(condition, at, weight),
+            Window::Sum(sum) => sum.add(number_of(weight)),
+            Window::Ranked(ranked) => ranked.insert(number_of(weight)),
+        }
+    }
+
+    /// Lets the oldest hit go.
+    pub fn remove(&mut self, weight: Weight) {
+        match self {
+            Window::Count => {}
+            Window::Few(values) => {
+                if let Some(place) = values.iter().position(|(known, _)| *known == weight) {
+                    values[place].1 -= 1;
+                    if values[place].1 == 0 {
+                        values.swap_remove(place);
+                    }
+                }
+            }
+            Window::Many(values) => {
+                let count = values.get_mut(&weight).map_or(0, |count| {
+                    *count -= 1;
+                    *count
+                });
+                if count == 0 {
+                    values.remove(&weight);
+                }
+                if values.is_empty() {
+                    *self = Window::Few(Vec::new());
+                }
+            }
+            Window::Rules(rules) => rules.remove(weight),
+            Window::Sum(sum) => sum.remove(number_of(weight)),
+            Window::Ranked(ranked) => ranked.remove(number_of(weight)),
+        }
+    }
+
+    /// The number the condition was judged by, where it is met. `since` is where the window begins, `count` how
+    /// many hits are in it.
+    pub fn verdict(&mut self, condition: &Condition, since: i64, count: usize) -> Option<f64> {
+        let judged = |threshold: &Threshold, value: f64| threshold.holds(value).then_some(value);
+        match (condition, self) {
+            (Condition::Count(threshold), _) => judged(threshold, float(count)),
+            (Condition::Distinct(threshold), Window::Few(values)) => judged(threshold, float(values.len())),
+            (Condition::Distinct(threshold), Window::Many(values)) => judged(threshold, float(values.len())),
+            (Condition::Sum(threshold), Window::Sum(sum)) => judged(threshold, sum.value()),
+            (Condition::Average(threshold), Window::Sum(sum)) => judged(threshold, sum.value() / float(count.max(1))),
+            (Condition::Percentile(threshold, percent), Window::Ranked(ranked)) => {
+                let rank = nearest_rank(*percent, ranked.len());
+                judged(threshold, ranked.nth(rank)?)
+            }
+            (Condition::Median(threshold), Window::Ranked(ranked)) => {
+                let middle = ranked.len() / 2;
+                let upper = ranked.nth(middle)?;
+                let is_odd = ranked.len() % 2 == 1;
+                judged(threshold, if is_odd { upper } else { f64::midpoint(ranked.nth(middle - 1)?, upper) })
+            }
+            (condition, Window::Rules(rules)) => rules.verdict(condition, since),
+            _ => None,
+        }
+    }
+}
+
+impl Rules {
+    fn add(&mut self, condition: &Condition, at: i64, places: Places) {
+        for place in places_down(places) {
+            if self.counts.len() <= place {
+                self.counts.resize(place + 1, 0);
+            }
+            self.counts[place] += 1;
+        }
+        self.occurred |= places;
+        self.extend_chains(condition, places, at);
+    }
+
+    fn remove(&mut self, places: Places) {
+        for place in places_down(places) {
+            if let Some(count) = self.counts.get_mut(place) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.occurred &= !bit(place);
+                }
+            }
+        }
+    }
+
+    fn verdict(&self, condition: &Condition, since: i64) -> Option<f64> {
+        let occurred = f64::from(self.occurred.count_ones());
+        match condition {
+            Condition::Rules(threshold) => threshold.holds(occurred).then_some(occurred),
             Condition::OrderedRules(threshold, _) => {
-                let is_inside = |chain: &&Vec<Option<Timestamp>>| chain.iter().flatten().any(|start| since <= *start);
-                judged(threshold, float(self.chains.iter().take_while(is_inside).count()))
+                let is_inside = |chain: &&Vec<Option<i64>>| chain.iter().flatten().any(|start| since <= *start);
+                let length = float(self.chains.iter().take_while(is_inside).count());
+                threshold.holds(length).then_some(length)
             }
-            Condition::Expression(expression) => {
-                let occurred = self.occurred();
-                expression_holds(expression, occurred).then_some(f64::from(occurred.count_ones()))
-            }
+            Condition::Expression(expression) => expression_holds(expression, self.occurred).then_some(occurred),
             Condition::Terms(terms) => {
-                let occurred = self.occurred();
                 let holds = |(number, term): (usize, &Term)| {
                     let whole = self.chains.get(number).and_then(|chain| chain.last().copied().flatten());
                     let is_there = term.required == 0 || whole.is_some_and(|start| since <= start);
-                    occurred & term.forbidden == 0 && is_there
+                    self.occurred & term.forbidden == 0 && is_there
                 };
-                terms.iter().enumerate().any(holds).then_some(f64::from(occurred.count_ones()))
+                terms.iter().enumerate().any(holds).then_some(occurred)
             }
-            Condition::Sum(threshold) => judged(threshold, self.sum),
-            Condition::Average(threshold) => judged(threshold, self.sum / float(self.count.max(1))),
-            Condition::Percentile(threshold, percent) => judged(threshold, percentile(&self.sorted, *percent)?),
-            Condition::Median(threshold) => judged(threshold, median(&self.sorted)?),
+            _ => None,
         }
     }
 
-    fn occurred(&self) -> Places {
-        self.rules.iter().enumerate().filter(|(_, count)| 0 < **count).fold(0, |all, (place, _)| all | bit(place))
-    }
-
     /// Highest place first, so that no event follows itself in a chain.
-    fn extend_chains(&mut self, condition: &Condition, places: Places, at: Timestamp) {
+    fn extend_chains(&mut self, condition: &Condition, places: Places, at: i64) {
         match condition {
             Condition::OrderedRules(_, referred) => {
-                self.chains.resize(*referred, Vec::new());
-                self.chains.iter_mut().for_each(|chain| chain.resize(*referred, None));
+                if self.chains.is_empty() {
+                    self.chains = vec![vec![None; *referred]; *referred];
+                }
                 for place in places_down(places).filter(|place| place < referred) {
                     for length in (1..*referred).rev() {
                         let before = self.chains[length - 1][..place].iter().flatten().max().copied();
@@ -296,14 +209,12 @@ impl Window {
             Condition::Terms(terms) => {
                 self.chains.resize(terms.len(), Vec::new());
                 for (term, chain) in terms.iter().zip(&mut self.chains) {
-                    let order: Vec<usize> =
-                        (0..REFERRED_MAX).filter(|place| term.required & bit(*place) != 0).collect();
-                    chain.resize(order.len(), None);
-                    for (length, place) in order.iter().enumerate().rev() {
-                        if places & bit(*place) != 0 {
-                            let before = if length == 0 { Some(at) } else { chain[length - 1] };
-                            chain[length] = chain[length].max(before);
-                        }
+                    let length = term.required.count_ones() as usize;
+                    chain.resize(length, None);
+                    for place in places_down(term.required & places) {
+                        let before_it = (term.required & (bit(place) - 1)).count_ones() as usize;
+                        let start = if before_it == 0 { Some(at) } else { chain[before_it - 1] };
+                        chain[before_it] = chain[before_it].max(start);
                     }
                 }
             }
@@ -312,25 +223,11 @@ impl Window {
     }
 }
 
-fn number_of(hit: &Hit) -> f64 {
-    match hit.weight {
-        Weight::Number(number) => number,
-        _ => 0.0,
-    }
-}
-
-/// Nearest rank: the smallest value that at least so many per cent do not exceed.
-pub fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
-    let rank = (percent / 100.0 * float(sorted.len())).ceil().max(1.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and a length")]
-    sorted.get((rank as usize).min(sorted.len()).checked_sub(1)?).copied()
-}
-
-/// The middle value, or the mean of the middle two.
-pub fn median(sorted: &[f64]) -> Option<f64> {
-    let middle = sorted.len() / 2;
-    let upper = sorted.get(middle)?;
-    if sorted.len() % 2 == 1 { Some(*upper) } else { Some(f64::midpoint(*sorted.get(middle - 1)?, *upper)) }
+/// The place, from 0, of the smallest value that at least so many per cent do not exceed.
+pub fn nearest_rank(percent: f64, count: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and a count")]
+    let rank = (percent * float(count) / 100.0).ceil().max(1.0) as usize;
+    rank.min(count).saturating_sub(1)
 }
 
 /// A count as a number; counts here are far below 2^53.

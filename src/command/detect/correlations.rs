@@ -3,14 +3,14 @@
 //! In: the matches that correlations count, in whatever order files gave them. Out: what fired, in order
 //! of time. The hits of all files are put in order of time first (equal times: of files and records), so
 //! that a folder gives the same however its files are named. Past [`HITS_MAX`] hits what is there is
-//! counted and let go; what comes later and happened before then may be too late, which is counted.
+//! counted; what comes later and happened before is late, and what it changes is taken back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use nhatle_engine::correlate::{Arrived, Correlator, Limits};
+use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator, Limits};
 use nhatle_engine::detect::Match;
-use nhatle_event::{Event, Field, Seq};
+use nhatle_event::{Event, Field, Seq, Timestamp};
 use nhatle_rules::predicate::RuleField;
 use nhatle_rules::{CorrelationKind, GroupBy, Referred, RuleId, RuleSet};
 
@@ -98,6 +98,9 @@ fn counted(kind: &CorrelationKind) -> &[GroupBy] {
     }
 }
 
+/// What a firing is called: end, correlation and group.
+type Name = (Timestamp, u32, Vec<(String, String)>);
+
 /// See the module.
 pub struct Correlations {
     rules: Arc<RuleSet>,
@@ -105,14 +108,15 @@ pub struct Correlations {
     waiting: Vec<Fed>,
     /// Where each pushed hit stands, by its number.
     places: Vec<Place>,
-    findings: Vec<Finding>,
+    /// What fired and was not taken back, by end, correlation and group.
+    findings: BTreeMap<Name, Finding>,
 }
 
 impl Correlations {
     /// With nothing seen yet.
     pub fn new(rules: Arc<RuleSet>) -> Correlations {
-        let correlator = Correlator::new(rules.clone(), Limits::default());
-        Correlations { rules, correlator, waiting: Vec::new(), places: Vec::new(), findings: Vec::new() }
+        let correlator = Correlator::new(rules.clone(), Limits::for_files());
+        Correlations { rules, correlator, waiting: Vec::new(), places: Vec::new(), findings: BTreeMap::new() }
     }
 
     /// Takes what a chunk fed.
@@ -126,7 +130,9 @@ impl Correlations {
     /// What fired, in order of time.
     pub fn finish(&mut self) -> Vec<Finding> {
         self.push();
-        let mut findings = std::mem::take(&mut self.findings);
+        let fired = self.correlator.settle(0);
+        self.stand(fired);
+        let mut findings: Vec<Finding> = std::mem::take(&mut self.findings).into_values().collect();
         findings.sort_by(|left, right| (left.at, &left.meta.id).cmp(&(right.at, &right.meta.id)));
         findings
     }
@@ -151,14 +157,23 @@ impl Correlations {
                 .flat_map(|(position, hit)| hit.rules.iter().map(move |rule| Match { position, rule: *rule }))
                 .collect();
             self.places.extend(hits.iter().map(|hit| hit.place.clone()));
-            for fired in self.correlator.push(&arrived, &matches) {
-                let Some(correlation) = self.rules.correlations.get(fired.correlation.0 as usize) else { continue };
-                if correlation.is_alerting {
-                    let place = |seq: &Seq| usize::try_from(seq.0).ok().and_then(|at| self.places.get(at)).cloned();
-                    let places = fired.events.iter().filter_map(place).collect();
-                    let kind = kind_name(&correlation.kind);
-                    self.findings.push(Finding::of_correlation(&correlation.meta, kind, &fired, places));
-                }
+            let fired = self.correlator.push(&arrived, &matches);
+            self.stand(fired);
+        }
+    }
+
+    fn stand(&mut self, fired: Vec<CorrelationMatch>) {
+        for one in self.correlator.withdrawn() {
+            self.findings.remove(&(one.end, one.correlation.0, one.group.clone()));
+        }
+        for fired in fired {
+            let Some(correlation) = self.rules.correlations.get(fired.correlation.0 as usize) else { continue };
+            if correlation.is_alerting {
+                let place = |seq: &Seq| usize::try_from(seq.0).ok().and_then(|at| self.places.get(at)).cloned();
+                let places = fired.events.iter().filter_map(place).collect();
+                let kind = kind_name(&correlation.kind);
+                let finding = Finding::of_correlation(&correlation.meta, kind, &fired, places);
+                self.findings.insert((fired.end, fired.correlation.0, fired.group.clone()), finding);
             }
         }
     }
@@ -166,10 +181,7 @@ impl Correlations {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
-
-    use nhatle_event::Timestamp;
 
     use super::*;
 
