@@ -17,6 +17,7 @@ mod exceptions;
 mod fuzz_corpus;
 mod hostile;
 mod import;
+mod live_rules;
 mod loggen;
 mod manual;
 mod pages;

@@ -10,6 +10,7 @@ pub mod incident;
 pub mod exception;
 pub mod risk;
 pub mod account;
+pub mod rule_state;
 pub mod register;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `exception/3`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{Account, AccountChange, SetupChange, SetupLink, Token, TokenChange, is_account_name};
 use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
+use crate::rule_state::{self, PACKS_MAX, Pack, PackChange, RULE_STATES_MAX, RuleChange, RuleState};
 
 /// What somebody did about one alert (stream `alert/ID`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +91,10 @@ pub enum AnyChange {
     SignIn(SignInRecord),
     /// Of an exception, by number.
     Exception(u64, ExceptionChange),
+    /// Of a rule, by id.
+    Rule(String, RuleChange),
+    /// Of a pack of rules, by name.
+    Pack(String, PackChange),
 }
 
 impl AnyChange {
@@ -103,6 +108,8 @@ impl AnyChange {
             AnyChange::Setup(_) => "setup".to_owned(),
             AnyChange::SignIn(_) => "sign_in".to_owned(),
             AnyChange::Exception(number, _) => format!("exception/{number}"),
+            AnyChange::Rule(id, _) => format!("rule/{id}"),
+            AnyChange::Pack(name, _) => format!("pack/{name}"),
         }
     }
 
@@ -116,6 +123,8 @@ impl AnyChange {
             AnyChange::Setup(change) => serde_json::to_value(change),
             AnyChange::SignIn(record) => serde_json::to_value(record),
             AnyChange::Exception(_, change) => serde_json::to_value(change),
+            AnyChange::Rule(_, change) => serde_json::to_value(change),
+            AnyChange::Pack(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -129,6 +138,8 @@ impl AnyChange {
         Ok(match (kind, name.parse::<u64>()) {
             ("incident", Ok(number)) => Some(AnyChange::Incident(number, serde_json::from_str(json)?)),
             ("exception", Ok(number)) => Some(AnyChange::Exception(number, serde_json::from_str(json)?)),
+            ("rule", _) => Some(AnyChange::Rule(name.to_owned(), serde_json::from_str(json)?)),
+            ("pack", _) => Some(AnyChange::Pack(name.to_owned(), serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -152,6 +163,12 @@ pub struct RegisterState {
     pub incident_of: HashMap<String, u64>,
     /// Exceptions by number.
     pub exceptions: BTreeMap<u64, Exception>,
+    /// What is decided about rules, by id.
+    pub rules: BTreeMap<String, RuleState>,
+    /// Imported packs of rules, by name.
+    pub packs: BTreeMap<String, Pack>,
+    /// How many changes `rules` and `packs` have seen; another number means that rules are to be loaded anew.
+    pub rules_version: u64,
     /// Accounts by name.
     pub accounts: BTreeMap<String, Account>,
     /// Tokens by name.
@@ -205,6 +222,8 @@ impl RegisterState {
             },
             AnyChange::SignIn(_) => Ok(()),
             AnyChange::Exception(number, change) => self.apply_exception(*number, change, actor, at),
+            AnyChange::Rule(id, change) => self.apply_rule(id, change, actor, at),
+            AnyChange::Pack(name, change) => self.apply_pack(name, change, actor, at),
         }
     }
 
@@ -225,6 +244,26 @@ impl RegisterState {
         }
         let after = exception::apply(self.exceptions.get(&number), number, change, actor, at)?;
         self.exceptions.insert(number, after);
+        Ok(())
+    }
+
+    fn apply_rule(&mut self, id: &str, change: &RuleChange, actor: &str, at: Timestamp) -> Result<(), Refused> {
+        if RULE_STATES_MAX <= self.rules.len() && !self.rules.contains_key(id) {
+            return Err(Refused::TooLong { what: "list of decisions about rules", max: RULE_STATES_MAX });
+        }
+        let after = rule_state::apply_rule(self.rules.get(id), change, actor, at)?;
+        self.rules.insert(id.to_owned(), after);
+        self.rules_version += 1;
+        Ok(())
+    }
+
+    fn apply_pack(&mut self, name: &str, change: &PackChange, actor: &str, at: Timestamp) -> Result<(), Refused> {
+        if PACKS_MAX <= self.packs.len() && !self.packs.contains_key(name) {
+            return Err(Refused::TooLong { what: "list of packs", max: PACKS_MAX });
+        }
+        let after = rule_state::apply_pack(self.packs.get(name), name, change, actor, at)?;
+        self.packs.insert(name.to_owned(), after);
+        self.rules_version += 1;
         Ok(())
     }
 
@@ -311,6 +350,7 @@ impl RegisterState {
 mod tests {
     use super::*;
     use crate::account::Role;
+    use crate::rule_state::PackImport;
 
     #[test]
     fn changes_come_back_from_their_json() {
@@ -321,6 +361,9 @@ mod tests {
             AnyChange::Token("web".into(), TokenChange::Revoke),
             AnyChange::Setup(SetupChange::Used),
             AnyChange::Exception(3, ExceptionChange::SetOwner { owner: "lan".into() }),
+            AnyChange::Rule("5a/1".into(), RuleChange::SetLevel { level: "low".into(), reason: "ít rủi ro".into() }),
+            AnyChange::Rule("5a".into(), RuleChange::ResetLevel {}),
+            AnyChange::Pack("sigmahq".into(), PackChange::Import(PackImport::default())),
         ];
         for change in changes {
             let read = AnyChange::read(&change.stream(), &change.json().to_string()).expect("is a change");

@@ -10,6 +10,7 @@ mod lint;
 pub mod load;
 mod parse;
 pub mod set;
+pub mod switch;
 mod taxonomy;
 pub mod write;
 mod yaml;
@@ -22,6 +23,7 @@ pub use set::{
     Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Level, Meta, Referred, Rule, RuleId, RuleSet,
     Threshold,
 };
+pub use switch::{Off, Switch, Switches};
 
 #[cfg(test)]
 mod tests;

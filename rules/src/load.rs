@@ -21,6 +21,7 @@ use crate::compile::value::Placeholders;
 use crate::compile::{self, Compiled};
 use crate::error::{Fault, RuleError};
 use crate::set::{CorrelationId, Meta, Referred, Rule, RuleId, RuleSet};
+use crate::switch::{self, Off, Switches};
 use crate::yaml::{self, DOCUMENTS_MAX, FILE_BYTES_MAX, Place};
 use crate::{lint, parse, taxonomy};
 
@@ -38,6 +39,8 @@ pub struct LoadOptions {
     pub routing: Routing,
     /// Value lists for placeholders, by name without the percent signs; a rule with another is refused.
     pub placeholders: Placeholders,
+    /// What is off, and what has another level.
+    pub switches: Switches,
 }
 
 /// What a rule's log source does.
@@ -73,7 +76,7 @@ impl RuleSet {
         }
         let parsed = files.par_iter().map(|file| match read(file) {
             Ok(text) => parse_file(file, &text, options),
-            Err(reason) => FileResult { errors: vec![file_error(file, reason)], ..FileResult::default() },
+            Err(reason) => refused_file(file, reason),
         });
         let mut all: Vec<FileResult> = texts.par_iter().map(|(file, text)| parse_text(file, text, options)).collect();
         all.extend(parsed.collect::<Vec<_>>());
@@ -89,9 +92,13 @@ impl RuleSet {
 
 fn parse_text(file: &Path, text: &str, options: &LoadOptions) -> FileResult {
     if FILE_BYTES_MAX < text.len() {
-        return FileResult { errors: vec![file_error(file, too_large())], ..FileResult::default() };
+        return refused_file(file, too_large());
     }
     parse_file(file, text, options)
+}
+
+fn refused_file(file: &Path, reason: String) -> FileResult {
+    FileResult { document_count: 1, errors: vec![file_error(file, reason)], ..FileResult::default() }
 }
 
 fn file_error(file: &Path, reason: String) -> RuleError {
@@ -150,6 +157,8 @@ fn read(file: &Path) -> Result<String, String> {
 /// What one file came to.
 #[derive(Default)]
 struct FileResult {
+    /// How many documents were looked at; each is in one of the lists but `warnings`.
+    document_count: usize,
     rules: Vec<(ast::Rule, Compiled)>,
     correlations: Vec<ast::Correlation>,
     filters: Vec<(ast::Filter, Compiled)>,
@@ -164,16 +173,21 @@ fn parse_file(file: &Path, text: &str, options: &LoadOptions) -> FileResult {
         result
             .errors
             .push(file_error(file, format!("more than {DOCUMENTS_MAX} documents in one file; the rest is left out")));
+        result.document_count += 1;
     }
     for chunk in chunks.into_iter().take(DOCUMENTS_MAX) {
         match yaml::parse(chunk) {
             Ok(documents) => {
                 let text: Arc<str> = Arc::from(chunk.text);
                 for node in documents.into_iter().filter(|node| !node.is_null()) {
+                    result.document_count += 1;
                     document(&node, &text, file, options, &mut result);
                 }
             }
-            Err(fault) => result.errors.push(fault.at(file, None)),
+            Err(fault) => {
+                result.document_count += 1;
+                result.errors.push(fault.at(file, None));
+            }
         }
     }
     result
@@ -220,9 +234,10 @@ fn try_document(
 
 /// Puts the files together: ids unique, filters applied, atoms shared, correlations resolved.
 fn assemble(files: Vec<FileResult>, errors: Vec<RuleError>, options: &LoadOptions) -> RuleSet {
-    let mut set = RuleSet { errors, file_count: files.len(), ..RuleSet::default() };
+    let mut set = RuleSet { document_count: errors.len(), errors, file_count: files.len(), ..RuleSet::default() };
     let mut all = FileResult::default();
     for mut file in files {
+        set.document_count += file.document_count;
         all.rules.append(&mut file.rules);
         all.correlations.append(&mut file.correlations);
         all.filters.append(&mut file.filters);
@@ -239,9 +254,11 @@ fn assemble(files: Vec<FileResult>, errors: Vec<RuleError>, options: &LoadOption
     all.rules.retain_mut(|(rule, _)| ids.admit(&mut rule.meta, rule.place, &mut set.errors));
     all.correlations.retain_mut(|correlation| ids.admit(&mut correlation.meta, correlation.place, &mut set.errors));
     all.filters.retain_mut(|(filter, _)| ids.admit(&mut filter.meta, filter.place, &mut set.errors));
+    set.filter_count = all.filters.len();
     all.rules.sort_by(|(left, _), (right, _)| left.meta.id.cmp(&right.meta.id));
     all.correlations.sort_by(|left, right| left.meta.id.cmp(&right.meta.id));
     all.filters.sort_by(|(left, _), (right, _)| left.meta.id.cmp(&right.meta.id));
+    let aside = switch::set_aside(&mut all.rules, &mut all.correlations, &options.switches);
 
     let mut merger = Merger::default();
     let mut names = Names::default();
@@ -259,9 +276,9 @@ fn assemble(files: Vec<FileResult>, errors: Vec<RuleError>, options: &LoadOption
         names.insert(&rule.meta.id, rule.meta.name.as_deref(), &rule.logsource, Referred::Rule(id));
         set.rules.push(one_rule(rule, compiled, &filters, &mut merger, options, &mut set.warnings));
     }
-    filters.warn_unused(&names, &mut set.warnings);
+    filters.warn_unused(&names, &aside.off, &mut set.warnings);
     let ordered = correlation::compile(all.correlations, &mut names, &mut merger);
-    let (silent_rules, silent_correlations) = correlation::silent(&ordered);
+    let (silent_rules, silent_correlations) = correlation::silent(&ordered, &names, &aside);
     set.correlations = ordered.correlations;
     set.errors.extend(
         ordered
@@ -270,6 +287,8 @@ fn assemble(files: Vec<FileResult>, errors: Vec<RuleError>, options: &LoadOption
             .map(|(correlation, fault)| fault.at(&correlation.meta.file, Some(correlation.meta.id.clone()))),
     );
     silence(&mut set, &silent_rules, &silent_correlations);
+    set.off = aside.off;
+    set.off.sort_by(|left, right| left.meta.id.cmp(&right.meta.id));
     set.atoms = merger.atoms;
     set.fields = merger.fields;
     set.errors.sort_by(by_place);
@@ -416,9 +435,10 @@ impl<'a> Filters<'a> {
             .filter(move |(filter, _)| holds(&filter.logsource, &logsource))
     }
 
-    fn warn_unused(&self, names: &Names, warnings: &mut Vec<RuleError>) {
+    fn warn_unused(&self, names: &Names, off: &[Off], warnings: &mut Vec<RuleError>) {
+        let is_off = |rule: &str| off.iter().any(|off| off.meta.id == rule || off.meta.name.as_deref() == Some(rule));
         for (filter, _) in self.filters {
-            for (rule, place) in filter.rules.iter().filter(|(rule, _)| names.get(rule).is_none()) {
+            for (rule, place) in filter.rules.iter().filter(|(rule, _)| names.get(rule).is_none() && !is_off(rule)) {
                 warnings.push(refused(
                     &filter.meta,
                     *place,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::compile::predicate::{Atom, Comparison, Gate, Predicate, RuleField};
 use crate::error::RuleError;
+use crate::switch::Off;
 
 /// How bad a match is, as the rule says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +68,8 @@ pub struct Meta {
     pub tags: Vec<String>,
     /// `level`
     pub level: Level,
+    /// The level as written, where `level` is one that was decided here.
+    pub level_written: Option<Level>,
     /// `falsepositives`
     pub false_positives: Vec<String>,
     /// `fields`: the fields the author wants shown.
@@ -210,10 +213,37 @@ pub struct RuleSet {
     pub fields: Vec<RuleField>,
     /// Rules that load and do not run, because their status is `deprecated` or `unsupported`.
     pub retired: Vec<Arc<Meta>>,
+    /// Rules and correlations that are switched off and do not run, in order of id.
+    pub off: Vec<Off>,
     /// Documents that did not load, and why.
     pub errors: Vec<RuleError>,
     /// Things that load but look wrong.
     pub warnings: Vec<RuleError>,
     /// Files read.
     pub file_count: usize,
+    /// Documents read, and files that could not be: each is a rule, a correlation or a filter, retired, off, or
+    /// one of `errors`. See [`RuleSet::is_balanced`].
+    pub document_count: usize,
+    /// Filters; they are in the predicates of the rules they narrow.
+    pub filter_count: usize,
+}
+
+impl RuleSet {
+    /// How many documents loaded: rules, correlations and filters, those switched off among them.
+    pub fn loaded_count(&self) -> usize {
+        self.rules.len() + self.correlations.len() + self.filter_count + self.off.len()
+    }
+
+    /// Whether every document is accounted for: loaded, refused or retired.
+    pub fn is_balanced(&self) -> bool {
+        self.document_count == self.loaded_count() + self.errors.len() + self.retired.len()
+    }
+
+    /// What the rules and correlations say of themselves, and whether it is a correlation's; those that are off
+    /// stand at the end.
+    pub fn metas(&self) -> impl Iterator<Item = (&Arc<Meta>, bool)> {
+        let rules = self.rules.iter().map(|rule| (&rule.meta, false));
+        let correlations = self.correlations.iter().map(|correlation| (&correlation.meta, true));
+        rules.chain(correlations).chain(self.off.iter().map(|off| (&off.meta, off.is_correlation)))
+    }
 }

@@ -22,7 +22,6 @@ use nhatle_engine::alert::Alert;
 use nhatle_engine::register::AnyChange;
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, Seq, SystemClock, Text};
-use nhatle_rules::LoadOptions;
 use nhatle_storage::{Dataset, Disk, OsDisk, Store};
 use nhatle_ui::session::{random_token, token_sha256};
 use nhatle_ui::{Desk, Role, UiConfig};
@@ -40,9 +39,9 @@ use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::desk::LiveDesk;
 use crate::exceptions::{self, Exceptions};
+use crate::live_rules::{self, LiveRules};
 use crate::pipeline::{Pipeline, Shared};
 use crate::registry::Registry;
-use crate::ruleset;
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
 use crate::units::Units;
@@ -84,10 +83,10 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
     let store = Store::open(disk, config.storage.clone(), clock.clone()).context("open store")?;
     let registry = Registry::open(&config.data, runtime).context("open register")?;
-    let rules = ruleset::load(&config.rules, &LoadOptions::default());
-    for error in &rules.errors {
-        warn!(%error, "rule not loaded");
-    }
+    let (live, rules) = registry.read(|state| {
+        let loaded = (state.rules_version, clock.now());
+        LiveRules::open(&config.rules, &config.data, &state.rules, &state.packs, loaded)
+    });
     let marks = store.marks();
     let shared = Shared {
         alerts: RwLock::new(alert_book(&store)?),
@@ -95,6 +94,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         store: Arc::new(store),
         registry,
         rules: RwLock::new(rules),
+        live,
         exceptions: Exceptions::new(marks.get(exceptions::MARK).map(Vec::as_slice)),
         importance: config.importance.clone(),
         grouping: config.grouping,
@@ -144,6 +144,7 @@ pub struct Server {
     shared: Arc<Shared>,
     pipeline: Pipeline,
     inputs: Vec<JoinHandle<()>>,
+    rules: std::thread::JoinHandle<()>,
     http: JoinHandle<()>,
     sink: Sink,
     stop_http: watch::Sender<bool>,
@@ -207,7 +208,16 @@ impl Server {
         });
         let watched = shared.clone();
         inputs.push(runtime.spawn(async move { catch_up(watched).await }));
-        Ok(Server { shared, pipeline, inputs, http, sink, stop_http, http_address, syslog_udp, syslog_tcp })
+        let hang_ups = {
+            let _inside = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        inputs.push(runtime.spawn(ask_on(hang_ups, shared.clone())));
+        let followed = shared.clone();
+        let rules = std::thread::Builder::new()
+            .name("rules".to_owned())
+            .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
+        Ok(Server { shared, pipeline, inputs, rules, http, sink, stop_http, http_address, syslog_udp, syslog_tcp })
     }
 
     /// The way into the pipeline, for inputs inside this process.
@@ -247,6 +257,7 @@ impl Server {
         for input in &self.inputs {
             input.abort();
         }
+        self.shared.live.stop();
         self.stop_http.send_replace(true);
         runtime.block_on(async {
             for input in self.inputs {
@@ -261,6 +272,9 @@ impl Server {
         let patience = std::time::Instant::now();
         while !joined.is_finished() && patience.elapsed().as_secs() < 30 {
             std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        if self.rules.join().is_err() {
+            tracing::error!("the thread that loads rules panicked");
         }
         self.shared.registry.close();
         info!(events = self.shared.store.stats().last_seq.0, "stopped");
@@ -284,6 +298,13 @@ async fn catch_up(shared: Arc<Shared>) {
             Ok(Err(error)) => warn!(%error, "register not read"),
             _ => {}
         }
+    }
+}
+
+/// Has rules loaded anew on each SIGHUP.
+async fn ask_on(mut hang_ups: Signal, shared: Arc<Shared>) {
+    while hang_ups.recv().await.is_some() {
+        shared.live.ask();
     }
 }
 

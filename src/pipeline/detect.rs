@@ -18,11 +18,12 @@ use nhatle_engine::detect::{Detector, Match, matched_fields};
 use nhatle_engine::exception::{Hider, Subject};
 use nhatle_engine::register::AnyChange;
 use nhatle_engine::replay;
-use nhatle_event::{Seq, Stored, Timestamp};
+use nhatle_event::{Seq, Stored};
 use nhatle_rules::RuleSet;
-use nhatle_storage::{Dataset, Store, WriteError};
+use nhatle_storage::{Dataset, WriteError};
 use tracing::{error, info, warn};
 
+use super::refill::Refill;
 use super::{Shared, nanos, publish};
 use crate::exceptions;
 use crate::registry::RecordError;
@@ -63,6 +64,7 @@ impl Stage {
         for alert in shared.alerts().newest_first().collect::<Vec<_>>().into_iter().rev() {
             suppressor.remember(alert);
         }
+        shared.live.set_detected(marked);
         Stage {
             detector: Detector::new(shared.rules()),
             correlator: Correlator::new(shared.rules(), Limits::default()),
@@ -80,7 +82,9 @@ impl Stage {
         self.warm_up();
         self.catch_up();
         loop {
-            match committed.recv_timeout(MARK_INTERVAL) {
+            let received = committed.recv_timeout(MARK_INTERVAL);
+            self.follow_rules();
+            match received {
                 Ok(batch) => self.look(&batch),
                 Err(RecvTimeoutError::Timeout) => self.write_mark(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -89,32 +93,20 @@ impl Stage {
         self.write_mark();
     }
 
-    /// Feeds the correlator what lies within the longest window before the mark.
+    /// Feeds the correlator what lies within the longest window before the mark. What fires here fired before
+    /// the restart.
     fn warm_up(&mut self) {
-        let span_ns = replay::replay_span_ns(&self.shared.rules(), &Limits::default());
-        let snapshot = self.shared.store.snapshot();
-        let Some(newest) = newest_before(&self.shared.store, self.detected) else { return };
-        if span_ns == 0 {
-            return;
-        }
-        let from = newest.plus_nanos(-span_ns);
-        let sealed = snapshot.segments(Dataset::Events).filter(|segment| segment.meta().timestamp_max < from);
-        let mut after = sealed.map(|segment| segment.meta().last_seq).max().unwrap_or(Seq(0));
-        while after < self.detected {
-            let events = match snapshot.events_after(Dataset::Events, after, CATCH_UP_EVENTS) {
-                Ok(events) => events,
-                Err(error) => return error!(%error, "events before the mark not read"),
-            };
-            let Some(last) = events.last() else { return };
-            after = last.seq;
-            let known: Vec<Stored> = events
-                .into_iter()
-                .filter(|stored| stored.seq <= self.detected && from <= stored.event.timestamp)
-                .collect();
-            let matches = self.detector.detect(&known);
-            // What fires here fired before the restart.
-            drop(self.correlate(&known, &matches));
-        }
+        let span_ns = replay::replay_span_ns(self.detector.rules(), &Limits::default());
+        let Some(mut refill) = Refill::begin(&self.shared.store, span_ns, self.detected) else { return };
+        refill.run(&self.shared.store, (&self.detector, &mut self.correlator), self.detected, || true);
+    }
+
+    /// Takes over the rules that were loaded meanwhile, if there are any. Windows of correlations that mean what
+    /// they meant go on; the caches of the detector begin anew.
+    fn follow_rules(&mut self) {
+        let Some(prepared) = self.shared.live.take_prepared() else { return };
+        let taken = self.shared.live.hand_over(prepared, &self.shared.store, &mut self.correlator, self.detected);
+        (self.detector, self.correlator) = (taken.detector, taken.correlator);
     }
 
     /// Looks at everything committed after the mark.
@@ -136,6 +128,7 @@ impl Stage {
             }
         }
         self.detected = self.detected.max(self.backlog_end);
+        self.shared.live.set_detected(self.detected);
         if count > 0 {
             info!(count, "events of before the start looked at");
         }
@@ -156,6 +149,7 @@ impl Stage {
         Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
         let found = self.alerts(&fresh, &matches, &fired);
         self.detected = self.detected.max(last);
+        self.shared.live.set_detected(self.detected);
         let fresh_alerts = self.admit(found);
         if !fresh_alerts.is_empty() {
             self.store(&fresh_alerts);
@@ -174,7 +168,7 @@ impl Stage {
 
     /// The alerts that matches and correlations make, before suppression.
     fn alerts(&self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) -> Vec<Alert> {
-        let rules = &self.shared.rules();
+        let rules = self.detector.rules();
         let hider = self.shared.exceptions.hider();
         let mut alerts = Vec::new();
         for one in matches {
@@ -332,15 +326,6 @@ impl Stage {
             }
         }
     }
-}
-
-/// When the newest event up to `seq` happened.
-fn newest_before(store: &Store, seq: Seq) -> Option<Timestamp> {
-    let snapshot = store.snapshot();
-    let sealed = snapshot.segments(Dataset::Events).map(|segment| segment.meta()).filter(|meta| meta.first_seq <= seq);
-    let sealed = sealed.map(|meta| meta.timestamp_max).max();
-    let recent = snapshot.recent(Dataset::Events).filter(|stored| stored.seq <= seq);
-    recent.map(|stored| stored.event.timestamp).max().max(sealed)
 }
 
 fn find(snapshot: &nhatle_storage::Snapshot, seq: Seq) -> Option<Stored> {

@@ -15,6 +15,7 @@ mod append;
 pub mod convert;
 pub mod detect;
 mod recent;
+pub mod refill;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 
 use crate::alerts::AlertBook;
 use crate::exceptions::Exceptions;
+use crate::live_rules::LiveRules;
 use crate::registry::Registry;
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
@@ -56,6 +58,8 @@ pub struct Shared {
     pub sources: Mutex<SourceBook>,
     /// The rules in force; see [`Shared::rules`].
     pub rules: RwLock<Arc<RuleSet>>,
+    /// Where the rules come from, and how they are loaded anew.
+    pub live: LiveRules,
     /// What is expected of rules.
     pub exceptions: Exceptions,
     /// How important hosts, accounts and addresses are, 1 to 5.

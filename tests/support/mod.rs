@@ -96,6 +96,11 @@ impl Server {
         Server { child, http, syslog_tcp, greeting, errors }
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

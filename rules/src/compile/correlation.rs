@@ -8,6 +8,7 @@ use super::predicate::Comparison;
 use crate::ast::{self, Alias, Condition, CorrelationCondition, LogSource};
 use crate::error::Fault;
 use crate::set::{Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Referred, RuleId, Threshold};
+use crate::switch::Aside;
 
 /// How long a chain of correlations may be.
 pub const CHAIN_MAX: usize = 16;
@@ -234,16 +235,30 @@ fn expression(condition: &Condition, rules: &[(String, crate::yaml::Place)]) -> 
     }
 }
 
-/// Ids of rules that feed correlations and do not alert on their own.
-pub(crate) fn silent(ordered: &Ordered) -> (Vec<RuleId>, Vec<CorrelationId>) {
+/// The names and ids a correlation refers to, as written.
+pub(crate) fn written_names(correlation: &ast::Correlation) -> Vec<String> {
+    let mut named: Vec<String> = correlation.rules.iter().map(|(name, _)| name.clone()).collect();
+    if let CorrelationCondition::Extended(expression, _) = &correlation.condition {
+        collect_names(expression, &mut named);
+    }
+    named
+}
+
+/// Ids of rules that do not alert on their own: those that only feed correlations, also one that is switched
+/// off, and those that are off themselves.
+pub(crate) fn silent(ordered: &Ordered, names: &Names, aside: &Aside) -> (Vec<RuleId>, Vec<CorrelationId>) {
     let mut heard = Vec::new();
-    let mut all = Vec::new();
+    let wanted: Vec<Referred> = aside.wanted.iter().filter_map(|id| names.get(id)).collect();
+    let silenced = aside.silenced.iter().filter_map(|name| names.get(name));
+    let mut all: Vec<Referred> = silenced.filter(|referred| !wanted.contains(referred)).collect();
     for (correlation, generates) in ordered.correlations.iter().zip(&ordered.generates) {
         let list = if *generates { &mut heard } else { &mut all };
         list.extend(correlation.referred.iter().copied());
     }
+    all.retain(|referred| !heard.contains(referred));
+    all.extend(aside.feeding.iter().filter_map(|id| names.get(id)));
     let (mut rules, mut correlations) = (Vec::new(), Vec::new());
-    for referred in all.into_iter().filter(|referred| !heard.contains(referred)) {
+    for referred in all {
         match referred {
             Referred::Rule(id) => rules.push(id),
             Referred::Correlation(id) => correlations.push(id),

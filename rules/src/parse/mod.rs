@@ -138,6 +138,7 @@ fn meta(node: &Node, text: &Arc<str>, file: &Path, line: usize, logsource: Optio
         references: texts(node.get("references"))?,
         tags: texts(node.get("tags"))?,
         level,
+        level_written: None,
         false_positives: texts(node.get("falsepositives"))?,
         fields: texts(node.get("fields"))?,
         explanation_vi: explanation("vi"),

@@ -3,6 +3,7 @@
 mod errors;
 mod hostile;
 mod sets;
+mod switches;
 mod values;
 
 use std::path::{Path, PathBuf};
