@@ -270,8 +270,8 @@ pub enum RuleCommand {
         json: bool,
     },
     /// ATT&CK coverage of the rules.
-    #[command(after_help = "Example: nhatle rule coverage --navigator layer.json")]
-    Coverage(LaterArgs),
+    #[command(after_help = "Example: nhatle rule coverage --data data --navigator layer.json")]
+    Coverage(CoverageArgs),
     /// List the rules that come with the program, or those of paths.
     #[command(after_help = "Example: nhatle rule list")]
     List {
@@ -282,6 +282,26 @@ pub enum RuleCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `nhatle rule coverage`
+#[derive(Clone, Debug, Args)]
+pub struct CoverageArgs {
+    /// Rule files or folders; the rules that come with the program if not given.
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// The data folder that says what arrives and what is proven; without it nothing is green.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Only what this unit sends.
+    #[arg(long, value_name = "CODE")]
+    pub unit: Option<String>,
+    /// Write a layer for ATT&CK Navigator (format 4.5) into this file.
+    #[arg(long, value_name = "FILE")]
+    pub navigator: Option<PathBuf>,
+    /// Print as JSON lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nhatle verify`

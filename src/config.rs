@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
 use crate::units::Unit;
 
@@ -29,6 +31,8 @@ pub struct ConfigFile {
     pub rules: Rules,
     /// `[engine]`
     pub engine: Engine,
+    /// `[canary]`
+    pub canary: Canary,
     /// `[[unit]]`
     pub unit: Vec<Unit>,
 }
@@ -42,6 +46,7 @@ impl Default for ConfigFile {
             storage: nhatle_storage::Config::default(),
             rules: Rules::default(),
             engine: Engine::default(),
+            canary: Canary::default(),
             unit: Vec::new(),
         }
     }
@@ -130,6 +135,49 @@ impl Default for Engine {
     }
 }
 
+/// `[canary]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Canary {
+    /// Whether rules are proven by canaries.
+    pub enabled: bool,
+    /// When each day, local time, `HH:MM`.
+    pub daily_at: String,
+    /// Seconds after the start, or after rules changed.
+    pub first_after_s: u64,
+    /// Seconds of silence of a source after which its rules are red.
+    pub source_silent_s: u64,
+}
+
+impl Default for Canary {
+    fn default() -> Canary {
+        Canary { enabled: true, daily_at: "03:10".to_owned(), first_after_s: 60, source_silent_s: 86_400 }
+    }
+}
+
+impl Canary {
+    fn schedule(&self, offset_minutes: i32, problems: &mut Vec<String>) -> Schedule {
+        let time = self.daily_at.split_once(':').and_then(|(hour, minute)| {
+            let (hour, minute) = (hour.parse::<i64>().ok()?, minute.parse::<i64>().ok()?);
+            ((0..24).contains(&hour) && (0..60).contains(&minute)).then_some(hour * 3600 + minute * 60)
+        });
+        if time.is_none() {
+            problems.push(format!("canary.daily_at: {} is no time as HH:MM", self.daily_at));
+        }
+        let silent_ns = i64::try_from(self.source_silent_s).ok().and_then(|s| s.checked_mul(1_000_000_000));
+        if silent_ns.is_none_or(|ns| ns == 0) {
+            problems.push("canary.source_silent_s: 0 or too large".to_owned());
+        }
+        Schedule {
+            is_on: self.enabled,
+            first_after: Duration::from_secs(self.first_after_s),
+            daily_at_s: time.unwrap_or_default(),
+            zone_offset_s: i64::from(offset_minutes) * 60,
+            silent_ns: silent_ns.unwrap_or(i64::MAX),
+        }
+    }
+}
+
 /// The configuration as checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -157,6 +205,8 @@ pub struct Config {
     pub units: Vec<Unit>,
     /// How important hosts, accounts and addresses are, by name: 1 to 5.
     pub importance: BTreeMap<String, u8>,
+    /// When canaries are sent.
+    pub canary: Schedule,
 }
 
 /// Everything that is wrong with a configuration, one line each.
@@ -235,6 +285,7 @@ impl Config {
         for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
+        let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
         check_units(&file.unit, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError { problems });
@@ -249,6 +300,7 @@ impl Config {
             collector: file.collector,
             storage: file.storage,
             rules: file.rules,
+            canary,
             importance: file.engine.importance.clone(),
             grouping: nhatle_engine::incident::Grouping {
                 span_ns: span_ns.unwrap_or(i64::MAX),

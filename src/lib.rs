@@ -14,6 +14,7 @@ pub mod sources;
 pub mod alerts;
 pub mod registry;
 pub mod exceptions;
+pub mod canary;
 pub mod desk;
 pub mod demo;
 pub mod telemetry;

@@ -9,6 +9,7 @@
 )]
 
 mod support;
+mod canary;
 mod cli;
 mod crash;
 mod demo;

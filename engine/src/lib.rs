@@ -5,6 +5,7 @@ pub mod detect;
 pub mod correlate;
 pub mod replay;
 pub mod attack;
+pub mod coverage;
 pub mod alert;
 pub mod incident;
 pub mod exception;

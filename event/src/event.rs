@@ -121,6 +121,9 @@ impl Event {
         if let Some(unit) = &record.unit {
             self.set(Field::NHATLE_UNIT, unit.clone());
         }
+        if let Some(canary) = &record.canary {
+            self.set(Field::NHATLE_CANARY, canary.clone());
+        }
         if record.is_truncated {
             self.set(Field::NHATLE_TRUNCATED, true);
         }

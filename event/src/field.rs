@@ -278,6 +278,7 @@ fields! {
     NHATLE_CLOCK_SKEW_S "nhatle.clock_skew_s" Long Dynamic [];
     NHATLE_EVIDENCE_FILE "nhatle.file.path" Keyword Dynamic [];
     NHATLE_FILE_INDEX "nhatle.file.index" Long Dynamic [];
+    NHATLE_CANARY "nhatle.canary" Keyword Dynamic [];
 }
 
 /// Every name given out so far. Names of vendor fields are leaked on purpose: they are bounded, and a

@@ -26,6 +26,8 @@ pub struct Record {
     pub unit: Option<Text>,
     /// The frame was longer than the limit and was cut.
     pub is_truncated: bool,
+    /// It is a canary of ours, not a record of any source: whose, of which run. Nothing from outside sets it.
+    pub canary: Option<Text>,
 }
 
 impl Record {
@@ -39,6 +41,7 @@ impl Record {
             profile: None,
             unit: None,
             is_truncated: false,
+            canary: None,
         }
     }
 }

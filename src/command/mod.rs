@@ -1,6 +1,7 @@
 //! One file per command; this one picks it and turns its end into an exit code.
 
 pub mod accounts;
+pub mod coverage;
 pub mod demo;
 pub mod detect;
 pub mod import;
@@ -48,7 +49,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),
         Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
         Command::Sql(_) => not_built("sql"),
-        Command::Rule(RuleCommand::Coverage(_)) => not_built("rule coverage"),
+        Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),
         Command::Replay(_) => not_built("replay"),
         Command::Forward(_) => not_built("forward"),
         Command::Backup(_) => not_built("backup"),

@@ -4,6 +4,7 @@
 //! the one-time administrator link comes before it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use anyhow::Context;
@@ -35,6 +36,7 @@ use tracing::{info, warn};
 
 use super::{End, output};
 use crate::alerts::{ALERTS_MAX, AlertBook};
+use crate::canary::{self, Book, Kinds, book, kinds};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::desk::LiveDesk;
@@ -96,6 +98,9 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         rules: RwLock::new(rules),
         live,
         exceptions: Exceptions::new(marks.get(exceptions::MARK).map(Vec::as_slice)),
+        canaries: Book::new(marks.get(book::MARK).map(Vec::as_slice)),
+        kinds: Kinds::new(marks.get(kinds::MARK).map(Vec::as_slice)),
+        canary_schedule: config.canary.clone(),
         importance: config.importance.clone(),
         grouping: config.grouping,
         counters: Counters::default(),
@@ -146,6 +151,7 @@ pub struct Server {
     inputs: Vec<JoinHandle<()>>,
     rules: std::thread::JoinHandle<()>,
     http: JoinHandle<()>,
+    canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
     sink: Sink,
     stop_http: watch::Sender<bool>,
     /// Where pages and the API listen.
@@ -217,7 +223,20 @@ impl Server {
         let rules = std::thread::Builder::new()
             .name("rules".to_owned())
             .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
-        Ok(Server { shared, pipeline, inputs, rules, http, sink, stop_http, http_address, syslog_udp, syslog_tcp })
+        let canary = canary_thread(&shared, &sink)?;
+        Ok(Server {
+            shared,
+            pipeline,
+            inputs,
+            rules,
+            http,
+            canary,
+            sink,
+            stop_http,
+            http_address,
+            syslog_udp,
+            syslog_tcp,
+        })
     }
 
     /// The way into the pipeline, for inputs inside this process.
@@ -266,6 +285,11 @@ impl Server {
             // Live streams do not end by themselves; requests get a moment.
             drop(tokio::time::timeout(std::time::Duration::from_secs(3), self.http).await);
         });
+        if let Some((is_stopping, thread)) = self.canary {
+            is_stopping.store(true, Ordering::Relaxed);
+            // It waits for durability at most; the pipeline still runs.
+            drop(thread.join());
+        }
         drop(self.sink);
         // A request that outlived its moment still holds a sender; it must not hold up the end.
         let joined = std::thread::spawn(move || self.pipeline.join());
@@ -279,6 +303,21 @@ impl Server {
         self.shared.registry.close();
         info!(events = self.shared.store.stats().last_seq.0, "stopped");
     }
+}
+
+/// The thread that sends canaries.
+fn canary_thread(
+    shared: &Arc<Shared>,
+    sink: &Sink,
+) -> std::io::Result<Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>> {
+    if !shared.canary_schedule.is_on {
+        return Ok(None);
+    }
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let (shared, sink, stopping) = (shared.clone(), sink.clone(), is_stopping.clone());
+    let work = move || canary::run::run(&shared, &sink, &stopping);
+    let thread = std::thread::Builder::new().name("canary".to_owned()).spawn(work)?;
+    Ok(Some((is_stopping, thread)))
 }
 
 fn said(result: Result<(), listen::ListenError>) {

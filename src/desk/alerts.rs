@@ -13,7 +13,7 @@ use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Correlation, Entry,
     EntryKind, Evidence, Level,
 };
-use nhatle_ui::{Answer, DeskError, Localized, Refusal, Viewer};
+use nhatle_ui::{Answer, Desk, DeskError, Localized, Refusal, Viewer};
 
 use super::{Limit, LiveDesk, may_see, search, words};
 
@@ -174,8 +174,7 @@ pub(super) fn detail(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<Alert
     let skipped = alert.events.len().saturating_sub(EVENTS_SHOWN_MAX);
     let seqs: Vec<Seq> = alert.seqs().skip(skipped).collect();
     let events = search::by_seqs(desk, viewer, &seqs)?;
-    let counts = counts_by_rule(desk, &desk.limit(viewer));
-    let rule = words::rule_view(&desk.shared.rules(), &alert.rule_id, counts.get(&alert.rule_id).copied().unwrap_or(0));
+    let rule = desk.rule(viewer, &alert.rule_id).ok();
     let correlation = (!alert.group.is_empty() || alert.events.len() > 1).then(|| Correlation {
         kind: correlation_kind(desk, &alert.rule_id).to_owned(),
         group: alert

@@ -5,6 +5,7 @@
 //! be seen is "not found". All calls block and come from blocking threads.
 
 mod alerts;
+mod alive;
 mod exceptions;
 mod incidents;
 mod search;
@@ -18,10 +19,10 @@ use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
 use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView, LiveCounters, NewException,
-    NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState, UnitRow,
-    UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
+    ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
+    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow,
+    SourceState, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -368,20 +369,19 @@ impl Desk for LiveDesk {
     }
 
     fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
-        let limit = self.limit(viewer);
-        let counts = alerts::counts_by_rule(self, &limit);
-        let set = &self.shared.rules();
-        let rules = set.rules.iter().map(|rule| (&rule.meta, false));
-        let correlations = set.correlations.iter().map(|correlation| (&correlation.meta, true));
-        let row = |(meta, is_correlation): (&Arc<nhatle_rules::Meta>, bool)| {
-            words::rule_row(meta, is_correlation, counts.get(&meta.id).copied().unwrap_or(0))
-        };
-        Ok(rules.chain(correlations).map(row).collect())
+        alive::rules(self, viewer)
+    }
+
+    fn coverage(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<Coverage> {
+        alive::coverage(self, viewer, query)
+    }
+
+    fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value> {
+        alive::layer(self, viewer, query)
     }
 
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
-        let counts = alerts::counts_by_rule(self, &self.limit(viewer));
-        words::rule_view(&self.shared.rules(), id, counts.get(id).copied().unwrap_or(0)).ok_or(DeskError::NotFound)
+        alive::rule(self, viewer, id)
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -6,7 +6,7 @@ use nhatle_engine::alert::{Alert, Entity};
 use nhatle_engine::incident::{AlertRef, Disposition, Layer as EngineLayer, Status};
 use nhatle_rules::{Level as RuleLevel, Meta, RuleSet};
 use nhatle_ui::Localized;
-use nhatle_ui::model::{self, IncidentStatus, Layer, Level, RuleRow, RuleView, Verdict};
+use nhatle_ui::model::{self, Alive, IncidentStatus, Layer, Level, RuleRow, RuleView, Verdict};
 
 pub(super) fn level(level: RuleLevel) -> Level {
     match level {
@@ -78,7 +78,7 @@ pub(super) fn ref_title(alert: &AlertRef) -> Localized {
     localized(&alert.title, alert.title_vi.as_deref())
 }
 
-pub(super) fn rule_row(meta: &Meta, is_correlation: bool, alert_count: u64) -> RuleRow {
+pub(super) fn rule_row(meta: &Meta, is_correlation: bool, alert_count: u64, alive: Alive) -> RuleRow {
     let words = ["category", "product", "service"].iter().zip(&meta.logsource);
     let logsource: Vec<String> =
         words.filter_map(|(word, value)| value.as_ref().map(|value| format!("{word}: {value}"))).collect();
@@ -90,13 +90,14 @@ pub(super) fn rule_row(meta: &Meta, is_correlation: bool, alert_count: u64) -> R
         tags: meta.tags.clone(),
         is_correlation,
         alert_count,
+        alive,
     }
 }
 
-pub(super) fn rule_view(set: &RuleSet, id: &str, alert_count: u64) -> Option<RuleView> {
+pub(super) fn rule_view(set: &RuleSet, id: &str, alert_count: u64, alive: Alive) -> Option<RuleView> {
     let (meta, is_correlation) = find(set, id)?;
     Some(RuleView {
-        row: rule_row(meta, is_correlation, alert_count),
+        row: rule_row(meta, is_correlation, alert_count, alive),
         description: meta.description.clone(),
         author: meta.author.clone().unwrap_or_default(),
         false_positives: meta.false_positives.clone(),

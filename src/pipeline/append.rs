@@ -110,6 +110,11 @@ fn plan(shared: &Shared, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Plann
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
         for (dataset, event) in part.rows {
+            if dataset == Dataset::Canaries {
+                // Ours, not a source's: in no book.
+                planned.rows.push((dataset, event));
+                continue;
+            }
             let fate = match dataset {
                 Dataset::DeadLetters => Fate::DeadLettered,
                 _ if recent.is_repeat(&event) => Fate::Duplicate,

@@ -74,6 +74,10 @@ fn convert(records: &[Record], settings: &Settings) -> Vec<(Dataset, Event)> {
 
 /// The row a record becomes: an event, or a dead letter's event.
 fn row(record: &Record, settings: &Settings) -> (Dataset, Event) {
+    if record.canary.is_some() {
+        let event = to_event(record, settings).unwrap_or_else(|dead| dead_letter_event(&dead, settings));
+        return (Dataset::Canaries, event);
+    }
     match to_event(record, settings) {
         Ok(event) => (Dataset::Events, event),
         Err(dead_letter) => (Dataset::DeadLetters, dead_letter_event(&dead_letter, settings)),

@@ -18,13 +18,14 @@ use nhatle_engine::detect::{Detector, Match, matched_fields};
 use nhatle_engine::exception::{Hider, Subject};
 use nhatle_engine::register::AnyChange;
 use nhatle_engine::replay;
-use nhatle_event::{Seq, Stored};
+use nhatle_event::{Seq, Stored, Timestamp};
 use nhatle_rules::RuleSet;
 use nhatle_storage::{Dataset, WriteError};
 use tracing::{error, info, warn};
 
 use super::refill::Refill;
 use super::{Shared, nanos, publish};
+use crate::canary::{Judge, kinds};
 use crate::exceptions;
 use crate::registry::RecordError;
 use crate::telemetry::Counters;
@@ -39,6 +40,8 @@ const CATCH_UP_EVENTS: usize = 20_000;
 const SAMPLE_EVENTS: usize = 20;
 /// The mark is written at least so often, when no alert carries it.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often what sources send is written down.
+const KINDS_INTERVAL_NS: i64 = 10_000_000_000;
 /// How long to wait before a failed write is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -48,6 +51,8 @@ pub struct Stage {
     detector: Detector,
     correlator: Correlator,
     suppressor: Suppressor,
+    judge: Judge,
+    kinds_kept: Timestamp,
     /// The rules have looked at everything up to here.
     detected: Seq,
     /// The mark in the log says so.
@@ -69,6 +74,8 @@ impl Stage {
             detector: Detector::new(shared.rules()),
             correlator: Correlator::new(shared.rules(), Limits::default()),
             suppressor,
+            judge: Judge::default(),
+            kinds_kept: Timestamp::MIN,
             detected: marked,
             marked,
             backlog_end: shared.store.snapshot().last_seq(),
@@ -144,6 +151,8 @@ impl Stage {
             true => Cow::Borrowed(batch),
             false => Cow::Owned(batch.iter().filter(is_event).cloned().collect()),
         };
+        self.judge.take(batch, &self.detector, &self.shared.canaries, began);
+        self.shared.kinds.see(fresh.iter().map(|stored| &stored.event));
         let matches = self.detector.detect(&fresh);
         let fired = self.correlate(&fresh, &matches);
         Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
@@ -265,11 +274,12 @@ impl Stage {
     fn store(&mut self, alerts: &[Alert]) {
         let now = self.shared.clock.now();
         let mut rows: Vec<_> = alerts.iter().map(|alert| (Dataset::Alerts, alert.to_event(now))).collect();
+        let kinds = self.kinds_mark();
         let mut is_told = false;
         loop {
             let mark = self.detected.0.to_le_bytes().to_vec();
             let hidden = self.shared.exceptions.fresh_mark().map(|hidden| (exceptions::MARK, hidden));
-            let marks: Vec<(&str, Vec<u8>)> = [(MARK, mark)].into_iter().chain(hidden).collect();
+            let marks: Vec<(&str, Vec<u8>)> = [(MARK, mark)].into_iter().chain(hidden).chain(kinds.clone()).collect();
             match self.shared.store.append_from(&mut rows, &marks) {
                 Ok(_) => {
                     self.shared.exceptions.mark_written();
@@ -288,6 +298,16 @@ impl Stage {
             }
             std::thread::sleep(RETRY_INTERVAL);
         }
+    }
+
+    /// What sources send, now and then: it need not be exact after a crash.
+    fn kinds_mark(&mut self) -> Option<(&'static str, Vec<u8>)> {
+        let now = self.shared.clock.now();
+        if now.since(self.kinds_kept) < KINDS_INTERVAL_NS {
+            return None;
+        }
+        self.kinds_kept = now;
+        Some((kinds::MARK, self.shared.kinds.fresh_mark()?))
     }
 
     fn write_mark(&mut self) {

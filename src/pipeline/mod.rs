@@ -33,6 +33,8 @@ use nhatle_storage::Store;
 use tokio::sync::watch;
 
 use crate::alerts::AlertBook;
+use crate::canary::run::Schedule;
+use crate::canary::{Book, Kinds};
 use crate::exceptions::Exceptions;
 use crate::live_rules::LiveRules;
 use crate::registry::Registry;
@@ -62,6 +64,12 @@ pub struct Shared {
     pub live: LiveRules,
     /// What is expected of rules.
     pub exceptions: Exceptions,
+    /// Which rules are proven alive.
+    pub canaries: Book,
+    /// What kinds of event sources send.
+    pub kinds: Kinds,
+    /// When canaries are sent.
+    pub canary_schedule: Schedule,
     /// How important hosts, accounts and addresses are, 1 to 5.
     pub importance: BTreeMap<String, u8>,
     /// When alerts belong together.

@@ -14,14 +14,19 @@ pub enum Dataset {
     Alerts = 1,
     /// What could not be parsed.
     DeadLetters = 2,
+    /// Our own canaries, which prove that rules are alive; of no source.
+    Canaries = 3,
 }
 
 impl Dataset {
     /// Every dataset, in the order of their numbers.
-    pub const ALL: [Dataset; 3] = [Dataset::Events, Dataset::Alerts, Dataset::DeadLetters];
+    pub const ALL: [Dataset; 4] = [Dataset::Events, Dataset::Alerts, Dataset::DeadLetters, Dataset::Canaries];
 
     /// The dataset an event belongs to, by its `event.dataset`.
     pub fn of(event: &Event) -> Dataset {
+        if event.get(Field::NHATLE_CANARY).is_some() {
+            return Dataset::Canaries;
+        }
         match event.text(Field::EVENT_DATASET) {
             Some(ALERTS) => Dataset::Alerts,
             Some(DEAD_LETTERS) => Dataset::DeadLetters,
@@ -35,6 +40,7 @@ impl Dataset {
             Dataset::Events => "events",
             Dataset::Alerts => "alerts",
             Dataset::DeadLetters => "dead_letters",
+            Dataset::Canaries => "canaries",
         }
     }
 

@@ -85,7 +85,7 @@ struct Sealing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Events of each dataset, in the order of [`Dataset::ALL`].
-    pub events: [u64; 3],
+    pub events: [u64; Dataset::ALL.len()],
     /// Live segments.
     pub segments: usize,
     /// Their bytes.

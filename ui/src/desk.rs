@@ -15,9 +15,10 @@ use nhatle_event::Stored;
 
 use crate::account::{Account, Language, Viewer};
 use crate::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView, LiveCounters, NewException,
-    NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UnitRow, UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
+    ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
+    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow,
+    UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -220,6 +221,10 @@ pub trait Desk: Send + Sync + 'static {
     fn people(&self, viewer: &Viewer) -> Answer<Vec<UserRow>>;
     /// Loaded rules; alert counts only of what the viewer may see.
     fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>>;
+    /// Which techniques the rules would find today.
+    fn coverage(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<Coverage>;
+    /// The same as a layer for ATT&CK Navigator (format 4.5).
+    fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value>;
     /// One rule with its text.
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView>;
 

@@ -142,6 +142,26 @@ const WORDS: &[Words] = &[
         query: &[LIMIT],
         body: None,
     },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/rules",
+        summary: "Rules, with whether they are alive",
+        query: &[
+            ("text", "inside title, id, log source and tags"),
+            ("light", "green, amber, red"),
+            ("level", "a level"),
+            ("limit", "at most so many rows, 1 to 5000"),
+        ],
+        body: None,
+    },
+    Words { verb: Verb::Get, path: "/api/v1/rules/{id}", summary: "One rule with its text", query: &[], body: None },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/coverage",
+        summary: "Techniques of ATT&CK that rules would find today, under each tactic",
+        query: &[("unit", "only what this unit sends"), ("module", "only what this kind of source sends")],
+        body: None,
+    },
     Words { verb: Verb::Get, path: "/api/v1/sources", summary: "Sources with their counts", query: &[], body: None },
     Words { verb: Verb::Get, path: "/api/v1/openapi.json", summary: "This document", query: &[], body: None },
 ];

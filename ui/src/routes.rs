@@ -13,7 +13,7 @@ use crate::account::Role;
 use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
-use crate::{api, api_exceptions, assets, live, pages};
+use crate::{api, api_exceptions, api_rules, assets, live, pages};
 
 /// Reads: everyone but a machine that pushes.
 const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
@@ -91,6 +91,8 @@ pub const TABLE: &[Route] = &[
     route!(Get "/sources" READ, pages::source::list),
     route!(Get "/rules" READ, pages::rule::list),
     route!(Get "/rules/{id}" READ, pages::rule::detail),
+    route!(Get "/coverage" READ, pages::coverage::page),
+    route!(Get "/coverage/layer.json" READ, pages::coverage::layer),
     route!(Get "/account" READ, pages::account::page),
     route!(Post "/account/password" READ, pages::account::set_password),
     route!(Get "/live" READ, live::stream),
@@ -114,6 +116,9 @@ pub const TABLE: &[Route] = &[
     route!(Get "/api/v1/exceptions/{number}" READ, api_exceptions::get),
     route!(Post "/api/v1/exceptions/{number}/changes" SOC, api_exceptions::change),
     route!(Get "/api/v1/risks" READ, api_exceptions::risks),
+    route!(Get "/api/v1/rules" READ, api_rules::list),
+    route!(Get "/api/v1/rules/{id}" READ, api_rules::get),
+    route!(Get "/api/v1/coverage" READ, api_rules::coverage),
     route!(Get "/api/v1/sources" READ, api::sources),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
 ];

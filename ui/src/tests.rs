@@ -461,6 +461,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
     let texts = sources();
     let families: BTreeSet<&str> = [
         "alert-status-",
+        "alive-reason-",
+        "light-",
         "incident-status-",
         "done-",
         "entry-",

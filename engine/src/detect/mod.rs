@@ -30,6 +30,7 @@ use nhatle_rules::{RuleId, RuleSet};
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
 pub use evidence::{EvidenceItem, Explained, evidence, explain, matched_fields};
+pub use gate::gate_passes;
 use network::Network;
 use witness::{Counts, Plan};
 use worker::Worker;

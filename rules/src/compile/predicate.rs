@@ -245,7 +245,7 @@ pub fn sigma_key(name: &str) -> Cow<'_, str> {
 }
 
 /// Which events a rule looks at: its log source, resolved. An event passes when it passes any case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Gate {
     /// Every event (no log source that can be resolved narrower, or routing switched off).
     Any,
@@ -256,7 +256,7 @@ pub enum Gate {
 }
 
 /// One way to pass a gate: every list that is not empty must contain the event's value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GateCase {
     /// `event.module` (`windows`, `linux`, `auditd`, `nginx`, …).
     pub modules: Vec<String>,

@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
-    Correlation, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionStanding,
-    ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery, IncidentStatus, IncidentView,
-    Level, LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery,
-    SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
+    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery,
+    IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView,
+    SearchPage, SearchQuery, SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -24,7 +24,8 @@ mod sample;
 
 use change::{change_row, change_view};
 use sample::{
-    MINUTE, SAMPLES, entity, rule, sample_alert, sample_event, sample_exception, sample_incident, sample_risk, unit,
+    MINUTE, SAMPLES, entity, rule, sample_alert, sample_coverage, sample_event, sample_exception, sample_incident,
+    sample_risk, unit,
 };
 pub use sample::{NOW, UNITS};
 
@@ -529,6 +530,14 @@ impl Desk for FakeDesk {
         let mine = self.seen_alerts(viewer).iter().filter(|(row, _)| row.rule_id == id).count();
         view.row.alert_count = u64::try_from(mine).unwrap_or(0);
         Ok(view)
+    }
+
+    fn coverage(&self, viewer: &Viewer, _query: &CoverageQuery) -> Answer<Coverage> {
+        Ok(sample_coverage(&self.rules(viewer)?))
+    }
+
+    fn coverage_layer(&self, _viewer: &Viewer, _query: &CoverageQuery) -> Answer<serde_json::Value> {
+        Ok(serde_json::json!({"versions": {"layer": "4.5"}, "techniques": []}))
     }
 
     fn ready(&self) -> Result<(), String> {

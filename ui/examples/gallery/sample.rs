@@ -5,9 +5,9 @@
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
-    AlertRow, AlertStatus, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding, ExceptionStep, ExceptionView,
-    IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, NewException, RiskPartRow, RiskRow,
-    RuleRow, RuleView, UnitRow,
+    AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
+    ExceptionStep, ExceptionView, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level,
+    NewException, RiskPartRow, RiskRow, RuleRow, RuleView, TacticColumn, TechniqueRow, UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -201,6 +201,7 @@ pub fn rule(id: &str) -> Option<RuleView> {
             tags: vec!["attack.t1110".to_owned()],
             is_correlation: *id == "5a1c0d1e-0002",
             alert_count: 0,
+            alive: Alive::unknown(),
         },
         description: "Many wrong passwords from one address, then a right one.".to_owned(),
         author: "nhatle".to_owned(),
@@ -255,4 +256,24 @@ pub fn sample_risk(alert: &AlertRow, entity: &Entity) -> RiskRow {
         points: 75.0,
     };
     RiskRow { entity: entity.clone(), score: 75.0, importance: Some(4), importance_factor: 1.5, parts: vec![part] }
+}
+
+/// A matrix with one technique.
+pub fn sample_coverage(rules: &[RuleRow]) -> Coverage {
+    let rule = |row: &RuleRow| CoverageRuleRow {
+        id: row.id.clone(),
+        title: row.title.clone(),
+        state: "amber",
+        has_data: true,
+        is_proven: false,
+    };
+    let rules = rules.iter().map(rule).collect();
+    let technique = TechniqueRow { id: "T1110.001".to_owned(), tactic: "credential-access", state: "amber", rules };
+    let name = Localized::new("Chiếm thông tin đăng nhập", "Credential Access");
+    Coverage {
+        columns: vec![TacticColumn { tag: "credential-access", name, techniques: vec![technique] }],
+        counts: [0, 1, 0],
+        modules: vec!["windows".to_owned()],
+        lights: [0, 1, 0],
+    }
 }

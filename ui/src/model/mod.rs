@@ -28,6 +28,7 @@ macro_rules! words {
 }
 
 pub mod alert;
+pub mod alive;
 pub mod exception;
 pub mod incident;
 pub mod seen;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::Localized;
 
 pub use alert::{AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, Correlation, Evidence};
+pub use alive::{Alive, AliveReason, Coverage, CoverageQuery, CoverageRuleRow, RuleLight, TacticColumn, TechniqueRow};
 pub use exception::{
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionStanding, ExceptionStep, ExceptionTest,
     ExceptionView, NewException, RiskPartRow, RiskRow, TestChoice, TestHow,

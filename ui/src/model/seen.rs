@@ -5,7 +5,7 @@
 use nhatle_event::{Stored, Timestamp};
 use serde::Serialize;
 
-use super::{Level, SourceState, UnitRow, as_text, as_text_or_null};
+use super::{Alive, Level, SourceState, UnitRow, as_text, as_text_or_null};
 use crate::account::{Localized, Role};
 
 /// The landing page.
@@ -190,6 +190,8 @@ pub struct RuleRow {
     pub is_correlation: bool,
     /// Alerts it raised that the viewer may see.
     pub alert_count: u64,
+    /// Whether it is alive.
+    pub alive: Alive,
 }
 
 /// One rule with its text.

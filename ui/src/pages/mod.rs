@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod alert;
+pub mod coverage;
 pub mod error;
 pub mod exception;
 pub mod incident;

@@ -1,0 +1,172 @@
+//! Rules with whether they are alive, and what they cover.
+//!
+//! What sources send is limited to the viewer's units: a rule is red for a ward when its own source is silent.
+
+use nhatle_engine::coverage::{CoverageRule, CoverageState, columns, navigator, techniques_once};
+use nhatle_event::{Field, Timestamp};
+use nhatle_rules::{CorrelationId, Meta, Referred, RuleId, RuleSet};
+use nhatle_ui::model::{
+    Alive, AliveReason, Coverage, CoverageQuery, CoverageRuleRow, RuleLight, RuleRow, RuleView, TacticColumn,
+    TechniqueRow,
+};
+use nhatle_ui::{Answer, DeskError, Localized, Viewer};
+
+use super::{LiveDesk, alerts, words};
+use crate::canary::book::newest_of;
+use crate::canary::kinds::Look;
+use crate::canary::{Doubt, Fault, Light, coverage as canary_coverage};
+
+/// Every rule and correlation that is loaded.
+pub(super) fn rules(desk: &LiveDesk, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
+    let counts = alerts::counts_by_rule(desk, &desk.limit(viewer));
+    let set = desk.shared.rules();
+    let mut look = look(desk, viewer, &CoverageQuery::default());
+    let now = desk.now();
+    let row = |(which, meta, is_correlation): (Referred, &Meta, bool)| {
+        let count = counts.get(&meta.id).copied().unwrap_or(0);
+        words::rule_row(meta, is_correlation, count, alive(desk, &set, (which, meta), &mut look, now))
+    };
+    Ok(all(&set).map(row).collect())
+}
+
+/// One with its text.
+pub(super) fn rule(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleView> {
+    let counts = alerts::counts_by_rule(desk, &desk.limit(viewer));
+    let set = desk.shared.rules();
+    let (which, meta, _) = all(&set).find(|(_, meta, _)| meta.id == id).ok_or(DeskError::NotFound)?;
+    let mut look = look(desk, viewer, &CoverageQuery::default());
+    let alive = alive(desk, &set, (which, meta), &mut look, desk.now());
+    words::rule_view(&set, id, counts.get(id).copied().unwrap_or(0), alive).ok_or(DeskError::NotFound)
+}
+
+fn all(set: &RuleSet) -> impl Iterator<Item = (Referred, &Meta, bool)> {
+    let single = (0u32..).zip(&set.rules).map(|(at, rule)| (Referred::Rule(RuleId(at)), &*rule.meta, false));
+    let several = (0u32..).zip(&set.correlations);
+    single.chain(several.map(|(at, one)| (Referred::Correlation(CorrelationId(at)), &*one.meta, true)))
+}
+
+/// What sources send, of the units the viewer may see.
+fn look(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Look {
+    let limit = desk.limit(viewer);
+    let asked = query.unit.as_ref().map(|unit| desk.units.within(unit));
+    desk.shared.kinds.look(|kind| {
+        let is_within = |units: &Vec<String>| kind.unit.as_ref().is_some_and(|unit| units.contains(unit));
+        let module = kind.values.iter().find(|(name, _)| name == Field::EVENT_MODULE.name()).map(|(_, value)| value);
+        limit.as_ref().is_none_or(is_within)
+            && asked.as_ref().is_none_or(is_within)
+            && query.module.as_ref().is_none_or(|wanted| module == Some(wanted))
+    })
+}
+
+fn alive(desk: &LiveDesk, set: &RuleSet, (which, meta): (Referred, &Meta), look: &mut Look, now: Timestamp) -> Alive {
+    let newest = newest_of(set, which, look);
+    let silent_ns = desk.shared.canary_schedule.silent_ns;
+    let (light, reason, detail) = match desk.shared.canaries.light(&meta.id, newest, now, silent_ns) {
+        Light::Green => (RuleLight::Green, AliveReason::Proven, String::new()),
+        Light::Amber(Doubt::NoCanary) => (RuleLight::Amber, AliveReason::NoCanary, String::new()),
+        Light::Amber(Doubt::NotYet) => (RuleLight::Amber, AliveReason::NotYet, String::new()),
+        Light::Amber(Doubt::NoSource) => (RuleLight::Amber, AliveReason::NoSource, String::new()),
+        Light::Silent => (RuleLight::Red, AliveReason::SourceSilent, String::new()),
+        Light::Unproven(fault) => {
+            let (reason, detail) = match fault {
+                Fault::DeadLetter(why) => (AliveReason::DeadLetter, why),
+                Fault::LogSource(why) => (AliveReason::LogSource, why),
+                Fault::Field(why) => (AliveReason::Field, why),
+                Fault::Correlation(why) => (AliveReason::Correlation, why),
+                Fault::Lost => (AliveReason::Lost, String::new()),
+            };
+            (RuleLight::Red, reason, detail)
+        }
+    };
+    let proof = desk.shared.canaries.proof(&meta.id).unwrap_or_default();
+    Alive {
+        light,
+        reason,
+        detail,
+        proven_at: proof.proven_ns.map(Timestamp),
+        tried_at: Some(Timestamp(proof.tried_ns)).filter(|at| at.0 != 0),
+        source_at: newest,
+    }
+}
+
+fn covered(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Vec<CoverageRule> {
+    let mut look = look(desk, viewer, query);
+    let silent_ns = desk.shared.canary_schedule.silent_ns;
+    canary_coverage::rows(&desk.shared.rules(), &desk.shared.canaries, &mut look, desk.now(), silent_ns)
+}
+
+/// Which techniques the rules would find today.
+pub(super) fn coverage(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Answer<Coverage> {
+    let rules = covered(desk, viewer, query);
+    let set = desk.shared.rules();
+    let title = |rule: &CoverageRule| {
+        words::meta_of(&set, &rule.id).map_or_else(
+            || Localized::same(rule.title.as_str()),
+            |meta| words::localized(&meta.title, meta.title_vi.as_deref()),
+        )
+    };
+    let columns = columns(&rules);
+    let mut counts = [0; 3];
+    for state in techniques_once(&columns).into_values() {
+        counts[match state {
+            CoverageState::Green => 0,
+            CoverageState::Amber => 1,
+            CoverageState::Off => 2,
+        }] += 1;
+    }
+    let rule_row = |place: &usize| {
+        let rule = &rules[*place];
+        CoverageRuleRow {
+            id: rule.id.clone(),
+            title: title(rule),
+            state: rule.state().name(),
+            has_data: rule.has_data,
+            is_proven: rule.is_proven,
+        }
+    };
+    let column = |column: &nhatle_engine::coverage::Column| {
+        let tag = column.tactic.map_or("", |tactic| tactic.tag);
+        let technique = |one: &nhatle_engine::coverage::Technique| TechniqueRow {
+            id: one.id.clone(),
+            tactic: tag,
+            state: one.state.name(),
+            rules: one.rules.iter().map(rule_row).collect(),
+        };
+        TacticColumn {
+            tag,
+            name: column.tactic.map_or_else(|| Localized::same(""), |one| Localized::new(one.name_vi, one.name)),
+            techniques: column.techniques.iter().map(technique).collect(),
+        }
+    };
+    let mut lights = [0; 3];
+    for row in self::rules(desk, viewer)? {
+        lights[row.alive.light as usize] += 1;
+    }
+    Ok(Coverage { columns: columns.iter().map(column).collect(), counts, modules: modules(desk, viewer), lights })
+}
+
+/// Kinds of source that sent something to the viewer's units.
+fn modules(desk: &LiveDesk, viewer: &Viewer) -> Vec<String> {
+    let limit = desk.limit(viewer);
+    let mut modules: Vec<String> = Vec::new();
+    for (kind, _) in desk.shared.kinds.all() {
+        let is_seen = limit.as_ref().is_none_or(|units| kind.unit.as_ref().is_some_and(|unit| units.contains(unit)));
+        let module = kind.values.iter().find(|(name, _)| name == Field::EVENT_MODULE.name());
+        if let (true, Some((_, module))) = (is_seen, module)
+            && !modules.contains(module)
+        {
+            modules.push(module.clone());
+        }
+    }
+    modules.sort();
+    modules.truncate(200);
+    modules
+}
+
+/// The layer for ATT&CK Navigator.
+pub(super) fn layer(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value> {
+    let rules = covered(desk, viewer, query);
+    let name = query.unit.as_ref().map_or_else(|| "nhatle".to_owned(), |unit| format!("nhatle {unit}"));
+    let description = format!("Made {}. Green: on, data arrives, proven by a canary.", desk.now());
+    Ok(navigator(&columns(&rules), &rules, &name, &description))
+}

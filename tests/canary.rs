@@ -1,0 +1,116 @@
+//! Rules proven alive on a live server: green when the canary was seen and the source sends, red within one run
+//! when a mapping breaks, red when the source stops; and nothing of it anywhere else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Server, request, stdout, token, wait_for};
+
+const GOOD: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a01";
+const BROKEN: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a02";
+const MANY: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a03";
+const BARE: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a04";
+
+fn rule(id: &str, field: &str) -> String {
+    format!(
+        "title: {field}\nid: {id}\nname: r{}\nstatus: test\nlevel: high\nlogsource: {{product: windows, service: security}}\n\
+         detection:\n  selection:\n    EventID: 4625\n    {field}: an\n  condition: selection\ntags: [attack.t1110]\n",
+        &id[id.len() - 1..]
+    )
+}
+
+fn line(user: &str) -> String {
+    json!({"@timestamp": "2026-02-03T04:05:06Z", "EventID": 4625, "Channel": "Security", "Computer": "may-01", "TargetUserName": user})
+        .to_string()
+}
+
+fn sample(lines: &[String]) -> String {
+    format!("{}\n", json!({"expect": "match", "profile": null, "lines": lines, "why": "x"}))
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+/// A folder of rules: one that works, one whose field no longer maps, a correlation, one without a sample.
+fn rules(folder: &Path) {
+    write(folder, "good.yml", &rule(GOOD, "TargetUserName"));
+    write(folder, "good.samples.jsonl", &sample(&[line("an")]));
+    write(folder, "broken.yml", &rule(BROKEN, "TargetUserNameOld"));
+    write(folder, "broken.samples.jsonl", &sample(&[line("an")]));
+    let many = format!(
+        "title: Many\nid: {MANY}\nlevel: high\ncorrelation:\n  type: event_count\n  rules: [r1]\n  group-by: [TargetUserName]\n  \
+         timespan: 5m\n  condition: {{gte: 3}}\n  generate: true\n"
+    );
+    write(folder, "many.yml", &many);
+    write(folder, "many.samples.jsonl", &sample(&vec![line("an"); 3]));
+    write(folder, "bare.yml", &rule(BARE, "Computer"));
+}
+
+#[test]
+fn a_rule_is_green_when_proven_and_red_when_its_mapping_or_its_source_breaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, pack, config) = (folder.path().join("data"), folder.path().join("rules"), folder.path().join("c.toml"));
+    std::fs::create_dir(&pack).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    rules(&pack);
+    std::fs::write(&config, "[canary]\nfirst_after_s = 0\nsource_silent_s = 6\n").unwrap();
+    let bearer = |name: &str, role: &str| format!("Bearer {}", token(&data, name, role, None));
+    let (push, admin) = (bearer("a", "ingest"), bearer("b", "admin"));
+    let server = Server::start(&data, &["--config", config.to_str().unwrap(), "--rules", pack.to_str().unwrap()]);
+    let get = |path: &str| request(server.http, "GET", path, &[("Authorization", &admin)], b"").unwrap();
+    let alive = |id: &str| -> Value { get(&format!("/api/v1/rules/{id}")).json()["alive"].clone() };
+    let send = |user: &str| {
+        let body = format!("{}\n", line(user));
+        let answer = request(server.http, "POST", "/api/v1/events", &[("Authorization", &push)], body.as_bytes());
+        assert_eq!(answer.unwrap().status, 200);
+    };
+
+    wait_for("the first run", Duration::from_secs(30), || alive(GOOD)["proven_at"].is_string());
+    wait_for("its end", Duration::from_secs(30), || alive(BROKEN)["light"] == "red");
+    // No source ever sent such a thing: proven, and still not green.
+    assert_eq!(
+        (&alive(GOOD)["light"], &alive(GOOD)["reason"]),
+        (&json!("amber"), &json!("no-source")),
+        "{}",
+        alive(GOOD)
+    );
+    assert_eq!(alive(BROKEN)["reason"], json!("field"), "{}", alive(BROKEN));
+    assert!(alive(BROKEN)["detail"].as_str().unwrap().contains("TargetUserNameOld: absent"), "{}", alive(BROKEN));
+    assert_eq!(alive(BARE)["reason"], json!("no-canary"));
+    assert!(alive(MANY)["proven_at"].is_string(), "{}", alive(MANY));
+
+    // Canaries are nowhere else.
+    for path in ["/api/v1/alerts", "/api/v1/incidents", "/api/v1/search?q="] {
+        assert_eq!(get(path).json()["total"], json!(0), "{path}");
+    }
+    assert_eq!(get("/api/v1/sources").json()["sources"], json!([]));
+    let count = stdout(&["search", "*", "--count", "--data", data.to_str().unwrap()]);
+    assert_eq!(count.trim(), "0");
+
+    // The source sends: green. One real sign-in is counted with no canary: the correlation stays silent.
+    send("an");
+    wait_for("green", Duration::from_secs(20), || alive(GOOD)["light"] == "green");
+    assert_eq!(alive(MANY)["light"], json!("green"));
+    assert_eq!(get("/api/v1/alerts").json()["total"], json!(1), "the real one");
+    let coverage = get("/api/v1/coverage").json();
+    let cell = |coverage: &Value| coverage["techniques"].as_array().unwrap()[0]["state"].clone();
+    assert_eq!(cell(&coverage), json!("green"), "{coverage}");
+    // It stops: red within the time a source may be silent.
+    wait_for("red", Duration::from_secs(30), || alive(GOOD)["light"] == "red");
+    assert_eq!(alive(GOOD)["reason"], json!("source-silent"));
+    assert_ne!(cell(&get("/api/v1/coverage").json()), json!("green"));
+    let listed = get("/api/v1/rules?light=red").json();
+    assert!(listed["rules"].as_array().unwrap().iter().any(|row| row["id"] == GOOD), "{listed}");
+    server.stop();
+
+    // After a restart it is still known that the source had sent.
+    let server = Server::start(&data, &["--config", config.to_str().unwrap(), "--rules", pack.to_str().unwrap()]);
+    let answer =
+        request(server.http, "GET", &format!("/api/v1/rules/{GOOD}"), &[("Authorization", &admin)], b"").unwrap();
+    assert_eq!(answer.json()["alive"]["light"], json!("red"), "{}", answer.body);
+    server.stop();
+    stdout(&["verify", "--data", data.to_str().unwrap()]);
+}
