@@ -1,6 +1,6 @@
 //! `cargo bench --bench suite -- GROUP…`: timed groups; a JSON line each on standard output, a table on standard error.
 //!
-//! In: names of groups (`parse detect store query walk start`; all if none), `NHATLE_CORPUS` for the large rule
+//! In: names of groups (`parse detect correlate store query walk start`; all if none), `NHATLE_CORPUS` for the large rule
 //! tree, `NHATLE_BENCH_EVENTS` for the size, `NHATLE_PEERS` for the folder of unpacked peers. Out: min, median
 //! and max of a few repetitions. Nothing is asserted about time; figures stand in README.md. Loopback only.
 
@@ -12,6 +12,7 @@
     reason = "a measurement prints, and stops where it cannot go on"
 )]
 
+mod correlate;
 mod detect;
 mod input;
 mod parse;
@@ -21,9 +22,10 @@ mod store;
 use std::time::Instant;
 
 /// A group: its name and what it does.
-const GROUPS: [(&str, fn()); 6] = [
+const GROUPS: [(&str, fn()); 7] = [
     ("parse", parse::run),
     ("detect", detect::run),
+    ("correlate", correlate::run),
     ("store", store::run),
     ("query", store::query),
     ("walk", server::walk),

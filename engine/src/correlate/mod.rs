@@ -49,6 +49,8 @@ use sources::{Happened, Shared};
 
 /// How many events a firing names; of more it names the newest.
 pub const FIRING_EVENTS_MAX: usize = 500;
+/// Room for the key of a group; it grows where one is longer.
+const KEY_BYTES: usize = 128;
 /// After so many hits the sum of all hits is looked at.
 const TOTAL_HITS: u64 = 4_096;
 
@@ -260,7 +262,7 @@ impl Correlator {
             refused,
             withdrawn: Vec::new(),
             touches: 0,
-            scratch: Scratch { sources, ..Scratch::default() },
+            scratch: Scratch { sources, key: String::with_capacity(KEY_BYTES), ..Scratch::default() },
         }
     }
 
