@@ -78,6 +78,10 @@ pub struct Meta {
     pub explanation_vi: Option<String>,
     /// Our own key `nhatle.explanation.en`.
     pub explanation_en: Option<String>,
+    /// Our own key `nhatle.questions.vi`: the first questions for the analyst, at most five.
+    pub questions_vi: Vec<String>,
+    /// Our own key `nhatle.questions.en`, as many.
+    pub questions_en: Vec<String>,
     /// Our own key `nhatle.suppress_s`: repeats within so many seconds on the same entity are one alert.
     pub suppress_s: Option<u64>,
     /// Our own key `nhatle.entity`: ECS fields that say whom it is about; empty = the engine's default.

@@ -94,6 +94,10 @@ pub(super) fn rule_row(meta: &Meta, is_correlation: bool, alert_count: u64, aliv
     }
 }
 
+fn questions(meta: &Meta) -> Vec<Localized> {
+    meta.questions_vi.iter().zip(&meta.questions_en).map(|(vi, en)| Localized::new(vi.as_str(), en.as_str())).collect()
+}
+
 pub(super) fn rule_view(set: &RuleSet, id: &str, alert_count: u64, alive: Alive) -> Option<RuleView> {
     let (meta, is_correlation) = find(set, id)?;
     Some(RuleView {
@@ -101,6 +105,7 @@ pub(super) fn rule_view(set: &RuleSet, id: &str, alert_count: u64, alive: Alive)
         description: meta.description.clone(),
         author: meta.author.clone().unwrap_or_default(),
         false_positives: meta.false_positives.clone(),
+        questions: questions(meta),
         references: meta.references.clone(),
         text: meta.text.to_string(),
     })

@@ -483,3 +483,4 @@ coverage-off = rules are off
 coverage-no-tactic = No tactic named
 coverage-no-data = no data
 coverage-no-proof = not proven
+questions = First three questions

@@ -400,3 +400,4 @@ coverage-off = luật đang tắt
 coverage-no-tactic = Không ghi chiến thuật
 coverage-no-data = không có dữ liệu
 coverage-no-proof = chưa chứng minh
+questions = Ba câu hỏi đầu tiên

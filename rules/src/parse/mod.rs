@@ -20,6 +20,8 @@ use crate::yaml::{Kind, Node, Place};
 
 /// How long an id, a name or a title may be, in bytes.
 pub const NAME_BYTES_MAX: usize = 512;
+/// How many questions a rule has for the analyst.
+const QUESTIONS_MAX: usize = 5;
 /// How many entries a list of tags, references and the like may have.
 pub const META_LIST_MAX: usize = 1_000;
 
@@ -143,6 +145,8 @@ fn meta(node: &Node, text: &Arc<str>, file: &Path, line: usize, logsource: Optio
         fields: texts(node.get("fields"))?,
         explanation_vi: explanation("vi"),
         explanation_en: explanation("en"),
+        questions_vi: questions(our("questions"), "vi")?,
+        questions_en: questions(our("questions"), "en")?,
         suppress_s: our("suppress_s").map(seconds).transpose()?,
         entity: texts(our("entity"))?,
         logsource: [part(|source| &source.category), part(|source| &source.product), part(|source| &source.service)],
@@ -162,6 +166,21 @@ pub(crate) fn derived_id(title: &str) -> String {
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// The questions of a language: at most [`QUESTIONS_MAX`], and as many in the other one.
+fn questions(node: Option<&Node>, language: &str) -> Result<Vec<String>, Fault> {
+    let Some(node) = node else { return Ok(Vec::new()) };
+    let of = |language: &str| texts(node.get(language));
+    let found = of(language)?;
+    if QUESTIONS_MAX < found.len() || found.iter().any(|text| text.is_empty() || NAME_BYTES_MAX < text.len()) {
+        let reason = format!("`questions` are 1 to {QUESTIONS_MAX} texts of at most {NAME_BYTES_MAX} bytes");
+        return Err(Fault::new(node.place, reason));
+    }
+    if of("vi")?.len() != of("en")?.len() {
+        return Err(Fault::new(node.place, "`questions` has more in one language; write each in `vi` and `en`".into()));
+    }
+    Ok(found)
 }
 
 fn seconds(node: &Node) -> Result<u64, Fault> {

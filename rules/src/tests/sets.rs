@@ -48,6 +48,7 @@ custom: kept
 nhatle:
   title_vi: Tiêu đề
   explanation: {vi: câu, en: sentence}
+  questions: {vi: [a, b, c], en: [x, y, z]}
   suppress_s: 60
   entity: [user.name]
 logsource: {category: Process_Creation, product: windows}
@@ -65,6 +66,7 @@ detection: {sel: {A: x}, condition: sel}
         (meta.suppress_s, meta.entity.as_slice(), meta.level),
         (Some(60), &["user.name".to_owned()][..], Level::High)
     );
+    assert_eq!((meta.questions_vi.join(" "), meta.questions_en.join(" ")), ("a b c".into(), "x y z".into()));
     assert_eq!((meta.description.as_str(), meta.line), ("two\nlines", 1));
     assert_eq!(meta.logsource, [Some("process_creation".into()), Some("windows".into()), None]);
     assert!(meta.text.starts_with("title: Titel"));
@@ -236,4 +238,22 @@ fn rules_stand_in_order_of_id_whatever_the_order_of_files() {
             .collect::<Vec<_>>()
     };
     assert_eq!(ids(&parts), ids(&reversed));
+}
+
+#[test]
+fn questions_stand_in_both_languages_and_are_few() {
+    let rule = |questions: &str| {
+        format!(
+            "title: q\nlogsource: {{product: windows}}\ndetection: {{s: {{A: x}}, condition: s}}\nnhatle:\n  questions: {questions}\n"
+        )
+    };
+    for (questions, is_good) in [
+        ("{vi: [a], en: [b]}", true),
+        ("{vi: [a, b], en: [b]}", false),
+        ("{vi: [a]}", false),
+        ("{vi: [a, b, c, d, e, f], en: [a, b, c, d, e, f]}", false),
+        ("{vi: [''], en: [x]}", false),
+    ] {
+        assert_eq!(load(&rule(questions)).errors.is_empty(), is_good, "{questions}");
+    }
 }

@@ -206,6 +206,7 @@ pub fn rule(id: &str) -> Option<RuleView> {
         description: "Many wrong passwords from one address, then a right one.".to_owned(),
         author: "nhatle".to_owned(),
         false_positives: vec!["A person who forgot the password and remembered it".to_owned()],
+        questions: vec![Localized::new("Ai?", "Who?")],
         references: vec!["https://attack.mitre.org/techniques/T1110/".to_owned()],
         text: "title: SSH password guessed\nlogsource:\n    product: linux\n    service: sshd\ndetection:\n    \
                selection:\n        event.outcome: failure\n        process.name: sshd\n    condition: selection\n"

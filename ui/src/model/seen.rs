@@ -206,6 +206,8 @@ pub struct RuleView {
     pub author: String,
     /// What else can look like it.
     pub false_positives: Vec<String>,
+    /// The first questions for the analyst.
+    pub questions: Vec<Localized>,
     /// Where to read more. Shown as text unless `https://`.
     pub references: Vec<String>,
     /// Its YAML.
