@@ -9,6 +9,7 @@
 //! changed are filled from stored events before the swap, as at a start. Failure: a document that does not load
 //! is said in the log and on the page; all others run. A folder that cannot be read is such a document.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use nhatle_engine::detect::Detector;
 use nhatle_engine::replay;
 use nhatle_engine::rule_state::{self, Pack, RuleState};
 use nhatle_event::{Seq, Timestamp};
-use nhatle_rules::{CorrelationId, LoadOptions, Meta, RuleError, RuleSet};
+use nhatle_rules::{CorrelationId, LoadOptions, Meta, RuleError, RuleSet, Switches};
 use nhatle_storage::Store;
 use tracing::{info, warn};
 
@@ -69,6 +70,16 @@ pub struct Loaded {
     version: u64,
     /// The state of the files it was made from.
     files: u64,
+    /// Ids of rules that are off and run on.
+    feeding: Arc<BTreeSet<String>>,
+}
+
+impl Loaded {
+    fn new(set: &RuleSet, switches: &Switches, (generation, at): (u64, Timestamp), version: u64, files: u64) -> Loaded {
+        let running = set.metas().take(set.rules.len() + set.correlations.len());
+        let feeding = running.filter(|(meta, _)| !switches.is_on(meta)).map(|(meta, _)| meta.id.clone());
+        Loaded { generation, at, version, files, feeding: Arc::new(feeding.collect()) }
+    }
 }
 
 /// What one load came to.
@@ -117,9 +128,10 @@ impl LiveRules {
             bell: Condvar::new(),
         };
         let files = live.files_state();
-        let set = live.load(rule_state::switches(rules, packs, &live.packs));
+        let switches = rule_state::switches(rules, packs, &live.packs);
+        let set = live.load(&switches);
         say_errors(&set.errors, &[]);
-        *lock(&live.last) = Loaded { generation: 1, at, version, files };
+        *lock(&live.last) = Loaded::new(&set, &switches, (1, at), version, files);
         *lock(&live.running) = fingerprints(&set);
         (live, set)
     }
@@ -136,6 +148,17 @@ impl LiveRules {
             Err(_) if meta.file.starts_with("builtin") => BUILTIN_PACK,
             Err(_) => OWN_PACK,
         }
+    }
+
+    /// Whether a rule that is off runs on, because a correlation counts it.
+    pub fn is_feeding(&self, id: &str) -> bool {
+        lock(&self.last).feeding.contains(id)
+    }
+
+    /// An error as people read it: the file below the folder of packs, where it is in one.
+    pub fn said(&self, error: &RuleError) -> String {
+        let file = error.file.strip_prefix(&self.packs).unwrap_or(&error.file);
+        RuleError { file: file.to_owned(), ..error.clone() }.to_string()
     }
 
     /// Takes what was made ready since the last call. For the detecting stage, which then runs it.
@@ -173,12 +196,12 @@ impl LiveRules {
         (!self.is_stopping()).then(|| std::mem::take(&mut *asked))
     }
 
-    fn load(&self, switches: nhatle_rules::Switches) -> Arc<RuleSet> {
+    fn load(&self, switches: &Switches) -> Arc<RuleSet> {
         let mut rules = self.config.clone();
         if self.packs.is_dir() {
             rules.paths.push(self.packs.clone());
         }
-        ruleset::load(&rules, &LoadOptions { switches, ..LoadOptions::default() })
+        ruleset::load(&rules, &LoadOptions { switches: switches.clone(), ..LoadOptions::default() })
     }
 
     /// A number that changes when a rule file does: names, sizes and times of change, nothing read.
@@ -204,7 +227,7 @@ pub fn reload(shared: &Shared) -> Report {
         .registry
         .read(|state| (rule_state::switches(&state.rules, &state.packs, &live.packs), state.rules_version));
     let before = shared.rules();
-    let set = live.load(switches);
+    let set = live.load(&switches);
     say_errors(&set.errors, &before.errors);
     let prepared = prepare(live, &shared.store, &set);
     let renewed = prepared.filled.len();
@@ -212,7 +235,7 @@ pub fn reload(shared: &Shared) -> Report {
     *shared.rules.write().unwrap_or_else(PoisonError::into_inner) = set.clone();
     let generation = {
         let mut last = lock(&live.last);
-        *last = Loaded { generation: last.generation + 1, at: shared.clock.now(), version, files };
+        *last = Loaded::new(&set, &switches, (last.generation + 1, shared.clock.now()), version, files);
         last.generation
     };
     shared.renew_exceptions();

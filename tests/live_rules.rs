@@ -147,3 +147,65 @@ fn a_changed_file_is_noticed_without_being_asked() {
     wait_for("its alert", PATIENCE, || city.of("7b09", "an").len() == 1);
     city.server.stop();
 }
+
+#[test]
+fn a_rule_that_is_switched_off_raises_nothing_and_is_still_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("rules.yml"));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(&file, rules(2)).unwrap();
+    let mut city = City::start(&data, &file);
+    let (counted, marker) = ("6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b01", "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b03");
+    let decide = |city: &City, id: &str, body: Value| {
+        let headers = [("Authorization", city.admin.as_str())];
+        let path = format!("/api/v1/rules/{id}");
+        request(city.server.http, "PATCH", &path, &headers, body.to_string().as_bytes()).unwrap()
+    };
+    let reload = |city: &City| {
+        let headers = [("Authorization", city.admin.as_str())];
+        let answer = request(city.server.http, "POST", "/api/v1/rules/reload", &headers, b"").unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    city.settle("mot");
+    assert_eq!(decide(&city, counted, json!({"kind": "disable", "reason": " "})).status, 422, "a reason is needed");
+    let off = decide(&city, counted, json!({"kind": "disable", "reason": "quá ồn"}));
+    assert_eq!((off.status, off.json()["history"][0]["actor"].as_str()), (200, Some("token:b")), "{off:?}");
+    let level = decide(&city, marker, json!({"kind": "set_level", "level": "critical", "reason": "để thử"}));
+    assert_eq!((&level.json()["level"], &level.json()["level_written"]), (&json!("critical"), &json!("low")));
+    assert!(1 < reload(&city)["generation"].as_u64().unwrap());
+    let standing = |city: &City, id: &str| {
+        let headers = [("Authorization", city.admin.as_str())];
+        request(city.server.http, "GET", &format!("/api/v1/rules/{id}"), &headers, b"").unwrap().json()["standing"]
+            .clone()
+    };
+    assert_eq!(standing(&city, counted), "feeding");
+    city.send(4625, "an", 2);
+    wait_for("the correlation", PATIENCE, || city.of("7b02", "\"an\"").len() == 1);
+    city.settle("hai");
+    assert_eq!(city.of("7b03", "hai")[0]["level"], "critical");
+
+    // The correlation off: nothing counts the rule, and both are quiet.
+    assert_eq!(
+        decide(&city, "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b02", json!({"kind": "disable", "reason": "x"})).status,
+        200
+    );
+    reload(&city);
+    assert_eq!(standing(&city, counted), "off");
+    city.send(4625, "binh", 5);
+    city.settle("ba");
+    assert_eq!(city.of("7b02", "\"binh\"").len() + city.of("7b01", "\"binh\"").len(), 0);
+    city.server.stop();
+
+    // What was decided is in the register, not in memory.
+    city.server = Server::start(&data, &["--rules", file.to_str().unwrap()]);
+    assert_eq!(standing(&city, counted), "off");
+    city.send(4625, "chi", 5);
+    city.settle("bon");
+    assert_eq!(city.of("7b02", "\"chi\"").len() + city.of("7b01", "\"chi\"").len(), 0);
+    assert_eq!(decide(&city, counted, json!({"kind": "enable"})).status, 200);
+    reload(&city);
+    city.send(4625, "dung", 1);
+    wait_for("it alerts by itself", PATIENCE, || city.of("7b01", "\"dung\"").len() == 1);
+    city.server.stop();
+}

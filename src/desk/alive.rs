@@ -2,41 +2,33 @@
 //!
 //! What sources send is limited to the viewer's units: a rule is red for a ward when its own source is silent.
 
+use std::collections::BTreeMap;
+
 use nhatle_engine::coverage::{CoverageRule, CoverageState, columns, navigator, techniques_once};
 use nhatle_event::{Field, Timestamp};
 use nhatle_rules::{CorrelationId, Meta, Referred, RuleId, RuleSet};
 use nhatle_ui::model::{
-    Alive, AliveReason, Coverage, CoverageQuery, CoverageRuleRow, RuleLight, RuleRow, RuleView, TacticColumn,
-    TechniqueRow,
+    Alive, AliveReason, Coverage, CoverageQuery, CoverageRuleRow, RuleLight, TacticColumn, TechniqueRow,
 };
-use nhatle_ui::{Answer, DeskError, Localized, Viewer};
+use nhatle_ui::{Answer, Localized, Viewer};
 
-use super::{LiveDesk, alerts, words};
+use super::{LiveDesk, words};
 use crate::canary::book::newest_of;
 use crate::canary::kinds::Look;
 use crate::canary::{Doubt, Fault, Light, coverage as canary_coverage};
 
-/// Every rule and correlation that is loaded.
-pub(super) fn rules(desk: &LiveDesk, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
-    let counts = alerts::counts_by_rule(desk, &desk.limit(viewer));
-    let set = desk.shared.rules();
+/// Whether each rule and correlation that runs is alive, by id.
+pub(super) fn lives(desk: &LiveDesk, viewer: &Viewer, set: &RuleSet) -> BTreeMap<String, Alive> {
     let mut look = look(desk, viewer, &CoverageQuery::default());
     let now = desk.now();
-    let row = |(which, meta, is_correlation): (Referred, &Meta, bool)| {
-        let count = counts.get(&meta.id).copied().unwrap_or(0);
-        words::rule_row(meta, is_correlation, count, alive(desk, &set, (which, meta), &mut look, now))
-    };
-    Ok(all(&set).map(row).collect())
+    all(set).map(|(which, meta, _)| (meta.id.clone(), alive(desk, set, (which, meta), &mut look, now))).collect()
 }
 
-/// One with its text.
-pub(super) fn rule(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleView> {
-    let counts = alerts::counts_by_rule(desk, &desk.limit(viewer));
-    let set = desk.shared.rules();
-    let (which, meta, _) = all(&set).find(|(_, meta, _)| meta.id == id).ok_or(DeskError::NotFound)?;
+/// The same for one; one that does not run is not known to be.
+pub(super) fn life(desk: &LiveDesk, viewer: &Viewer, set: &RuleSet, id: &str) -> Alive {
+    let Some((which, meta, _)) = all(set).find(|(_, meta, _)| meta.id == id) else { return Alive::unknown() };
     let mut look = look(desk, viewer, &CoverageQuery::default());
-    let alive = alive(desk, &set, (which, meta), &mut look, desk.now());
-    words::rule_view(&set, id, counts.get(id).copied().unwrap_or(0), alive).ok_or(DeskError::NotFound)
+    alive(desk, set, (which, meta), &mut look, desk.now())
 }
 
 fn all(set: &RuleSet) -> impl Iterator<Item = (Referred, &Meta, bool)> {
@@ -139,8 +131,8 @@ pub(super) fn coverage(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) 
         }
     };
     let mut lights = [0; 3];
-    for row in self::rules(desk, viewer)? {
-        lights[row.alive.light as usize] += 1;
+    for alive in lives(desk, viewer, &set).into_values() {
+        lights[alive.light as usize] += 1;
     }
     Ok(Coverage { columns: columns.iter().map(column).collect(), counts, modules: modules(desk, viewer), lights })
 }

@@ -8,6 +8,7 @@ mod alerts;
 mod alive;
 mod exceptions;
 mod incidents;
+mod rules;
 mod search;
 mod words;
 
@@ -21,8 +22,8 @@ use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow,
-    SourceState, UnitRow, UserRow,
+    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RuleRow, RuleView, SearchPage,
+    SearchQuery, SourceRow, SourceState, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -369,7 +370,7 @@ impl Desk for LiveDesk {
     }
 
     fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {
-        alive::rules(self, viewer)
+        Ok(rules::list(self, viewer))
     }
 
     fn coverage(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<Coverage> {
@@ -381,7 +382,19 @@ impl Desk for LiveDesk {
     }
 
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
-        alive::rule(self, viewer, id)
+        rules::view(self, viewer, id)
+    }
+
+    fn rule_load(&self, viewer: &Viewer) -> Answer<RuleLoad> {
+        Ok(rules::load(self, viewer))
+    }
+
+    fn change_rule(&self, viewer: &Viewer, id: &str, change: &RuleChange) -> Answer<()> {
+        rules::change(self, viewer, id, change)
+    }
+
+    fn reload_rules(&self, viewer: &Viewer) -> Answer<RuleLoad> {
+        rules::reload(self, viewer)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -403,6 +416,9 @@ impl Desk for LiveDesk {
             ("nhatle_unsealed_events", stats.unsealed_events as u64),
             ("nhatle_log_bytes", stats.log_bytes),
             ("nhatle_rules", self.shared.rules().rules.len() as u64),
+            ("nhatle_rules_off", self.shared.rules().off.len() as u64),
+            ("nhatle_rules_refused", self.shared.rules().errors.len() as u64),
+            ("nhatle_rules_generation", self.shared.live.last().generation),
         ];
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));

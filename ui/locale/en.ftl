@@ -484,3 +484,42 @@ coverage-no-tactic = No tactic named
 coverage-no-data = no data
 coverage-no-proof = not proven
 questions = First three questions
+
+rules-reload = Load rules again
+rules-loaded-at = Loaded
+rules-loaded = { $count ->
+    [one] { $shown } loads
+   *[other] { $shown } load
+}
+rules-retired = { $count ->
+    [one] { $shown } retired by its author
+   *[other] { $shown } retired by their authors
+}
+rules-refused = { $count ->
+    [one] { $shown } does not load
+   *[other] { $shown } do not load
+}
+rules-col-loaded = Load
+rules-col-refused = Do not load
+rules-col-retired = Retired
+rule-packs = Imported packs
+rule-pack = Pack
+rule-license = License
+rule-standing = State
+rule-standing-on = On
+rule-standing-off = Off
+rule-standing-feeding = Off, still counted by a correlation
+rule-enable = Switch on
+rule-disable = Switch off
+rule-feeds-on = A rule that is off raises no alerts of its own; correlations that use it go on counting.
+rule-set-level = Change the level
+rule-reset-level = Back to the level written
+rule-level-written = written as
+rule-counted-by = Counted by
+rule-step-enable = Switched on
+rule-step-disable = Switched off
+rule-step-set-level = Level changed to
+rule-step-reset-level = Level as written
+pack-imported = Imported
+previous-page = Previous page
+done-loaded = Rules were loaded again.

@@ -401,3 +401,39 @@ coverage-no-tactic = Không ghi chiến thuật
 coverage-no-data = không có dữ liệu
 coverage-no-proof = chưa chứng minh
 questions = Ba câu hỏi đầu tiên
+
+rules-reload = Nạp lại luật
+rules-loaded-at = Nạp lúc
+rules-loaded = { $count ->
+   *[other] { $shown } luật nạp được
+}
+rules-retired = { $count ->
+   *[other] { $shown } luật tác giả đã bỏ
+}
+rules-refused = { $count ->
+   *[other] { $shown } luật không nạp được
+}
+rules-col-loaded = Nạp được
+rules-col-refused = Không nạp được
+rules-col-retired = Tác giả đã bỏ
+rule-packs = Các gói luật đã nhập
+rule-pack = Gói luật
+rule-license = Giấy phép
+rule-standing = Trạng thái
+rule-standing-on = Đang bật
+rule-standing-off = Đã tắt
+rule-standing-feeding = Đã tắt, luật tương quan vẫn đếm
+rule-enable = Bật
+rule-disable = Tắt
+rule-feeds-on = Luật tắt không sinh cảnh báo riêng; luật tương quan dùng đến nó vẫn đếm.
+rule-set-level = Đổi mức độ
+rule-reset-level = Về mức độ ghi trong luật
+rule-level-written = luật ghi
+rule-counted-by = Được đếm bởi
+rule-step-enable = Bật
+rule-step-disable = Tắt
+rule-step-set-level = Đổi mức độ thành
+rule-step-reset-level = Về mức độ ghi trong luật
+pack-imported = Nhập lúc
+previous-page = Trang trước
+done-loaded = Đã nạp lại luật.

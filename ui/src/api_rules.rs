@@ -1,30 +1,66 @@
-//! The JSON API of rules: the list, one with its text, what they cover.
+//! The JSON API of rules and coverage.
 //!
-//! In: query strings. Out: JSON as the contract has it. Promise: the same desk calls as the pages, with the same
-//! viewer. Failure: as in [`crate::api`].
+//! In: query strings and JSON bodies. Out: JSON as the contract has it. Promise: the same desk calls as the pages,
+//! with the same viewer. Failure: as in [`crate::api`].
 
-use axum::Json;
 use axum::extract::Path;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
-use crate::pages::{Page, coverage as coverage_page, rule};
+use crate::api::{body, bounded};
+use crate::failure::Failure;
+use crate::guard::ApiBody;
+use crate::model::{RuleChange, TEXT_BYTES_MAX};
+use crate::pages::rule::RuleFilter;
+use crate::pages::{Page, coverage as coverage_page};
 use crate::request::Asked;
 
 /// `GET /api/v1/rules`
 pub(crate) async fn list(asked: Asked) -> Page {
-    let filter = rule::filter_of(&asked)?;
-    let mut rows = asked.desk(|desk, viewer| desk.rules(viewer)).await?;
+    let filter = RuleFilter::of(&asked)?;
+    let limit = asked.number("limit", 100, 5_000);
+    let skip = match asked.query.get("cursor") {
+        Some(text) => text.parse().map_err(|_bad| Failure::BadRequest("cursor"))?,
+        None => 0_usize,
+    };
+    let (mut rows, load) = asked.desk(|desk, viewer| Ok((desk.rules(viewer)?, desk.rule_load(viewer)?))).await?;
     filter.apply(&mut rows);
     let total = rows.len();
-    rows.truncate(asked.number("limit", 100, 5_000));
-    Ok(Json(json!({ "rules": rows, "total": total })).into_response())
+    let rows: Vec<_> = rows.into_iter().skip(skip).take(limit).collect();
+    let next = skip.saturating_add(rows.len());
+    let cursor = (next < total).then(|| next.to_string());
+    Ok(Json(json!({ "rules": rows, "total": total, "cursor": cursor, "load": load })).into_response())
 }
 
 /// `GET /api/v1/rules/{id}`
 pub(crate) async fn get(asked: Asked, Path(id): Path<String>) -> Page {
     let view = asked.desk(move |desk, viewer| desk.rule(viewer, &id)).await?;
     Ok(Json(view).into_response())
+}
+
+/// `PATCH /api/v1/rules/{id}`
+pub(crate) async fn patch(asked: Asked, Path(id): Path<String>, Extension(sent): Extension<ApiBody>) -> Page {
+    let change: RuleChange = body(&sent)?;
+    match &change {
+        RuleChange::Enable { note: text }
+        | RuleChange::Disable { reason: text }
+        | RuleChange::SetLevel { reason: text, .. } => bounded(text, TEXT_BYTES_MAX)?,
+        RuleChange::ResetLevel => {}
+    }
+    let view = asked
+        .desk(move |desk, viewer| {
+            desk.change_rule(viewer, &id, &change)?;
+            desk.rule(viewer, &id)
+        })
+        .await?;
+    Ok(Json(view).into_response())
+}
+
+/// `POST /api/v1/rules/reload`
+pub(crate) async fn reload(asked: Asked) -> Page {
+    let load = asked.desk(|desk, viewer| desk.reload_rules(viewer)).await?;
+    Ok(Json(load).into_response())
 }
 
 /// `GET /api/v1/coverage`

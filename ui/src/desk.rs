@@ -17,8 +17,8 @@ use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow,
-    UnitRow, UserRow,
+    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RuleRow, RuleView, SearchPage,
+    SearchQuery, SourceRow, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -227,6 +227,12 @@ pub trait Desk: Send + Sync + 'static {
     fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value>;
     /// One rule with its text.
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView>;
+    /// What is loaded and what is not; a viewer with a unit is not told of single files.
+    fn rule_load(&self, viewer: &Viewer) -> Answer<RuleLoad>;
+    /// Switches a rule on or off, or gives it another level; it is in force a moment later.
+    fn change_rule(&self, viewer: &Viewer, id: &str, change: &RuleChange) -> Answer<()>;
+    /// Loads rules anew and waits until they are in force.
+    fn reload_rules(&self, viewer: &Viewer) -> Answer<RuleLoad>;
 
     // The machine itself; no viewer, so nothing of any unit, source or person may be in it.
 

@@ -148,13 +148,37 @@ const WORDS: &[Words] = &[
         summary: "Rules, with whether they are alive",
         query: &[
             ("text", "inside title, id, log source and tags"),
+            ("logsource", "inside the log source"),
+            ("pack", "of this pack"),
+            ("state", "on, feeding, off"),
             ("light", "green, amber, red"),
             ("level", "a level"),
             ("limit", "at most so many rows, 1 to 5000"),
+            ("cursor", "where the page before ended"),
         ],
         body: None,
     },
-    Words { verb: Verb::Get, path: "/api/v1/rules/{id}", summary: "One rule with its text", query: &[], body: None },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/rules/reload",
+        summary: "Loads rules anew and answers when they are in force, with what does not load",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/rules/{id}",
+        summary: "One rule with its text and what was decided about it",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Patch,
+        path: "/api/v1/rules/{id}",
+        summary: "Decides about a rule: enable, disable, set_level, reset_level",
+        query: &[],
+        body: Some("RuleChange"),
+    },
     Words {
         verb: Verb::Get,
         path: "/api/v1/coverage",
@@ -251,6 +275,12 @@ fn schemas() -> Value {
         ] },
         "NewIncident": { "type": "object", "required": ["title", "level"], "properties": {
             "title": text, "level": level, "alerts": { "type": "array", "items": text }, "note": text } },
+        "RuleChange": { "oneOf": [
+            kind("enable", json!({ "note": text })),
+            kind("disable", json!({ "reason": text })),
+            kind("set_level", json!({ "level": level, "reason": text })),
+            kind("reset_level", json!({})),
+        ] },
         "IncidentChange": { "oneOf": [
             kind("note", json!({ "text": text })),
             kind("title", json!({ "title": text })),

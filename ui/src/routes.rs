@@ -22,6 +22,8 @@ const WORK: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward]);
 
 /// Decides for the whole city: what is expected, which rules run.
 const SOC: Access = Access::Roles(&[Role::Admin, Role::Analyst]);
+/// Runs the machine.
+const ADMIN: Access = Access::Roles(&[Role::Admin]);
 
 /// The method of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,9 @@ pub const TABLE: &[Route] = &[
     route!(Get "/events/{id}/around" READ, pages::search::around),
     route!(Get "/sources" READ, pages::source::list),
     route!(Get "/rules" READ, pages::rule::list),
+    route!(Post "/rules/reload" ADMIN, pages::rule::reload),
     route!(Get "/rules/{id}" READ, pages::rule::detail),
+    route!(Post "/rules/{id}/changes" SOC, pages::rule::change),
     route!(Get "/coverage" READ, pages::coverage::page),
     route!(Get "/coverage/layer.json" READ, pages::coverage::layer),
     route!(Get "/account" READ, pages::account::page),
@@ -117,7 +121,9 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/exceptions/{number}/changes" SOC, api_exceptions::change),
     route!(Get "/api/v1/risks" READ, api_exceptions::risks),
     route!(Get "/api/v1/rules" READ, api_rules::list),
+    route!(Post "/api/v1/rules/reload" ADMIN, api_rules::reload),
     route!(Get "/api/v1/rules/{id}" READ, api_rules::get),
+    route!(Patch "/api/v1/rules/{id}" SOC, api_rules::patch),
     route!(Get "/api/v1/coverage" READ, api_rules::coverage),
     route!(Get "/api/v1/sources" READ, api::sources),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),

@@ -20,6 +20,8 @@ use crate::state::{State, UiConfig};
 mod fake;
 #[path = "tests_exceptions.rs"]
 mod exceptions;
+#[path = "tests_rules.rs"]
+mod rules;
 
 use fake::{FakeDesk, NOW, UNITS};
 
@@ -123,7 +125,7 @@ fn paths(route: &Route) -> Vec<String> {
         path if path.contains("/alerts/{id}") => vec!["a00".into(), "a10".into(), "none".into()],
         path if path.contains("/incidents/") => vec!["1".into(), "2".into(), "99".into(), "x".into()],
         path if path.contains("/events/") => vec![first.to_string(), second.to_string(), "x".into()],
-        path if path.contains("/rules/") => vec!["5a1c0d1e-0001".into(), "x".into()],
+        path if path.contains("/rules/{id}") => vec!["5a1c0d1e-0001".into(), "x".into()],
         path if path.contains("{token}") => vec!["first-start".into(), "x".into()],
         path => return vec![path.to_owned()],
     };
@@ -147,6 +149,10 @@ fn bodies(route: &Route) -> Vec<&'static str> {
                 "kind=close&verdict=undetermined&note=n",
             ]
         }
+        (_, "/rules/{id}/changes") => {
+            vec!["kind=disable&reason=noisy", "kind=set_level&level=low&reason=r", "kind=reset_level", "kind=enable"]
+        }
+        (Verb::Patch, "/api/v1/rules/{id}") => vec![r#"{"kind":"disable","reason":"noisy"}"#],
         (Verb::Patch, _) => vec![r#"{"kind":"note","text":"seen"}"#, r#"{"status":"acknowledged"}"#],
         (_, "/api/v1/incidents") => {
             vec![r#"{"title":"t","level":"high","alerts":["a00"]}"#, r#"{"title":"t","level":"high","alerts":["a10"]}"#]
@@ -475,6 +481,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "range-",
         "refusal-",
         "role-",
+        "rule-standing-",
+        "rule-step-",
         "sort-",
         "source-",
         "span-",

@@ -288,7 +288,8 @@ impl Correlator {
 
     /// Takes over from the correlator before a change of rules: the groups of every correlation whose
     /// [`Fingerprint`] is the same in both, the clocks and the counters. What changed begins anew; `old` is left
-    /// without what was taken. To be called before anything is pushed. Returns how many correlations went on.
+    /// without what was taken. What was pushed before is kept by what changed only: it is how that was filled
+    /// from history. Both need the same [`Limits`]. Returns how many correlations went on.
     pub fn adopt(&mut self, old: &mut Correlator) -> usize {
         self.counters = old.counters;
         self.clocks = old.clocks.clone();
@@ -302,6 +303,9 @@ impl Correlator {
                 before.picks = running.picks.clone();
                 *running = before;
                 kept += 1;
+            } else {
+                // Numbers of sources are those of the clocks taken over; the floor of all holds for any.
+                running.groups.values_mut().for_each(|group| group.source = clock::MANY);
             }
         }
         kept

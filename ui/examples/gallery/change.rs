@@ -4,6 +4,7 @@
 
 use nhatle_ui::model::{
     AlertChange, AlertRow, AlertStatus, Entry, EntryKind, IncidentChange, IncidentStatus, IncidentView, LayerState,
+    RuleChange, RuleStanding, RuleStep, RuleView,
 };
 use nhatle_ui::{Localized, Refusal};
 
@@ -108,5 +109,31 @@ pub fn change_view(view: &mut IncidentView, user: &str, change: &IncidentChange)
     }
     view.version += 1;
     view.timeline.push(said);
+    Ok(())
+}
+
+/// Decides about a rule.
+pub fn change_rule(view: &mut RuleView, user: &str, change: &RuleChange) -> Result<(), Refusal> {
+    let (kind, level, text) = match change {
+        RuleChange::Enable { note } => ("enable", None, note),
+        RuleChange::Disable { reason } => ("disable", None, reason),
+        RuleChange::SetLevel { level, reason } => ("set_level", Some(*level), reason),
+        RuleChange::ResetLevel if view.row.level_written.is_none() => return Err(Refusal::WrongState),
+        RuleChange::ResetLevel => ("reset_level", None, &String::new()),
+    };
+    if matches!(kind, "disable" | "set_level") && text.trim().is_empty() {
+        return Err(Refusal::NoteMissing);
+    }
+    let written = view.row.level_written.unwrap_or(view.row.level);
+    match change {
+        RuleChange::Enable { .. } => view.row.standing = RuleStanding::On,
+        RuleChange::Disable { .. } => view.row.standing = RuleStanding::Feeding,
+        RuleChange::SetLevel { level, .. } => {
+            (view.row.level, view.row.level_written) = (*level, Some(written).filter(|written| written != level));
+        }
+        RuleChange::ResetLevel => (view.row.level, view.row.level_written) = (written, None),
+    }
+    let step = RuleStep { at: NOW, actor: user.to_owned(), kind: kind.to_owned(), level, text: text.clone() };
+    view.history.push(step);
     Ok(())
 }

@@ -11,8 +11,9 @@ use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
     Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
     ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleRow, RuleView,
-    SearchPage, SearchQuery, SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleChange,
+    RuleLoad, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState, TestChoice, TestHow, UnitRow,
+    UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -22,10 +23,10 @@ mod change;
 #[path = "sample.rs"]
 mod sample;
 
-use change::{change_row, change_view};
+use change::{change_row, change_rule, change_view};
 use sample::{
-    MINUTE, SAMPLES, entity, rule, sample_alert, sample_coverage, sample_event, sample_exception, sample_incident,
-    sample_risk, unit,
+    MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
+    sample_incident, sample_risk, unit,
 };
 pub use sample::{NOW, UNITS};
 
@@ -37,6 +38,8 @@ struct Rows {
     incidents: Vec<(Option<String>, IncidentView)>,
     signs: Vec<(String, SignIn)>,
     exceptions: Vec<ExceptionView>,
+    /// Rules somebody decided about.
+    rules: Vec<RuleView>,
 }
 
 /// A desk over rows in memory.
@@ -74,6 +77,7 @@ impl FakeDesk {
                 incidents,
                 signs: Vec::new(),
                 exceptions: Vec::new(),
+                rules: Vec::new(),
             }),
             events,
             marks: marks.map(str::to_owned),
@@ -526,10 +530,28 @@ impl Desk for FakeDesk {
     }
 
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
-        let mut view = rule(id).ok_or(DeskError::NotFound)?;
+        let decided = self.rows().rules.iter().find(|view| view.row.id == id).cloned();
+        let mut view = decided.or_else(|| rule(id)).ok_or(DeskError::NotFound)?;
         let mine = self.seen_alerts(viewer).iter().filter(|(row, _)| row.rule_id == id).count();
         view.row.alert_count = u64::try_from(mine).unwrap_or(0);
         Ok(view)
+    }
+
+    fn rule_load(&self, _viewer: &Viewer) -> Answer<RuleLoad> {
+        Ok(rule_load())
+    }
+
+    fn change_rule(&self, viewer: &Viewer, id: &str, change: &RuleChange) -> Answer<()> {
+        let mut view = self.rule(viewer, id)?;
+        change_rule(&mut view, &viewer.user, change).map_err(DeskError::Refused)?;
+        let mut rows = self.rows();
+        rows.rules.retain(|known| known.row.id != id);
+        rows.rules.push(view);
+        Ok(())
+    }
+
+    fn reload_rules(&self, viewer: &Viewer) -> Answer<RuleLoad> {
+        self.rule_load(viewer)
     }
 
     fn coverage(&self, viewer: &Viewer, _query: &CoverageQuery) -> Answer<Coverage> {

@@ -7,7 +7,8 @@ use nhatle_ui::Localized;
 use nhatle_ui::model::{
     AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
     ExceptionStep, ExceptionView, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level,
-    NewException, RiskPartRow, RiskRow, RuleRow, RuleView, TacticColumn, TechniqueRow, UnitRow,
+    NewException, PackRow, RiskPartRow, RiskRow, RuleLoad, RuleRow, RuleStanding, RuleView, TacticColumn, TechniqueRow,
+    UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -200,6 +201,10 @@ pub fn rule(id: &str) -> Option<RuleView> {
             logsource: "linux / auth".to_owned(),
             tags: vec!["attack.t1110".to_owned()],
             is_correlation: *id == "5a1c0d1e-0002",
+            level_written: None,
+            standing: RuleStanding::On,
+            pack: "builtin".to_owned(),
+            license: "Apache-2.0".to_owned(),
             alert_count: 0,
             alive: Alive::unknown(),
         },
@@ -208,6 +213,8 @@ pub fn rule(id: &str) -> Option<RuleView> {
         false_positives: vec!["A person who forgot the password and remembered it".to_owned()],
         questions: vec![Localized::new("Ai?", "Who?")],
         references: vec!["https://attack.mitre.org/techniques/T1110/".to_owned()],
+        counted_by: vec![("5a1c0d1e-0002".to_owned(), Localized::new("Dò mật khẩu", "Passwords guessed"))],
+        history: Vec::new(),
         text: "title: SSH password guessed\nlogsource:\n    product: linux\n    service: sshd\ndetection:\n    \
                selection:\n        event.outcome: failure\n        process.name: sshd\n    condition: selection\n"
             .to_owned(),
@@ -276,5 +283,29 @@ pub fn sample_coverage(rules: &[RuleRow]) -> Coverage {
         counts: [0, 1, 0],
         modules: vec!["windows".to_owned()],
         lights: [0, 1, 0],
+    }
+}
+
+/// What is loaded in the gallery.
+pub fn rule_load() -> RuleLoad {
+    RuleLoad {
+        generation: 3,
+        at: NOW,
+        loaded: 5,
+        refused: 1,
+        retired: 2,
+        problems: vec!["sigmahq/windows/old.yml:12:9: `|near` is not part of Sigma 2; write a correlation".to_owned()],
+        packs: vec![PackRow {
+            name: "sigmahq".to_owned(),
+            source: "sigma_core.zip".to_owned(),
+            license: "Detection Rule License (DRL) 1.1".to_owned(),
+            is_off: true,
+            loaded: 1384,
+            refused: 1,
+            retired: 2,
+            sha256: "9f".repeat(32),
+            imported: NOW,
+            importer: "lan".to_owned(),
+        }],
     }
 }

@@ -31,6 +31,7 @@ pub mod alert;
 pub mod alive;
 pub mod exception;
 pub mod incident;
+pub mod rule;
 pub mod seen;
 
 use nhatle_event::Timestamp;
@@ -45,9 +46,8 @@ pub use exception::{
     ExceptionView, NewException, RiskPartRow, RiskRow, TestChoice, TestHow,
 };
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
-pub use seen::{
-    Around, Bucket, Facet, LiveCounters, Overview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, UserRow,
-};
+pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
+pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, SourceRow, UserRow};
 
 /// The most rows one page or call gives.
 pub const PAGE_ROWS_MAX: usize = 500;

@@ -5,8 +5,8 @@
 use nhatle_event::{Stored, Timestamp};
 use serde::Serialize;
 
-use super::{Alive, Level, SourceState, UnitRow, as_text, as_text_or_null};
-use crate::account::{Localized, Role};
+use super::{SourceState, UnitRow, as_text, as_text_or_null};
+use crate::account::Role;
 
 /// The landing page.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,45 +171,4 @@ pub struct UserRow {
     pub role: Role,
     /// Its unit limit.
     pub unit: Option<String>,
-}
-
-/// One rule in the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RuleRow {
-    /// Its id.
-    pub id: String,
-    /// Its title.
-    pub title: Localized,
-    /// How bad a match is.
-    pub level: Level,
-    /// Its log source in words (`windows / process_creation`).
-    pub logsource: String,
-    /// ATT&CK tags.
-    pub tags: Vec<String>,
-    /// Whether it is a correlation.
-    pub is_correlation: bool,
-    /// Alerts it raised that the viewer may see.
-    pub alert_count: u64,
-    /// Whether it is alive.
-    pub alive: Alive,
-}
-
-/// One rule with its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RuleView {
-    /// The row of the list.
-    #[serde(flatten)]
-    pub row: RuleRow,
-    /// What it looks for.
-    pub description: String,
-    /// Author, as the rule has it.
-    pub author: String,
-    /// What else can look like it.
-    pub false_positives: Vec<String>,
-    /// The first questions for the analyst.
-    pub questions: Vec<Localized>,
-    /// Where to read more. Shown as text unless `https://`.
-    pub references: Vec<String>,
-    /// Its YAML.
-    pub text: String,
 }

@@ -249,6 +249,11 @@ impl Shell {
         self.asked.viewer.as_ref().is_some_and(|viewer| matches!(viewer.role, Role::Admin | Role::Analyst))
     }
 
+    /// Whether the viewer runs the machine.
+    pub fn is_admin(&self) -> bool {
+        self.asked.viewer.as_ref().is_some_and(|viewer| viewer.role == Role::Admin)
+    }
+
     /// Whether the navigation shows the rules.
     pub fn sees_rules(&self) -> bool {
         self.asked.viewer.as_ref().is_some_and(|viewer| viewer.role != Role::Ward)
