@@ -28,10 +28,17 @@ impl AlertBook {
         AlertBook { by_id: HashMap::with_capacity(1024), ..AlertBook::default() }
     }
 
-    /// Takes an alert in; one that is known already changes nothing.
+    /// Takes an alert in, and marks those it replaces. One that is known already changes nothing, unless it is a
+    /// new version.
     pub fn insert(&mut self, alert: Alert) {
         let id = alert.id.to_string();
+        for replaced in alert.replaces.iter().filter(|replaced| **replaced != id) {
+            self.change(replaced, |known| known.replaced_by = Some(alert.id.clone()));
+        }
         if self.by_id.contains_key(&id) {
+            if alert.is_revision() {
+                self.change(&id, |known| *known = Alert { replaced_by: known.replaced_by.take(), ..alert });
+            }
             return;
         }
         let alert = Arc::new(alert);
@@ -45,6 +52,14 @@ impl AlertBook {
         }
     }
 
+    fn change(&mut self, id: &str, change: impl FnOnce(&mut Alert)) {
+        if let Some(known) = self.by_id.get_mut(id) {
+            let alert = Arc::make_mut(known);
+            change(alert);
+            self.by_time.insert((alert.at_ns, id.to_owned()), known.clone());
+        }
+    }
+
     /// The alert of this id.
     pub fn get(&self, id: &str) -> Option<&Arc<Alert>> {
         self.by_id.get(id)
@@ -55,13 +70,52 @@ impl AlertBook {
         self.by_id.contains_key(id)
     }
 
-    /// All alerts in memory, newest first.
+    /// All alerts in memory that stand, newest first: neither replaced nor taken back.
     pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Alert>> {
-        self.by_time.values().rev()
+        self.by_time.values().rev().filter(|alert| alert.is_standing())
     }
 
     /// How many alerts a rule ever raised here.
     pub fn count_of_rule(&self, rule_id: &str) -> u64 {
         self.by_rule.get(rule_id).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(id: &str, at_ns: i64) -> Alert {
+        let json = serde_json::json!({
+            "id": id, "rule_id": "r", "title": "t", "title_vi": null, "level": "low", "tags": [],
+            "at_ns": at_ns, "span_ns": [0, 0], "events": [1], "count": 1, "group": [],
+            "entities": [], "evidence": [], "units": [], "explanation_vi": null, "explanation_en": null,
+            "fingerprint": "f", "suppress_s": 60
+        });
+        serde_json::from_value(json).expect("is an alert")
+    }
+
+    #[test]
+    fn what_is_replaced_or_taken_back_does_not_stand_and_is_still_there() {
+        let mut book = AlertBook::new();
+        let standing = |book: &AlertBook| book.newest_first().map(|alert| alert.id.to_string()).collect::<Vec<_>>();
+        book.insert(alert("a", 1));
+        book.insert(alert("b", 2));
+        let mut corrected = alert("c", 3);
+        corrected.replace("a");
+        book.insert(corrected);
+        assert_eq!(standing(&book), ["c", "b"]);
+        let taken_back = book.get("b").expect("is known").withdrawn();
+        book.insert(taken_back);
+        book.insert(alert("b", 2));
+        assert_eq!(standing(&book), ["c"]);
+        assert_eq!(book.get("a").and_then(|alert| alert.replaced_by.clone()).as_deref(), Some("c"));
+        let mut revised = Alert { count: 5, ..alert("c", 3) };
+        book.insert(revised.clone());
+        assert_eq!(book.get("c").map(|alert| alert.count), Some(1));
+        revised.replace("c");
+        book.insert(revised);
+        assert_eq!(book.get("c").map(|alert| alert.count), Some(5));
+        assert_eq!((book.total, book.count_of_rule("r")), (3, 3));
     }
 }

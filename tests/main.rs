@@ -11,6 +11,7 @@
 mod support;
 mod canary;
 mod cli;
+mod correlate;
 mod crash;
 mod demo;
 mod detect;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use nhatle::demo;
 use nhatle_collector::{Settings, to_event};
-use nhatle_engine::alert::{Alert, Finding, Suppressor};
+use nhatle_engine::alert::{Alert, Finding, NamedBy, Suppressor};
 use nhatle_engine::correlate::{Arrived, Correlator, Limits};
 use nhatle_engine::detect::Detector;
 use nhatle_engine::incident::grouping::{Grouping, Opened};
@@ -64,8 +64,17 @@ fn alerts(rules: &Arc<RuleSet>, events: Vec<Event>) -> Vec<Alert> {
             let at = event.event.timestamp;
             let (events, seqs) = ([event], [event.seq]);
             let (group, evidence) = (Vec::new(), Vec::new());
-            let finding =
-                Finding { meta: &rule.meta, events: &events, seqs: &seqs, span: (at, at), count: 1, group, evidence };
+            let finding = Finding {
+                meta: &rule.meta,
+                events: &events,
+                seqs: &seqs,
+                span: (at, at),
+                count: 1,
+                group,
+                evidence,
+                named_by: NamedBy::Events,
+                is_late: false,
+            };
             alerts.extend(Alert::new(finding).map(|alert| (one.position, alert)));
         }
     }
@@ -81,6 +90,8 @@ fn alerts(rules: &Arc<RuleSet>, events: Vec<Event>) -> Vec<Alert> {
                 count: one.count,
                 group: one.group.clone(),
                 evidence: Vec::new(),
+                named_by: NamedBy::Window,
+                is_late: false,
             };
             alerts.extend(Alert::new(finding).map(|alert| (one.position, alert)));
         }

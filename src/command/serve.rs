@@ -83,7 +83,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     std::fs::create_dir_all(&config.data).with_context(|| format!("make folder {}", config.data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
-    let store = Store::open(disk, config.storage.clone(), clock.clone()).context("open store")?;
+    let store = Store::open(disk.clone(), config.storage.clone(), clock.clone()).context("open store")?;
     let registry = Registry::open(&config.data, runtime).context("open register")?;
     let (live, rules) = registry.read(|state| {
         let loaded = (state.rules_version, clock.now());
@@ -103,6 +103,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         canary_schedule: config.canary.clone(),
         importance: config.importance.clone(),
         grouping: config.grouping,
+        disk,
         counters: Counters::default(),
         changes: watch::Sender::new(0),
         clock,

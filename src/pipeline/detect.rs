@@ -4,15 +4,16 @@
 //! a batch and the mark `detected` are one batch of the log: after a crash the batch is either looked at
 //! again as a whole, with the same alert ids, or not at all.
 //!
-//! At start: what was stored and not looked at is looked at now. Before that, the events of twice the longest
-//! window (and the lateness allowed) are fed to the correlator without raising anything, so that its windows are as they were.
+//! At start: what was stored and not looked at is looked at now. Before that, the correlator is brought to where it
+//! was, from its checkpoint or from the events of twice the longest window (and the lateness allowed), without
+//! raising anything.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use nhatle_engine::alert::{Alert, Finding, Suppressor, shown};
+use nhatle_engine::alert::{Alert, Finding, LATE_NS, NamedBy, Suppressor, shown};
 use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator, Limits};
 use nhatle_engine::detect::{Detector, Match, matched_fields};
 use nhatle_engine::exception::{Hider, Subject};
@@ -23,8 +24,9 @@ use nhatle_rules::RuleSet;
 use nhatle_storage::{Dataset, WriteError};
 use tracing::{error, info, warn};
 
+use super::checkpoint::Checkpoint;
 use super::refill::Refill;
-use super::{Shared, nanos, publish};
+use super::{Shared, corrections, nanos, publish};
 use crate::canary::{Judge, kinds};
 use crate::exceptions;
 use crate::registry::RecordError;
@@ -52,6 +54,7 @@ pub struct Stage {
     correlator: Correlator,
     suppressor: Suppressor,
     judge: Judge,
+    checkpoint: Checkpoint,
     kinds_kept: Timestamp,
     /// The rules have looked at everything up to here.
     detected: Seq,
@@ -75,6 +78,7 @@ impl Stage {
             correlator: Correlator::new(shared.rules(), Limits::default()),
             suppressor,
             judge: Judge::default(),
+            checkpoint: Checkpoint::new(shared.disk.clone(), shared.clock.now()),
             kinds_kept: Timestamp::MIN,
             detected: marked,
             marked,
@@ -93,16 +97,28 @@ impl Stage {
             self.follow_rules();
             match received {
                 Ok(batch) => self.look(&batch),
-                Err(RecvTimeoutError::Timeout) => self.write_mark(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.settle();
+                    self.write_mark();
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.write_checkpoint_if_due();
         }
+        self.settle();
         self.write_mark();
+        if self.marked == self.detected {
+            self.checkpoint.write_last(self.shared.clock.now(), &self.correlator, self.marked);
+        }
     }
 
-    /// Feeds the correlator what lies within the longest window before the mark. What fires here fired before
-    /// the restart.
+    /// Brings the correlator to where it was at the mark: from its checkpoint and what came after it, or else by
+    /// feeding it what lies within the longest window before the mark. What fires here fired before the restart.
     fn warm_up(&mut self) {
+        if let Some(known) = self.checkpoint.restore(&mut self.correlator, self.detected) {
+            let mut rest = Refill::after(known);
+            return rest.run(&self.shared.store, (&self.detector, &mut self.correlator), self.detected, || true);
+        }
         let span_ns = replay::replay_span_ns(self.detector.rules(), &Limits::default());
         let Some(mut refill) = Refill::begin(&self.shared.store, span_ns, self.detected) else { return };
         refill.run(&self.shared.store, (&self.detector, &mut self.correlator), self.detected, || true);
@@ -155,18 +171,36 @@ impl Stage {
         self.shared.kinds.see(fresh.iter().map(|stored| &stored.event));
         let matches = self.detector.detect(&fresh);
         let fired = self.correlate(&fresh, &matches);
-        Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
-        let found = self.alerts(&fresh, &matches, &fired);
         self.detected = self.detected.max(last);
         self.shared.live.set_detected(self.detected);
-        let fresh_alerts = self.admit(found);
-        if !fresh_alerts.is_empty() {
-            self.store(&fresh_alerts);
-            Counters::add(&self.shared.counters.alerts, fresh_alerts.len() as u64);
-            self.group(&fresh_alerts);
-            publish(&self.shared, fresh_alerts);
-        }
+        self.raise(&fresh, &matches, &fired);
         Counters::add(&self.shared.counters.detect_ns, nanos(self.shared.clock.now().since(began)));
+    }
+
+    /// Puts late events in their places that had to wait because there were too many.
+    fn settle(&mut self) {
+        if !self.correlator.is_settled() {
+            let fired = self.correlator.settle(0);
+            self.raise(&[], &[], &fired);
+        }
+    }
+
+    /// Makes alerts of what was found, and takes back what does not hold any more.
+    fn raise(&mut self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) {
+        Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
+        let mut found = self.alerts(events, matches, fired);
+        let withdrawn = self.correlator.withdrawn();
+        let taken_back = corrections::correct(&mut found, withdrawn, self.detector.rules(), &self.shared.alerts());
+        let mut fresh = self.admit(found);
+        if fresh.is_empty() && taken_back.is_empty() {
+            return;
+        }
+        fresh.extend(taken_back);
+        self.store(&fresh);
+        let raised: Vec<Alert> = fresh.iter().filter(|alert| !alert.is_revision()).cloned().collect();
+        Counters::add(&self.shared.counters.alerts, raised.len() as u64);
+        self.group(&raised);
+        publish(&self.shared, fresh);
     }
 
     fn correlate(&mut self, events: &[Stored], matches: &[Match]) -> Vec<CorrelationMatch> {
@@ -200,6 +234,8 @@ impl Stage {
                 count: 1,
                 group: Vec::new(),
                 evidence,
+                named_by: NamedBy::Events,
+                is_late: LATE_NS < stored.event.received.since(at),
             });
             alerts.extend(alert.filter(|alert| !self.is_expected(&hider, alert, stored)));
         }
@@ -252,6 +288,8 @@ impl Stage {
             count: one.count,
             group: one.group.clone(),
             evidence: one.group.clone(),
+            named_by: NamedBy::Window,
+            is_late: one.is_late,
         })?;
         sample.last().is_none_or(|last| !self.is_expected(hider, &alert, last)).then_some(alert)
     }
@@ -261,7 +299,13 @@ impl Stage {
         let mut fresh = Vec::new();
         for alert in found {
             let is_known = self.shared.alerts().contains(&alert.id);
-            if !is_known && self.suppressor.admit(&alert) {
+            if alert.is_revision() {
+                fresh.push(alert);
+            } else if !is_known && !alert.replaces.is_empty() {
+                // It was shown before, as another one.
+                self.suppressor.remember(&alert);
+                fresh.push(alert);
+            } else if !is_known && self.suppressor.admit(&alert) {
                 fresh.push(alert);
             } else if !is_known {
                 Counters::add(&self.shared.counters.suppressed, 1);
@@ -313,6 +357,16 @@ impl Stage {
     fn write_mark(&mut self) {
         if self.marked < self.detected {
             self.store(&[]);
+        }
+    }
+
+    fn write_checkpoint_if_due(&mut self) {
+        let now = self.shared.clock.now();
+        if self.checkpoint.is_due(now) {
+            self.write_mark();
+            if self.marked == self.detected {
+                self.checkpoint.write(now, &self.correlator, self.marked);
+            }
         }
     }
 

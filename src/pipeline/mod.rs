@@ -12,7 +12,9 @@
 //! is durable before any rule sees it, and whatever is durable is seen, if need be after a restart.
 
 mod append;
+mod checkpoint;
 pub mod convert;
+mod corrections;
 pub mod detect;
 mod recent;
 pub mod refill;
@@ -29,7 +31,7 @@ use nhatle_engine::alert::Alert;
 use nhatle_engine::incident::Grouping;
 use nhatle_event::{Clock, Stored};
 use nhatle_rules::RuleSet;
-use nhatle_storage::Store;
+use nhatle_storage::{Disk, Store};
 use tokio::sync::watch;
 
 use crate::alerts::AlertBook;
@@ -74,6 +76,8 @@ pub struct Shared {
     pub importance: BTreeMap<String, u8>,
     /// When alerts belong together.
     pub grouping: Grouping,
+    /// The data folder, for what is kept there beside the store.
+    pub disk: Arc<dyn Disk>,
     /// Counters.
     pub counters: Counters,
     /// Ticks when something on a page may have changed.

@@ -33,6 +33,11 @@ impl Refill {
         Some(Refill { from, done: over.map(|segment| segment.meta().last_seq).max().unwrap_or(Seq(0)) })
     }
 
+    /// Goes on after what is known.
+    pub fn after(done: Seq) -> Refill {
+        Refill { from: Timestamp::MIN, done }
+    }
+
     /// Goes on until everything up to `until` is in. `goes_on` is asked before each chunk.
     pub fn run(
         &mut self,

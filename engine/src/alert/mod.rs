@@ -1,7 +1,8 @@
 //! `Alert`: a match an analyst should see, and its form as an ECS event (kind `signal`).
 //!
 //! In: a match with the events that made it. Out: an alert whose id depends on the rule and the events'
-//! `Seq`s only, so that the same match found again after a restart is the same alert. The event form
+//! `Seq`s only (for a correlation, on the rule, the group and the time of the last event), so that the same match
+//! found again after a restart, or after events came in another order, is the same alert. The event form
 //! keeps the whole alert as JSON in `event.original`, so reading it back loses nothing.
 
 pub mod entity;
@@ -24,7 +25,7 @@ pub const ALERT_ENTITIES_MAX: usize = 32;
 /// A match an analyst should see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// 32 hexadecimal digits: SHA-256 over the rule's id and the events' numbers, cut to 16 bytes.
+    /// 32 hexadecimal digits: SHA-256 over the rule's id and what names the finding ([`NamedBy`]), cut to 16 bytes.
     pub id: Text,
     /// The rule's id.
     pub rule_id: String,
@@ -60,6 +61,34 @@ pub struct Alert {
     pub fingerprint: String,
     /// Repeats within this many seconds are the same alert.
     pub suppress_s: u64,
+    /// Alerts that events which came late proved to be this one, seen in part. Itself: a new version of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
+    /// The alert that took this one's place. Not stored: the other one says it.
+    #[serde(default, skip_serializing)]
+    pub replaced_by: Option<Text>,
+    /// Events that came late proved that the rule's condition did not hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_withdrawn: bool,
+}
+
+/// Tag of an alert that was found long after it happened.
+pub const LATE_TAG: &str = "nhatle.late";
+/// Tag of an alert that takes the place of others, see [`Alert::replaces`].
+pub const CORRECTED_TAG: &str = "nhatle.corrected";
+/// Tag of an alert that was taken back, see [`Alert::is_withdrawn`].
+pub const WITHDRAWN_TAG: &str = "nhatle.withdrawn";
+/// An alert found so much later than it happened is late.
+pub const LATE_NS: i64 = 600_000_000_000;
+
+/// What makes two findings of a rule the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// Their events.
+    Events,
+    /// Their group and the time of the last event: a correlation fires once for it, however many events of its
+    /// window are known.
+    Window,
 }
 
 /// What a match is made of, before it is an alert.
@@ -78,12 +107,16 @@ pub struct Finding<'a> {
     pub group: Vec<(String, String)>,
     /// The fields that made the rule match, with their values.
     pub evidence: Vec<(String, String)>,
+    /// What its id is made of.
+    pub named_by: NamedBy,
+    /// It was found long after it happened.
+    pub is_late: bool,
 }
 
 impl Alert {
     /// Makes an alert of a finding. `None` for a finding without events.
     pub fn new(finding: Finding<'_>) -> Option<Alert> {
-        let Finding { meta, events, seqs, span, count, group, evidence } = finding;
+        let Finding { meta, events, seqs, span, count, group, evidence, named_by, is_late } = finding;
         let newest = events.last()?;
         let span_ns = (span.0.0, span.1.0);
         let entities = entity::of(meta, events, &group);
@@ -94,12 +127,15 @@ impl Alert {
         let skipped = seqs.len().saturating_sub(ALERT_EVENTS_MAX);
         let named: Vec<u64> = seqs.iter().skip(skipped).map(|seq| seq.0).collect();
         Some(Alert {
-            id: id(&meta.id, &named),
+            id: match named_by {
+                NamedBy::Events => id(&meta.id, &named),
+                NamedBy::Window => window_id(&meta.id, &group, span.1),
+            },
             rule_id: meta.id.clone(),
             title: meta.title.clone(),
             title_vi: meta.title_vi.clone(),
             level: meta.level.name().to_owned(),
-            tags: meta.tags.clone(),
+            tags: meta.tags.iter().cloned().chain(is_late.then(|| LATE_TAG.to_owned())).collect(),
             at_ns: span_ns.1,
             span_ns,
             events: named,
@@ -112,7 +148,37 @@ impl Alert {
             evidence,
             units,
             suppress_s: meta.suppress_s.unwrap_or(suppress::SUPPRESS_DEFAULT_S),
+            replaces: Vec::new(),
+            replaced_by: None,
+            is_withdrawn: false,
         })
+    }
+
+    /// Whether it is to be looked at: nothing took its place, and it was not taken back.
+    pub fn is_standing(&self) -> bool {
+        self.replaced_by.is_none() && !self.is_withdrawn
+    }
+
+    /// Whether it is a new version of an alert that is out.
+    pub fn is_revision(&self) -> bool {
+        self.is_withdrawn || self.replaces.iter().any(|id| *id == self.id)
+    }
+
+    /// Takes the place of another alert, or of an earlier version of itself.
+    pub fn replace(&mut self, other: &str) {
+        if self.replaces.is_empty() {
+            self.tags.push(CORRECTED_TAG.to_owned());
+        }
+        self.replaces.push(other.to_owned());
+    }
+
+    /// The same alert, taken back.
+    #[must_use]
+    pub fn withdrawn(&self) -> Alert {
+        let mut alert = self.clone();
+        alert.is_withdrawn = true;
+        alert.tags.push(WITHDRAWN_TAG.to_owned());
+        alert
     }
 
     /// The rule's level.
@@ -182,6 +248,14 @@ fn id(rule_id: &str, events: &[u64]) -> Text {
     Text::from(nhatle_event::json::hex(&hash.finalize()[..16]))
 }
 
+/// The id of the alert of a correlation for a group and a window that ends then. Values are JSON, so that no value
+/// can be made to look like two.
+pub fn window_id(rule_id: &str, group: &[(String, String)], end: Timestamp) -> Text {
+    let values: Vec<&str> = group.iter().map(|(_, value)| value.as_str()).collect();
+    let digest = Sha256::digest(serde_json::json!([rule_id, values, end.0]).to_string().as_bytes());
+    Text::from(nhatle_event::json::hex(&digest[..16]))
+}
+
 /// Rule and group, or rule and entities where there is no group. Values are JSON, so that no value can
 /// be made to look like two.
 fn fingerprint(rule_id: &str, group: &[(String, String)], entities: &[Entity]) -> String {
@@ -221,8 +295,17 @@ mod tests {
         };
         let seqs: Vec<Seq> = events.iter().map(|stored| stored.seq).collect();
         let span = (Timestamp(1), Timestamp(2));
-        let finding =
-            Finding { meta: &meta, events, seqs: &seqs, span, count: 7, group: Vec::new(), evidence: Vec::new() };
+        let finding = Finding {
+            meta: &meta,
+            events,
+            seqs: &seqs,
+            span,
+            count: 7,
+            group: Vec::new(),
+            evidence: Vec::new(),
+            named_by: NamedBy::Events,
+            is_late: false,
+        };
         Alert::new(finding).expect("there are events")
     }
 

@@ -25,11 +25,16 @@ pub struct Suppressor {
     pub suppressed_count: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shown {
-    at_ns: i64,
+    /// When, in order; the newest [`SHOWN_MAX`]. Several, because late alerts are shown between others, and their
+    /// repeats are not those of the newest.
+    at_ns: Vec<i64>,
     repeat_count: u64,
 }
+
+/// How many times a fingerprint was shown are remembered.
+const SHOWN_MAX: usize = 8;
 
 impl Suppressor {
     /// Nothing remembered.
@@ -41,9 +46,9 @@ impl Suppressor {
     pub fn admit(&mut self, alert: &Alert) -> bool {
         let window_ns = i64::try_from(alert.suppress_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
         if let Some(shown) = self.shown.get_mut(&alert.fingerprint) {
-            let distance = alert.at_ns.saturating_sub(shown.at_ns);
             // A late event of the same story (negative distance) repeats it as well.
-            if distance.saturating_abs() < window_ns {
+            let repeats = |at: &i64| alert.at_ns.saturating_sub(*at).saturating_abs() < window_ns;
+            if shown.at_ns.iter().any(repeats) {
                 shown.repeat_count += 1;
                 self.suppressed_count += 1;
                 return false;
@@ -55,11 +60,19 @@ impl Suppressor {
 
     /// Writes down an alert that was shown, now or before a restart.
     pub fn remember(&mut self, alert: &Alert) {
-        let shown = Shown { at_ns: alert.at_ns, repeat_count: 0 };
-        if let Some(before) = self.shown.insert(alert.fingerprint.clone(), shown) {
-            self.by_time.remove(&(before.at_ns, alert.fingerprint.clone()));
+        let shown = self.shown.entry(alert.fingerprint.clone()).or_default();
+        let before = shown.at_ns.last().copied();
+        let place = shown.at_ns.partition_point(|at| *at < alert.at_ns);
+        shown.at_ns.insert(place, alert.at_ns);
+        if SHOWN_MAX < shown.at_ns.len() {
+            shown.at_ns.remove(0);
         }
-        self.by_time.insert((alert.at_ns, alert.fingerprint.clone()), ());
+        shown.repeat_count = 0;
+        let newest = shown.at_ns.last().copied().unwrap_or(alert.at_ns);
+        if let Some(before) = before {
+            self.by_time.remove(&(before, alert.fingerprint.clone()));
+        }
+        self.by_time.insert((newest, alert.fingerprint.clone()), ());
         while FINGERPRINTS_MAX < self.shown.len() {
             let Some(((_, oldest), ())) = self.by_time.pop_first() else { break };
             self.shown.remove(&oldest);
@@ -96,6 +109,15 @@ mod tests {
         }
         assert_eq!(suppressor.repeat_count("a"), 1);
         assert_eq!(suppressor.suppressed_count, 3);
+    }
+
+    #[test]
+    fn a_late_alert_is_shown_once_and_moves_nothing() {
+        let mut suppressor = Suppressor::new();
+        let rows = [(10_000, true), (100, true), (130, false), (10_030, false), (40, true), (10_060, true)];
+        for (at_s, expected) in rows {
+            assert_eq!(suppressor.admit(&alert(at_s, "a")), expected, "{at_s}");
+        }
     }
 
     #[test]
