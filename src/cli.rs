@@ -46,8 +46,10 @@ pub enum Command {
     #[command(subcommand)]
     Rule(RuleCommand),
     /// Run today's rules over stored events.
-    #[command(after_help = "Example: nhatle replay --from 2026-02-01T00:00:00Z --to 2026-02-08T00:00:00Z")]
-    Replay(LaterArgs),
+    #[command(
+        after_help = "Example: nhatle replay --data demo --from 2026-02-01 --to 2026-02-08T12:00:00Z --format table"
+    )]
+    Replay(ReplayArgs),
     /// Check that nothing in a store was altered.
     #[command(after_help = "Example: nhatle verify --data demo")]
     Verify(VerifyArgs),
@@ -241,6 +243,48 @@ pub struct SearchArgs {
     /// How to print.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub format: RowFormat,
+}
+
+/// How `replay` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReplayFormat {
+    /// One JSON object a match.
+    Jsonl,
+    /// Columns for people.
+    Table,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object with counts and times.
+    Summary,
+}
+
+/// `nhatle replay`
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Events that happened at or after this time (RFC 3339, or a day).
+    #[arg(long, value_name = "T")]
+    pub from: String,
+    /// Events that happened before this time; to the newest if not given.
+    #[arg(long, value_name = "T")]
+    pub to: Option<String>,
+    /// Rule files or folders; the rules that come with the program if not given.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+    /// Only the rule or correlation with this id.
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub format: ReplayFormat,
+    /// Make alerts of what is new, marked as found late. Not while a server has the folder open.
+    #[arg(long)]
+    pub store: bool,
+    /// Read every event, also what cannot match: slower, with the same result.
+    #[arg(long)]
+    pub full_scan: bool,
 }
 
 /// `nhatle rule …`

@@ -15,6 +15,7 @@ pub mod alerts;
 pub mod registry;
 pub mod exceptions;
 pub mod canary;
+pub mod hunt;
 pub mod desk;
 pub mod demo;
 pub mod telemetry;

@@ -2,7 +2,7 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `exception/3`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, AccountChange, SetupChange, SetupLink, Token, TokenChange, is_account_name};
 use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
+use crate::hunt::{self, HUNTS_MAX, Hunt, HuntChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
 use crate::rule_state::{self, PACKS_MAX, Pack, PackChange, RULE_STATES_MAX, RuleChange, RuleState};
 
@@ -95,6 +96,8 @@ pub enum AnyChange {
     Rule(String, RuleChange),
     /// Of a pack of rules, by name.
     Pack(String, PackChange),
+    /// Of a hunt, by number.
+    Hunt(u64, HuntChange),
 }
 
 impl AnyChange {
@@ -110,6 +113,7 @@ impl AnyChange {
             AnyChange::Exception(number, _) => format!("exception/{number}"),
             AnyChange::Rule(id, _) => format!("rule/{id}"),
             AnyChange::Pack(name, _) => format!("pack/{name}"),
+            AnyChange::Hunt(number, _) => format!("hunt/{number}"),
         }
     }
 
@@ -125,6 +129,7 @@ impl AnyChange {
             AnyChange::Exception(_, change) => serde_json::to_value(change),
             AnyChange::Rule(_, change) => serde_json::to_value(change),
             AnyChange::Pack(_, change) => serde_json::to_value(change),
+            AnyChange::Hunt(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -140,6 +145,7 @@ impl AnyChange {
             ("exception", Ok(number)) => Some(AnyChange::Exception(number, serde_json::from_str(json)?)),
             ("rule", _) => Some(AnyChange::Rule(name.to_owned(), serde_json::from_str(json)?)),
             ("pack", _) => Some(AnyChange::Pack(name.to_owned(), serde_json::from_str(json)?)),
+            ("hunt", Ok(number)) => Some(AnyChange::Hunt(number, serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -169,6 +175,8 @@ pub struct RegisterState {
     pub packs: BTreeMap<String, Pack>,
     /// How many changes `rules` and `packs` have seen; another number means that rules are to be loaded anew.
     pub rules_version: u64,
+    /// The newest hunts by number.
+    pub hunts: BTreeMap<u64, Hunt>,
     /// Accounts by name.
     pub accounts: BTreeMap<String, Account>,
     /// Tokens by name.
@@ -224,7 +232,20 @@ impl RegisterState {
             AnyChange::Exception(number, change) => self.apply_exception(*number, change, actor, at),
             AnyChange::Rule(id, change) => self.apply_rule(id, change, actor, at),
             AnyChange::Pack(name, change) => self.apply_pack(name, change, actor, at),
+            AnyChange::Hunt(number, change) => {
+                let after = hunt::apply(self.hunts.get(number), *number, change, actor, at)?;
+                self.hunts.insert(*number, after);
+                if HUNTS_MAX < self.hunts.len() {
+                    self.hunts.pop_first();
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// The number the next hunt gets.
+    pub fn next_hunt(&self) -> u64 {
+        self.hunts.last_key_value().map_or(1, |(number, _)| number + 1)
     }
 
     /// The number the next exception gets.
@@ -364,6 +385,7 @@ mod tests {
             AnyChange::Rule("5a/1".into(), RuleChange::SetLevel { level: "low".into(), reason: "ít rủi ro".into() }),
             AnyChange::Rule("5a".into(), RuleChange::ResetLevel {}),
             AnyChange::Pack("sigmahq".into(), PackChange::Import(PackImport::default())),
+            AnyChange::Hunt(2, HuntChange::Begin { rule_id: "*".into(), rule_title: "x".into(), from_ns: 1, to_ns: 2 }),
         ];
         for change in changes {
             let read = AnyChange::read(&change.stream(), &change.json().to_string()).expect("is a change");

@@ -279,6 +279,7 @@ fields! {
     NHATLE_EVIDENCE_FILE "nhatle.file.path" Keyword Dynamic [];
     NHATLE_FILE_INDEX "nhatle.file.index" Long Dynamic [];
     NHATLE_CANARY "nhatle.canary" Keyword Dynamic [];
+    NHATLE_ALERT_ORIGIN "nhatle.alert.origin" Keyword Dynamic [];
 }
 
 /// Every name given out so far. Names of vendor fields are leaked on purpose: they are bounded, and a

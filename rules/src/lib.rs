@@ -11,6 +11,7 @@ pub mod load;
 mod parse;
 pub mod set;
 pub mod switch;
+mod subset;
 mod taxonomy;
 pub mod write;
 mod yaml;

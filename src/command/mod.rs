@@ -8,6 +8,7 @@ pub mod import;
 pub mod output;
 pub mod parse;
 pub mod progress;
+pub mod replay;
 pub mod rule;
 pub mod search;
 pub mod serve;
@@ -41,6 +42,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Parse(args) => parse::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Rule(RuleCommand::Check { paths, json }) => rule::check(&paths, json),
         Command::Rule(RuleCommand::Explain { rule, event, json }) => rule::explain(&rule, &event, json),
         Command::Rule(RuleCommand::List { paths, json }) => rule::list(&paths, json),
@@ -50,7 +52,6 @@ pub fn run(command: Command) -> ExitCode {
         Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
         Command::Sql(_) => not_built("sql"),
         Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),
-        Command::Replay(_) => not_built("replay"),
         Command::Forward(_) => not_built("forward"),
         Command::Backup(_) => not_built("backup"),
         Command::Restore(_) => not_built("restore"),

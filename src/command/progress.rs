@@ -14,6 +14,8 @@ pub struct Progress {
     files: (usize, usize),
     events: usize,
     findings: usize,
+    /// How many events there are, where the work is not files.
+    goal: Option<u64>,
     began: Instant,
     drawn: Option<Instant>,
 }
@@ -22,7 +24,12 @@ impl Progress {
     /// Nothing of so many files is done.
     pub fn new(files: usize) -> Progress {
         let is_shown = std::io::stderr().is_terminal();
-        Progress { is_shown, files: (0, files), events: 0, findings: 0, began: Instant::now(), drawn: None }
+        Progress { is_shown, files: (0, files), events: 0, findings: 0, goal: None, began: Instant::now(), drawn: None }
+    }
+
+    /// Nothing of so many events is done.
+    pub fn of_events(events: u64) -> Progress {
+        Progress { goal: Some(events), ..Progress::new(0) }
     }
 
     /// One more file is done.
@@ -40,7 +47,10 @@ impl Progress {
     fn draw_if_due(&mut self) {
         if self.is_shown && self.drawn.is_none_or(|drawn| INTERVAL <= drawn.elapsed()) {
             self.drawn = Some(Instant::now());
-            let line = line(self.files, self.events, self.findings, self.began.elapsed());
+            let line = match self.goal {
+                None => line(self.files, self.events, self.findings, self.began.elapsed()),
+                Some(goal) => event_line((self.events, goal), self.findings, self.began.elapsed()),
+            };
             // Where standard error is closed nobody is there to see it.
             drop(write!(std::io::stderr().lock(), "\r\x1b[2K{line}"));
         }
@@ -55,10 +65,22 @@ impl Drop for Progress {
     }
 }
 
+fn bar(done: usize, all: usize) -> String {
+    let filled = done.saturating_mul(BAR).checked_div(all).unwrap_or(BAR).min(BAR);
+    format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled))
+}
+
+fn per_second(events: usize, elapsed: Duration) -> u128 {
+    u128::try_from(events).unwrap_or(0) * 1000 / elapsed.as_millis().max(1)
+}
+
+fn event_line((done, all): (usize, u64), findings: usize, elapsed: Duration) -> String {
+    let bar = bar(done, usize::try_from(all).unwrap_or(usize::MAX));
+    format!("{bar} {done}/{all} events ({}/s), {findings} findings", per_second(done, elapsed))
+}
+
 fn line((done, all): (usize, usize), events: usize, findings: usize, elapsed: Duration) -> String {
-    let filled = (done * BAR).checked_div(all).unwrap_or(BAR).min(BAR);
-    let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
-    let per_second = u128::try_from(events).unwrap_or(0) * 1000 / elapsed.as_millis().max(1);
+    let (bar, per_second) = (bar(done, all), per_second(events, elapsed));
     format!("{bar} {done}/{all} files, {events} events ({per_second}/s), {findings} findings")
 }
 

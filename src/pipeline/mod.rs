@@ -210,8 +210,8 @@ fn nanos(span: i64) -> u64 {
     u64::try_from(span).unwrap_or(0)
 }
 
-/// Writes alerts into the alert book and says so. Called by the detector after they are durable.
-fn publish(shared: &Shared, alerts: Vec<Alert>) {
+/// Writes alerts into the alert book and says so. Called after they are durable.
+pub fn publish(shared: &Shared, alerts: Vec<Alert>) {
     if alerts.is_empty() {
         return;
     }

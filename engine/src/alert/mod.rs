@@ -7,6 +7,7 @@
 
 pub mod entity;
 pub mod explain;
+pub mod retro;
 pub mod suppress;
 
 use nhatle_event::{Event, Field, Seq, Stored, Text, Timestamp, Value};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use entity::{Entity, EntityKind};
+pub use retro::Retro;
 pub use suppress::Suppressor;
 
 /// How many events an alert names; a correlation over more keeps the newest ones and the count.
@@ -70,6 +72,9 @@ pub struct Alert {
     /// Events that came late proved that the rule's condition did not hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_withdrawn: bool,
+    /// The number of the hunt that found it in what was stored; `None` for what the stream found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hunt: Option<u64>,
 }
 
 /// Tag of an alert that was found long after it happened.
@@ -90,6 +95,9 @@ pub enum NamedBy {
     /// window are known.
     Window,
 }
+
+/// The value of `nhatle.alert.origin` for an alert that a hunt found.
+pub const RETRO: &str = "retro";
 
 /// What a match is made of, before it is an alert.
 pub struct Finding<'a> {
@@ -151,6 +159,7 @@ impl Alert {
             replaces: Vec::new(),
             replaced_by: None,
             is_withdrawn: false,
+            hunt: None,
         })
     }
 
@@ -214,6 +223,9 @@ impl Alert {
         event.set(Field::NHATLE_ALERT_ID, self.id.clone());
         event.set(Field::NHATLE_ALERT_LEVEL, self.level.as_str());
         event.set(Field::NHATLE_ALERT_COUNT, i64::try_from(self.count).unwrap_or(i64::MAX));
+        if self.hunt.is_some() {
+            event.set(Field::NHATLE_ALERT_ORIGIN, RETRO);
+        }
         for unit in &self.units {
             event.add(Field::NHATLE_UNIT, unit.as_str());
         }

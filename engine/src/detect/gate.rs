@@ -59,6 +59,25 @@ fn facts(event: &Event) -> [Option<Cow<'_, str>>; FACTS] {
     ]
 }
 
+/// The fields each list of a case is about: those of [`lists`] in their order, then the categories.
+pub fn gate_facts() -> [Vec<Field>; FACTS + 1] {
+    let event_types = [*EVENT_TYPE, *EVENT_TYPE_FLAT].into_iter().flatten().collect();
+    [
+        vec![Field::EVENT_MODULE],
+        vec![Field::EVENT_DATASET],
+        vec![Field::WINLOG_CHANNEL],
+        vec![Field::EVENT_CODE],
+        vec![Field::PROCESS_NAME],
+        event_types,
+        vec![Field::EVENT_CATEGORY],
+    ]
+}
+
+/// The fields gates look at.
+pub fn gate_fields() -> impl Iterator<Item = Field> {
+    gate_facts().into_iter().flatten()
+}
+
 fn first_text(value: &Value) -> Option<Cow<'_, str>> {
     value.each().find_map(Value::as_text)
 }

@@ -31,6 +31,8 @@ use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
 pub use evidence::{EvidenceItem, Explained, evidence, explain, matched_fields};
 pub use gate::gate_passes;
+pub(crate) use gate::{gate_facts, gate_fields};
+pub(crate) use literals::required_literals;
 use network::Network;
 use witness::{Counts, Plan};
 use worker::Worker;

@@ -270,3 +270,53 @@ fn time_parts_are_those_written() {
         assert_eq!(crate::matching::time_part(part, text), expected, "{part:?} of {text}");
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn an_event_that_matches_has_what_the_rules_need(
+        rules in any_rules(),
+        events in proptest::collection::vec(any_event(), 1..12),
+    ) {
+        let need = crate::needs::of(&rules);
+        let read = crate::needs::fields_read(&rules);
+        let detector = Detector::new(Arc::new(rules.clone()));
+        for one in naive::detect(&rules, &events) {
+            prop_assert!(need.holds(&events[one.position]), "{:?} does not hold", need);
+        }
+        // With no other fields than those that are read, the same matches.
+        if let Some(read) = read {
+            let slim = |event: &Event| {
+                let mut slim = Event::new(event.timestamp, *b"");
+                event.fields().iter().filter(|(field, _)| read.contains(field)).for_each(|(field, value)| {
+                    slim.set(*field, value.clone());
+                });
+                slim
+            };
+            let slim: Vec<Event> = events.iter().map(slim).collect();
+            prop_assert_eq!(detector.detect_events(&slim), naive::detect(&rules, &events));
+        }
+        // A rule on its own means what it means among others.
+        let ids: Vec<String> = (0..rules.rules.len()).map(|number| format!("r{number}")).collect();
+        let mut named = rules.clone();
+        for (rule, id) in named.rules.iter_mut().zip(&ids) {
+            rule.meta = Arc::new(Meta { id: id.clone(), ..Meta::default() });
+        }
+        let all = naive::detect(&named, &events);
+        for (number, id) in (0u32..).zip(&ids) {
+            let alone = named.only(&[id]);
+            let found: Vec<usize> = naive::detect(&alone, &events).iter().map(|one| one.position).collect();
+            let expected = all.iter().filter(|one| one.rule.0 == number).map(|one| one.position);
+            prop_assert!(found.iter().copied().eq(expected));
+        }
+    }
+}
+
+#[test]
+fn letters_that_fold_to_ascii_are_known_to_the_index() {
+    // Whoever adds one here must tell `storage/src/segment/loose.rs`.
+    let folds = |letter: &char| !letter.is_ascii() && nhatle_rules::fold::fold_char(*letter).is_ascii();
+    let found: Vec<char> = (0..=0x0010_ffff).filter_map(char::from_u32).filter(folds).collect();
+    assert_eq!(found, ['ſ', '\u{212a}']);
+}

@@ -17,6 +17,7 @@
 pub mod filter;
 pub mod pattern;
 pub mod resolve;
+pub mod sieve;
 pub mod syntax;
 mod print;
 mod plan;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
 use tantivy::directory::RamDirectory;
 use tantivy::postings::Postings as _;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
@@ -14,6 +15,7 @@ use tantivy::{DocSet, Index, IndexSettings, InvertedIndexReader, SegmentReader, 
 use nhatle_event::Stored;
 
 use super::bundle::{Bundle, Contents, VERSION, pack};
+use super::loose::loose;
 use super::rows::RowSet;
 use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, TermMaker, exact_term, unit_term};
 use super::words::front;
@@ -116,11 +118,13 @@ impl TokenStream for TermStream<'_> {
 
 /// An index open for reading.
 pub struct TextIndex {
-    words: Arc<InvertedIndexReader>,
-    exact: Arc<InvertedIndexReader>,
-    contents: Contents,
-    row_count: usize,
-    overflow: RowSet,
+    pub(super) words: Arc<InvertedIndexReader>,
+    pub(super) exact: Arc<InvertedIndexReader>,
+    pub(super) contents: Contents,
+    pub(super) row_count: usize,
+    pub(super) overflow: RowSet,
+    /// The keys of all fields, by what they are without spaces; `None` where they are not listed.
+    pub(super) loose_keys: Option<HashMap<String, Vec<String>>>,
 }
 
 /// Rows that surely and rows that maybe have what was asked for; the first are among the second.
@@ -152,7 +156,12 @@ impl TextIndex {
         };
         let row_count = usize::try_from(row_count).map_err(|_past| "more rows than memory")?;
         let (words, exact) = (field("words")?, field("exact")?);
-        let mut opened = TextIndex { words, exact, contents, row_count, overflow: RowSet::none(row_count) };
+        let loose_keys = contents.keys.as_ref().map(|keys| {
+            let mut by_name: HashMap<String, Vec<String>> = HashMap::new();
+            keys.iter().for_each(|key| by_name.entry(loose(key)).or_default().push(key.clone()));
+            by_name
+        });
+        let mut opened = TextIndex { words, exact, contents, row_count, overflow: RowSet::none(row_count), loose_keys };
         let mut overflow = RowSet::none(row_count);
         add_term(&opened.exact, OVERFLOW.as_bytes(), &mut overflow)?;
         opened.overflow = overflow;
@@ -270,7 +279,7 @@ impl TextIndex {
     }
 }
 
-fn add_term(reader: &InvertedIndexReader, term: &[u8], rows: &mut RowSet) -> Result<(), String> {
+pub(super) fn add_term(reader: &InvertedIndexReader, term: &[u8], rows: &mut RowSet) -> Result<(), String> {
     match reader.terms().get(term).map_err(|error| error.to_string())? {
         Some(info) => add_postings(reader, &info, rows),
         None => Ok(()),
@@ -294,7 +303,7 @@ fn add_postings(
 
 /// Adds the rows of every term that begins with `prefix` and whose text behind `behind` passes. `false`
 /// where the budget ran out.
-fn add_terms(
+pub(super) fn add_terms(
     reader: &InvertedIndexReader,
     prefix: &str,
     behind: &str,
