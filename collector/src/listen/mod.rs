@@ -20,9 +20,12 @@ pub mod udp;
 pub mod tcp;
 pub mod http;
 pub mod file;
+pub mod zip;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zip_tests;
 
 /// How many records there are, and how many of them were cut.
 fn sizes(records: &[Record]) -> (usize, usize) {
