@@ -12,6 +12,7 @@ const GOOD: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a01";
 const BROKEN: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a02";
 const MANY: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a03";
 const BARE: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a04";
+const IMPOSSIBLE: &str = "6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a05";
 
 fn rule(id: &str, field: &str) -> String {
     format!(
@@ -34,7 +35,8 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-/// A folder of rules: one that works, one whose field no longer maps, a correlation, one without a sample.
+/// A folder of rules: one that works, one whose field no longer maps, a correlation, one without a sample, one that
+/// can never match.
 fn rules(folder: &Path) {
     write(folder, "good.yml", &rule(GOOD, "TargetUserName"));
     write(folder, "good.samples.jsonl", &sample(&[line("an")]));
@@ -47,6 +49,11 @@ fn rules(folder: &Path) {
     write(folder, "many.yml", &many);
     write(folder, "many.samples.jsonl", &sample(&vec![line("an"); 3]));
     write(folder, "bare.yml", &rule(BARE, "Computer"));
+    write(
+        folder,
+        "impossible.yml",
+        &rule(IMPOSSIBLE, "Computer").replace("Computer: an", "Computer: an\n    Computer|contains: o"),
+    );
 }
 
 #[test]
@@ -79,7 +86,11 @@ fn a_rule_is_green_when_proven_and_red_when_its_mapping_or_its_source_breaks() {
     );
     assert_eq!(alive(BROKEN)["reason"], json!("field"), "{}", alive(BROKEN));
     assert!(alive(BROKEN)["detail"].as_str().unwrap().contains("TargetUserNameOld: absent"), "{}", alive(BROKEN));
-    assert_eq!(alive(BARE)["reason"], json!("no-canary"));
+    // Without a sample a canary is made of the condition, and goes the same way; where none can be, that is said.
+    assert_eq!((&alive(BARE)["reason"], &alive(BARE)["is_made"]), (&json!("no-source"), &json!(true)));
+    assert_eq!(alive(GOOD)["is_made"], json!(false));
+    assert_eq!(alive(IMPOSSIBLE)["reason"], json!("no-canary"));
+    assert_eq!(alive(IMPOSSIBLE)["detail"], json!("no value found for Computer"));
     assert!(alive(MANY)["proven_at"].is_string(), "{}", alive(MANY));
 
     // Canaries are nowhere else.

@@ -45,15 +45,30 @@ pub struct Proof {
     pub proven_ns: Option<i64>,
     /// Why it was not seen the last time.
     pub fault: Option<Fault>,
-    /// It has no canary: no positive sample.
+    /// It has no canary: no positive sample, and none can be made of the rule.
     #[serde(default)]
     pub has_none: bool,
+    /// Why not.
+    #[serde(default)]
+    pub why_none: String,
+    /// Its canary is made of the rule, not its own sample.
+    #[serde(default)]
+    pub is_made: bool,
+}
+
+/// What a canary is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A sample beside the rule.
+    Sample,
+    /// The rule itself.
+    Made,
 }
 
 /// Why it cannot be told whether a rule is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// It has no sample to make a canary of.
+    /// It has no sample, and no canary can be made of it.
     NoCanary,
     /// It was not tried yet.
     NotYet,
@@ -98,13 +113,17 @@ impl Book {
     }
 
     /// A rule's canary is sent; until it is seen, it counts as lost when `run` is over.
-    pub fn sent(&self, rule_id: &str, run: i64) {
-        self.note(rule_id, |proof| (proof.tried_ns, proof.has_none) = (run, false));
+    pub fn sent(&self, rule_id: &str, run: i64, origin: Origin) {
+        self.note(rule_id, |proof| {
+            (proof.tried_ns, proof.has_none, proof.is_made) = (run, false, origin == Origin::Made);
+            proof.why_none.clear();
+        });
     }
 
-    /// A rule has no canary.
-    pub fn has_none(&self, rule_id: &str, run: i64) {
-        self.note(rule_id, |proof| *proof = Proof { tried_ns: run, has_none: true, ..Proof::default() });
+    /// A rule has no canary; why.
+    pub fn has_none(&self, rule_id: &str, run: i64, why: &str) {
+        let why_none = bounded(why);
+        self.note(rule_id, |proof| *proof = Proof { tried_ns: run, has_none: true, why_none, ..Proof::default() });
     }
 
     /// What became of a canary of a run.
@@ -209,16 +228,16 @@ mod tests {
             book.light("r", newest_h.map(|hour| Timestamp(hour * HOUR_NS)), Timestamp(100 * HOUR_NS), 24 * HOUR_NS)
         };
         assert_eq!(light(Some(99)), Light::Amber(Doubt::NotYet));
-        book.has_none("r", 5);
+        book.has_none("r", 5, "why");
         assert_eq!(light(Some(99)), Light::Amber(Doubt::NoCanary));
-        book.sent("r", 7);
+        book.sent("r", 7, Origin::Sample);
         assert_eq!(book.waiting(7), [String::from("r")]);
         book.judged("r", 6, Ok(Timestamp(9)));
         assert_eq!(book.waiting(7).len(), 1, "a canary of another run proves nothing");
         book.judged("r", 7, Ok(Timestamp(9)));
         assert_eq!((light(Some(99)), light(None)), (Light::Green, Light::Amber(Doubt::NoSource)));
         assert_eq!(light(Some(75)), Light::Silent);
-        book.sent("r", 10);
+        book.sent("r", 10, Origin::Made);
         book.judged("r", 10, Err(Fault::Lost));
         assert_eq!(light(Some(99)), Light::Unproven(Fault::Lost));
         let again = Book::new(Some(&book.mark()));

@@ -171,7 +171,7 @@ mod tests {
     fn a_canary_is_judged_when_all_of_it_is_there_in_any_order() {
         let (detector, book) = (detector(), Book::default());
         let mut judge = Judge::default();
-        book.sent(MANY, 7);
+        book.sent(MANY, 7, super::super::book::Origin::Sample);
         let stored = |place: usize| {
             let mut event = event("Security", &[("EventID", "4625"), ("TargetUserName", "xin")]);
             event.set(Field::NHATLE_CANARY, Tag { rule_id: MANY.into(), run: 7, place, count: 3 }.text());

@@ -12,6 +12,7 @@ pub mod book;
 pub mod coverage;
 pub mod judge;
 pub mod kinds;
+pub mod made;
 pub mod run;
 
 use nhatle_event::{Event, Field};

@@ -5,19 +5,21 @@
 //! that real records are never held up by more than one. What was not seen [`PATIENCE`] after the last was
 //! sent, is lost. In: the sink every input uses. Out: the book, kept as a mark.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nhatle_collector::listen::{Batch, Sink};
+use nhatle_engine::canary::Unsolved;
 use nhatle_event::{Record, Text, Timestamp};
-use nhatle_rules::{Meta, RuleSet};
+use nhatle_rules::{Meta, Referred, RuleSet};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::book::{Fault, MARK};
+use super::book::{Fault, MARK, Origin};
 use super::coverage::alerting;
-use super::{EVENTS_MAX, INPUT, Tag};
+use super::{EVENTS_MAX, INPUT, Tag, made};
 use crate::pipeline::Shared;
 use crate::samples::{self, Sample};
 
@@ -95,19 +97,23 @@ pub fn run(shared: &Shared, sink: &Sink, is_stopping: &AtomicBool) {
 pub fn run_once(shared: &Shared, rules: &RuleSet, sink: &Sink, is_stopping: &AtomicBool) -> Option<()> {
     let began = shared.clock.now();
     let run = began.0;
-    let metas: Vec<&Meta> = alerting(rules).map(|(_, meta)| meta).collect();
-    shared.canaries.keep(|id| metas.iter().any(|meta| meta.id == id));
+    let metas: Vec<(Referred, &Meta)> = alerting(rules).collect();
+    let ids: HashSet<&str> = metas.iter().map(|(_, meta)| &*meta.id).collect();
+    shared.canaries.keep(|id| ids.contains(id));
     let mut batch = Vec::new();
     let mut sent = 0usize;
-    for meta in &metas {
-        let Some(sample) = sample_of(meta) else {
-            shared.canaries.has_none(&meta.id, run);
-            continue;
+    for (which, meta) in &metas {
+        let (lines, origin) = match lines_of(rules, *which, meta, began) {
+            Ok(found) => found,
+            Err(unsolved) => {
+                shared.canaries.has_none(&meta.id, run, &unsolved.to_string());
+                continue;
+            }
         };
         sent += 1;
         shared.canaries.begin(&meta.id);
-        shared.canaries.sent(&meta.id, run);
-        batch.extend(records(meta, &sample, run, shared.clock.now()));
+        shared.canaries.sent(&meta.id, run, origin);
+        batch.extend(records(meta, &lines, run, shared.clock.now()));
         if BATCH_RECORDS <= batch.len() {
             send(sink, std::mem::take(&mut batch))?;
         }
@@ -132,13 +138,14 @@ pub fn run_once(shared: &Shared, rules: &RuleSet, sink: &Sink, is_stopping: &Ato
         shared.canaries.judged(rule_id, run, Err(Fault::Lost));
     }
     keep(shared);
-    let unseen = metas.iter().filter(|meta| shared.canaries.proof(&meta.id).is_some_and(|proof| proof.fault.is_some()));
+    let unseen =
+        metas.iter().filter(|(_, meta)| shared.canaries.proof(&meta.id).is_some_and(|proof| proof.fault.is_some()));
     info!(sent, unseen = unseen.count(), without = metas.len() - sent, "canaries went through");
     shared.tick();
     Some(())
 }
 
-/// The sample a rule's canary is made of: its first positive one.
+/// The sample a rule's canary is made of: its first positive one, where it has any.
 fn sample_of(meta: &Meta) -> Option<Sample> {
     match samples::beside(&meta.file) {
         // A file may hold several rules; a sample that names none is for all of them that alert.
@@ -150,15 +157,28 @@ fn sample_of(meta: &Meta) -> Option<Sample> {
     }
 }
 
-fn records(meta: &Meta, sample: &Sample, run: i64, now: Timestamp) -> Vec<Record> {
-    let count = sample.lines.len();
-    let record = |(place, line): (usize, &String)| {
+/// A record, and the profile it is read with.
+type Line = (Option<String>, String);
+
+/// What a canary is made of: the rule's sample, else the rule.
+fn lines_of(rules: &RuleSet, which: Referred, meta: &Meta, at: Timestamp) -> Result<(Vec<Line>, Origin), Unsolved> {
+    if let Some(sample) = sample_of(meta) {
+        let lines = sample.lines.into_iter().map(|line| (sample.profile.clone(), line)).collect();
+        return Ok((lines, Origin::Sample));
+    }
+    let raws = made::records(rules, which, at)?;
+    Ok((raws.into_iter().map(|raw| (raw.profile.map(str::to_owned), raw.line)).collect(), Origin::Made))
+}
+
+fn records(meta: &Meta, lines: &[Line], run: i64, now: Timestamp) -> Vec<Record> {
+    let count = lines.len();
+    let record = |(place, (profile, line)): (usize, &Line)| {
         let mut record = Record::new(line.as_bytes(), INPUT, now);
-        record.profile = sample.profile.as_deref().map(Text::from);
+        record.profile = profile.as_deref().map(Text::from);
         record.canary = Some(Text::from(Tag { rule_id: meta.id.clone(), run, place, count }.text()));
         record
     };
-    sample.lines.iter().enumerate().map(record).collect()
+    lines.iter().enumerate().map(record).collect()
 }
 
 /// Sends and waits until it is durable, or refused: then the run says that canaries were lost.

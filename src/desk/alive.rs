@@ -53,9 +53,10 @@ fn look(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Look {
 fn alive(desk: &LiveDesk, set: &RuleSet, (which, meta): (Referred, &Meta), look: &mut Look, now: Timestamp) -> Alive {
     let newest = newest_of(set, which, look);
     let silent_ns = desk.shared.canary_schedule.silent_ns;
+    let proof = desk.shared.canaries.proof(&meta.id).unwrap_or_default();
     let (light, reason, detail) = match desk.shared.canaries.light(&meta.id, newest, now, silent_ns) {
         Light::Green => (RuleLight::Green, AliveReason::Proven, String::new()),
-        Light::Amber(Doubt::NoCanary) => (RuleLight::Amber, AliveReason::NoCanary, String::new()),
+        Light::Amber(Doubt::NoCanary) => (RuleLight::Amber, AliveReason::NoCanary, proof.why_none.clone()),
         Light::Amber(Doubt::NotYet) => (RuleLight::Amber, AliveReason::NotYet, String::new()),
         Light::Amber(Doubt::NoSource) => (RuleLight::Amber, AliveReason::NoSource, String::new()),
         Light::Silent => (RuleLight::Red, AliveReason::SourceSilent, String::new()),
@@ -70,11 +71,11 @@ fn alive(desk: &LiveDesk, set: &RuleSet, (which, meta): (Referred, &Meta), look:
             (RuleLight::Red, reason, detail)
         }
     };
-    let proof = desk.shared.canaries.proof(&meta.id).unwrap_or_default();
     Alive {
         light,
         reason,
         detail,
+        is_made: proof.is_made,
         proven_at: proof.proven_ns.map(Timestamp),
         tried_at: Some(Timestamp(proof.tried_ns)).filter(|at| at.0 != 0),
         source_at: newest,

@@ -25,7 +25,7 @@ words! {
     AliveReason {
         /// Its canary was seen, and its source sends.
         Proven "proven",
-        /// It has no sample to make a canary of.
+        /// It has no sample, and no canary can be made of it.
         NoCanary "no-canary",
         /// It was not tried yet.
         NotYet "not-yet",
@@ -55,6 +55,8 @@ pub struct Alive {
     pub reason: AliveReason,
     /// What exactly is missing; may be empty.
     pub detail: String,
+    /// Its canary is made of the rule's own condition; else it is a sample beside the rule.
+    pub is_made: bool,
     /// When its canary was last seen.
     #[serde(serialize_with = "as_text_or_null")]
     pub proven_at: Option<Timestamp>,
@@ -73,6 +75,7 @@ impl Alive {
             light: RuleLight::Amber,
             reason: AliveReason::NotYet,
             detail: String::new(),
+            is_made: false,
             proven_at: None,
             tried_at: None,
             source_at: None,
