@@ -141,6 +141,26 @@ fn one_version_of_arrow_and_parquet() {
     }
 }
 
+/// Each reading of Sigma that we document names a test, and the test is there.
+#[test]
+fn every_reading_of_sigma_has_its_test() {
+    let files = rust_files();
+    let document = fs::read_to_string(root().join("docs/sigma.md")).unwrap();
+    let rows = document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| choice"));
+    let mut count = 0;
+    for row in rows.filter(|row| !row.starts_with("| ---")) {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = tests.split('`').filter(|name| name.contains('_')).collect();
+        assert!(!names.is_empty(), "no test: {row}");
+        for name in names {
+            let is_there = files.values().any(|text| text.contains(&format!("fn {name}(")));
+            assert!(is_there, "there is no test `{name}`: {row}");
+            count += 1;
+        }
+    }
+    assert!(50 < count, "{count}");
+}
+
 fn rust_files() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders: Vec<_> = ["src", "tests", "benches", "fuzz"].iter().map(|name| root().join(name)).collect();

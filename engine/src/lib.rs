@@ -5,7 +5,6 @@ pub mod detect;
 pub mod correlate;
 pub mod replay;
 pub mod needs;
-pub mod attack;
 pub mod coverage;
 pub mod canary;
 pub mod alert;
@@ -16,6 +15,8 @@ pub mod risk;
 pub mod account;
 pub mod rule_state;
 pub mod register;
+
+pub use nhatle_rules::attack;
 
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,14 @@
 //! `rules` turns text into predicates and never sees an event; `engine` runs predicates and never sees YAML.
 
 mod ast;
+pub mod attack;
+mod collection;
 pub mod compile;
 pub mod error;
 pub mod fold;
 mod lint;
 pub mod load;
+mod nearest;
 mod parse;
 pub mod set;
 pub mod switch;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::ast::{self, Document, LogSource};
+use crate::collection::Collection;
 use crate::compile::correlation::{self, Names};
 use crate::compile::merge::Merger;
 use crate::compile::predicate::{Gate, Predicate};
@@ -175,16 +176,17 @@ fn parse_file(file: &Path, text: &str, options: &LoadOptions) -> FileResult {
             .push(file_error(file, format!("more than {DOCUMENTS_MAX} documents in one file; the rest is left out")));
         result.document_count += 1;
     }
+    let mut collection = Collection::new(text);
     for chunk in chunks.into_iter().take(DOCUMENTS_MAX) {
         match yaml::parse(chunk) {
             Ok(documents) => {
                 let text: Arc<str> = Arc::from(chunk.text);
                 for node in documents.into_iter().filter(|node| !node.is_null()) {
-                    result.document_count += 1;
-                    document(&node, &text, file, options, &mut result);
+                    document(node, &text, file, options, &mut collection, &mut result);
                 }
             }
             Err(fault) => {
+                collection.forget();
                 result.document_count += 1;
                 result.errors.push(fault.at(file, None));
             }
@@ -193,10 +195,27 @@ fn parse_file(file: &Path, text: &str, options: &LoadOptions) -> FileResult {
     result
 }
 
-fn document(node: &yaml::Node, text: &Arc<str>, file: &Path, options: &LoadOptions, result: &mut FileResult) {
+/// One document; those that only lend to others (`action: global`) are not counted.
+fn document(
+    node: yaml::Node,
+    text: &Arc<str>,
+    file: &Path,
+    options: &LoadOptions,
+    collection: &mut Collection,
+    result: &mut FileResult,
+) {
+    let (node, text) = match collection.take(node, text) {
+        Ok(Some(whole)) => whole,
+        Ok(None) => return,
+        Err(fault) => {
+            result.document_count += 1;
+            return result.errors.push(fault.at(file, None));
+        }
+    };
+    result.document_count += 1;
     let id =
         node.get("id").and_then(yaml::Node::text).filter(|id| id.len() <= parse::NAME_BYTES_MAX).map(str::to_lowercase);
-    if let Err(fault) = try_document(node, text, file, options, result) {
+    if let Err(fault) = try_document(&node, &text, file, options, result) {
         result.errors.push(fault.at(file, id));
     }
 }

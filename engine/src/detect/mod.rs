@@ -21,6 +21,8 @@ pub mod naive;
 pub mod evidence;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_sigma;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

@@ -11,6 +11,7 @@ pub mod value;
 
 use crate::ast::{Condition, Detection, Item, Modifier, Quantifier, Search, Selector, Value, ValueKind};
 use crate::error::Fault;
+use crate::nearest::did_you_mean;
 use crate::parse::condition::pattern_matches;
 use crate::yaml::Place;
 
@@ -141,7 +142,8 @@ pub(crate) fn selected<'a, T>(
 }
 
 fn unknown_search(name: &str, searches: &[(String, Predicate)]) -> String {
-    format!("there is no search `{name}`; the searches are {}", names(searches))
+    let near = did_you_mean(name, searches.iter().map(|(known, _)| known.as_str()));
+    format!("there is no search `{name}`{near}; the searches are {}", names(searches))
 }
 
 fn names(searches: &[(String, Predicate)]) -> String {

@@ -243,8 +243,8 @@ fn wildcard_in_base64() -> String {
 
 fn base64_offset(form: Form) -> Result<Vec<Form>, String> {
     let bytes = draft(form, Modifier::Base64Offset)?.bytes().ok_or_else(wildcard_in_base64)?;
-    if bytes.len() < 3 {
-        return Err("`base64offset` needs at least 3 bytes; of less, nothing certain is left at some offsets".into());
+    if bytes.len() < 2 {
+        return Err("`base64offset` needs at least 2 bytes; of less, nothing certain is left at one offset".into());
     }
     Ok(pattern::base64_offsets(&bytes).iter().map(|text| Form::Text(Draft::literal(text))).collect())
 }

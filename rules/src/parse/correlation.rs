@@ -6,6 +6,7 @@
 use crate::ast::{Alias, Condition, Correlation, CorrelationCondition, CorrelationKind};
 use crate::compile::predicate::Comparison;
 use crate::error::Fault;
+use crate::nearest::did_you_mean;
 use crate::parse::{detection, references};
 use crate::set::Meta;
 use crate::yaml::{Kind, Node, Place, Scalar};
@@ -78,7 +79,8 @@ fn kind(node: &Node) -> Result<CorrelationKind, Fault> {
     let text = word.text().unwrap_or_default();
     KINDS.iter().find(|(name, _)| *name == text).map(|(_, kind)| *kind).ok_or_else(|| {
         let known: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
-        Fault::new(word.place, format!("unknown correlation type `{text}`; write one of {}", known.join(", ")))
+        let near = did_you_mean(text, known.iter().copied());
+        Fault::new(word.place, format!("unknown correlation type `{text}`{near}; write one of {}", known.join(", ")))
     })
 }
 

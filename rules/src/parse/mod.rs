@@ -33,11 +33,6 @@ pub(crate) fn parse(node: &Node, text: &Arc<str>, file: &Path, line: usize) -> R
             format!("the document is {}; a rule is a map that begins with `title:`", node.kind_name()),
         ));
     };
-    if let Some(action) = node.get("action") {
-        let reason =
-            "rule collections (`action`) are not part of Sigma 2; write each rule out with its own title and logsource";
-        return Err(Fault::new(action.place, reason.into()));
-    }
     let kinds = ["detection", "correlation", "filter"].map(|key| node.get(key));
     let logsource = node.get("logsource").map(logsource).transpose()?;
     check_taxonomy(node)?;

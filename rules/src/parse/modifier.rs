@@ -5,6 +5,7 @@
 
 use crate::ast::Modifier;
 use crate::compile::predicate::Comparison;
+use crate::nearest::did_you_mean;
 
 /// How many modifiers one item may have.
 pub(crate) const MODIFIERS_MAX: usize = 8;
@@ -78,28 +79,7 @@ fn unknown(word: &str) -> String {
     if WORDS.iter().any(|(known, _)| *known == lower) {
         return format!("unknown modifier `{shown}`; write `{lower}`");
     }
-    match WORDS.iter().map(|(known, _)| (distance(&lower, known), *known)).min() {
-        Some((1..=2, known)) if 3 < known.len() => format!("unknown modifier `{shown}`; did you mean `{known}`?"),
-        _ => format!("unknown modifier `{shown}`"),
-    }
-}
-
-/// Edit distance of two short words; anything long is far away.
-fn distance(left: &str, right: &str) -> usize {
-    if 20 < left.len() {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.bytes().enumerate() {
-        let mut before = i;
-        row[0] = i + 1;
-        for (j, r) in right.bytes().enumerate() {
-            let replaced = before + usize::from(l != r);
-            before = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row[right.len()]
+    format!("unknown modifier `{shown}`{}", did_you_mean(&lower, WORDS.iter().map(|(known, _)| *known)))
 }
 
 fn is_flag(modifier: Modifier) -> bool {

@@ -1,5 +1,6 @@
 //! Rules as text against what they compile to, and against the public corpus where it is there.
 
+mod collections;
 mod errors;
 mod hostile;
 mod sets;
