@@ -160,6 +160,9 @@ pub struct DetectArgs {
     /// Try every rule on every event.
     #[arg(long)]
     pub ignore_logsource: bool,
+    /// Value lists for placeholders: a configuration file, or TOML of nothing but lists.
+    #[arg(long, value_name = "FILE")]
+    pub placeholders: Option<PathBuf>,
     /// The source profile of the files; detected by content if not given.
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
@@ -299,7 +302,13 @@ pub enum RuleCommand {
         /// Print errors and warnings as JSON lines.
         #[arg(long)]
         json: bool,
+        /// Value lists for placeholders: a configuration file, or TOML of nothing but lists.
+        #[arg(long, value_name = "FILE")]
+        placeholders: Option<PathBuf>,
     },
+    /// Take in a pack of rules made by others, or a newer one in its place.
+    #[command(after_help = "Example: nhatle rule import sigma_core.zip --name sigmahq --off --data data")]
+    Import(RuleImportArgs),
     /// Say why a rule matches an event or not.
     #[command(after_help = "Example: nhatle rule explain rule.yml event.json")]
     Explain {
@@ -317,11 +326,14 @@ pub enum RuleCommand {
     #[command(after_help = "Example: nhatle rule coverage --data data --navigator layer.json")]
     Coverage(CoverageArgs),
     /// List the rules that come with the program, or those of paths.
-    #[command(after_help = "Example: nhatle rule list")]
+    #[command(after_help = "Example: nhatle rule list --data data")]
     List {
         /// Rule files or folders.
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// A data folder: its packs too, and what was decided about rules.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
         /// Print as JSON lines.
         #[arg(long)]
         json: bool,
@@ -344,6 +356,35 @@ pub struct CoverageArgs {
     #[arg(long, value_name = "FILE")]
     pub navigator: Option<PathBuf>,
     /// Print as JSON lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nhatle rule import`
+#[derive(Clone, Debug, Args)]
+pub struct RuleImportArgs {
+    /// A folder of rules, or a ZIP archive.
+    #[arg(value_name = "DIR|ZIP")]
+    pub source: PathBuf,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What the pack is called; the name of the folder or archive if not given.
+    #[arg(long, value_name = "PACK")]
+    pub name: Option<String>,
+    /// Its rules are off until they are switched on one by one.
+    #[arg(long)]
+    pub off: bool,
+    /// Its rules are on, where the pack was imported with --off before.
+    #[arg(long, conflicts_with = "off")]
+    pub on: bool,
+    /// The file with its licence, where it is not in the pack.
+    #[arg(long, value_name = "FILE")]
+    pub license: Option<PathBuf>,
+    /// Value lists for placeholders: a configuration file, or TOML of nothing but lists.
+    #[arg(long, value_name = "FILE")]
+    pub placeholders: Option<PathBuf>,
+    /// Print the report as JSON lines.
     #[arg(long)]
     pub json: bool,
 }

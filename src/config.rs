@@ -109,12 +109,35 @@ pub struct Rules {
     pub builtin: bool,
     /// Rule files and folders of your own.
     pub paths: Vec<PathBuf>,
+    /// Value lists for the placeholders of rules (`%name%` under `expand`), by name without the percent signs.
+    pub placeholders: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { builtin: true, paths: Vec::new() }
+        Rules { builtin: true, paths: Vec::new(), placeholders: BTreeMap::new() }
     }
+}
+
+impl Rules {
+    /// The rules of these paths, or those that come with the program where there are none.
+    pub fn of(paths: &[PathBuf]) -> Rules {
+        Rules { builtin: paths.is_empty(), paths: paths.to_vec(), ..Rules::default() }
+    }
+}
+
+/// Reads value lists for placeholders: a configuration file with `[rules.placeholders]`, or a TOML file of nothing
+/// but lists.
+///
+/// # Errors
+/// It cannot be read, or is neither.
+pub fn read_placeholders(path: &Path) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+    let problem = |text: String| ConfigError { problems: vec![format!("{}: {text}", path.display())] };
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    toml::from_str(&text).or_else(|lists| match toml::from_str::<ConfigFile>(&text) {
+        Ok(file) => Ok(file.rules.placeholders),
+        Err(_) => Err(problem(format!("write for example `servers = [\"srv1\", \"srv2\"]`: {lists}"))),
+    })
 }
 
 /// How alerts become incidents.
@@ -240,7 +263,7 @@ impl Config {
             file.collector.syslog_tcp = address.to_string();
         }
         if !args.rules.is_empty() {
-            file.rules = Rules { builtin: false, paths: args.rules.clone() };
+            file.rules = Rules { builtin: false, paths: args.rules.clone(), ..file.rules };
         }
         Config::check(file)
     }

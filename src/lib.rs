@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod units;
 pub mod ruleset;
+pub mod pack;
 pub mod live_rules;
 pub mod samples;
 pub mod pipeline;

@@ -25,6 +25,7 @@ use nhatle_storage::Store;
 use tracing::{info, warn};
 
 use crate::config::Rules;
+use crate::pack::Packs;
 use crate::pipeline::Shared;
 use crate::pipeline::refill::Refill;
 use crate::ruleset;
@@ -45,7 +46,7 @@ const CHASES_MAX: usize = 8;
 /// Where rules come from, and what was loaded last.
 pub struct LiveRules {
     config: Rules,
-    packs: PathBuf,
+    packs: Packs,
     last: Mutex<Loaded>,
     /// One load at a time.
     loading: Mutex<()>,
@@ -57,6 +58,17 @@ pub struct LiveRules {
     is_stopping: AtomicBool,
     asked: Mutex<bool>,
     bell: Condvar,
+}
+
+/// The pack a rule belongs to, where packs are below `folder`.
+pub fn pack_of<'m>(folder: &Path, meta: &'m Meta) -> &'m str {
+    match meta.file.strip_prefix(folder) {
+        Ok(inside) if !folder.as_os_str().is_empty() => {
+            inside.iter().next().and_then(std::ffi::OsStr::to_str).unwrap_or(OWN_PACK)
+        }
+        _ if meta.file.starts_with("builtin") => BUILTIN_PACK,
+        _ => OWN_PACK,
+    }
 }
 
 /// What was loaded last.
@@ -114,10 +126,13 @@ impl LiveRules {
         packs: impl IntoIterator<Item = (&'a String, &'a Pack)>,
         (version, at): (u64, Timestamp),
     ) -> (LiveRules, Arc<RuleSet>) {
-        let folder = data.join(PACKS_FOLDER);
+        let packs_of_data = Packs::new(data);
+        if let Err(error) = packs_of_data.recover() {
+            warn!(%error, "what an import of rules left is not put right");
+        }
         let live = LiveRules {
             config: config.clone(),
-            packs: folder,
+            packs: packs_of_data,
             last: Mutex::default(),
             loading: Mutex::new(()),
             prepared: Mutex::new(None),
@@ -128,7 +143,7 @@ impl LiveRules {
             bell: Condvar::new(),
         };
         let files = live.files_state();
-        let switches = rule_state::switches(rules, packs, &live.packs);
+        let switches = rule_state::switches(rules, packs, live.packs.folder());
         let set = live.load(&switches);
         say_errors(&set.errors, &[]);
         *lock(&live.last) = Loaded::new(&set, &switches, (1, at), version, files);
@@ -143,11 +158,12 @@ impl LiveRules {
 
     /// The pack a rule belongs to.
     pub fn pack_of<'m>(&self, meta: &'m Meta) -> &'m str {
-        match meta.file.strip_prefix(&self.packs) {
-            Ok(inside) => inside.iter().next().and_then(std::ffi::OsStr::to_str).unwrap_or(OWN_PACK),
-            Err(_) if meta.file.starts_with("builtin") => BUILTIN_PACK,
-            Err(_) => OWN_PACK,
-        }
+        pack_of(self.packs.folder(), meta)
+    }
+
+    /// The licence text of a pack, where it has one.
+    pub fn license(&self, pack: &str) -> Option<String> {
+        self.packs.license(pack)
     }
 
     /// Whether a rule that is off runs on, because a correlation counts it.
@@ -157,7 +173,7 @@ impl LiveRules {
 
     /// An error as people read it: the file below the folder of packs, where it is in one.
     pub fn said(&self, error: &RuleError) -> String {
-        let file = error.file.strip_prefix(&self.packs).unwrap_or(&error.file);
+        let file = error.file.strip_prefix(self.packs.folder()).unwrap_or(&error.file);
         RuleError { file: file.to_owned(), ..error.clone() }.to_string()
     }
 
@@ -198,8 +214,9 @@ impl LiveRules {
 
     fn load(&self, switches: &Switches) -> Arc<RuleSet> {
         let mut rules = self.config.clone();
-        if self.packs.is_dir() {
-            rules.paths.push(self.packs.clone());
+        let _held = self.packs.hold();
+        if self.packs.folder().is_dir() {
+            rules.paths.push(self.packs.folder().to_owned());
         }
         ruleset::load(&rules, &LoadOptions { switches: switches.clone(), ..LoadOptions::default() })
     }
@@ -207,7 +224,7 @@ impl LiveRules {
     /// A number that changes when a rule file does: names, sizes and times of change, nothing read.
     fn files_state(&self) -> u64 {
         let mut state = ruleset::FilesState::default();
-        self.config.paths.iter().chain([&self.packs]).for_each(|path| state.add(path));
+        self.config.paths.iter().map(PathBuf::as_path).chain([self.packs.folder()]).for_each(|path| state.add(path));
         state.number()
     }
 }
@@ -225,7 +242,7 @@ pub fn reload(shared: &Shared) -> Report {
     let files = live.files_state();
     let (switches, version) = shared
         .registry
-        .read(|state| (rule_state::switches(&state.rules, &state.packs, &live.packs), state.rules_version));
+        .read(|state| (rule_state::switches(&state.rules, &state.packs, live.packs.folder()), state.rules_version));
     let before = shared.rules();
     let set = live.load(&switches);
     say_errors(&set.errors, &before.errors);
@@ -250,6 +267,21 @@ pub fn reload(shared: &Shared) -> Report {
         "rules loaded"
     );
     Report { generation, rules: set, renewed }
+}
+
+/// The rules as they would be with this one on: what a preview of switching it on looks with. Takes as long as a
+/// load where it is off.
+pub fn as_if_on(shared: &Shared, id: &str) -> Arc<RuleSet> {
+    let rules = shared.rules();
+    let is_running = |meta: &Meta| meta.id == id && !shared.live.is_feeding(id);
+    if !rules.off.iter().any(|off| off.meta.id == id) && rules.metas().any(|(meta, _)| is_running(meta)) {
+        return rules;
+    }
+    let live = &shared.live;
+    let mut switches =
+        shared.registry.read(|state| rule_state::switches(&state.rules, &state.packs, live.packs.folder()));
+    switches.rules.entry(id.to_owned()).or_default().is_on = Some(true);
+    live.load(&switches)
 }
 
 /// Loads anew whenever the register or a rule file changed, or somebody asks; until told to stop. `interval` is

@@ -40,7 +40,9 @@ fn collect(folder: &Dir<'_>, texts: &mut Vec<(PathBuf, String)>) {
 /// Loads what the configuration names. Rules that do not load are in the set's `errors`.
 pub fn load(rules: &Rules, options: &LoadOptions) -> Arc<RuleSet> {
     let texts = if rules.builtin { builtin_texts() } else { Vec::new() };
-    Arc::new(RuleSet::load_with(&texts, &rules.paths, options))
+    let mut options = options.clone();
+    options.placeholders.extend(rules.placeholders.clone());
+    Arc::new(RuleSet::load_with(&texts, &rules.paths, &options))
 }
 
 /// What rule files look like from outside: to see that one changed without reading any.

@@ -67,6 +67,7 @@ fn every_command_has_help_with_an_example() {
         "rule explain",
         "rule coverage",
         "rule list",
+        "rule import",
         "replay",
         "verify",
         "forward",

@@ -25,6 +25,7 @@ mod loggen;
 mod manual;
 mod pages;
 mod replay;
+mod rule_import;
 mod rule_samples;
 mod tamper;
 mod tidy;

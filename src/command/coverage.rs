@@ -24,7 +24,7 @@ use crate::ruleset;
 /// # Errors
 /// The data folder cannot be read, or the layer not be written.
 pub fn run(args: &CoverageArgs) -> anyhow::Result<End> {
-    let rules = Rules { builtin: args.rules.is_empty(), paths: args.rules.clone() };
+    let rules = Rules::of(&args.rules);
     let rules = ruleset::load(&rules, &LoadOptions::default());
     for error in &rules.errors {
         output::say(&error.to_string());

@@ -10,6 +10,7 @@ pub mod parse;
 pub mod progress;
 pub mod replay;
 pub mod rule;
+pub mod rule_import;
 pub mod search;
 pub mod serve;
 pub mod verify;
@@ -43,9 +44,12 @@ pub fn run(command: Command) -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Replay(args) => replay::run(&args),
-        Command::Rule(RuleCommand::Check { paths, json }) => rule::check(&paths, json),
+        Command::Rule(RuleCommand::Check { paths, json, placeholders }) => {
+            rule::check(&paths, placeholders.as_deref(), json)
+        }
+        Command::Rule(RuleCommand::Import(args)) => rule_import::run(&args),
         Command::Rule(RuleCommand::Explain { rule, event, json }) => rule::explain(&rule, &event, json),
-        Command::Rule(RuleCommand::List { paths, json }) => rule::list(&paths, json),
+        Command::Rule(RuleCommand::List { paths, data, json }) => rule::list(&paths, data.as_deref(), json),
         Command::Verify(args) => verify::run(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),

@@ -43,7 +43,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<End> {
         return Err(UsageError(format!("{} is no folder", args.data.data.display())).into());
     }
     let began = Instant::now();
-    let from = Rules { builtin: args.rules.is_empty(), paths: args.rules.clone() };
+    let from = Rules::of(&args.rules);
     let loaded = ruleset::load(&from, &LoadOptions::default());
     for error in &loaded.errors {
         output::say(&error.to_string());

@@ -42,6 +42,7 @@ pub(super) fn view(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleVie
             false_positives: meta.false_positives.clone(),
             questions: words::questions(meta),
             references: meta.references.clone(),
+            license_text: desk.shared.live.license(desk.shared.live.pack_of(meta)).unwrap_or_default(),
             counted_by: counted_by(&set, id),
             history: state.rules.get(id).map(history).unwrap_or_default(),
             text: meta.text.to_string(),

@@ -30,7 +30,7 @@ pub use finding::kind_name;
 use super::progress::Progress;
 use super::{End, UsageError, output, parse};
 use crate::cli::DetectArgs;
-use crate::config::Rules;
+use crate::config::{Rules, read_placeholders};
 use crate::ruleset;
 use correlations::Correlations;
 use hunt::{Hunt, Seen};
@@ -58,7 +58,7 @@ pub fn run(args: &DetectArgs) -> anyhow::Result<End> {
     let threads = threads(args.threads)?;
     let level = level(args.level.as_deref())?;
     let began = Instant::now();
-    let rules = load(args);
+    let rules = load(args)?;
     for error in &rules.errors {
         output::say(&error.to_string());
     }
@@ -120,10 +120,11 @@ fn level(asked: Option<&str>) -> anyhow::Result<Level> {
     Ok(Level::from_name(asked).ok_or_else(refusal)?)
 }
 
-fn load(args: &DetectArgs) -> Arc<RuleSet> {
+fn load(args: &DetectArgs) -> anyhow::Result<Arc<RuleSet>> {
     let routing = if args.ignore_logsource { Routing::Ignored } else { Routing::ByLogSource };
-    let options = LoadOptions { routing, ..LoadOptions::default() };
-    ruleset::load(&Rules { builtin: args.rules.is_empty(), paths: args.rules.clone() }, &options)
+    let placeholders = args.placeholders.as_deref().map(read_placeholders).transpose()?.unwrap_or_default();
+    let options = LoadOptions { routing, placeholders, ..LoadOptions::default() };
+    Ok(ruleset::load(&Rules::of(&args.rules), &options))
 }
 
 fn open(args: &DetectArgs) -> anyhow::Result<Box<dyn Write>> {

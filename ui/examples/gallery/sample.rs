@@ -213,6 +213,7 @@ pub fn rule(id: &str) -> Option<RuleView> {
         false_positives: vec!["A person who forgot the password and remembered it".to_owned()],
         questions: vec![Localized::new("Ai?", "Who?")],
         references: vec!["https://attack.mitre.org/techniques/T1110/".to_owned()],
+        license_text: String::new(),
         counted_by: vec![("5a1c0d1e-0002".to_owned(), Localized::new("Dò mật khẩu", "Passwords guessed"))],
         history: Vec::new(),
         text: "title: SSH password guessed\nlogsource:\n    product: linux\n    service: sshd\ndetection:\n    \

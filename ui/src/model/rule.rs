@@ -65,6 +65,8 @@ pub struct RuleView {
     pub questions: Vec<Localized>,
     /// Where to read more. Shown as text unless `https://`.
     pub references: Vec<String>,
+    /// The text of its pack's licence; may be empty.
+    pub license_text: String,
     /// The correlations that count it: id and title.
     pub counted_by: Vec<(String, Localized)>,
     /// What people decided about it, oldest first.
