@@ -145,3 +145,64 @@ fn attacks_of_the_corpus_are_found_as_expected() {
     let extra: Vec<_> = found.difference(&wanted).collect();
     assert!(missing.is_empty() && extra.is_empty(), "missing {missing:?}, extra {extra:?}");
 }
+
+/// A ZIP archive of stored entries, written by hand (APPNOTE 4.3).
+fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut directory = Vec::new();
+    for (name, content) in entries {
+        let mut crc = flate2::Crc::new();
+        crc.update(content);
+        let (offset, length) = (bytes.len() as u32, content.len() as u32);
+        let mut head = Vec::new();
+        head.extend([20, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        head.extend(crc.sum().to_le_bytes());
+        head.extend(length.to_le_bytes());
+        head.extend(length.to_le_bytes());
+        head.extend((name.len() as u16).to_le_bytes());
+        head.extend([0, 0]);
+        bytes.extend(b"PK\x03\x04");
+        bytes.extend(&head);
+        bytes.extend(name.as_bytes());
+        bytes.extend(*content);
+        directory.extend(b"PK\x01\x02\x14\x00");
+        directory.extend(&head);
+        directory.extend([0; 10]);
+        directory.extend(offset.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let (start, length) = (bytes.len() as u32, directory.len() as u32);
+    bytes.extend(directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+#[test]
+fn what_is_in_an_archive_is_read_and_a_broken_one_is_named() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let read = |name: &str| std::fs::read(logs.join(name)).unwrap();
+    let (a, b, c) = (read("a.jsonl"), read("b.jsonl"), read("c.jsonl"));
+    let archive = zip(&[("thu/a.jsonl", &a), ("b.jsonl", &b), ("c.jsonl", &c)]);
+    std::fs::write(folder.path().join("bang-chung.zip"), &archive).unwrap();
+    let path_of = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let found = stdout(&["detect", "--rules", path(&rules), &path_of("bang-chung.zip")]);
+    assert!(found.contains("bang-chung.zip:thu/a.jsonl") && found.contains("\"correlation\""), "{found}");
+    assert_eq!(found.lines().count(), 4, "three matches and what they fire together");
+    let mut broken = archive.clone();
+    // One byte of the first entry's content: its checksum no longer fits.
+    let at = broken.windows(4).position(|window| window == b"4625").unwrap();
+    broken[at] = b'5';
+    std::fs::write(folder.path().join("hong.zip"), &broken).unwrap();
+    std::fs::write(folder.path().join("cut.zip"), &archive[..archive.len() / 2]).unwrap();
+    for name in ["hong.zip", "cut.zip"] {
+        let output = run(&["detect", "--rules", path(&rules), "--format", "summary", &path_of(name)]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(name), "{name}");
+    }
+}

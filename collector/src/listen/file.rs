@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use nhatle_event::{DeadLetter, Event, Field, Record, Text, Timestamp};
 
+use super::zip::{ZipEntry, ZipError};
 use crate::Settings;
 use crate::enrich;
 use crate::frame::{self, Origin};
@@ -39,6 +40,9 @@ pub enum FileError {
         /// Why.
         source: std::io::Error,
     },
+    /// An archive, or an entry of it.
+    #[error(transparent)]
+    Archive(Box<ZipError>),
     /// More files or deeper folders than the bounds allow.
     #[error("{} has more files or deeper folders than are read at once", path.display())]
     TooMany {
@@ -180,7 +184,27 @@ impl FileEntries {
         let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
         let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let received = since.and_then(|since| i64::try_from(since.as_nanos()).ok()).map_or(options.now, Timestamp);
-        let mut reader = decompressed(Box::new(file)).map_err(read_error)?;
+        FileEntries::read(Box::new(file), path, received, options)
+    }
+
+    /// The records of an entry of an archive, which events name `ARCHIVE:ENTRY`.
+    ///
+    /// # Errors
+    /// The entry cannot be had, or its front not be read.
+    pub fn open_entry(archive: &Path, entry: &ZipEntry, options: &FileOptions) -> Result<FileEntries, FileError> {
+        let path = PathBuf::from(format!("{}:{}", archive.display(), entry.name));
+        let bytes = entry.open().map_err(|error| FileError::Archive(Box::new(error)))?;
+        FileEntries::read(Box::new(bytes), &path, options.now, options)
+    }
+
+    fn read(
+        bytes: Box<dyn Read + Send>,
+        path: &Path,
+        received: Timestamp,
+        options: &FileOptions,
+    ) -> Result<FileEntries, FileError> {
+        let read_error = |source| FileError::Read { path: path.to_owned(), source };
+        let mut reader = decompressed(bytes).map_err(read_error)?;
         let front = reader.fill_buf().map_err(read_error)?;
         let form = FrontForm::of(front);
         let shown: Arc<str> = path.to_string_lossy().into();

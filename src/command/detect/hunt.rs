@@ -1,17 +1,20 @@
 //! Files side by side, results in order.
 //!
-//! In: files, and the detector all threads share. Out: for each file, in the order given, its chunks and
+//! In: files and entries of archives, and the detector all threads share. Out: for each file, in the order given, its chunks and
 //! its end, on the calling thread. A thread takes the next file nobody has; it runs ahead of the printing
 //! by a few chunks and then waits, so memory does not grow with the files. A file that cannot be read to
 //! its end gives what was read and the reason.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nhatle_collector::Settings;
 use nhatle_collector::listen::file::{FileEntries, FileEntry, FileError, FileOptions};
+use nhatle_collector::listen::zip::{EntryKind, ZipEntry, ZipLimits, entries, is_zip};
 use nhatle_engine::detect::{Detector, Match};
 use nhatle_event::Event;
 use nhatle_rules::RuleSet;
@@ -61,32 +64,65 @@ pub struct Chunk {
     pub fed: Vec<Fed>,
 }
 
-/// A file to read, and where to tell of it.
-type Job<'a> = (&'a Path, SyncSender<Seen>);
+/// Something to read.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A file.
+    File(PathBuf),
+    /// An entry of an archive.
+    Entry(Arc<Path>, Box<ZipEntry>),
+    /// An archive that cannot be read, and why.
+    Unread(String),
+}
+
+/// The files, archives opened into their entries. An archive in an archive stays closed.
+pub fn items(files: Vec<PathBuf>) -> Vec<Item> {
+    let mut items = Vec::new();
+    for path in files {
+        let mut front = [0; 4];
+        let read = File::open(&path).and_then(|mut file| file.read(&mut front));
+        if !read.is_ok_and(|length| is_zip(&front[..length])) {
+            items.push(Item::File(path));
+            continue;
+        }
+        match entries(&path, &ZipLimits::default()) {
+            Ok(found) => {
+                let archive: Arc<Path> = path.into();
+                let inside = found.into_iter().filter(|entry| entry.kind != EntryKind::Folder);
+                items.extend(inside.map(|entry| Item::Entry(archive.clone(), Box::new(entry))));
+            }
+            Err(error) => items.push(Item::Unread(format!("{:#}", anyhow::Error::new(error)))),
+        }
+    }
+    items
+}
+
+/// What to read, and where to tell of it.
+type Job<'a> = (&'a Item, SyncSender<Seen>);
 
 impl Hunt<'_> {
     /// Reads the files and calls `each` with what was seen, in order.
     ///
     /// # Errors
     /// What `each` fails with; the files that are not begun then are not read.
-    pub fn run(&self, files: &[PathBuf], mut each: impl FnMut(Seen) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub fn run(&self, items: &[Item], mut each: impl FnMut(Seen) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let feed = Feed::new(self.rules);
         let ahead = self.threads * 2;
         let (jobs, taken) = sync_channel::<Job<'_>>(ahead);
         let taken = Mutex::new(taken);
         std::thread::scope(|scope| {
-            for _ in 0..self.threads.min(files.len()) {
+            for _ in 0..self.threads.min(items.len()) {
                 scope.spawn(|| self.work(&taken, &feed));
             }
             // Moved in, so that the threads end when this does.
             let jobs = jobs;
-            let mut files = files.iter();
+            let mut items = items.iter();
             let mut waiting: VecDeque<Receiver<Seen>> = VecDeque::new();
             loop {
                 // Never more in the channel than it holds: sending does not wait.
-                for path in files.by_ref().take(ahead - waiting.len()) {
+                for item in items.by_ref().take(ahead - waiting.len()) {
                     let (to, from) = sync_channel(CHUNKS_MAX);
-                    jobs.send((path, to)).map_err(|_closed| anyhow::anyhow!("no thread reads files"))?;
+                    jobs.send((item, to)).map_err(|_closed| anyhow::anyhow!("no thread reads files"))?;
                     waiting.push_back(from);
                 }
                 let Some(first) = waiting.pop_front() else { return Ok(()) };
@@ -99,15 +135,20 @@ impl Hunt<'_> {
     fn work(&self, jobs: &Mutex<Receiver<Job<'_>>>, feed: &Feed) {
         loop {
             let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((path, to)) = job else { return };
+            let Ok((item, to)) = job else { return };
             // Where nobody listens any more, the next job says so too.
-            let (Ok(()) | Err(Gone)) = self.file(path, feed, &to);
+            let (Ok(()) | Err(Gone)) = self.item(item, feed, &to);
         }
     }
 
     /// Reads one file. `Err` when nobody listens any more.
-    fn file(&self, path: &Path, feed: &Feed, to: &SyncSender<Seen>) -> Result<(), Gone> {
-        match FileEntries::open(path, &self.options) {
+    fn item(&self, item: &Item, feed: &Feed, to: &SyncSender<Seen>) -> Result<(), Gone> {
+        let opened = match item {
+            Item::File(path) => FileEntries::open(path, &self.options),
+            Item::Entry(archive, entry) => FileEntries::open_entry(archive, entry, &self.options),
+            Item::Unread(why) => return send(to, Seen::Unread(why.clone())),
+        };
+        match opened {
             Ok(entries) => self.entries(entries, feed, to),
             Err(error) => send(to, Seen::Unread(reason(error))),
         }

@@ -33,7 +33,7 @@ use crate::cli::DetectArgs;
 use crate::config::{Rules, read_placeholders};
 use crate::ruleset;
 use correlations::Correlations;
-use hunt::{Hunt, Seen};
+use hunt::{Hunt, Seen, items};
 use print::Printer;
 
 /// How many files that could not be read are named at the end.
@@ -66,15 +66,15 @@ pub fn run(args: &DetectArgs) -> anyhow::Result<End> {
     let mut counts = Counts { load_seconds: began.elapsed().as_secs_f64(), ..Counts::default() };
     let options =
         FileOptions { profile: parse::profile(args.source.as_deref())?, ..FileOptions::new(SystemClock.now()) };
-    let files = files_below(&args.files)?;
+    let items = items(files_below(&args.files)?);
     let scan = Instant::now();
     let hunt = Hunt { rules: &rules, detector: &detector, settings: parse::settings(), options, threads };
     let mut correlations = Correlations::new(rules.clone());
     let mut printer = Printer::new(args.format, args.by_time, open(args)?)?;
-    let mut progress = Progress::new(files.len());
+    let mut progress = Progress::new(items.len());
     let mut unread = Vec::new();
     let wanted = |of: Level| level <= of;
-    hunt.run(&files, |seen| {
+    hunt.run(&items, |seen| {
         match seen {
             Seen::Chunk(chunk) => {
                 counts.events += chunk.events;
