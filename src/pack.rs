@@ -195,7 +195,14 @@ impl Source {
     }
 
     fn refuse(&mut self, name: &Path, reason: &str) {
-        let error = RuleError { file: name.to_owned(), line: 1, column: 1, reason: reason.to_owned(), rule_id: None };
+        let error = RuleError {
+            file: name.to_owned(),
+            line: 1,
+            column: 1,
+            reason: reason.to_owned(),
+            lint: None,
+            rule_id: None,
+        };
         self.errors.push(error);
     }
 }

@@ -103,7 +103,7 @@ fn refused_file(file: &Path, reason: String) -> FileResult {
 }
 
 fn file_error(file: &Path, reason: String) -> RuleError {
-    RuleError { file: file.to_owned(), line: 1, column: 1, reason, rule_id: None }
+    RuleError { file: file.to_owned(), line: 1, column: 1, reason, lint: None, rule_id: None }
 }
 
 fn too_large() -> String {
@@ -277,6 +277,7 @@ fn assemble(files: Vec<FileResult>, errors: Vec<RuleError>, options: &LoadOption
     all.rules.sort_by(|(left, _), (right, _)| left.meta.id.cmp(&right.meta.id));
     all.correlations.sort_by(|left, right| left.meta.id.cmp(&right.meta.id));
     all.filters.sort_by(|(left, _), (right, _)| left.meta.id.cmp(&right.meta.id));
+    warn_duplicate_titles(&all, &mut set.warnings);
     let aside = switch::set_aside(&mut all.rules, &mut all.correlations, &options.switches);
 
     let mut merger = Merger::default();
@@ -321,6 +322,28 @@ fn by_place(left: &RuleError, right: &RuleError) -> std::cmp::Ordering {
 
 fn refused(meta: &Meta, place: Place, reason: String) -> RuleError {
     Fault::new(place, reason).at(&meta.file, Some(meta.id.clone()))
+}
+
+fn warned(meta: &Meta, place: Place, lint: &'static str, reason: String) -> RuleError {
+    Fault::warning(place, lint, reason).at(&meta.file, Some(meta.id.clone()))
+}
+
+/// Rules and correlations that are called the same: an analyst cannot tell their alerts apart.
+fn warn_duplicate_titles(all: &FileResult, warnings: &mut Vec<RuleError>) {
+    let mut titles: HashMap<String, &Meta> = HashMap::new();
+    let rules = all.rules.iter().map(|(rule, _)| (&rule.meta, rule.place));
+    for (meta, place) in rules.chain(all.correlations.iter().map(|one| (&one.meta, one.place))) {
+        if let Some(first) = titles.get(&meta.title.to_lowercase()) {
+            let reason = format!(
+                "{}:{} has the same title; say in one of them what tells it from the other",
+                first.file.display(),
+                first.line
+            );
+            warnings.push(warned(meta, place, "duplicate-title", reason));
+        } else {
+            titles.insert(meta.title.to_lowercase(), meta);
+        }
+    }
 }
 
 fn silence(set: &mut RuleSet, rules: &[RuleId], correlations: &[CorrelationId]) {
@@ -397,7 +420,8 @@ fn one_rule(
         Routing::ByLogSource => taxonomy::gate(&rule.logsource),
     };
     if gate == Gate::Never {
-        warnings.push(refused(&rule.meta, rule.place, "no event log has this log source; the rule never runs".into()));
+        let reason = "no event log has this log source; the rule never runs";
+        warnings.push(warned(&rule.meta, rule.place, "asleep", reason.into()));
     }
     Rule { meta: Arc::new(rule.meta), gate, predicate, is_alerting: true, searches }
 }
@@ -458,11 +482,8 @@ impl<'a> Filters<'a> {
         let is_off = |rule: &str| off.iter().any(|off| off.meta.id == rule || off.meta.name.as_deref() == Some(rule));
         for (filter, _) in self.filters {
             for (rule, place) in filter.rules.iter().filter(|(rule, _)| names.get(rule).is_none() && !is_off(rule)) {
-                warnings.push(refused(
-                    &filter.meta,
-                    *place,
-                    format!("the filter is for the rule `{rule}`, which is not loaded"),
-                ));
+                let reason = format!("the filter is for the rule `{rule}`, which is not loaded");
+                warnings.push(warned(&filter.meta, *place, "filter-for-nothing", reason));
             }
         }
     }

@@ -56,7 +56,7 @@ fn load(paths: &[PathBuf]) -> Arc<RuleSet> {
 pub(super) fn error_json(kind: &str, error: &RuleError) -> Value {
     json!({
         "kind": kind, "file": error.file, "line": error.line, "column": error.column,
-        "reason": error.reason, "rule_id": error.rule_id,
+        "reason": error.reason, "lint": error.lint, "rule_id": error.rule_id,
     })
 }
 

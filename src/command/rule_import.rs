@@ -105,7 +105,7 @@ impl Loaded {
                 let place = known.get(&meta.id)?;
                 let reason = format!("the id {} is taken by {}; that one stays in force", meta.id, place.display());
                 let (file, rule_id) = (meta.file.clone(), Some(meta.id.clone()));
-                Some(RuleError { file, line: meta.line, column: 1, reason, rule_id })
+                Some(RuleError { file, line: meta.line, column: 1, reason, lint: None, rule_id })
             })
             .collect();
         let documents = (set.document_count + source.errors.len()) as u64;

@@ -11,6 +11,7 @@ pub mod value;
 
 use crate::ast::{Condition, Detection, Item, Modifier, Quantifier, Search, Selector, Value, ValueKind};
 use crate::error::Fault;
+use crate::lint;
 use crate::nearest::did_you_mean;
 use crate::parse::condition::pattern_matches;
 use crate::yaml::Place;
@@ -176,13 +177,9 @@ impl Compiler<'_> {
         }
     }
 
-    fn warn(&mut self, place: Place, reason: &str) {
-        self.warnings.push(Fault::new(place, reason.to_owned()));
-    }
-
     fn item(&mut self, item: &Item) -> Result<Predicate, Fault> {
         let has = |modifier| item.modifiers.contains(&modifier);
-        self.lint(item);
+        self.warnings.extend(lint::item(item));
         let null = Value { kind: ValueKind::Null, place: item.place };
         let values = if item.values.is_empty() { std::slice::from_ref(&null) } else { &item.values };
         if has(Modifier::Exists) && 1 < values.len() {
@@ -206,36 +203,6 @@ impl Compiler<'_> {
         }
         let predicate = if has(Modifier::All) { all(parts) } else { self.close(field, alternatives) };
         Ok(if has(Modifier::Neq) { not(predicate) } else { predicate })
-    }
-
-    fn lint(&mut self, item: &Item) {
-        let has = |modifier| item.modifiers.contains(&modifier);
-        if item.values.is_empty() {
-            self.warn(item.place, "an empty list is read as null: the field is absent or null");
-        }
-        if has(Modifier::All) && item.values.len() < 2 {
-            self.warn(item.place, "`all` has no effect on a single value; leave it out");
-        }
-        if 1 < item.values.len()
-            && let Some(null) = item.values.iter().find(|value| value.kind == ValueKind::Null)
-        {
-            self.warn(
-                null.place,
-                "null does not belong into a list of values; write a search of its own and join them with `or`",
-            );
-        }
-        if has(Modifier::Base64Offset) && !has(Modifier::Contains) {
-            self.warn(item.place, "`base64offset` without `contains` matches only a value that is nothing else");
-        }
-        for value in &item.values {
-            if let ValueKind::Text(text) = &value.kind
-                && (text == "*" || text == "**")
-                && item.field.is_some()
-                && !has(Modifier::Re)
-            {
-                self.warn(value.place, "`*` matches any value that is there; `exists` says it plainer");
-            }
-        }
     }
 
     /// Turns a finished form into a text of the list, or a test of its own.

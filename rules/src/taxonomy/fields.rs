@@ -7,7 +7,7 @@
 //! Source: Sigma taxonomy appendix 2.1.0; Security 4688 and Defender as SigmaHQ's own test mapping.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use nhatle_event::Field;
@@ -89,6 +89,10 @@ static BY_SCOPE: LazyLock<HashMap<(&'static str, &'static str), Vec<Field>>> = L
     map
 });
 
+/// Every name of an alias, whatever its scope.
+static SIGMA_NAMES: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| BY_SCOPE.keys().map(|(_, name)| *name).collect());
+
 /// The field of a name under a log source. Names too long or too many to be known are left out of the
 /// candidates ([`Field::intern`]); such a field is never found.
 pub(crate) fn field(name: &str, source: &LogSource) -> RuleField {
@@ -110,6 +114,25 @@ pub(crate) fn field(name: &str, source: &LogSource) -> RuleField {
         add(&mut candidates, Field::lookup(&key.to_lowercase()).filter(|field| field.known().is_some()));
     }
     RuleField { name: name.to_owned(), scopes: used, candidates }
+}
+
+/// The known name that an unknown one seems to be meant for: a mistyped field of the log source, or of ECS.
+pub(crate) fn meant(name: &str, source: &LogSource) -> Option<&'static str> {
+    let key = sigma_key(name);
+    let scopes: Vec<_> = scopes(source).collect();
+    let of_scope = |wanted: &str| -> Vec<&'static str> {
+        BY_SCOPE.keys().filter(|(scope, _)| *scope == wanted).map(|(_, known)| *known).collect()
+    };
+    let known: Vec<&'static str> = if key.contains('.') {
+        TABLE.iter().map(|known| known.name).collect()
+    } else {
+        scopes.iter().flat_map(|scope| of_scope(scope)).collect()
+    };
+    let is_known = known.contains(&key.as_ref())
+        || Field::lookup(&key).is_some_and(|field| field.known().is_some())
+        || Field::lookup(&key.to_lowercase()).is_some_and(|field| field.known().is_some())
+        || SIGMA_NAMES.contains(key.as_ref());
+    if is_known { None } else { crate::nearest::nearest(&key, known) }
 }
 
 fn add(candidates: &mut Vec<Field>, field: Option<Field>) {

@@ -8,7 +8,7 @@
 mod fields;
 mod services;
 
-pub(crate) use fields::field;
+pub(crate) use fields::{field, meant};
 
 use crate::ast::LogSource;
 use crate::compile::predicate::{Gate, GateCase};

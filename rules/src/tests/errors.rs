@@ -146,20 +146,126 @@ fn rules_without_id_get_stable_ones() {
     assert_eq!(ids(&set), ids(&again));
 }
 
+/// What is missing in every small rule here.
+const MISSING: [&str; 3] = ["level-missing", "status-missing", "description-missing"];
+
+/// The one warning of a text, but for what is missing in it.
+#[track_caller]
+fn check_warning(text: &str, lint: &str, reason: &str) {
+    let set = load(text);
+    assert_eq!(set.errors, [], "{text}");
+    let found = set.warnings.iter().filter(|warning| !warning.lint.is_some_and(|lint| MISSING.contains(&lint)));
+    let found: Vec<_> = found.collect();
+    let [warning] = found.as_slice() else { panic!("{text}: {found:?}") };
+    assert!(warning.lint == Some(lint) && warning.reason.contains(reason), "{text}: {warning}");
+    assert!(warning.to_string().ends_with(&format!(" [{lint}]")), "{warning}");
+    assert!(crate::lint::NAMES.contains(&lint), "{lint}");
+}
+
 #[test]
 fn what_looks_wrong_is_a_warning() {
     let rows = [
-        ("  s:\n    A|all: x\n  condition: s", "`all` has no effect"),
-        ("  s:\n    A: [x, null]\n  condition: s", "null does not belong"),
-        ("  s:\n    A: []\n  condition: s", "read as null"),
-        ("  s:\n    A|base64offset: abc\n  condition: s", "without `contains`"),
-        ("  s:\n    A: '*'\n  condition: s", "`exists` says it plainer"),
-        ("  s:\n    A: x\n  t:\n    B: x\n  condition: s", "`t` is not used"),
+        ("  s:\n    A|all: x\n  condition: s", "all-with-one-value", "no effect"),
+        ("  s:\n    A|all: [x, y]\n  condition: s", "all-of-different-values", "`contains|all`"),
+        ("  s:\n    A: [x, null]\n  condition: s", "null-in-list", "does not belong"),
+        ("  s:\n    A: []\n  condition: s", "empty-list", "read as null"),
+        ("  s:\n    A|base64offset: abc\n  condition: s", "base64offset-without-contains", "add `contains`"),
+        ("  s:\n    A: '*'\n  condition: s", "only-wildcard", "`exists` says it plainer"),
+        ("  s:\n    A|re: plain-text\n  condition: s", "regex-is-text", "write `contains`"),
+        ("  s:\n    A: x\n  t:\n    B: x\n  condition: s", "search-unused", "`t` is not used"),
+        ("  s:\n    A: x\n  _t:\n    B: x\n  condition: s and not s", "impossible", "never both true"),
+        ("  s1:\n    A: x\n  s2:\n    B: x\n  condition: s1 and not 1 of s*", "impossible", "`not s1`"),
+        ("  s:\n    A: x\n  t:\n    B: x\n  condition: t and (s or not s)", "always-true", "every event"),
     ];
-    for (detection, reason) in rows {
-        let set = load(&rule(detection));
-        assert_eq!((set.rules.len(), set.errors.as_slice()), (1, &[][..]), "{detection}");
-        let [warning] = set.warnings.as_slice() else { panic!("{detection}: {:?}", set.warnings) };
-        assert!(warning.reason.contains(reason), "{warning}");
+    for (detection, lint, reason) in rows {
+        check_warning(&rule(detection), lint, reason);
+    }
+    for good in ["A|all: ['x*', '*y']", "A|re: 'a.b'", "A|contains|all: [x, y]", "A|all: [x, X]"] {
+        let set = load(&rule(&format!("  s:\n    {good}\n  condition: s")));
+        assert!(set.warnings.iter().all(|one| one.lint.is_some_and(|lint| MISSING.contains(&lint))), "{good}");
+    }
+}
+
+#[test]
+fn what_a_rule_says_of_itself_is_looked_at() {
+    let body = "logsource: {product: windows, category: process_creation}\ndetection: {s: {Image: x}, condition: s}\n";
+    let id = "id: 00000000-0000-4000-8000-000000000001\n";
+    let rows = [
+        (format!("title: t\n{body}"), "id-missing", "made from its title"),
+        (format!("title: t\nid: 7\n{body}"), "id-not-uuid", "not a UUID"),
+        (format!("title: t\n{id}status: soon\n{body}"), "status-unknown", "`soon`"),
+        (format!("title: t\n{id}date: 2026/01/01\n{body}"), "date-format", "YYYY-MM-DD"),
+        (format!("title: t\n{id}tags: [T1110]\n{body}"), "tag-format", "attack.t1110.001"),
+        (format!("title: t\n{id}tags: [high]\n{body}"), "level-in-tags", "`level:`"),
+        (format!("title: t\n{id}tags: [attack.t11]\n{body}"), "attack-tag-unknown", "neither a tactic"),
+        (
+            format!("title: t\n{id}tags: [attack.executoin, attack.t1059, attack.g0007]\n{body}"),
+            "attack-tag-unknown",
+            "did you mean `execution`",
+        ),
+        (format!("title: t\n{id}{}", body.replace("Image", "Imagee")), "field-unknown", "did you mean `Image`"),
+        (
+            format!("title: t\n{id}{}", body.replace("Image", "commandline")),
+            "field-unknown",
+            "did you mean `CommandLine`",
+        ),
+        (
+            format!("title: t\n{id}{}", body.replace("Image", "proces.executable")),
+            "field-unknown",
+            "`process.executable`",
+        ),
+        (format!("title: t\n{id}{}", body.replace("process_creation", "file_access")), "asleep", "never runs"),
+        (
+            format!("title: t\n{id}{body}---\ntitle: T\n{}{body}", id.replace("0001", "0002")),
+            "duplicate-title",
+            "t.yml:1 has the same title",
+        ),
+        (
+            format!(
+                "title: t\nname: t\n{id}{body}---\ntitle: c\n{}correlation: {{type: event_count, rules: t, timespan: 5m, condition: {{gte: 2}}}}\n",
+                id.replace("0001", "0002")
+            ),
+            "no-group-by",
+            "count together",
+        ),
+        (
+            format!(
+                "title: t\nname: t\n{id}{body}---\ntitle: c\n{}correlation: {{type: value_percentile, rules: t, group-by: [a], timespan: 5m, condition: {{field: b, gte: 2}}}}\n",
+                id.replace("0001", "0002")
+            ),
+            "percentile-missing",
+            "median",
+        ),
+        (
+            format!(
+                "title: t\nname: t\n{id}{body}---\ntitle: f\n{}logsource: {{product: windows}}\nfilter: {{rules: [t], s: {{Image: y}}, condition: s}}\n",
+                id.replace("0001", "0002")
+            ),
+            "filter-without-not",
+            "`not selection`",
+        ),
+        (
+            format!(
+                "title: f\n{id}logsource: {{product: windows}}\nfilter: {{rules: [t], s: {{Image: y}}, condition: not s}}\n"
+            ),
+            "filter-for-nothing",
+            "not loaded",
+        ),
+    ];
+    for (text, lint, reason) in &rows {
+        check_warning(text, lint, reason);
+    }
+    let lints: Vec<_> = load(&format!("title: t\n{id}{body}")).warnings.iter().filter_map(|one| one.lint).collect();
+    assert_eq!(lints, MISSING);
+}
+
+#[test]
+fn every_warning_is_documented() {
+    for language in ["rules.md", "rules.vi.md"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(language);
+        let text = std::fs::read_to_string(path).unwrap();
+        for name in crate::lint::NAMES {
+            assert!(text.contains(&format!("`{name}`")), "{language}: {name}");
+        }
     }
 }

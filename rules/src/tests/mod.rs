@@ -74,8 +74,46 @@ fn every_live_public_rule_loads_but_those_with_placeholders() {
     for error in &set.errors {
         println!("{error}");
     }
+    let mut lints = std::collections::BTreeMap::<_, usize>::new();
+    set.warnings.iter().for_each(|warning| *lints.entry(warning.lint).or_default() += 1);
+    println!("{lints:?}");
+    let is_unknown = |warning: &&crate::RuleError| warning.lint == Some("field-unknown");
+    set.warnings.iter().filter(is_unknown).for_each(|warning| println!("{warning}"));
     assert!(set.errors.iter().all(|error| error.reason.contains("placeholder")));
     assert_eq!((set.rules.len(), set.errors.len()), (3_755, 25));
+}
+
+/// The files under a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_document_of_the_whole_public_tree_is_loaded_refused_or_retired() {
+    let Some(corpus) = corpus() else { return };
+    let set = RuleSet::load(&[corpus.join("rules")], &LoadOptions::default());
+    // Counted another way: parts between `---` lines that have a key and do not only lend to others.
+    let mut count = 0;
+    for file in files(&corpus.join("rules")).iter().filter(|file| file.extension().is_some_and(|end| end == "yml")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let documents = lines.split(|line| *line == "---");
+        let is_document = |lines: &&[&str]| {
+            lines.iter().any(|line| line.trim_start().starts_with(|c: char| c.is_ascii_alphabetic()))
+                && !lines.iter().any(|line| matches!(*line, "action: global" | "action: reset"))
+        };
+        count += documents.filter(is_document).count();
+    }
+    println!(
+        "{count} documents: {} loaded, {} refused, {} retired",
+        set.loaded_count(),
+        set.errors.len(),
+        set.retired.len()
+    );
+    assert_eq!(set.document_count, count);
+    assert_eq!(set.loaded_count() + set.errors.len() + set.retired.len(), count);
+    assert!(set.errors.iter().all(|error| !error.reason.is_empty() && 0 < error.line));
 }
 
 #[test]
