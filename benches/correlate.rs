@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nhatle_engine::correlate::{Arrived, Correlator, Limits};
 use nhatle_engine::detect::Detector;
-use nhatle_event::{Event, Seq, Timestamp};
+use nhatle_event::{Event, Field, Seq, Timestamp};
 use nhatle_rules::{LoadOptions, Routing, RuleSet};
 
 use crate::report;
@@ -98,6 +98,7 @@ fn events(shape: Shape, first: usize, last: usize, state: &mut u64) -> Vec<Event
         let second = if shape.is_backward { shape.count - number } else { number } / 1_000;
         let mut event = Event::new(Timestamp::from_seconds(1_700_000_000 + i64::try_from(second).unwrap()), *b"");
         event.received = Timestamp::from_seconds(1_700_086_400);
+        event.set(Field::NHATLE_SOURCE, "sshd.may-chu-01");
         event.set_named("action", "login_failed");
         event.set_named("user", format!("user{}", random() % shape.groups));
         let address = random() % shape.values;

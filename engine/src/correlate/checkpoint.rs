@@ -174,6 +174,7 @@ impl Clocks {
     fn take(&mut self, written: WrittenClocks) {
         [self.now, self.city, self.floor, self.floor_due] = written.times;
         self.sources = written.sources;
+        self.forget_last();
         self.numbers = written.names.into_iter().collect();
     }
 }

@@ -11,7 +11,7 @@
 //! followed through its day, whether or not it sends what is new between, and nobody else's clock moves.
 
 use hashbrown::HashMap;
-use nhatle_event::{Event, Field, Text};
+use nhatle_event::{Event, Field, Text, Value};
 
 /// Marks a group whose hits come from several sources.
 pub const MANY: u32 = u32::MAX;
@@ -62,6 +62,8 @@ pub struct Clocks {
     pub sources: Vec<Source>,
     /// By name.
     pub numbers: HashMap<Text, u32>,
+    /// The one asked last, and where in its event its name stood.
+    last: (Text, u32, usize),
     /// The latest time of receipt.
     pub now: i64,
     /// The latest clock of any source.
@@ -80,6 +82,7 @@ impl Clocks {
             lateness,
             sources: Vec::new(),
             numbers: HashMap::new(),
+            last: (Text::default(), MANY, 0),
             now: never,
             city: never,
             floor: never,
@@ -89,8 +92,7 @@ impl Clocks {
 
     /// Takes note of an arrival; returns the number of its source.
     pub fn note(&mut self, event: &Event) -> u32 {
-        let name = event.text(Field::NHATLE_SOURCE).or(event.text(Field::NHATLE_INPUT)).unwrap_or_default();
-        let number = self.number(name);
+        let number = self.number(event);
         let (at, received) = (event.timestamp.0, event.received.0);
         self.now = self.now.max(received);
         let (now, lateness) = (self.now, self.lateness);
@@ -106,9 +108,23 @@ impl Clocks {
         number
     }
 
-    fn number(&mut self, name: &str) -> u32 {
+    fn number(&mut self, event: &Event) -> u32 {
+        let fields = event.fields();
+        let (name, number, place) = &self.last;
+        let is_last = |(field, value): &(Field, Value)| *field == Field::NHATLE_SOURCE && value.text() == Some(name);
+        if *number != MANY && fields.get(*place).is_some_and(is_last) {
+            return *number;
+        }
+        let place = fields.iter().position(|(field, _)| *field == Field::NHATLE_SOURCE).unwrap_or(usize::MAX);
+        let named = fields.get(place).and_then(|(_, value)| value.text());
         // Nobody's name; and comparing nothing with nothing is slow on some processors.
-        let name = if name.is_empty() { "-" } else { name };
+        let name = named.or_else(|| event.text(Field::NHATLE_INPUT)).filter(|name| !name.is_empty()).unwrap_or("-");
+        let number = self.number_of(name);
+        self.last = (Text::from(name), number, place);
+        number
+    }
+
+    fn number_of(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
@@ -125,6 +141,11 @@ impl Clocks {
             self.numbers.insert(Text::from(name), number);
         }
         number
+    }
+
+    /// Forgets which source was asked last, because numbers changed.
+    pub fn forget_last(&mut self) {
+        self.last.1 = MANY;
     }
 
     /// The time before which nothing is expected for a group with hits of this source.

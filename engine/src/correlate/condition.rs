@@ -96,6 +96,18 @@ impl Condition {
         }
     }
 
+    /// With fewer hits than this in the window it cannot hold.
+    pub fn hits_least(&self) -> usize {
+        let (Condition::Count(threshold) | Condition::Distinct(threshold)) = self else { return 0 };
+        let least = threshold.0.iter().map(|(sign, limit)| match sign {
+            Comparison::Greater | Comparison::GreaterOrEqual | Comparison::Equal => *limit,
+            _ => 0.0,
+        });
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a large number saturates")]
+        let least = least.fold(0.0, f64::max).ceil() as usize;
+        least
+    }
+
     /// How many hits a window must hold to meet a condition on their number.
     pub fn hits_needed(&self) -> usize {
         let (Condition::Count(threshold) | Condition::Distinct(threshold)) = self else { return 0 };

@@ -25,6 +25,8 @@ pub struct Frame {
     pub condition: Condition,
     /// Length of the window, nanoseconds.
     pub timespan_ns: i64,
+    /// With fewer hits in the window it cannot fire.
+    pub hits_least: usize,
     /// How many hits a group keeps.
     pub hits_max: usize,
     /// Weights of hits at one moment are sets to be joined.
@@ -188,6 +190,16 @@ impl Group {
         self.hits.back().map_or(i64::MIN, |hit| hit.at)
     }
 
+    /// Whether a hit at this moment is newer than all others.
+    pub fn is_newest(&self, moment: Moment) -> bool {
+        self.hits.back().is_none_or(|last| last.moment() < moment)
+    }
+
+    /// Whether [`Group::forget`] has anything to do with hits.
+    pub fn has_to_forget(&self, frame: &Frame, horizon: i64) -> bool {
+        frame.hits_max < self.hits.len() || self.hits.front().is_some_and(|oldest| oldest.at < horizon)
+    }
+
     /// Whether changes wait for [`Group::settle`].
     pub fn is_pending(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.edits.is_empty())
@@ -201,8 +213,12 @@ impl Group {
         self.hits.push_back(Hit { at: moment.0, seq: moment.1, weight });
         let end = self.hits.len() - 1;
         let since = slide(frame, &self.hits, &mut self.first, &mut self.window, end);
+        let count = end + 1 - self.first;
+        if count < frame.hits_least {
+            return true;
+        }
         let is_quiet = self.fired.last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
-        if !is_quiet && let Some(value) = self.window.verdict(&frame.condition, since, end + 1 - self.first) {
+        if !is_quiet && let Some(value) = self.window.verdict(&frame.condition, since, count) {
             let fired = self.fired_at(self.first, end, value);
             self.fired.push(Mark::of(&fired));
             changes.push(Change::Fired(fired));
@@ -430,9 +446,11 @@ fn touches(frame: &Frame, fired: i64, at: i64) -> bool {
 fn slide(frame: &Frame, hits: &VecDeque<Hit>, first: &mut usize, window: &mut Window, end: usize) -> i64 {
     let newest = hits[end];
     let since = newest.at.saturating_sub(frame.timespan_ns);
-    window.add(&frame.condition, newest.at, newest.weight);
-    while hits[*first].at < since {
-        window.remove(hits[*first].weight);
+    if !matches!(window, Window::Count) {
+        window.add(&frame.condition, newest.at, newest.weight);
+    }
+    while let Some(oldest) = hits.get(*first).filter(|oldest| oldest.at < since) {
+        window.remove(oldest.weight);
         *first += 1;
     }
     since

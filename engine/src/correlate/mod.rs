@@ -157,8 +157,8 @@ pub struct Withdrawn {
 pub struct Correlator {
     rules: Arc<RuleSet>,
     running: Vec<Option<Running>>,
-    /// For each rule the correlations it feeds, with the place in `referred`.
-    fed_by_rule: HashMap<u32, Vec<(u32, usize)>>,
+    /// For each rule the correlations it feeds, in their order, with the place in `referred`.
+    fed_by_rule: Vec<Box<[(u32, usize)]>>,
     /// The same for each correlation.
     fed_by_correlation: Vec<Vec<(u32, usize)>>,
     clocks: Clocks,
@@ -224,7 +224,7 @@ struct Looked<'a> {
 impl Correlator {
     /// A correlator with nothing seen yet.
     pub fn new(rules: Arc<RuleSet>, limits: Limits) -> Correlator {
-        let mut fed_by_rule: HashMap<u32, Vec<(u32, usize)>> = HashMap::new();
+        let mut fed_by_rule: Vec<Vec<(u32, usize)>> = Vec::new();
         let mut fed_by_correlation = vec![Vec::new(); rules.correlations.len()];
         let (mut running, mut refused) = (Vec::new(), Vec::new());
         let (picks, shared) = sources::picks(&rules, limits.hash_seed);
@@ -239,7 +239,11 @@ impl Correlator {
             }
             for (place, referred) in correlation.referred.iter().enumerate() {
                 match referred {
-                    Referred::Rule(rule) => fed_by_rule.entry(rule.0).or_default().push((number, place)),
+                    Referred::Rule(rule) => {
+                        let rule = rule.0 as usize;
+                        fed_by_rule.resize_with(fed_by_rule.len().max(rule + 1), Vec::new);
+                        fed_by_rule[rule].push((number, place));
+                    }
                     // Order of compilation: the inner one stands before; anything else would be a circle.
                     Referred::Correlation(inner) if inner.0 < number => {
                         fed_by_correlation[inner.0 as usize].push((number, place));
@@ -253,7 +257,7 @@ impl Correlator {
             fingerprints: fingerprints(&rules),
             rules,
             running,
-            fed_by_rule,
+            fed_by_rule: fed_by_rule.into_iter().map(Vec::into_boxed_slice).collect(),
             fed_by_correlation,
             clocks: Clocks::new(Lateness { min_ns: limits.lateness_ns, max_ns: limits.lateness_max_ns }),
             shared,
@@ -320,9 +324,18 @@ impl Correlator {
             return Vec::new();
         }
         for matches in matches.chunk_by(|left, right| left.position == right.position) {
-            let position = matches.first().map_or(0, |first| first.position);
-            if let Some(arrived) = batch.get(position) {
-                self.push_event(*arrived, position, matches);
+            let Some(first) = matches.first() else { continue };
+            let fed = self.fed_by_rule.get(first.rule.0 as usize);
+            let is_single = matches.len() == 1;
+            match (fed, batch.get(first.position)) {
+                (None, _) if is_single => {}
+                (Some(fed), _) if is_single && fed.is_empty() => {}
+                (Some(fed), Some(arrived)) if is_single && fed.len() == 1 => {
+                    let fed = fed[0];
+                    self.push_single(*arrived, first.position, fed);
+                }
+                (_, Some(arrived)) => self.push_event(*arrived, first.position, matches),
+                (_, None) => {}
             }
         }
         self.finish()
@@ -356,9 +369,34 @@ impl Correlator {
         &self.withdrawn
     }
 
+    /// An event that one rule matched, which feeds one correlation: nearly all are.
+    fn push_single(&mut self, arrived: Arrived<'_>, position: usize, (number, place): (u32, usize)) {
+        let source = self.clocks.note(arrived.event);
+        let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        let is_plain = |running: &&mut Running| !running.picks.is_carrying && running.pending.is_empty();
+        match self.running.get_mut(number as usize).and_then(Option::as_mut).filter(is_plain) {
+            Some(running) => {
+                let happened = Happened::Event(arrived.event);
+                let key = &mut self.scratch.key;
+                if running.picks.key(happened, place, key)
+                    && let Some(weight) = running.picks.weight(happened, place, &mut self.shared)
+                {
+                    let at = (key.as_str(), source, (arrived.event.timestamp.0, arrived.seq.0));
+                    running.push_event(&self.clocks, &mut self.counters, at, weight, &mut self.scratch.found);
+                    if !running.pending.is_empty() {
+                        running.work(&self.clocks, &mut self.counters, &mut self.scratch.found);
+                    }
+                }
+                self.hand_on(number as usize, looked);
+            }
+            None => self.scratch.happens(number, place, What::Event),
+        }
+        self.run_due(looked);
+    }
+
     fn push_event(&mut self, arrived: Arrived<'_>, position: usize, matches: &[Match]) {
         for found in matches {
-            for (correlation, place) in self.fed_by_rule.get(&found.rule.0).into_iter().flatten() {
+            for (correlation, place) in self.fed_by_rule.get(found.rule.0 as usize).into_iter().flatten() {
                 self.scratch.happens(*correlation, *place, What::Event);
             }
         }
@@ -367,6 +405,11 @@ impl Correlator {
         }
         let source = self.clocks.note(arrived.event);
         let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        self.run_due(looked);
+    }
+
+    /// Runs the correlations to which something happened, in their order, until nothing follows from it.
+    fn run_due(&mut self, looked: Looked<'_>) {
         while let Some(next) = self.scratch.due.iter().min().copied() {
             self.scratch.due.retain(|due| *due != next);
             self.run_one(next as usize, looked);
@@ -389,10 +432,9 @@ impl Correlator {
                     if running.picks.key(happened, *place, key)
                         && let Some(weight) = running.picks.weight(happened, *place, &mut self.shared)
                     {
-                        let moment = (arrived.event.timestamp.0, arrived.seq.0);
-                        let at = (key.as_str(), looked.source, moment);
+                        let at = (key.as_str(), looked.source, (arrived.event.timestamp.0, arrived.seq.0));
                         let found = &mut self.scratch.found;
-                        running.push(&self.clocks, &mut self.counters, at, Coming::Event(weight), found);
+                        running.push_event(&self.clocks, &mut self.counters, at, weight, found);
                     }
                 }
                 _ => self.push_sources(number, &sources, looked),
@@ -462,6 +504,9 @@ impl Correlator {
     /// Tells the correlations that refer to this one what it found.
     fn hand_on(&mut self, number: usize, looked: Looked<'_>) {
         let correlation = u32::try_from(number).unwrap_or(u32::MAX);
+        if self.scratch.found.is_empty() {
+            return;
+        }
         let mut found = std::mem::take(&mut self.scratch.found);
         for Found { key, source, change } in found.drain(..) {
             let place_of_change = self.scratch.changes.len();

@@ -47,6 +47,8 @@ pub struct Running {
     /// When groups that are over are let go next, in hits.
     pub sweep_due: u64,
     limits: Limits,
+    /// Used again and again.
+    fired: Vec<Change>,
 }
 
 /// What changed in a group.
@@ -82,6 +84,7 @@ impl Running {
         let hits_needed = condition.hits_needed().saturating_mul(2);
         let is_monotone = condition.is_monotone();
         let frame = Frame {
+            hits_least: condition.hits_least(),
             hits_max: hits_needed.clamp(limits.hits_max, limits.correlation_hits_max.max(limits.hits_max)),
             condition,
             timespan_ns: correlation.timespan_ns.max(0),
@@ -98,6 +101,48 @@ impl Running {
             is_monotone,
             sweep_due: SWEEP_HITS,
             limits,
+            fired: Vec::new(),
+        }
+    }
+
+    /// Counts an event that counts for itself: the short way for one that is the newest of a group that is known.
+    pub fn push_event(
+        &mut self,
+        clocks: &Clocks,
+        counters: &mut Counters,
+        (key, source, moment): (&str, u32, Moment),
+        weight: Weight,
+        changes: &mut Vec<Found>,
+    ) {
+        let is_plain = |group: &&mut Group| group.source == source && group.is_newest(moment) && group.rare.is_none();
+        let Some(group) = self.groups.get_mut(key).filter(is_plain) else {
+            return self.push(clocks, counters, (key, source, moment), Coming::Event(weight), changes);
+        };
+        self.touches += 1;
+        self.credit = (self.credit + CREDIT_OF_HIT).min(CREDIT_MAX);
+        group.touched = self.touches;
+        group.push(&self.frame, moment, weight, &mut self.fired);
+        self.hit_count += 1;
+        let horizon = clocks.floor_of(source).saturating_sub(self.frame.timespan_ns);
+        if group.has_to_forget(&self.frame, horizon) {
+            let before = group.hits.len();
+            counters.hits_dropped += number(group.forget(&self.frame, horizon));
+            self.hit_count = (self.hit_count + group.hits.len()).saturating_sub(before);
+        }
+        if !self.fired.is_empty() {
+            changes.extend(self.fired.drain(..).map(|change| Found { key: Text::from(key), source, change }));
+        }
+        self.bound(clocks, counters);
+    }
+
+    /// Sweeps when it is time, makes room when it is needed.
+    fn bound(&mut self, clocks: &Clocks, counters: &mut Counters) {
+        if self.sweep_due <= self.touches {
+            self.sweep(clocks);
+        }
+        if self.limits.groups_max < self.groups.len() || self.limits.correlation_hits_max < self.hit_count {
+            let room = self.limits.correlation_hits_max - self.limits.correlation_hits_max / 8;
+            self.make_room(clocks, counters, room);
         }
     }
 
@@ -147,14 +192,10 @@ impl Running {
         }
         self.hit_count = (self.hit_count + group.hits.len()).saturating_sub(before);
         let source = group.source;
-        changes.extend(fired.into_iter().map(|change| Found { key: Text::from(key), source, change }));
-        if self.sweep_due <= self.touches {
-            self.sweep(clocks);
+        if !fired.is_empty() {
+            changes.extend(fired.into_iter().map(|change| Found { key: Text::from(key), source, change }));
         }
-        if self.limits.groups_max < self.groups.len() || self.limits.correlation_hits_max < self.hit_count {
-            let room = self.limits.correlation_hits_max - self.limits.correlation_hits_max / 8;
-            self.make_room(clocks, counters, room);
-        }
+        self.bound(clocks, counters);
     }
 
     /// Settles groups with late hits as far as the credit goes.

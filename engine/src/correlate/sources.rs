@@ -26,28 +26,43 @@ pub struct Finder {
     name: RuleField,
     /// By number of the field: 0 not known yet, 1 does not answer, else two more than the rank.
     ranks: Vec<u16>,
+    /// Where it stood last: events of a source are alike.
+    place: usize,
 }
+
+/// The rank of a field that no other can beat.
+const BEST: u16 = 2;
 
 impl Finder {
     fn new(name: &RuleField) -> Finder {
-        Finder { name: name.clone(), ranks: Vec::new() }
+        Finder { name: name.clone(), ranks: Vec::new(), place: 0 }
     }
 
     /// That of the best field the event has.
     pub fn find<'e>(&mut self, event: &'e Event) -> Option<&'e Value> {
+        let fields = event.fields();
+        if let Some((field, value)) = fields.get(self.place)
+            && self.ranks.get(field.index()) == Some(&BEST)
+        {
+            return Some(value);
+        }
         let mut best = (u16::MAX, None);
-        for (field, value) in event.fields() {
+        for (place, (field, value)) in fields.iter().enumerate() {
             let known = self.ranks.get(field.index()).copied().unwrap_or(0);
             let rank = if known == 0 { self.learn(*field) } else { known };
             if 1 < rank && rank < best.0 {
                 best = (rank, Some(value));
+                self.place = place;
             }
         }
         best.1
     }
 
     fn learn(&mut self, field: Field) -> u16 {
-        let rank = self.name.rank(field).map_or(1, |rank| u16::try_from(rank).map_or(u16::MAX - 1, |rank| rank + 2));
+        let rank = self
+            .name
+            .rank(field)
+            .map_or(1, |rank| u16::try_from(rank).unwrap_or(u16::MAX).saturating_add(BEST).min(u16::MAX - 1));
         if self.ranks.len() <= field.index() {
             self.ranks.resize(field.index() + 1, 0);
         }
