@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nhatle_engine::correlate::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::run::Schedule;
@@ -150,11 +151,21 @@ pub struct Engine {
     pub incident_level: String,
     /// How important hosts, accounts and addresses are, by name: 1 to 5.
     pub importance: BTreeMap<String, u8>,
+    /// How late events may be for correlations, seconds; sources that usually need more are given more.
+    pub lateness_s: u64,
+    /// The most that is given to any source.
+    pub lateness_max_s: u64,
 }
 
 impl Default for Engine {
     fn default() -> Engine {
-        Engine { incident_span_s: 4 * 3600, incident_level: "medium".to_owned(), importance: BTreeMap::new() }
+        Engine {
+            incident_span_s: 4 * 3600,
+            incident_level: "medium".to_owned(),
+            importance: BTreeMap::new(),
+            lateness_s: 600,
+            lateness_max_s: 7 * 86_400,
+        }
     }
 }
 
@@ -230,6 +241,8 @@ pub struct Config {
     pub importance: BTreeMap<String, u8>,
     /// When canaries are sent.
     pub canary: Schedule,
+    /// How much correlations remember.
+    pub correlation: Limits,
 }
 
 /// Everything that is wrong with a configuration, one line each.
@@ -305,6 +318,10 @@ impl Config {
         for (name, level) in file.engine.importance.iter().filter(|(_, level)| !(1..=5).contains(*level)) {
             problems.push(format!("engine.importance: {name} = {level} is not within 1 to 5"));
         }
+        let (least, most) = (file.engine.lateness_s, file.engine.lateness_max_s);
+        if !(60..=most).contains(&least) || 30 * 86_400 < most {
+            problems.push(format!("engine.lateness_s, lateness_max_s: not 60 <= {least} <= {most} <= 2592000"));
+        }
         for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
@@ -324,6 +341,7 @@ impl Config {
             storage: file.storage,
             rules: file.rules,
             canary,
+            correlation: limits(&file.engine),
             importance: file.engine.importance.clone(),
             grouping: nhatle_engine::incident::Grouping {
                 span_ns: span_ns.unwrap_or(i64::MAX),
@@ -376,6 +394,11 @@ fn is_network(text: &str) -> bool {
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn limits(engine: &Engine) -> Limits {
+    let nanos = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+    Limits { lateness_ns: nanos(engine.lateness_s), lateness_max_ns: nanos(engine.lateness_max_s), ..Limits::default() }
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ const CHASES_MAX: usize = 8;
 
 /// Where rules come from, and what was loaded last.
 pub struct LiveRules {
+    /// How much correlations remember.
+    pub limits: Limits,
     config: Rules,
     packs: Packs,
     last: Mutex<Loaded>,
@@ -113,6 +115,7 @@ pub struct Prepared {
     pub correlator: Correlator,
     /// How far they are filled; `None` where none is to be.
     pub refill: Option<Refill>,
+    limits: Limits,
     /// Which correlations were to be filled.
     filled: Vec<Fingerprint>,
 }
@@ -131,6 +134,7 @@ impl LiveRules {
             warn!(%error, "what an import of rules left is not put right");
         }
         let live = LiveRules {
+            limits: Limits::default(),
             config: config.clone(),
             packs: packs_of_data,
             last: Mutex::default(),
@@ -302,7 +306,7 @@ pub fn follow(shared: &Shared, interval: Duration) {
 /// Makes a set ready, with what it changes filled from the store.
 fn prepare(live: &LiveRules, store: &Store, set: &Arc<RuleSet>) -> Prepared {
     let running = lock(&live.running).clone();
-    let mut prepared = Prepared::empty(set);
+    let mut prepared = Prepared::empty(set, live.limits);
     prepared.filled = fingerprints(set).into_iter().filter(|one| !running.contains(one)).collect();
     let Some(mut refill) = prepared.begin(store, live.detected()) else { return prepared };
     for _ in 0..CHASES_MAX {
@@ -328,7 +332,7 @@ impl LiveRules {
         let new: Vec<Fingerprint> = now.iter().filter(|one| !running.contains(one)).copied().collect();
         if new.iter().any(|one| !prepared.filled.contains(one)) {
             // Another set came in between; seldom, so the plain way.
-            prepared = Prepared { filled: new, ..Prepared::empty(&prepared.detector.rules().clone()) };
+            prepared = Prepared { filled: new, ..Prepared::empty(&prepared.detector.rules().clone(), self.limits) };
             prepared.refill = prepared.begin(store, detected);
         }
         if prepared.refill.is_none() && !prepared.filled.is_empty() {
@@ -345,10 +349,11 @@ impl LiveRules {
 }
 
 impl Prepared {
-    fn empty(set: &Arc<RuleSet>) -> Prepared {
+    fn empty(set: &Arc<RuleSet>, limits: Limits) -> Prepared {
         Prepared {
             detector: Detector::new(set.clone()),
-            correlator: Correlator::new(set.clone(), Limits::default()),
+            correlator: Correlator::new(set.clone(), limits),
+            limits,
             refill: None,
             filled: Vec::new(),
         }
@@ -359,7 +364,7 @@ impl Prepared {
         let numbers = (0_u32..).map(CorrelationId).zip(fingerprints(set));
         let wanted: Vec<CorrelationId> =
             numbers.filter(|(_, one)| self.filled.contains(one)).map(|(number, _)| number).collect();
-        Refill::begin(store, replay::replay_span_of(set, &Limits::default(), &wanted), until)
+        Refill::begin(store, replay::replay_span_of(set, &self.limits, &wanted), until)
     }
 }
 

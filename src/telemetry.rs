@@ -38,6 +38,14 @@ pub struct Counters {
     pub alerts: AtomicU64,
     /// Matches that repeated an alert.
     pub suppressed: AtomicU64,
+    /// Late hits of correlations that found some of what stood around them let go.
+    pub late_partial: AtomicU64,
+    /// Those of them that were not counted.
+    pub too_late: AtomicU64,
+    /// Hits of correlations dropped for want of room.
+    pub hits_dropped: AtomicU64,
+    /// Groups of correlations dropped for want of room.
+    pub groups_dropped: AtomicU64,
     /// Nanoseconds spent on parsing and normalizing.
     pub parse_ns: AtomicU64,
     /// Nanoseconds spent on appending and syncing.
@@ -54,6 +62,14 @@ impl Counters {
         counter.fetch_add(amount, Ordering::Relaxed);
     }
 
+    /// Takes over what the correlator has counted, since before the start where its state goes on.
+    pub fn set_correlation(&self, counted: nhatle_engine::correlate::Counters) {
+        self.late_partial.store(counted.late_partial, Ordering::Relaxed);
+        self.too_late.store(counted.too_late, Ordering::Relaxed);
+        self.hits_dropped.store(counted.hits_dropped, Ordering::Relaxed);
+        self.groups_dropped.store(counted.groups_dropped, Ordering::Relaxed);
+    }
+
     /// The counters in Prometheus text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -66,6 +82,10 @@ impl Counters {
             ("nhatle_matches_total", &self.matches),
             ("nhatle_alerts_total", &self.alerts),
             ("nhatle_suppressed_total", &self.suppressed),
+            ("nhatle_correlation_late_partial_total", &self.late_partial),
+            ("nhatle_correlation_too_late_total", &self.too_late),
+            ("nhatle_correlation_hits_dropped_total", &self.hits_dropped),
+            ("nhatle_correlation_groups_dropped_total", &self.groups_dropped),
             ("nhatle_parse_nanoseconds_total", &self.parse_ns),
             ("nhatle_append_nanoseconds_total", &self.append_ns),
             ("nhatle_detect_nanoseconds_total", &self.detect_ns),

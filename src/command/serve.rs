@@ -85,10 +85,11 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
     let store = Store::open(disk.clone(), config.storage.clone(), clock.clone()).context("open store")?;
     let registry = Registry::open(&config.data, runtime).context("open register")?;
-    let (live, rules) = registry.read(|state| {
+    let (mut live, rules) = registry.read(|state| {
         let loaded = (state.rules_version, clock.now());
         LiveRules::open(&config.rules, &config.data, &state.rules, &state.packs, loaded)
     });
+    live.limits = config.correlation;
     let marks = store.marks();
     let shared = Shared {
         alerts: RwLock::new(alert_book(&store)?),

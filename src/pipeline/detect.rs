@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use nhatle_engine::alert::{Alert, Finding, LATE_NS, NamedBy, Suppressor, shown};
-use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator, Limits};
+use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator};
 use nhatle_engine::detect::{Detector, Match, matched_fields};
 use nhatle_engine::exception::{Hider, Subject};
 use nhatle_engine::register::AnyChange;
@@ -75,7 +75,7 @@ impl Stage {
         shared.live.set_detected(marked);
         Stage {
             detector: Detector::new(shared.rules()),
-            correlator: Correlator::new(shared.rules(), Limits::default()),
+            correlator: Correlator::new(shared.rules(), shared.live.limits),
             suppressor,
             judge: Judge::default(),
             checkpoint: Checkpoint::new(shared.disk.clone(), shared.clock.now()),
@@ -119,7 +119,7 @@ impl Stage {
             let mut rest = Refill::after(known);
             return rest.run(&self.shared.store, (&self.detector, &mut self.correlator), self.detected, || true);
         }
-        let span_ns = replay::replay_span_ns(self.detector.rules(), &Limits::default());
+        let span_ns = replay::replay_span_ns(self.detector.rules(), &self.shared.live.limits);
         let Some(mut refill) = Refill::begin(&self.shared.store, span_ns, self.detected) else { return };
         refill.run(&self.shared.store, (&self.detector, &mut self.correlator), self.detected, || true);
     }
@@ -174,6 +174,7 @@ impl Stage {
         self.detected = self.detected.max(last);
         self.shared.live.set_detected(self.detected);
         self.raise(&fresh, &matches, &fired);
+        self.shared.counters.set_correlation(self.correlator.counters());
         Counters::add(&self.shared.counters.detect_ns, nanos(self.shared.clock.now().since(began)));
     }
 
