@@ -7,7 +7,6 @@
 const NOT_BUILT: &[&str] = &[
     "iis",
     "modsecurity",
-    "fortigate",
     "mikrotik",
     "pfsense",
     "opnsense",
@@ -62,6 +61,8 @@ pub enum Profile {
     Json,
     /// key=value pairs.
     KeyValue,
+    /// FortiGate firewalls.
+    Fortigate,
 }
 
 /// Why a name is no profile that can be used.
@@ -83,7 +84,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 11] = [
+    pub const ALL: [Profile; 12] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -95,6 +96,7 @@ impl Profile {
         Profile::Apache,
         Profile::Json,
         Profile::KeyValue,
+        Profile::Fortigate,
     ];
 
     /// The name in the contract.
@@ -111,6 +113,7 @@ impl Profile {
             Profile::Apache => "apache",
             Profile::Json => "json",
             Profile::KeyValue => "kv",
+            Profile::Fortigate => "fortigate",
         }
     }
 
@@ -134,8 +137,8 @@ mod tests {
     #[test]
     fn a_profile_not_built_is_refused_by_name() {
         assert!(Profile::ALL.into_iter().all(|profile| Profile::from_name(profile.name()) == Ok(profile)));
-        let refused = Profile::from_name("fortigate").expect_err("is not built");
-        assert_eq!(refused.to_string(), "source profile fortigate is not built yet");
+        let refused = Profile::from_name("hikvision").expect_err("is not built");
+        assert_eq!(refused.to_string(), "source profile hikvision is not built yet");
         assert!(matches!(Profile::from_name("nonsense"), Err(ProfileError::Unknown { .. })));
     }
 }

@@ -280,6 +280,31 @@ fields! {
     NHATLE_FILE_INDEX "nhatle.file.index" Long Dynamic [];
     NHATLE_CANARY "nhatle.canary" Keyword Dynamic [];
     NHATLE_ALERT_ORIGIN "nhatle.alert.origin" Keyword Dynamic [];
+    SOURCE_NAT_IP "source.nat.ip" Ip Dynamic [];
+    SOURCE_NAT_PORT "source.nat.port" Long Dynamic [];
+    DESTINATION_NAT_IP "destination.nat.ip" Ip Dynamic [];
+    DESTINATION_NAT_PORT "destination.nat.port" Long Dynamic [];
+    SOURCE_GEO_COUNTRY_NAME "source.geo.country_name" Keyword Dynamic [];
+    DESTINATION_GEO_COUNTRY_NAME "destination.geo.country_name" Keyword Dynamic [];
+    NETWORK_APPLICATION "network.application" Keyword Dynamic [];
+    NETWORK_NAME "network.name" Keyword Dynamic [];
+    OBSERVER_SERIAL_NUMBER "observer.serial_number" Keyword Dynamic [];
+    OBSERVER_TYPE "observer.type" Keyword Dynamic [];
+    OBSERVER_VERSION "observer.version" Keyword Dynamic [];
+    RULE_RULESET "rule.ruleset" Keyword Dynamic [];
+    RULE_UUID "rule.uuid" Keyword Dynamic [];
+    RULE_DESCRIPTION "rule.description" Keyword Dynamic [];
+    URL_FULL "url.full" Text Dynamic [];
+    TLS_CLIENT_SERVER_NAME "tls.client.server_name" Keyword Dynamic [];
+    TLS_CLIENT_JA3 "tls.client.ja3" Keyword Dynamic [];
+    TLS_SERVER_JA3S "tls.server.ja3s" Keyword Dynamic [];
+    TLS_SERVER_SUBJECT "tls.server.subject" Keyword Dynamic [];
+    TLS_SERVER_ISSUER "tls.server.issuer" Keyword Dynamic [];
+    TLS_SERVER_HASH_SHA1 "tls.server.hash.sha1" Keyword Dynamic [];
+    TLS_ESTABLISHED "tls.established" Boolean Dynamic [];
+    FILE_MIME_TYPE "file.mime_type" Keyword Dynamic [];
+    DNS_TYPE "dns.type" Keyword Dynamic [];
+    DNS_ID "dns.id" Keyword Dynamic [];
 }
 
 /// Every name given out so far. Names of vendor fields are leaked on purpose: they are bounded, and a

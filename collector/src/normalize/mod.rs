@@ -17,6 +17,7 @@ pub mod sshd;
 pub mod firewall;
 pub mod auditd;
 pub mod web;
+pub mod device;
 pub mod windows;
 
 /// Why there is no event.
@@ -64,6 +65,11 @@ impl Context<'_> {
 pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
     let context = Context { record, profile, offset_s };
     let detected = parse::detect(text);
+    if let Some(device) = profile.filter(|profile| device::is_device(*profile) && detected != Format::Json) {
+        let front = text.len() - text.trim_start().len();
+        let shift = |fault: Fault| Fault { offset: fault.offset + front, ..fault };
+        return Ok(device::event(&text[front..], device, &context).map_err(shift)?);
+    }
     let format = match (profile, detected) {
         (None, detected) => detected,
         (_, Format::Json) => Format::Json,
@@ -74,6 +80,7 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         (Some(Profile::Auditd), _) => Format::Auditd,
         (Some(Profile::Nginx | Profile::Apache), detected) => detected,
         (Some(Profile::Syslog | Profile::Sshd | Profile::Sudo | Profile::Linux), _) => Format::Syslog,
+        (Some(_), detected) => detected,
     };
     let front = text.len() - text.trim_start().len();
     let trimmed = &text[front..];
@@ -96,6 +103,10 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
             Ok(auditd::event(&parts, trimmed, &context))
         }
         Format::WebAccess | Format::WebError => Ok(web::event(trimmed, &context).map_err(shift)?),
+        Format::KeyValue | Format::Plain if profile.is_none() && device::detect_text(trimmed).is_some() => {
+            let device = device::detect_text(trimmed).unwrap_or(Profile::Syslog);
+            Ok(device::event(trimmed, device, &context).map_err(shift)?)
+        }
         Format::KeyValue => Ok(key_value(trimmed, &context)),
         Format::Plain => Ok(plain(text, &context).map_err(Problem::Fault)?),
     }
@@ -121,7 +132,7 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
                 | Profile::Nginx
                 | Profile::Apache
         )
-    );
+    ) || context.profile.is_some_and(device::is_device);
     if wrapped && let Some(line) = leaves.iter().find(|(name, _)| name == "message").and_then(|(_, value)| value.text())
     {
         return normalize(line.trim_end(), context.profile, context.record, context.offset_s);

@@ -9,7 +9,7 @@ use nhatle_event::{Event, Field, Text, Value};
 use crate::parse::{Syslog, key_value};
 use crate::profile::Profile;
 
-use super::{Context, auditd, carried, linux, web};
+use super::{Context, auditd, carried, device, linux, web};
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
@@ -30,6 +30,11 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         event
     } else if matches!(message.as_bytes().first(), Some(b'{' | b'<' | b'@'))
         && let Some(event) = carried(parts, context)
+    {
+        event
+    } else if matches!(context.profile, None | Some(Profile::Syslog))
+        && let Some(device) = device::detect(parts)
+        && let Ok(event) = device::of_parts(parts, device, context)
     {
         event
     } else {
@@ -72,7 +77,7 @@ fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
 }
 
 /// The header's fields; what the message itself told stands.
-fn set_header(event: &mut Event, parts: &Syslog<'_>) {
+pub(super) fn set_header(event: &mut Event, parts: &Syslog<'_>) {
     if let Some(priority) = parts.priority {
         let (facility, severity) = (priority / 8, priority % 8);
         event.set(Field::LOG_SYSLOG_PRIORITY, i64::from(priority));

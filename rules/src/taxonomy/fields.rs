@@ -147,6 +147,18 @@ fn homes(source: &LogSource) -> impl Iterator<Item = Cow<'static, str>> {
         None => (ALL_HOMES, None),
         Some("windows") => (WINDOWS_HOMES, None),
         Some("linux") => (LINUX_HOMES, None),
+        Some("fortigate" | "fortios" | "fortinet") => (&["fortinet.firewall."], None),
+        Some("cisco") => (&["cisco.ios.", "cisco.asa."], None),
+        Some("suricata") => (&["suricata.eve."], None),
+        Some("paloalto" | "panw") => (&["panw.panos."], None),
+        Some("sophos") => (&["sophos.xg."], None),
+        Some("cef") => (&["cef.extensions."], None),
+        Some("leef") => (&["leef.extensions."], None),
+        // Zeek keeps a log of its own for each protocol; the service names it.
+        Some("zeek") => {
+            let log = source.service.as_deref().or(source.category.as_deref()).unwrap_or("conn");
+            (&[], Some(Cow::Owned(format!("zeek.{log}."))))
+        }
         Some(product) => (&[], Some(Cow::Owned(format!("{product}.")))),
     };
     fixed.iter().map(|home| Cow::Borrowed(*home)).chain(own)

@@ -67,6 +67,9 @@ fn linux(category: Option<&str>, service: Option<&str>) -> Vec<GateCase> {
 
 /// A product we have no table for: its name is the module's, `product.service` the dataset's.
 fn other(product: &str, category: Option<&str>, service: Option<&str>) -> Vec<GateCase> {
+    if let Some(known) = service.and_then(|service| services::device_service(product, service)) {
+        return vec![datasets(known)];
+    }
     let names = services::product_modules(product);
     let module_case =
         || GateCase { modules: names.iter().map(|name| (*name).to_owned()).collect(), ..GateCase::default() };

@@ -216,11 +216,25 @@ pub(super) fn product_modules(product: &str) -> Vec<&str> {
         "fortigate" | "fortios" | "fortinet" => names.extend(["fortinet", "fortigate"]),
         "cisco" => names.extend(["cisco_asa", "cisco_ios"]),
         "paloalto" | "panw" => names.extend(["panw", "paloalto"]),
+        "mikrotik" | "routeros" => names.extend(["mikrotik"]),
+        "ubiquiti" | "unifi" => names.extend(["unifi"]),
         "m365" => names.push("o365"),
         _ => {}
     }
     names.dedup();
     names
+}
+
+/// The data sets that Sigma's services of a network product mean, where the names differ.
+pub(super) fn device_service(product: &str, service: &str) -> Option<&'static [&'static str]> {
+    Some(match (product, service) {
+        // Commands, routing protocols and the rest come in one log, told apart by their mnemonic.
+        ("cisco", "aaa" | "bgp" | "ldp" | "syslog" | "ios") => &["cisco.ios", "cisco.asa"],
+        ("cisco", "asa" | "ftd") => &["cisco.asa"],
+        ("zeek", "connection") => &["zeek.conn"],
+        ("suricata", "eve") => &["suricata.alert", "suricata.dns", "suricata.http", "suricata.tls", "suricata.flow"],
+        _ => return None,
+    })
 }
 
 /// The cases of a category that stands without a product.

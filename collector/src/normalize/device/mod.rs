@@ -1,0 +1,230 @@
+//! Network devices: firewalls, routers, switches, access points, sensors.
+//!
+//! In: a record's text, and the device's profile where it is given or its content says so. Out: the event
+//! in ECS, every value of the device under its own home (`fortinet.firewall.*`, `suricata.eve.*`, …).
+//! What a value means in ECS is a row of a device's table; wordings are [`template::Template`]s. Promise: what
+//! the device did not write itself (a user name, a URL) is a value and never read as wording.
+
+use std::net::IpAddr;
+
+use nhatle_event::{Event, Field, Kind, Text, Value};
+
+use crate::parse::{self, Fault, Format, Syslog};
+use crate::profile::Profile;
+
+use super::{Context, syslog, typed};
+
+pub mod template;
+pub mod fortigate;
+
+/// What a device calls a value, and the ECS field it is.
+pub type Row = (&'static str, Field);
+
+/// What an event is: category, types, outcome (empty = not told).
+#[derive(Clone, Copy, Debug)]
+pub struct Act(pub &'static str, pub &'static [&'static str], pub &'static str);
+
+/// Whether a profile is read here.
+pub fn is_device(profile: Profile) -> bool {
+    matches!(profile, Profile::Fortigate)
+}
+
+/// The device that a message's own words name; `None` = not told, or no device.
+pub fn detect(parts: &Syslog<'_>) -> Option<Profile> {
+    let message = parts.message.trim_start();
+    if fortigate::is_fortigate(message) {
+        return Some(Profile::Fortigate);
+    }
+    None
+}
+
+/// [`detect`] for text without a syslog header.
+pub fn detect_text(text: &str) -> Option<Profile> {
+    detect(&Syslog { message: text, ..Syslog::default() })
+}
+
+/// The event of a record whose profile is a device's.
+///
+/// # Errors
+/// The text claims the device's format and breaks it.
+pub fn event(text: &str, profile: Profile, context: &Context<'_>) -> Result<Event, Fault> {
+    let has_header = text.starts_with('<') || matches!(parse::detect(text), Format::Syslog);
+    let parts = if has_header {
+        parse::syslog(text, context.record.received, context.offset_s)?
+    } else {
+        Syslog { message: text, ..Syslog::default() }
+    };
+    let mut event = of_parts(&parts, profile, context).map_err(|fault| in_text(text, &parts, fault))?;
+    syslog::set_header(&mut event, &parts);
+    Ok(event)
+}
+
+/// The event of a syslog message of a device; the header's fields are the caller's.
+///
+/// # Errors
+/// See [`event`]; offsets count from the message.
+pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> Result<Event, Fault> {
+    let message = parts.message.trim();
+    let mut event = match profile {
+        Profile::Fortigate => fortigate::event(message, parts, context)?,
+        _ => context.event(parts.timestamp, "syslog", "syslog"),
+    };
+    event.set_default(Field::MESSAGE, message);
+    finish(&mut event);
+    Ok(event)
+}
+
+fn in_text(text: &str, parts: &Syslog<'_>, fault: Fault) -> Fault {
+    let front = text.len().saturating_sub(parts.message.len());
+    Fault { offset: (fault.offset + front).min(text.len()), ..fault }
+}
+
+/// Sets category, types and outcome.
+pub(super) fn act(event: &mut Event, Act(category, types, outcome): Act) {
+    if !category.is_empty() {
+        event.set(Field::EVENT_CATEGORY, category);
+    }
+    for kind in types {
+        event.add(Field::EVENT_TYPE, *kind);
+    }
+    if !outcome.is_empty() {
+        event.set(Field::EVENT_OUTCOME, outcome);
+    }
+}
+
+/// Who watched: vendor, product, type of device, its name.
+pub(super) fn observer(event: &mut Event, vendor: &'static str, product: &'static str, kind: &'static str) {
+    event.set(Field::OBSERVER_VENDOR, vendor);
+    event.set(Field::OBSERVER_PRODUCT, product);
+    event.set(Field::OBSERVER_TYPE, kind);
+}
+
+/// Sets a value that a device wrote, in its field's type. Devices write `N/A` and `-` where there is nothing; a
+/// host name where an address is expected is the domain of that side.
+pub(super) fn set_text(event: &mut Event, field: Field, value: &str) {
+    let value = value.trim();
+    if matches!(value, "" | "-" | "N/A" | "(null)") {
+        return;
+    }
+    if field == Field::NETWORK_TRANSPORT {
+        return set_transport(event, value);
+    }
+    match (field.kind(), typed(field.kind(), Value::from(value))) {
+        (Kind::Ip, Value::Text(name)) => set_domain(event, field, &name),
+        (Kind::Long, Value::Text(_)) => {}
+        (_, value) => event.set(field, value),
+    }
+}
+
+fn set_domain(event: &mut Event, field: Field, name: &str) {
+    match field {
+        Field::SOURCE_IP => event.set(Field::SOURCE_DOMAIN, name),
+        Field::DESTINATION_IP => event.set(Field::DESTINATION_DOMAIN, name),
+        _ => {}
+    }
+}
+
+/// The protocols that devices give by number or by name: number, ECS name.
+const TRANSPORTS: &[(&str, &str)] = &[
+    ("1", "icmp"),
+    ("2", "igmp"),
+    ("6", "tcp"),
+    ("17", "udp"),
+    ("41", "ipv6"),
+    ("47", "gre"),
+    ("50", "esp"),
+    ("51", "ah"),
+    ("58", "ipv6-icmp"),
+    ("89", "ospf"),
+    ("112", "vrrp"),
+    ("132", "sctp"),
+];
+
+fn set_transport(event: &mut Event, value: &str) {
+    let lower = value.to_ascii_lowercase();
+    let lower = if lower == "icmpv6" || lower == "icmp6" { "ipv6-icmp".to_owned() } else { lower };
+    match TRANSPORTS.iter().find(|(number, name)| *number == lower || *name == lower) {
+        Some((number, name)) => {
+            event.set(Field::NETWORK_TRANSPORT, *name);
+            event.set(Field::NETWORK_IANA_NUMBER, *number);
+        }
+        None if lower.bytes().all(|byte| byte.is_ascii_digit()) => event.set(Field::NETWORK_IANA_NUMBER, lower),
+        None => event.set(Field::NETWORK_TRANSPORT, lower),
+    }
+}
+
+/// Sets the values of a device below its home, and those that a table knows in ECS too.
+pub(super) fn set_pairs<'a>(
+    event: &mut Event,
+    home: &str,
+    table: &[Row],
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+) {
+    let mut name = String::with_capacity(64);
+    for (key, value) in pairs {
+        if value.is_empty() {
+            continue;
+        }
+        name.clear();
+        name.push_str(home);
+        name.push_str(key);
+        event.set_named(&name, value);
+        for (_, field) in table.iter().filter(|(known, _)| *known == key) {
+            set_text(event, *field, value);
+        }
+    }
+}
+
+/// What follows from the fields of any device: who is related, the network's type, the sum of bytes.
+pub(super) fn finish(event: &mut Event) {
+    let sides = [Field::SOURCE_IP, Field::DESTINATION_IP, Field::SOURCE_NAT_IP, Field::DESTINATION_NAT_IP];
+    let addresses: Vec<IpAddr> = sides.into_iter().filter_map(|field| event.get(field)?.as_ip()).collect();
+    for address in &addresses {
+        event.add(Field::RELATED_IP, *address);
+    }
+    if let Some(address) = event.get(Field::SOURCE_IP).and_then(Value::as_ip) {
+        event.set_default(Field::NETWORK_TYPE, if address.is_ipv6() { "ipv6" } else { "ipv4" });
+    }
+    for field in [Field::USER_NAME, Field::USER_TARGET_NAME, Field::SOURCE_USER_NAME] {
+        if let Some(user) = event.text(field).map(Text::from) {
+            event.add(Field::RELATED_USER, user);
+        }
+    }
+    for field in [Field::FILE_HASH_MD5, Field::FILE_HASH_SHA1, Field::FILE_HASH_SHA256] {
+        if let Some(hash) = event.text(field).map(Text::from) {
+            event.add(Field::RELATED_HASH, hash);
+        }
+    }
+    let sums = [
+        (Field::SOURCE_BYTES, Field::DESTINATION_BYTES, Field::NETWORK_BYTES),
+        (Field::SOURCE_PACKETS, Field::DESTINATION_PACKETS, Field::NETWORK_PACKETS),
+    ];
+    for (sent, received, sum) in sums {
+        let of = |field| event.get(field).and_then(Value::as_long);
+        if let (Some(sent), Some(received)) = (of(sent), of(received)) {
+            event.set_default(sum, sent.saturating_add(received));
+        }
+    }
+}
+
+#[cfg(test)]
+#[track_caller]
+pub(super) fn check(line: &str, profile: Option<Profile>, expected: &[(&str, &str)]) {
+    let mut record = nhatle_event::Record::new(line.as_bytes(), "test", nhatle_event::Timestamp(0));
+    record.profile = profile.map(|profile| Text::from(profile.name()));
+    let event = crate::to_event(&record, &crate::Settings::default()).expect("is an event");
+    for (name, wanted) in expected {
+        let value = Field::lookup(name).and_then(|field| event.get(field));
+        let held = value.map(|value| value.each().filter_map(Value::as_text).collect::<Vec<_>>().join(","));
+        assert_eq!(held.as_deref().unwrap_or("(absent)"), *wanted, "{name} of {line}\n{event:#?}");
+    }
+}
+
+#[cfg(test)]
+#[track_caller]
+pub(super) fn check_dead(line: &str, profile: Profile, reason: &str, offset: usize) {
+    let mut record = nhatle_event::Record::new(line.as_bytes(), "test", nhatle_event::Timestamp(0));
+    record.profile = Some(Text::from(profile.name()));
+    let dead = crate::to_event(&record, &crate::Settings::default()).expect_err("is broken");
+    assert_eq!((dead.reason.as_str(), dead.offset), (reason, offset), "{line}");
+}
