@@ -148,7 +148,7 @@ fn names_lead_to_fields_best_first() {
             "test/-/-",
             &["image", "winlog.event_data.image", "winlog.user_data.image", "auditd.data.image", "iptables.image"],
         ),
-        ("id.orig_h", "-/zeek/dns", &["id.orig_h", "zeek.id.orig_h"]),
+        ("id.orig_h", "-/zeek/dns", &["id.orig_h", "zeek.dns.id.orig_h"]),
     ];
     for (name, text, expected) in rows {
         assert_eq!(names(name, text), *expected, "{name} in {text}");
