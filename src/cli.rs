@@ -309,6 +309,18 @@ pub enum RuleCommand {
     /// Take in a pack of rules made by others, or a newer one in its place.
     #[command(after_help = "Example: nhatle rule import sigma_core.zip --name sigmahq --off --data data")]
     Import(RuleImportArgs),
+    /// Run the samples beside rules through the real collector and engine.
+    #[command(
+        after_help = "Example: nhatle rule test rules/mine\n\nSamples stand beside a rule in NAME.samples.jsonl, one JSON object a line: expect (match or silent), profile, lines, why."
+    )]
+    Test {
+        /// Rule files or folders; the rules that come with the program if not given.
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Print as JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say why a rule matches an event or not.
     #[command(after_help = "Example: nhatle rule explain rule.yml event.json")]
     Explain {

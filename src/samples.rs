@@ -20,6 +20,8 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Raw records, and what the rule must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
+    /// The line it stands in, from 1.
+    pub line: usize,
     /// The rule must match; else it must not.
     pub is_positive: bool,
     /// The source profile of the records.
@@ -115,6 +117,7 @@ fn parse(file: &Path, text: &str) -> Result<Vec<Sample>, SampleError> {
             return Err(error("a sample without a record".to_owned()));
         }
         samples.push(Sample {
+            line: number,
             is_positive: matches!(written.expect, Expect::Match),
             profile: written.profile,
             lines: written.lines,

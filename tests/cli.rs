@@ -65,6 +65,7 @@ fn every_command_has_help_with_an_example() {
         "sql",
         "rule check",
         "rule explain",
+        "rule test",
         "rule coverage",
         "rule list",
         "rule import",

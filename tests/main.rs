@@ -27,6 +27,7 @@ mod pages;
 mod replay;
 mod rule_import;
 mod rule_samples;
+mod rule_tools;
 mod tamper;
 mod tidy;
 mod ward;

@@ -148,6 +148,7 @@ fn every_rule_says_what_a_reader_needs() {
         let at = meta.file.display();
         assert!(meta.title_vi.is_some() && meta.explanation_vi.is_some() && meta.explanation_en.is_some(), "{at}");
         assert!(meta.tags.iter().any(|tag| tag.starts_with("attack.t")), "{at}");
+        assert!(3 <= meta.questions_vi.len() && meta.questions_vi.len() == meta.questions_en.len(), "{at}");
         assert!(!meta.false_positives.is_empty() && meta.suppress_s.is_some() && !meta.entity.is_empty(), "{at}");
         assert_eq!((meta.author.as_deref(), meta.license.as_deref()), (Some("nhatle"), Some("Apache-2.0")), "{at}");
     }

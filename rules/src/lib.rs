@@ -10,7 +10,7 @@ pub mod error;
 pub mod fold;
 mod lint;
 pub mod load;
-mod nearest;
+pub mod nearest;
 mod parse;
 pub mod set;
 pub mod switch;

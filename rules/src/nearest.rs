@@ -7,7 +7,7 @@ const WORD_BYTES_MAX: usize = 64;
 
 /// The known word nearest to `word`: at most two letters changed, one in a short word; `None` where none is.
 /// Case does not count, so `Contains` is near `contains`.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.trim().to_lowercase();
     let near = |known: &'a str| {
         let distance = distance(&lower, &known.to_lowercase())?;

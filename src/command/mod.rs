@@ -11,6 +11,8 @@ pub mod progress;
 pub mod replay;
 pub mod rule;
 pub mod rule_import;
+pub mod rule_explain;
+pub mod rule_test;
 pub mod search;
 pub mod serve;
 pub mod verify;
@@ -48,7 +50,8 @@ pub fn run(command: Command) -> ExitCode {
             rule::check(&paths, placeholders.as_deref(), json)
         }
         Command::Rule(RuleCommand::Import(args)) => rule_import::run(&args),
-        Command::Rule(RuleCommand::Explain { rule, event, json }) => rule::explain(&rule, &event, json),
+        Command::Rule(RuleCommand::Explain { rule, event, json }) => rule_explain::run(&rule, &event, json),
+        Command::Rule(RuleCommand::Test { paths, json }) => rule_test::run(&paths, json),
         Command::Rule(RuleCommand::List { paths, data, json }) => rule::list(&paths, data.as_deref(), json),
         Command::Verify(args) => verify::run(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),

@@ -1,19 +1,15 @@
-//! `nhatle rule check`, `explain`, `list`.
+//! `nhatle rule check` and `list`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use nhatle_collector::listen::file::{FileOptions, FileRecords};
-use nhatle_engine::detect::evidence::Step;
-use nhatle_engine::detect::{Explained, explain as explain_rule};
 use nhatle_engine::rule_state::{self, Pack, RuleState};
-use nhatle_event::{Clock, SystemClock};
-use nhatle_rules::{LoadOptions, Meta, RuleError, RuleId, RuleSet};
+use nhatle_rules::{LoadOptions, Meta, RuleError, RuleSet};
 use serde_json::{Value, json};
 
-use super::{End, UsageError, output, parse};
+use super::{End, UsageError, output};
 use crate::config::{Rules, read_placeholders};
 use crate::live_rules;
 use crate::pack::Packs;
@@ -48,7 +44,8 @@ pub fn check(paths: &[PathBuf], placeholders: Option<&Path>, is_json: bool) -> a
     Ok(if rules.errors.is_empty() { End::Done } else { End::Findings })
 }
 
-fn load(paths: &[PathBuf]) -> Arc<RuleSet> {
+/// The rules of these paths; those that come with the program where there is none.
+pub fn load(paths: &[PathBuf]) -> Arc<RuleSet> {
     let rules = Rules::of(paths);
     ruleset::load(&rules, &LoadOptions::default())
 }
@@ -140,89 +137,4 @@ impl Known {
             "license": self.license_of(meta), "author": meta.author,
         })
     }
-}
-
-/// Says of every part of a rule whether it holds for an event, with the value it looked at.
-///
-/// # Errors
-/// The rule does not load, or the file holds no event.
-pub fn explain(rule: &Path, event: &Path, is_json: bool) -> anyhow::Result<End> {
-    let rules = load(&[rule.to_owned()]);
-    for error in &rules.errors {
-        output::say(&error.to_string());
-    }
-    if rules.rules.is_empty() {
-        return Err(UsageError(format!("{} holds no rule that loads", rule.display())).into());
-    }
-    let settings = parse::settings();
-    let mut records = FileRecords::open(event, &FileOptions::new(SystemClock.now()), &settings)?;
-    let (_, converted) = records.next().with_context(|| format!("{} holds no event", event.display()))??;
-    let event = converted
-        .map_err(|dead| UsageError(format!("the event cannot be parsed: {} at byte {}", dead.reason, dead.offset)))?;
-    for (rule, at) in rules.rules.iter().zip(0u32..) {
-        let Some(explanation) = explain_rule(&rules, RuleId(at), &event) else { continue };
-        let searches: Vec<(String, Value)> =
-            explanation.searches.iter().map(|(name, part)| (name.clone(), part_json(part))).collect();
-        if is_json {
-            let line = json!({
-                "rule": {"id": rule.meta.id, "title": rule.meta.title}, "matches": explanation.matches,
-                "passes_logsource": explanation.passes_gate, "condition": part_json(&explanation.condition),
-                "searches": searches.into_iter().collect::<serde_json::Map<_, _>>(),
-            });
-            output::line(&line.to_string())?;
-            continue;
-        }
-        let word = if explanation.matches { "matches" } else { "does not match" };
-        output::line(&format!("{}: {word}", rule.meta.title))?;
-        output::line(&format!("  {} log source", mark(explanation.passes_gate)))?;
-        for (name, part) in &explanation.searches {
-            output::line(&format!("  {} {name}", mark(part.holds)))?;
-            print_part(part, 2)?;
-        }
-        output::line(&format!("  {} condition", mark(explanation.condition.holds)))?;
-    }
-    Ok(End::Done)
-}
-
-fn mark(holds: bool) -> &'static str {
-    if holds { "[x]" } else { "[ ]" }
-}
-
-fn print_part(part: &Explained, depth: usize) -> anyhow::Result<()> {
-    let indent = "  ".repeat(depth.min(40));
-    let (word, inner): (String, Vec<&Explained>) = match &part.step {
-        Step::Constant => (format!("always {}", part.holds), Vec::new()),
-        Step::All(parts) => ("all of".to_owned(), parts.iter().collect()),
-        Step::Any(parts) => ("any of".to_owned(), parts.iter().collect()),
-        Step::Not(part) => ("not".to_owned(), vec![part]),
-        Step::Test(item) => {
-            let modifier = if item.modifier.is_empty() { String::new() } else { format!("|{}", item.modifier) };
-            let value = item
-                .value
-                .as_ref()
-                .map_or("absent".to_owned(), |value| format!("{:?}", nhatle_engine::alert::shown(value)));
-            let wanted = output::cut(&item.wanted.join(" | "), 120);
-            (format!("{}{modifier}: {wanted}   <- {value}", item.name), Vec::new())
-        }
-    };
-    output::line(&format!("{indent}{} {word}", mark(part.holds)))?;
-    for one in inner {
-        print_part(one, depth + 1)?;
-    }
-    Ok(())
-}
-
-fn part_json(part: &Explained) -> Value {
-    let step = match &part.step {
-        Step::Constant => json!({"constant": part.holds}),
-        Step::All(parts) => json!({"all": parts.iter().map(part_json).collect::<Vec<_>>()}),
-        Step::Any(parts) => json!({"any": parts.iter().map(part_json).collect::<Vec<_>>()}),
-        Step::Not(part) => json!({"not": part_json(part)}),
-        Step::Test(item) => json!({
-            "field": item.name, "modifier": item.modifier, "wanted": item.wanted,
-            "event_field": item.field.map(|field| field.name()),
-            "value": item.value.as_ref().map(nhatle_event::json::value_to_json),
-        }),
-    };
-    json!({"holds": part.holds, "step": step})
 }
