@@ -379,3 +379,42 @@ fn say_errors(errors: &[RuleError], before: &[RuleError]) {
         warn!(rest, "more rules not loaded");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Else adding, changing or switching off any rule would take the windows of others with it.
+    #[test]
+    fn a_correlation_means_the_same_whatever_other_rules_there_are() {
+        let texts = ruleset::builtin_texts();
+        let all = RuleSet::from_texts(&texts, &LoadOptions::default());
+        let whole = fingerprints(&all);
+        assert!(!whole.is_empty());
+        let names: BTreeSet<&str> = all.fields.iter().map(|field| field.name.as_str()).collect();
+        let items: String = names.iter().map(|name| format!("        '{name}': x\n")).collect();
+        let sources = [
+            "{product: windows}",
+            "{category: process_creation}",
+            "{product: windows, category: process_creation}",
+            "{product: windows, service: security}",
+            "{product: linux}",
+            "{category: webserver}",
+            "{category: firewall}",
+            "{category: proxy}",
+        ];
+        for source in sources {
+            // The first of all by id: numbers of rules, atoms and fields move.
+            let other = format!(
+                "title: other\nid: 00000000-0000-4000-8000-000000000000\nlogsource: {source}\n\
+                 detection:\n    s:\n{items}    condition: s\n"
+            );
+            let texts = [texts.clone(), vec![(PathBuf::from("other.yml"), other)]].concat();
+            let set = RuleSet::from_texts(&texts, &LoadOptions::default());
+            assert_eq!((set.rules.len(), &set.errors), (all.rules.len() + 1, &all.errors), "{source}");
+            assert!(fingerprints(&set) == whole, "{source}");
+        }
+    }
+}

@@ -116,7 +116,6 @@ impl Cut<'_> {
             let field = self.from.fields.get(field.0 as usize).cloned();
             self.set.fields.push(field.unwrap_or_else(|| crate::compile::predicate::RuleField {
                 name: String::new(),
-                scopes: Vec::new(),
                 candidates: Vec::new(),
             }));
         }

@@ -9,7 +9,7 @@ use super::*;
 pub const SECOND: i64 = 1_000_000_000;
 
 pub fn field(name: &str) -> RuleField {
-    RuleField { name: name.to_owned(), scopes: Vec::new(), candidates: Field::intern(name).into_iter().collect() }
+    RuleField { name: name.to_owned(), candidates: Field::intern(name).into_iter().collect() }
 }
 
 pub fn group_by(name: &str, referred: usize) -> GroupBy {

@@ -17,7 +17,7 @@ const FIELDS: [&str; 4] = ["A", "B", "winlog.event_data.A", "C"];
 fn rule_field(name: &str) -> RuleField {
     let names = [name.to_owned(), format!("winlog.event_data.{name}")];
     let candidates = names.iter().filter_map(|name| Field::intern(name)).collect();
-    RuleField { name: name.to_owned(), scopes: Vec::new(), candidates }
+    RuleField { name: name.to_owned(), candidates }
 }
 
 fn rule_set(atoms: Vec<Atom>, rules: Vec<(Gate, Predicate)>) -> RuleSet {

@@ -212,8 +212,6 @@ pub enum TimePart {
 pub struct RuleField {
     /// As written in the rule.
     pub name: String,
-    /// Scope of aliases: `windows`, `linux`, `webserver`, …: product and category of the rule.
-    pub scopes: Vec<String>,
     /// Fields it can mean, best first: the event's value is that of the first one present. Vendor
     /// fields are interned when the rule is compiled, so an event that brings them later still matches.
     pub candidates: Vec<Field>,

@@ -102,18 +102,16 @@ pub(crate) fn field(name: &str, source: &LogSource) -> RuleField {
     if Field::lookup(&key).is_none_or(|field| field.known().is_none()) {
         homes(source).for_each(|home| add(&mut candidates, Field::intern(&format!("{home}{name}"))));
     }
-    let mut used = Vec::new();
     for scope in scopes(source) {
         if let Some(fields) = BY_SCOPE.get(&(scope.as_ref(), key.as_ref())) {
             fields.iter().for_each(|field| add(&mut candidates, Some(*field)));
-            used.push(scope.into_owned());
         }
     }
     if key.contains('.') {
         // ECS names are lower case; nobody means another field by `Source.IP`.
         add(&mut candidates, Field::lookup(&key.to_lowercase()).filter(|field| field.known().is_some()));
     }
-    RuleField { name: name.to_owned(), scopes: used, candidates }
+    RuleField { name: name.to_owned(), candidates }
 }
 
 /// The known name that an unknown one seems to be meant for: a mistyped field of the log source, or of ECS.
