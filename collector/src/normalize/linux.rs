@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Value};
 
-use super::{account, firewall, sshd};
+use super::{account, firewall, service, sshd};
 
 /// The program behind a tag: without its path, `(pam_unix)` (older PAM), and sshd's split processes,
 /// which are sshd to everyone who watches it.
@@ -62,7 +62,9 @@ pub fn set_fields(event: &mut Event, app: &str, message: &str) {
         "CRON" | "cron" | "crond" | "crontab" | "anacron" => cron(event, message),
         "systemd" => systemd(event, message),
         "kernel" => firewall::kernel(event, message),
-        _ => {}
+        _ => {
+            service::set_fields(event, name, message);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod linux;
 pub mod account;
 pub mod sshd;
 pub mod firewall;
+pub mod service;
 pub mod auditd;
 pub mod web;
 pub mod device;
