@@ -321,7 +321,8 @@ fn prepare(live: &LiveRules, store: &Store, set: &Arc<RuleSet>) -> Prepared {
 }
 
 impl LiveRules {
-    fn detected(&self) -> Seq {
+    /// The detecting stage has looked at everything up to here.
+    pub fn detected(&self) -> Seq {
         Seq(self.detected.load(Ordering::Acquire))
     }
 

@@ -201,7 +201,11 @@ impl Server {
             ..Settings::default()
         };
         let pipeline = Pipeline::start(&shared, settings, intake)?;
-        let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(shared.clone(), Units::new(config.units.clone())));
+        let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(
+            shared.clone(),
+            Units::new(config.units.clone()),
+            config.collector.default_offset_minutes * 60,
+        ));
         let app = router(config, &desk, &shared, sink.clone());
         let (stop_http, mut stopping) = watch::channel(false);
         let app = app.into_make_service_with_connect_info::<SocketAddr>();

@@ -93,6 +93,7 @@ pub(super) fn row(desk: &LiveDesk, state: &RegisterState, alert: &Alert) -> Aler
         owner: triage.and_then(|triage| triage.owner.clone()),
         incident: state.incident_of.get(alert.id.as_str()).copied(),
         tags: alert.tags.clone(),
+        hunt: alert.hunt,
     }
 }
 

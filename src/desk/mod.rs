@@ -8,6 +8,7 @@ mod alerts;
 mod alive;
 mod exceptions;
 mod incidents;
+mod preview;
 mod rules;
 mod search;
 mod words;
@@ -22,12 +23,13 @@ use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RuleRow, RuleView, SearchPage,
-    SearchQuery, SourceRow, SourceState, UnitRow, UserRow,
+    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RulePreview, RuleRow,
+    RuleView, SearchPage, SearchQuery, SourceRow, SourceState, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
 
+use crate::hunt::guest::Guests;
 use crate::pipeline::Shared;
 use crate::registry::RecordError;
 use crate::units::Units;
@@ -39,15 +41,22 @@ const SILENT_AFTER_NS: i64 = 3600 * 1_000_000_000;
 pub struct LiveDesk {
     shared: Arc<Shared>,
     units: Units,
+    guests: Arc<Guests>,
+}
+
+impl Drop for LiveDesk {
+    fn drop(&mut self) {
+        self.guests.stop();
+    }
 }
 
 /// What a viewer may see: `None` = everything, else these units.
 type Limit = Option<Vec<String>>;
 
 impl LiveDesk {
-    /// A desk over what a server shares.
-    pub fn new(shared: Arc<Shared>, units: Units) -> LiveDesk {
-        LiveDesk { shared, units }
+    /// A desk over what a server shares; days begin at midnight of the zone.
+    pub fn new(shared: Arc<Shared>, units: Units, zone_offset_s: i32) -> LiveDesk {
+        LiveDesk { guests: Guests::new(shared.clone(), zone_offset_s), shared, units }
     }
 
     fn limit(&self, viewer: &Viewer) -> Limit {
@@ -383,6 +392,22 @@ impl Desk for LiveDesk {
 
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {
         rules::view(self, viewer, id)
+    }
+
+    fn rule_preview(&self, viewer: &Viewer, id: &str) -> Answer<RulePreview> {
+        preview::look(self, viewer, id)
+    }
+
+    fn start_rule_preview(&self, viewer: &Viewer, id: &str) -> Answer<()> {
+        preview::start(self, viewer, id)
+    }
+
+    fn start_hunt(&self, viewer: &Viewer, rule_id: &str, new: &NewHunt) -> Answer<u64> {
+        preview::hunt(self, viewer, rule_id, new)
+    }
+
+    fn cancel_hunt(&self, viewer: &Viewer, number: u64) -> Answer<()> {
+        preview::cancel(self, viewer, number)
     }
 
     fn rule_load(&self, viewer: &Viewer) -> Answer<RuleLoad> {

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nhatle_engine::alert::retro::Standing;
 use nhatle_engine::alert::{Alert, Retro};
@@ -28,6 +29,10 @@ use crate::registry::RecordError;
 pub const ALERTS_MAX: usize = 10_000;
 /// How many findings are kept until the end, to be judged in order of time; past it the hunt is full.
 pub const FINDINGS_MAX: usize = 200_000;
+/// How often, and how long, the mark of detection is waited for: five seconds in all.
+const MARK_TRIES: usize = 250;
+/// See [`MARK_TRIES`].
+const MARK_WAIT: Duration = Duration::from_millis(20);
 /// How many alerts are stored as one batch.
 const BATCH_ALERTS: usize = 1_000;
 
@@ -106,9 +111,7 @@ fn collect(
     pace: Pace<'_>,
     counts: &mut HuntCounts,
 ) -> Result<(Vec<Alert>, HuntOutcome), ReadError> {
-    // What the stream has not looked at yet is the stream's.
-    let mark = shared.store.mark(detect::MARK).and_then(|bytes| bytes.try_into().ok());
-    let detected = Seq(mark.map_or(0, u64::from_le_bytes));
+    let detected = settled(shared);
     let snapshot = shared.store.snapshot();
     let mut kept = Kept { shared, detected, alerts: BTreeMap::new(), hidden: 0, findings: 0 };
     let mut progress = Progress::default();
@@ -138,6 +141,23 @@ fn collect(
         (false, false) => HuntOutcome::Done,
     };
     Ok((kept.alerts.into_values().collect(), outcome))
+}
+
+/// Up to where the stream has looked with all it found stored: what is behind that is the stream's. The mark says it,
+/// and is written about once a second; where no stream runs, nothing is waited for.
+fn settled(shared: &Shared) -> Seq {
+    let wanted = shared.live.detected();
+    let mark = || {
+        let mark = shared.store.mark(detect::MARK).and_then(|bytes| bytes.try_into().ok());
+        Seq(mark.map_or(0, u64::from_le_bytes))
+    };
+    for _ in 0..MARK_TRIES {
+        if wanted <= mark() {
+            break;
+        }
+        std::thread::sleep(MARK_WAIT);
+    }
+    mark()
 }
 
 /// Findings by time, then by the event that completed them.

@@ -243,6 +243,11 @@ impl Store {
         Snapshot::new(memtables, view.segments.clone(), view.last_seq)
     }
 
+    /// The number of the newest event.
+    pub fn last_seq(&self) -> Seq {
+        self.view().last_seq
+    }
+
     /// The marks as they are now.
     pub fn marks(&self) -> Marks {
         self.view().marks.clone()

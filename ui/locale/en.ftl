@@ -526,3 +526,85 @@ rule-step-reset-level = Level as written
 pack-imported = Imported
 previous-page = Previous page
 done-loaded = Rules were loaded again.
+
+# Previews of rules and hunts
+preview = Preview of the rule
+preview-open = See what it would have found
+preview-then-enable = See first what the rule finds in what is stored, then switch it on.
+preview-none = Nobody has previewed this rule, or the rule has changed since.
+preview-state-waiting = Waiting for its turn
+preview-state-running = On its way, newest day first; the figures below are not complete
+preview-state-done = All of it was looked at
+preview-state-partial = Only the newest part was looked at, within the limits of time and events
+preview-state-failed = The store could not be read; the server's log says why
+preview-newer =
+    { $count ->
+        [one] 1 newer event not counted
+       *[other] { $shown } newer events not counted
+    }
+preview-hits = Hits
+preview-a-day = Expected alerts a day
+preview-alerts =
+    { $count ->
+        [one] 1 alert after suppression
+       *[other] { $shown } alerts after suppression
+    }
+preview-hidden = Hidden by exceptions
+preview-last = Last hit
+preview-known = In alerts with a verdict
+preview-looked = Looked at from
+preview-events =
+    { $count ->
+        [one] 1 event
+       *[other] { $shown } events
+    }
+preview-read = { $shown } of them read
+preview-by-day = Hits by day
+preview-sample = Newest hits
+preview-units = Units with the most hits
+preview-hosts = Hosts with the most hits
+preview-start =
+    { $count ->
+        [one] Preview over the past day
+       *[other] Preview over the past { $shown } days
+    }
+preview-reload = Reload
+hunt = Hunt back
+hunt-what = What the rule finds in what is stored, and nobody was told of, becomes alerts that are marked so. They join no incident by themselves.
+hunt-over = Over
+hunt-days =
+    { $count ->
+        [one] the past day
+       *[other] the past { $shown } days
+    }
+hunt-start = Hunt back
+hunt-one = A hunt is on its way; one runs at a time.
+hunt-cancel = Stop
+hunt-state-running = Running
+hunt-state-done = Done
+hunt-state-canceled = Stopped
+hunt-state-full = Stopped, it found too much
+hunt-state-failed = Failed
+hunt-state-broken = Cut off when the server stopped
+hunt-findings =
+    { $count ->
+        [one] 1 finding
+       *[other] { $shown } findings
+    }
+hunt-new =
+    { $count ->
+        [one] 1 new alert
+       *[other] { $shown } new alerts
+    }
+hunt-known = { $shown } known
+hunt-repeats =
+    { $count ->
+        [one] 1 repeat
+       *[other] { $shown } repeats
+    }
+hunt-hidden = { $shown } hidden by exceptions
+alert-retro = Hunt
+alert-retro-what = Found when the rule was run over what is stored, not when the event happened
+done-preview = The preview is on its way.
+done-hunt = The hunt has begun.
+done-hunt-canceled = The hunt is being stopped.

@@ -17,8 +17,8 @@ use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RuleRow, RuleView, SearchPage,
-    SearchQuery, SourceRow, UnitRow, UserRow,
+    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RulePreview, RuleRow,
+    RuleView, SearchPage, SearchQuery, SourceRow, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -227,6 +227,14 @@ pub trait Desk: Send + Sync + 'static {
     fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value>;
     /// One rule with its text.
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView>;
+    /// What a rule would have found in the past days, as far as that is known; starts nothing.
+    fn rule_preview(&self, viewer: &Viewer, id: &str) -> Answer<RulePreview>;
+    /// Has a preview made in the background where there is none that is fresh.
+    fn start_rule_preview(&self, viewer: &Viewer, id: &str) -> Answer<()>;
+    /// Begins a hunt: what the rule finds in what is stored and nobody was told of becomes alerts. Answers its number.
+    fn start_hunt(&self, viewer: &Viewer, rule_id: &str, new: &NewHunt) -> Answer<u64>;
+    /// Stops a hunt; what it stored stands.
+    fn cancel_hunt(&self, viewer: &Viewer, number: u64) -> Answer<()>;
     /// What is loaded and what is not; a viewer with a unit is not told of single files.
     fn rule_load(&self, viewer: &Viewer) -> Answer<RuleLoad>;
     /// Switches a rule on or off, or gives it another level; it is in force a moment later.

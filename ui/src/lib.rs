@@ -14,6 +14,7 @@ pub mod timeline;
 
 mod api;
 mod api_exceptions;
+mod api_preview;
 mod api_rules;
 mod assets;
 mod chart;

@@ -181,6 +181,34 @@ const WORDS: &[Words] = &[
     },
     Words {
         verb: Verb::Get,
+        path: "/api/v1/rules/{id}/preview",
+        summary: "What a rule would have found in the past 30 days, as far as that is known",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/rules/{id}/preview",
+        summary: "Has a preview made where there is none that is fresh; 202 while it is on its way",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/rules/{id}/hunts",
+        summary: "Hunts with a rule over the past days; what is new becomes alerts marked as found late",
+        query: &[],
+        body: Some("NewHunt"),
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/hunts/{number}/cancel",
+        summary: "Stops a hunt; what it stored stands",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
         path: "/api/v1/coverage",
         summary: "Techniques of ATT&CK that rules would find today, under each tactic",
         query: &[("unit", "only what this unit sends"), ("module", "only what this kind of source sends")],
@@ -275,6 +303,8 @@ fn schemas() -> Value {
         ] },
         "NewIncident": { "type": "object", "required": ["title", "level"], "properties": {
             "title": text, "level": level, "alerts": { "type": "array", "items": text }, "note": text } },
+        "NewHunt": { "type": "object", "required": ["days"], "properties": {
+            "days": { "type": "integer", "minimum": 1, "maximum": 3660 } } },
         "RuleChange": { "oneOf": [
             kind("enable", json!({ "note": text })),
             kind("disable", json!({ "reason": text })),

@@ -13,7 +13,7 @@ use crate::account::Role;
 use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
-use crate::{api, api_exceptions, api_rules, assets, live, pages};
+use crate::{api, api_exceptions, api_preview, api_rules, assets, live, pages};
 
 /// Reads: everyone but a machine that pushes.
 const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
@@ -95,6 +95,10 @@ pub const TABLE: &[Route] = &[
     route!(Post "/rules/reload" ADMIN, pages::rule::reload),
     route!(Get "/rules/{id}" READ, pages::rule::detail),
     route!(Post "/rules/{id}/changes" SOC, pages::rule::change),
+    route!(Get "/rules/{id}/preview" SOC, pages::preview::page),
+    route!(Post "/rules/{id}/preview" SOC, pages::preview::start),
+    route!(Post "/rules/{id}/hunts" SOC, pages::preview::hunt),
+    route!(Post "/hunts/{number}/cancel" SOC, pages::preview::cancel),
     route!(Get "/coverage" READ, pages::coverage::page),
     route!(Get "/coverage/layer.json" READ, pages::coverage::layer),
     route!(Get "/account" READ, pages::account::page),
@@ -124,6 +128,10 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/rules/reload" ADMIN, api_rules::reload),
     route!(Get "/api/v1/rules/{id}" READ, api_rules::get),
     route!(Patch "/api/v1/rules/{id}" SOC, api_rules::patch),
+    route!(Get "/api/v1/rules/{id}/preview" SOC, api_preview::get),
+    route!(Post "/api/v1/rules/{id}/preview" SOC, api_preview::start),
+    route!(Post "/api/v1/rules/{id}/hunts" SOC, api_preview::hunt),
+    route!(Post "/api/v1/hunts/{number}/cancel" SOC, api_preview::cancel),
     route!(Get "/api/v1/coverage" READ, api_rules::coverage),
     route!(Get "/api/v1/sources" READ, api::sources),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),

@@ -475,6 +475,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "error-",
         "exception-step-",
         "how-",
+        "hunt-state-",
+        "preview-state-",
         "standing-",
         "layer-",
         "level-",

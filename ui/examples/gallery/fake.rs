@@ -10,20 +10,23 @@ use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
     Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewIncident, Overview, RiskRow, RuleChange,
-    RuleLoad, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState, TestChoice, TestHow, UnitRow,
-    UserRow, Verdict,
+    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, HUNT_DAYS_MAX, IncidentChange, IncidentPage,
+    IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewHunt, NewIncident, Overview,
+    RiskRow, RuleChange, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState,
+    TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
 
 #[path = "change.rs"]
 mod change;
+#[path = "preview.rs"]
+mod preview;
 #[path = "sample.rs"]
 mod sample;
 
 use change::{change_row, change_rule, change_view};
+use preview::sample_preview;
 use sample::{
     MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
     sample_incident, sample_risk, unit,
@@ -535,6 +538,28 @@ impl Desk for FakeDesk {
         let mine = self.seen_alerts(viewer).iter().filter(|(row, _)| row.rule_id == id).count();
         view.row.alert_count = u64::try_from(mine).unwrap_or(0);
         Ok(view)
+    }
+
+    fn rule_preview(&self, viewer: &Viewer, id: &str) -> Answer<RulePreview> {
+        let rule = self.rule(viewer, id)?;
+        let events: Vec<&Stored> = self.seen_events(viewer).collect();
+        Ok(sample_preview(&rule.row, &events, viewer.unit.is_none()))
+    }
+
+    fn start_rule_preview(&self, viewer: &Viewer, id: &str) -> Answer<()> {
+        self.rule(viewer, id).map(drop)
+    }
+
+    fn start_hunt(&self, viewer: &Viewer, rule_id: &str, new: &NewHunt) -> Answer<u64> {
+        self.rule(viewer, rule_id)?;
+        match new.days {
+            1..=HUNT_DAYS_MAX => Ok(4),
+            _ => Err(DeskError::Refused(Refusal::WrongState)),
+        }
+    }
+
+    fn cancel_hunt(&self, _viewer: &Viewer, number: u64) -> Answer<()> {
+        if number == 4 { Ok(()) } else { Err(DeskError::NotFound) }
     }
 
     fn rule_load(&self, _viewer: &Viewer) -> Answer<RuleLoad> {

@@ -111,6 +111,7 @@ pub fn sample_alert(at: usize, index: usize, mark: &str) -> AlertRow {
         owner: None,
         incident: (index == 1).then(|| u64::try_from(at).unwrap_or(0) + 1),
         tags: vec!["attack.credential-access".to_owned(), "attack.t1110".to_owned()],
+        hunt: None,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct AlertRow {
     pub incident: Option<u64>,
     /// ATT&CK tags as the rule has them (`attack.t1110`).
     pub tags: Vec<String>,
+    /// The hunt that found it in what was stored; `None` = the stream did.
+    pub hunt: Option<u64>,
 }
 
 /// What the queue shall show. Empty or `None` = no restriction.

@@ -31,6 +31,7 @@ pub mod alert;
 pub mod alive;
 pub mod exception;
 pub mod incident;
+pub mod preview;
 pub mod rule;
 pub mod seen;
 
@@ -46,6 +47,7 @@ pub use exception::{
     ExceptionView, NewException, RiskPartRow, RiskRow, TestChoice, TestHow,
 };
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
+pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
 pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, SourceRow, UserRow};
 

@@ -11,6 +11,7 @@ pub mod error;
 pub mod exception;
 pub mod incident;
 pub mod overview;
+pub mod preview;
 pub mod rule;
 pub mod search;
 pub mod sign_in;
@@ -282,8 +283,22 @@ pub(crate) fn day_around(first: Timestamp, last: Timestamp) -> (Timestamp, Times
 }
 
 /// Codes of `?done=`.
-pub(crate) const DONE: &[&str] =
-    &["taken", "released", "closed", "reopened", "noted", "added", "opened", "changed", "handed-over", "saved", "none"];
+pub(crate) const DONE: &[&str] = &[
+    "taken",
+    "released",
+    "closed",
+    "reopened",
+    "noted",
+    "added",
+    "opened",
+    "changed",
+    "handed-over",
+    "saved",
+    "none",
+    "preview",
+    "hunt",
+    "hunt-canceled",
+];
 
 /// A template as a response.
 pub(crate) fn html(template: &impl Template) -> Page {
