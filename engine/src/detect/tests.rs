@@ -9,6 +9,7 @@ use nhatle_rules::predicate::{
 };
 use nhatle_rules::{Meta, Rule};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use super::*;
 
@@ -189,6 +190,38 @@ proptest! {
         let expected = crate::matching::compile_regex(&expression).expect("is valid").is_match(&seen);
         prop_assert_eq!(crate::matching::pattern_matches(&pattern, &text), expected, "{:?} {:?}", pattern, text);
     }
+}
+
+/// How many evaluations (a rule on an event) [`evaluations_in_bulk_are_equal`] makes when not told otherwise.
+const EVALUATIONS: u64 = 200_000;
+
+/// `NHATLE_EVALUATIONS=10000000 cargo test --release -p nhatle-engine evaluations_in_bulk` makes ten million.
+#[test]
+fn evaluations_in_bulk_are_equal() {
+    let asked = std::env::var("NHATLE_EVALUATIONS").ok().and_then(|text| text.parse().ok());
+    let wanted: u64 = asked.unwrap_or(EVALUATIONS);
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let (mut done, mut matches) = (0, 0);
+    while done < wanted {
+        let rules = any_rules().new_tree(&mut runner).expect("rules").current();
+        let events = proptest::collection::vec(any_event(), 600).new_tree(&mut runner).expect("events").current();
+        let expected = naive::detect(&rules, &events);
+        let detector = Detector::new(Arc::new(rules.clone()));
+        // Cold, on several threads; then with measured witnesses and a warm cache, in pieces of one thread each.
+        assert_eq!(detector.detect_events(&events), expected, "{rules:?}");
+        let counts = detector.measured.lock().expect("no panic").counts.clone();
+        detector.plan_from(&counts);
+        let mut found = Vec::new();
+        for (piece, events) in events.chunks(97).enumerate() {
+            let moved = |one: Match| Match { position: one.position + piece * 97, ..one };
+            found.extend(detector.detect_events(events).into_iter().map(moved));
+        }
+        assert_eq!(found, expected, "{rules:?}");
+        done += 2 * u64::try_from(rules.rules.len() * events.len()).expect("few");
+        matches += expected.len();
+    }
+    assert!(0 < matches, "rules that never match prove nothing");
+    eprintln!("{done} evaluations, {matches} matches, no difference");
 }
 
 fn contains(field: u32, literal: &str) -> Atom {
