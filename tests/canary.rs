@@ -105,10 +105,22 @@ fn a_rule_is_green_when_proven_and_red_when_its_mapping_or_its_source_breaks() {
     send("an");
     wait_for("green", Duration::from_secs(20), || alive(GOOD)["light"] == "green");
     assert_eq!(alive(MANY)["light"], json!("green"));
-    assert_eq!(get("/api/v1/alerts").json()["total"], json!(1), "the real one");
+    wait_for("the real one", Duration::from_secs(20), || get("/api/v1/alerts").json()["total"] == json!(1));
     let coverage = get("/api/v1/coverage").json();
     let cell = |coverage: &Value| coverage["techniques"].as_array().unwrap()[0]["state"].clone();
     assert_eq!(cell(&coverage), json!("green"), "{coverage}");
+    // What stands between a rule and a source is named.
+    let fit = |id: &str| get(&format!("/api/v1/rules/{id}/sources")).json();
+    wait_for("what it sends", Duration::from_secs(10), || fit(GOOD)["counts"] == json!([0, 0, 1, 0]));
+    let lacks = fit(BROKEN);
+    assert_eq!(
+        (&lacks["counts"], &lacks["sources"][0]["fields"]),
+        (&json!([1, 0, 0, 0]), &json!(["TargetUserNameOld"]))
+    );
+    let source = lacks["sources"][0]["source"].as_str().unwrap().to_owned();
+    let of_source = get(&format!("/api/v1/sources/rules?source={source}")).json();
+    assert_eq!(of_source["rules"][0]["state"], json!("missing"), "what lacks something comes first: {of_source}");
+    assert_eq!(get("/api/v1/sources/rules?source=nobody").status, 404);
     // It stops: red within the time a source may be silent.
     wait_for("red", Duration::from_secs(30), || alive(GOOD)["light"] == "red");
     assert_eq!(alive(GOOD)["reason"], json!("source-silent"));
@@ -117,11 +129,16 @@ fn a_rule_is_green_when_proven_and_red_when_its_mapping_or_its_source_breaks() {
     assert!(listed["rules"].as_array().unwrap().iter().any(|row| row["id"] == GOOD), "{listed}");
     server.stop();
 
-    // After a restart it is still known that the source had sent.
+    // After a restart it is still known that the source had sent, and what.
     let server = Server::start(&data, &["--config", config.to_str().unwrap(), "--rules", pack.to_str().unwrap()]);
     let answer =
         request(server.http, "GET", &format!("/api/v1/rules/{GOOD}"), &[("Authorization", &admin)], b"").unwrap();
     assert_eq!(answer.json()["alive"]["light"], json!("red"), "{}", answer.body);
+    let again = || {
+        let path = format!("/api/v1/rules/{BROKEN}/sources");
+        request(server.http, "GET", &path, &[("Authorization", &admin)], b"").unwrap().json()["counts"].clone()
+    };
+    wait_for("learned from what is stored", Duration::from_secs(10), || again() == json!([1, 0, 0, 0]));
     server.stop();
     stdout(&["verify", "--data", data.to_str().unwrap()]);
 }

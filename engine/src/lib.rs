@@ -7,6 +7,7 @@ pub mod replay;
 pub mod needs;
 pub mod coverage;
 pub mod canary;
+pub mod fit;
 pub mod alert;
 pub mod incident;
 pub mod exception;

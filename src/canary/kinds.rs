@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub const MARK: &str = "kinds";
 /// How many kinds are remembered.
 pub const KINDS_MAX: usize = 20_000;
+/// Of how many events of a batch one is looked at closely, besides the first of each kind.
+pub const SAMPLE_EVERY: usize = 32;
 /// How long a value of a kind may be; a longer one is cut.
 const VALUE_BYTES_MAX: usize = 128;
 
@@ -87,22 +89,28 @@ impl Kinds {
         serde_json::to_vec(&rows).ok()
     }
 
-    /// Takes in the events of a batch.
-    pub fn see<'e>(&self, events: impl Iterator<Item = &'e Event>) {
+    /// Takes in the events of a batch. Gives back one of each source and kind, and every [`SAMPLE_EVERY`]th: those
+    /// that are worth a closer look.
+    pub fn see<'e>(&self, events: impl Iterator<Item = &'e Event>) -> Vec<&'e Event> {
         // Counted outside the lock first, by a hash: a batch has many events and few kinds, and only those are made.
         let mut places: HashMap<u64, usize> = HashMap::new();
         let mut found: Vec<(Kind, Seen)> = Vec::new();
-        for event in events {
+        let mut sample = Vec::new();
+        for (number, event) in events.enumerate() {
+            let before = found.len();
             let place = *places.entry(self.hash_of(event)).or_insert_with(|| {
                 found.push((kind_of(event), Seen { newest_ns: i64::MIN, count: 0 }));
                 found.len() - 1
             });
+            if before < found.len() || number % SAMPLE_EVERY == SAMPLE_EVERY - 1 {
+                sample.push(event);
+            }
             let (_, seen) = &mut found[place];
             seen.newest_ns = seen.newest_ns.max(event.received.0);
             seen.count += 1;
         }
         if found.is_empty() {
-            return;
+            return sample;
         }
         let mut inner = self.lock();
         inner.is_fresh = true;
@@ -118,6 +126,7 @@ impl Kinds {
             };
             inner.seen.remove(&oldest);
         }
+        sample
     }
 
     /// The kinds as they are, to be asked about many gates.
@@ -136,7 +145,7 @@ impl Kinds {
     fn hash_of(&self, event: &Event) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         let event_type = Field::lookup(EVENT_TYPE);
-        for field in FIELDS.into_iter().chain([Field::NHATLE_UNIT]).chain(event_type) {
+        for field in FIELDS.into_iter().chain([Field::NHATLE_UNIT, Field::NHATLE_SOURCE]).chain(event_type) {
             for text in event.get(field).into_iter().flat_map(Value::each).filter_map(Value::as_text) {
                 hasher.write(text.as_bytes());
                 hasher.write_u8(0xff);

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use nhatle_collector::listen::{Batch, Sink};
 use nhatle_engine::canary::Unsolved;
-use nhatle_event::{Record, Text, Timestamp};
+use nhatle_event::{Record, Seq, Text, Timestamp};
 use nhatle_rules::{Meta, Referred, RuleSet};
+use nhatle_storage::Dataset;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -27,6 +28,10 @@ use crate::samples::{self, Sample};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many records go together.
 const BATCH_RECORDS: usize = 64;
+/// From how many of the newest stored events is learned at the start.
+const LEARN_EVENTS: u64 = 50_000;
+/// How many of them are read together.
+const LEARN_CHUNK: usize = 2_000;
 /// How often the schedule is looked at.
 const TICK: Duration = Duration::from_millis(500);
 const DAY_S: i64 = 86_400;
@@ -89,6 +94,22 @@ pub fn run(shared: &Shared, sink: &Sink, is_stopping: &AtomicBool) {
             if run_once(shared, &rules, sink, is_stopping).is_none() {
                 return;
             }
+        }
+    }
+}
+
+/// Learns from the newest stored events what sources send: what was known before the start is not kept.
+pub fn learn(shared: &Shared, is_stopping: &AtomicBool) {
+    let snapshot = shared.store.snapshot();
+    let mut after = Seq(snapshot.last_seq().0.saturating_sub(LEARN_EVENTS));
+    while !is_stopping.load(Ordering::Relaxed) {
+        match snapshot.events_after(Dataset::Events, after, LEARN_CHUNK) {
+            Ok(events) => {
+                let Some(last) = events.last() else { return };
+                after = last.seq;
+                shared.look_closely(events.iter().map(|stored| &stored.event));
+            }
+            Err(error) => return warn!(%error, "stored events not read to learn from"),
         }
     }
 }

@@ -20,6 +20,7 @@ use nhatle_collector::listen::{self, Sink};
 use nhatle_collector::{Settings, UnitRule};
 use nhatle_engine::account::{Role as EngineRole, SetupChange};
 use nhatle_engine::alert::Alert;
+use nhatle_engine::fit::Seen;
 use nhatle_engine::register::AnyChange;
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, Seq, SystemClock, Text};
@@ -101,6 +102,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         exceptions: Exceptions::new(marks.get(exceptions::MARK).map(Vec::as_slice)),
         canaries: Book::new(marks.get(book::MARK).map(Vec::as_slice)),
         kinds: Kinds::new(marks.get(kinds::MARK).map(Vec::as_slice)),
+        seen: Mutex::new(Seen::default()),
         canary_schedule: config.canary.clone(),
         importance: config.importance.clone(),
         grouping: config.grouping,
@@ -311,17 +313,17 @@ impl Server {
     }
 }
 
-/// The thread that sends canaries.
+/// The thread that learns what is stored, then sends canaries.
 fn canary_thread(
     shared: &Arc<Shared>,
     sink: &Sink,
 ) -> std::io::Result<Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>> {
-    if !shared.canary_schedule.is_on {
-        return Ok(None);
-    }
     let is_stopping = Arc::new(AtomicBool::new(false));
     let (shared, sink, stopping) = (shared.clone(), sink.clone(), is_stopping.clone());
-    let work = move || canary::run::run(&shared, &sink, &stopping);
+    let work = move || {
+        canary::run::learn(&shared, &stopping);
+        canary::run::run(&shared, &sink, &stopping);
+    };
     let thread = std::thread::Builder::new().name("canary".to_owned()).spawn(work)?;
     Ok(Some((is_stopping, thread)))
 }

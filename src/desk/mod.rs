@@ -7,6 +7,7 @@
 mod alerts;
 mod alive;
 mod exceptions;
+mod fit;
 mod incidents;
 mod preview;
 mod rules;
@@ -23,8 +24,8 @@ use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RulePreview, RuleRow,
-    RuleView, SearchPage, SearchQuery, SourceRow, SourceState, UnitRow, UserRow,
+    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview,
+    RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -388,6 +389,14 @@ impl Desk for LiveDesk {
 
     fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value> {
         alive::layer(self, viewer, query)
+    }
+
+    fn rule_fit(&self, viewer: &Viewer, id: &str) -> Answer<RuleFit> {
+        fit::rule(self, viewer, id)
+    }
+
+    fn source_fit(&self, viewer: &Viewer, source: &str) -> Answer<SourceFit> {
+        fit::source(self, viewer, source)
     }
 
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView> {

@@ -168,7 +168,8 @@ impl Stage {
             false => Cow::Owned(batch.iter().filter(is_event).cloned().collect()),
         };
         self.judge.take(batch, &self.detector, &self.shared.canaries, began);
-        self.shared.kinds.see(fresh.iter().map(|stored| &stored.event));
+        let sample = self.shared.kinds.see(fresh.iter().map(|stored| &stored.event));
+        self.shared.look_closely(sample);
         let matches = self.detector.detect(&fresh);
         let fired = self.correlate(&fresh, &matches);
         self.detected = self.detected.max(last);

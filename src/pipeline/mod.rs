@@ -28,8 +28,9 @@ use std::time::Duration;
 
 use nhatle_collector::{Batch, Settings};
 use nhatle_engine::alert::Alert;
+use nhatle_engine::fit::Seen;
 use nhatle_engine::incident::Grouping;
-use nhatle_event::{Clock, Stored};
+use nhatle_event::{Clock, Event, Stored};
 use nhatle_rules::RuleSet;
 use nhatle_storage::{Disk, Store};
 use tokio::sync::watch;
@@ -70,6 +71,8 @@ pub struct Shared {
     pub canaries: Book,
     /// What kinds of event sources send.
     pub kinds: Kinds,
+    /// Which fields and values they send.
+    pub seen: Mutex<Seen>,
     /// When canaries are sent.
     pub canary_schedule: Schedule,
     /// How important hosts, accounts and addresses are, 1 to 5.
@@ -92,6 +95,17 @@ impl Shared {
     /// Says that something on a page may have changed.
     pub fn tick(&self) {
         self.changes.send_modify(|tick| *tick = tick.wrapping_add(1));
+    }
+
+    /// Learns from events what their sources send.
+    pub fn look_closely<'e>(&self, events: impl IntoIterator<Item = &'e Event>) {
+        let mut seen = self.seen();
+        events.into_iter().for_each(|event| seen.look(event));
+    }
+
+    /// What sources send, for looking.
+    pub fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The alerts, for looking.

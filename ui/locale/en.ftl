@@ -608,3 +608,30 @@ alert-retro-what = Found when the rule was run over what is stored, not when the
 done-preview = The preview is on its way.
 done-hunt = The hunt has begun.
 done-hunt-canceled = The hunt is being stopped.
+
+## Whether a rule can match
+
+fit-of-rule = Which sources it can match
+fit-of-source = Which rules can match this source
+fit-open = Rules that can match
+fit-sources = Each source that sends such events
+fit-lacks = What is missing
+fit-looked-for = also looked for:
+fit-none = No source has sent the events this rule looks at.
+fit-choose = Choose a source.
+fit-no-rules = No rule looks at what this source sends.
+fit-how = Learned from part of what the source sent since the start and from the newest stored events. A value not yet seen is no fault.
+fit-state-can = can match
+fit-state-unseen = value never seen
+fit-state-missing = field missing
+fit-state-no-source = sends no such events
+fit-hint-process-command-line = Switch on “Include command line in process creation events” beside the audit of process creation.
+fit-hint-sysmon-instead = Windows’ own event 4688 does not have this field; install Sysmon.
+fit-hint-process-audit = Switch on “Audit Process Creation” (event 4688), or better, install Sysmon.
+fit-hint-sysmon = Install Sysmon and send the channel Microsoft-Windows-Sysmon/Operational.
+fit-hint-script-blocks = Switch on PowerShell script block logging (event 4104).
+fit-hint-modules = Switch on PowerShell module logging (event 4103).
+fit-hint-audit-rule = Add a rule to auditd, such as one that records execve.
+fit-hint-combined-log = Use the “combined” access log format.
+fit-hint-audit-policy = Switch on the advanced audit policy for these events, and send the Security channel.
+fit-hint-channel = Have the agent on the machine send the Windows channel that the rule looks at.

@@ -490,3 +490,30 @@ alert-retro-what = Luật tìm thấy khi chạy lại trên dữ liệu đã l�
 done-preview = Đang xem trước luật.
 done-hunt = Đã bắt đầu tìm lại.
 done-hunt-canceled = Đang dừng lượt tìm lại.
+
+## Luật có khớp được không
+
+fit-of-rule = Khớp được dữ liệu của nguồn nào
+fit-of-source = Luật nào khớp được nguồn này
+fit-open = Luật khớp được
+fit-sources = Từng nguồn gửi loại này
+fit-lacks = Còn thiếu
+fit-looked-for = đã tìm cả tên:
+fit-none = Chưa nguồn nào gửi loại sự kiện mà luật này xét.
+fit-choose = Hãy chọn một nguồn.
+fit-no-rules = Không luật nào xét những gì nguồn này gửi.
+fit-how = Học từ một phần sự kiện mà nguồn đã gửi kể từ khi khởi động và các sự kiện mới nhất đã lưu. Giá trị chưa gặp không phải là lỗi.
+fit-state-can = khớp được
+fit-state-unseen = chưa gặp giá trị
+fit-state-missing = thiếu trường
+fit-state-no-source = không gửi loại này
+fit-hint-process-command-line = Bật chính sách “Include command line in process creation events” và kiểm toán tạo tiến trình.
+fit-hint-sysmon-instead = Sự kiện 4688 của Windows không có trường này; hãy cài Sysmon.
+fit-hint-process-audit = Bật “Audit Process Creation” (sự kiện 4688), tốt hơn là cài Sysmon.
+fit-hint-sysmon = Cài Sysmon và gửi kênh Microsoft-Windows-Sysmon/Operational.
+fit-hint-script-blocks = Bật “PowerShell Script Block Logging” (sự kiện 4104).
+fit-hint-modules = Bật “PowerShell Module Logging” (sự kiện 4103).
+fit-hint-audit-rule = Thêm quy tắc auditd, ví dụ ghi lại execve.
+fit-hint-combined-log = Dùng định dạng nhật ký truy cập “combined”.
+fit-hint-audit-policy = Bật chính sách kiểm toán (Advanced Audit Policy) cho loại sự kiện này, và gửi kênh Security.
+fit-hint-channel = Cho tác nhân trên máy gửi thêm kênh Windows mà luật xét.

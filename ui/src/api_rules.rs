@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::guard::ApiBody;
 use crate::model::{RuleChange, TEXT_BYTES_MAX};
 use crate::pages::rule::RuleFilter;
-use crate::pages::{Page, coverage as coverage_page};
+use crate::pages::{Page, coverage as coverage_page, source as source_page};
 use crate::request::Asked;
 
 /// `GET /api/v1/rules`
@@ -61,6 +61,19 @@ pub(crate) async fn patch(asked: Asked, Path(id): Path<String>, Extension(sent):
 pub(crate) async fn reload(asked: Asked) -> Page {
     let load = asked.desk(|desk, viewer| desk.reload_rules(viewer)).await?;
     Ok(Json(load).into_response())
+}
+
+/// `GET /api/v1/rules/{id}/sources`
+pub(crate) async fn sources(asked: Asked, Path(id): Path<String>) -> Page {
+    let fit = asked.desk(move |desk, viewer| desk.rule_fit(viewer, &id)).await?;
+    Ok(Json(fit).into_response())
+}
+
+/// `GET /api/v1/sources/rules`
+pub(crate) async fn of_source(asked: Asked) -> Page {
+    let source = source_page::name_of(&asked);
+    let fit = asked.desk(move |desk, viewer| desk.source_fit(viewer, &source)).await?;
+    Ok(Json(fit).into_response())
 }
 
 /// `GET /api/v1/coverage`

@@ -17,8 +17,8 @@ use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleLoad, RulePreview, RuleRow,
-    RuleView, SearchPage, SearchQuery, SourceRow, UnitRow, UserRow,
+    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview,
+    RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -225,6 +225,10 @@ pub trait Desk: Send + Sync + 'static {
     fn coverage(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<Coverage>;
     /// The same as a layer for ATT&CK Navigator (format 4.5).
     fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value>;
+    /// Which sources a rule can match; of the viewer's units.
+    fn rule_fit(&self, viewer: &Viewer, id: &str) -> Answer<RuleFit>;
+    /// Which rules can match what a source sends; with no name, which sources there are.
+    fn source_fit(&self, viewer: &Viewer, source: &str) -> Answer<SourceFit>;
     /// One rule with its text.
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView>;
     /// What a rule would have found in the past days, as far as that is known; starts nothing.

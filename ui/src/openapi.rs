@@ -214,6 +214,20 @@ const WORDS: &[Words] = &[
         query: &[("unit", "only what this unit sends"), ("module", "only what this kind of source sends")],
         body: None,
     },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/rules/{id}/sources",
+        summary: "Which sources the rule can match: missing fields, values never seen; counts are missing, unseen, can, no-source",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/sources/rules",
+        summary: "Which rules can match what one source sends, and what the others lack",
+        query: &[("source", "the source's name; without it only the names are given")],
+        body: None,
+    },
     Words { verb: Verb::Get, path: "/api/v1/sources", summary: "Sources with their counts", query: &[], body: None },
     Words { verb: Verb::Get, path: "/api/v1/openapi.json", summary: "This document", query: &[], body: None },
 ];

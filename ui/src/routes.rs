@@ -91,6 +91,7 @@ pub const TABLE: &[Route] = &[
     route!(Get "/events/{id}" READ, pages::search::event),
     route!(Get "/events/{id}/around" READ, pages::search::around),
     route!(Get "/sources" READ, pages::source::list),
+    route!(Get "/sources/rules" READ, pages::source::rules),
     route!(Get "/rules" READ, pages::rule::list),
     route!(Post "/rules/reload" ADMIN, pages::rule::reload),
     route!(Get "/rules/{id}" READ, pages::rule::detail),
@@ -133,7 +134,9 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/rules/{id}/hunts" SOC, api_preview::hunt),
     route!(Post "/api/v1/hunts/{number}/cancel" SOC, api_preview::cancel),
     route!(Get "/api/v1/coverage" READ, api_rules::coverage),
+    route!(Get "/api/v1/rules/{id}/sources" READ, api_rules::sources),
     route!(Get "/api/v1/sources" READ, api::sources),
+    route!(Get "/api/v1/sources/rules" READ, api_rules::of_source),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
 ];
 

@@ -469,6 +469,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "alert-status-",
         "alive-reason-",
         "light-",
+        "fit-hint-",
+        "fit-state-",
         "incident-status-",
         "done-",
         "entry-",

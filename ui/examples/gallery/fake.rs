@@ -12,8 +12,8 @@ use nhatle_ui::model::{
     Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
     ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, HUNT_DAYS_MAX, IncidentChange, IncidentPage,
     IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewHunt, NewIncident, Overview,
-    RiskRow, RuleChange, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceRow, SourceState,
-    TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit,
+    SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ use change::{change_row, change_rule, change_view};
 use preview::sample_preview;
 use sample::{
     MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
-    sample_incident, sample_risk, unit,
+    sample_incident, sample_risk, sample_rule_fit, sample_source_fit, unit,
 };
 pub use sample::{NOW, UNITS};
 
@@ -577,6 +577,14 @@ impl Desk for FakeDesk {
 
     fn reload_rules(&self, viewer: &Viewer) -> Answer<RuleLoad> {
         self.rule_load(viewer)
+    }
+
+    fn rule_fit(&self, viewer: &Viewer, _id: &str) -> Answer<RuleFit> {
+        Ok(sample_rule_fit(&self.sources(viewer)?))
+    }
+
+    fn source_fit(&self, viewer: &Viewer, source: &str) -> Answer<SourceFit> {
+        sample_source_fit(&self.sources(viewer)?, &self.rules(viewer)?, source).ok_or(DeskError::NotFound)
     }
 
     fn coverage(&self, viewer: &Viewer, _query: &CoverageQuery) -> Answer<Coverage> {

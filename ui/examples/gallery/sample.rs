@@ -6,9 +6,9 @@ use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
     AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
-    ExceptionStep, ExceptionView, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level,
-    NewException, PackRow, RiskPartRow, RiskRow, RuleLoad, RuleRow, RuleStanding, RuleView, TacticColumn, TechniqueRow,
-    UnitRow,
+    ExceptionStep, ExceptionView, Fit, FitState, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState,
+    LayerStep, Level, NewException, PackRow, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow,
+    RuleStanding, RuleView, SourceFit, SourceFitRow, SourceRow, TacticColumn, TechniqueRow, UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -310,4 +310,44 @@ pub fn rule_load() -> RuleLoad {
             importer: "lan".to_owned(),
         }],
     }
+}
+
+fn sample_fit(at: usize) -> Fit {
+    let (state, fields, hint) = match at % 3 {
+        0 => (FitState::Missing, vec!["CommandLine".to_owned()], "process-command-line"),
+        1 => (FitState::Unseen, vec!["LogonType".to_owned()], ""),
+        _ => (FitState::Can, Vec::new(), ""),
+    };
+    let looked_for = fields.iter().map(|name| format!("winlog.event_data.{name}")).collect();
+    Fit { state, fields, looked_for, hint }
+}
+
+/// A rule beside these sources.
+pub fn sample_rule_fit(sources: &[SourceRow]) -> RuleFit {
+    let row = |(at, source): (usize, &SourceRow)| SourceFitRow {
+        source: source.name.clone(),
+        unit: source.unit.clone(),
+        last_seen: source.last_seen,
+        fit: sample_fit(at),
+    };
+    let sources: Vec<_> = sources.iter().enumerate().map(row).collect();
+    RuleFit { counts: [1, 1, 1, 0], sources, hint: "" }
+}
+
+/// A source beside these rules; `None` where it is none of these sources.
+pub fn sample_source_fit(sources: &[SourceRow], rules: &[RuleRow], source: &str) -> Option<SourceFit> {
+    let names: Vec<String> = sources.iter().map(|row| row.name.clone()).collect();
+    if source.is_empty() {
+        return Some(SourceFit { sources: names, ..SourceFit::default() });
+    }
+    names.contains(&source.to_owned()).then(|| {
+        let row = |(at, rule): (usize, &RuleRow)| RuleFitRow {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            level: rule.level,
+            fit: sample_fit(at),
+        };
+        let rows = rules.iter().enumerate().map(row).collect();
+        SourceFit { source: source.to_owned(), sources: names, counts: [1, 1, 1, 0], rules: rows }
+    })
 }

@@ -30,6 +30,7 @@ macro_rules! words {
 pub mod alert;
 pub mod alive;
 pub mod exception;
+pub mod fit;
 pub mod incident;
 pub mod preview;
 pub mod rule;
@@ -46,6 +47,7 @@ pub use exception::{
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionStanding, ExceptionStep, ExceptionTest,
     ExceptionView, NewException, RiskPartRow, RiskRow, TestChoice, TestHow,
 };
+pub use fit::{Fit, FitState, RuleFit, RuleFitRow, SourceFit, SourceFitRow};
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};

@@ -173,6 +173,11 @@ impl Shell {
         self.search_in(&entity.field, &entity.value, Some(day_around(*at, *at)))
     }
 
+    /// The page that says which rules can match a source.
+    pub fn rules_of(&self, source: &str) -> String {
+        format!("/sources/rules{}", render::url_query([("source", source)]))
+    }
+
     /// The address of a search for this value of this field, in the time of the page.
     pub fn search_of(&self, field: &str, value: &str) -> String {
         self.search_in(field, value, self.range)

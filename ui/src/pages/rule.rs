@@ -10,7 +10,7 @@ use super::alert::{note_of, redirect};
 use super::{Page, Shell, html};
 use crate::failure::Failure;
 use crate::locale;
-use crate::model::{Level, RuleChange, RuleLight, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
+use crate::model::{Level, RuleChange, RuleFit, RuleLight, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
 use crate::render::{url_part, url_query};
 use crate::request::Asked;
 
@@ -161,6 +161,7 @@ pub(crate) async fn list(asked: Asked) -> Page {
 struct RulePage {
     p: Shell,
     r: RuleView,
+    f: RuleFit,
 }
 
 impl RulePage {
@@ -188,9 +189,9 @@ impl RulePage {
 
 /// `GET /rules/{id}`
 pub(crate) async fn detail(asked: Asked, Path(id): Path<String>) -> Page {
-    let r = asked.desk(move |desk, viewer| desk.rule(viewer, &id)).await?;
+    let (r, f) = asked.desk(move |desk, viewer| Ok((desk.rule(viewer, &id)?, desk.rule_fit(viewer, &id)?))).await?;
     let p = Shell::new(&asked, "rules", r.row.title.get(asked.language).to_owned()).await?;
-    html(&RulePage { p, r })
+    html(&RulePage { p, r, f })
 }
 
 /// `POST /rules/{id}/changes`
