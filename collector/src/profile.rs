@@ -7,17 +7,10 @@
 const NOT_BUILT: &[&str] = &[
     "iis",
     "modsecurity",
-    "mikrotik",
-    "pfsense",
-    "opnsense",
-    "cisco_asa",
-    "cisco_ios",
     "paloalto",
     "sophos",
     "draytek",
     "unifi",
-    "suricata",
-    "zeek",
     "bind",
     "dnsmasq",
     "dhcpd",
@@ -63,6 +56,20 @@ pub enum Profile {
     KeyValue,
     /// FortiGate firewalls.
     Fortigate,
+    /// MikroTik RouterOS.
+    Mikrotik,
+    /// pfSense firewalls.
+    Pfsense,
+    /// OPNsense firewalls.
+    Opnsense,
+    /// Cisco ASA and FTD.
+    CiscoAsa,
+    /// Cisco IOS routers and switches.
+    CiscoIos,
+    /// Suricata's EVE JSON.
+    Suricata,
+    /// Zeek's JSON logs.
+    Zeek,
 }
 
 /// Why a name is no profile that can be used.
@@ -84,7 +91,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 12] = [
+    pub const ALL: [Profile; 19] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -97,6 +104,13 @@ impl Profile {
         Profile::Json,
         Profile::KeyValue,
         Profile::Fortigate,
+        Profile::Mikrotik,
+        Profile::Pfsense,
+        Profile::Opnsense,
+        Profile::CiscoAsa,
+        Profile::CiscoIos,
+        Profile::Suricata,
+        Profile::Zeek,
     ];
 
     /// The name in the contract.
@@ -114,6 +128,13 @@ impl Profile {
             Profile::Json => "json",
             Profile::KeyValue => "kv",
             Profile::Fortigate => "fortigate",
+            Profile::Mikrotik => "mikrotik",
+            Profile::Pfsense => "pfsense",
+            Profile::Opnsense => "opnsense",
+            Profile::CiscoAsa => "cisco_asa",
+            Profile::CiscoIos => "cisco_ios",
+            Profile::Suricata => "suricata",
+            Profile::Zeek => "zeek",
         }
     }
 

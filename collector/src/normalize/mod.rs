@@ -122,6 +122,14 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
         }
         leaves = parse::json::parse(text)?;
     }
+    let sensor = match context.profile {
+        Some(profile @ (Profile::Suricata | Profile::Zeek)) => Some(profile),
+        None => device::json_sensor::detect(&leaves),
+        Some(_) => None,
+    };
+    if let Some(sensor) = sensor.filter(|_| !leaves.iter().any(|(name, _)| name == "message")) {
+        return Ok(device::json_sensor::event(leaves, sensor, context));
+    }
     let wrapped = matches!(
         context.profile,
         Some(
@@ -276,6 +284,9 @@ pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event
             let leaves = parse::json::parse(message).ok()?;
             if looks_like_windows(&leaves) {
                 return windows::from_leaves(leaves, context.record);
+            }
+            if let Some(sensor) = device::json_sensor::detect(&leaves) {
+                return Some(device::json_sensor::event(leaves, sensor, context));
             }
             let mut event = context.event(parts.timestamp, "json", "json");
             set_leaves(&mut event, leaves);

@@ -16,6 +16,10 @@ use super::{Context, syslog, typed};
 
 pub mod template;
 pub mod fortigate;
+pub mod mikrotik;
+pub mod cisco;
+pub mod filterlog;
+pub mod json_sensor;
 
 /// What a device calls a value, and the ECS field it is.
 pub type Row = (&'static str, Field);
@@ -26,7 +30,17 @@ pub struct Act(pub &'static str, pub &'static [&'static str], pub &'static str);
 
 /// Whether a profile is read here.
 pub fn is_device(profile: Profile) -> bool {
-    matches!(profile, Profile::Fortigate)
+    matches!(
+        profile,
+        Profile::Fortigate
+            | Profile::Mikrotik
+            | Profile::Pfsense
+            | Profile::Opnsense
+            | Profile::CiscoAsa
+            | Profile::CiscoIos
+            | Profile::Suricata
+            | Profile::Zeek
+    )
 }
 
 /// The device that a message's own words name; `None` = not told, or no device.
@@ -35,7 +49,13 @@ pub fn detect(parts: &Syslog<'_>) -> Option<Profile> {
     if fortigate::is_fortigate(message) {
         return Some(Profile::Fortigate);
     }
-    None
+    if mikrotik::is_mikrotik(message) {
+        return Some(Profile::Mikrotik);
+    }
+    if parts.app == Some("filterlog") {
+        return Some(Profile::Pfsense);
+    }
+    cisco::is_asa(parts).map(|is_asa| if is_asa { Profile::CiscoAsa } else { Profile::CiscoIos })
 }
 
 /// [`detect`] for text without a syslog header.
@@ -67,6 +87,9 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
     let message = parts.message.trim();
     let mut event = match profile {
         Profile::Fortigate => fortigate::event(message, parts, context)?,
+        Profile::Mikrotik => mikrotik::event(message, parts, context),
+        Profile::Pfsense | Profile::Opnsense => filterlog::event(parts, profile == Profile::Opnsense, context)?,
+        Profile::CiscoAsa | Profile::CiscoIos => cisco::event(parts, profile == Profile::CiscoAsa, context),
         _ => context.event(parts.timestamp, "syslog", "syslog"),
     };
     event.set_default(Field::MESSAGE, message);

@@ -1,0 +1,286 @@
+//! Sensors that write JSON: Suricata's EVE and Zeek's JSON logs.
+//!
+//! In: the leaves of one object. Out: the event in ECS; every value as the sensor named it under
+//! `suricata.eve.*` or `zeek.<log>.*`. What a value means is a row of the tables below. Source: Suricata 7 user
+//! guide, "EVE JSON format"; Zeek 6 log reference. Zeek's TSV needs its header and is not read here.
+
+use nhatle_event::json::Leaves;
+use nhatle_event::{Event, Field, Text, Value};
+
+use super::{Act, Row, act, finish, observer, set_text};
+use crate::normalize::{Context, typed};
+use crate::parse;
+use crate::profile::Profile;
+
+const SURICATA: &[Row] = &[
+    ("src_ip", Field::SOURCE_IP),
+    ("src_port", Field::SOURCE_PORT),
+    ("dest_ip", Field::DESTINATION_IP),
+    ("dest_port", Field::DESTINATION_PORT),
+    ("proto", Field::NETWORK_TRANSPORT),
+    ("app_proto", Field::NETWORK_PROTOCOL),
+    ("community_id", Field::NETWORK_COMMUNITY_ID),
+    ("in_iface", Field::OBSERVER_INGRESS_INTERFACE_NAME),
+    ("host", Field::OBSERVER_NAME),
+    ("alert.signature_id", Field::RULE_ID),
+    ("alert.signature", Field::RULE_NAME),
+    ("alert.category", Field::RULE_CATEGORY),
+    ("alert.severity", Field::EVENT_SEVERITY),
+    ("dns.rrname", Field::DNS_QUESTION_NAME),
+    ("dns.rrtype", Field::DNS_QUESTION_TYPE),
+    ("dns.rcode", Field::DNS_RESPONSE_CODE),
+    ("dns.id", Field::DNS_ID),
+    ("dns.queries.rrname", Field::DNS_QUESTION_NAME),
+    ("dns.queries.rrtype", Field::DNS_QUESTION_TYPE),
+    ("http.hostname", Field::URL_DOMAIN),
+    ("http.url", Field::URL_ORIGINAL),
+    ("http.http_user_agent", Field::USER_AGENT_ORIGINAL),
+    ("http.http_method", Field::HTTP_REQUEST_METHOD),
+    ("http.http_refer", Field::HTTP_REQUEST_REFERRER),
+    ("http.status", Field::HTTP_RESPONSE_STATUS_CODE),
+    ("http.length", Field::HTTP_RESPONSE_BODY_BYTES),
+    ("tls.sni", Field::TLS_CLIENT_SERVER_NAME),
+    ("tls.subject", Field::TLS_SERVER_SUBJECT),
+    ("tls.issuerdn", Field::TLS_SERVER_ISSUER),
+    ("tls.fingerprint", Field::TLS_SERVER_HASH_SHA1),
+    ("tls.ja3.hash", Field::TLS_CLIENT_JA3),
+    ("tls.ja3s.hash", Field::TLS_SERVER_JA3S),
+    ("tls.version", Field::TLS_VERSION),
+    ("fileinfo.filename", Field::FILE_PATH),
+    ("fileinfo.size", Field::FILE_SIZE),
+    ("fileinfo.md5", Field::FILE_HASH_MD5),
+    ("fileinfo.sha1", Field::FILE_HASH_SHA1),
+    ("fileinfo.sha256", Field::FILE_HASH_SHA256),
+    ("flow.bytes_toserver", Field::SOURCE_BYTES),
+    ("flow.bytes_toclient", Field::DESTINATION_BYTES),
+    ("flow.pkts_toserver", Field::SOURCE_PACKETS),
+    ("flow.pkts_toclient", Field::DESTINATION_PACKETS),
+    ("flow.start", Field::EVENT_START),
+    ("flow.end", Field::EVENT_END),
+];
+
+const ZEEK: &[Row] = &[
+    ("id.orig_h", Field::SOURCE_IP),
+    ("id.orig_p", Field::SOURCE_PORT),
+    ("id.resp_h", Field::DESTINATION_IP),
+    ("id.resp_p", Field::DESTINATION_PORT),
+    ("proto", Field::NETWORK_TRANSPORT),
+    ("service", Field::NETWORK_PROTOCOL),
+    ("community_id", Field::NETWORK_COMMUNITY_ID),
+    ("uid", Field::EVENT_ID),
+    ("orig_ip_bytes", Field::SOURCE_BYTES),
+    ("resp_ip_bytes", Field::DESTINATION_BYTES),
+    ("orig_pkts", Field::SOURCE_PACKETS),
+    ("resp_pkts", Field::DESTINATION_PACKETS),
+    ("query", Field::DNS_QUESTION_NAME),
+    ("qtype_name", Field::DNS_QUESTION_TYPE),
+    ("rcode_name", Field::DNS_RESPONSE_CODE),
+    ("host", Field::URL_DOMAIN),
+    ("uri", Field::URL_ORIGINAL),
+    ("method", Field::HTTP_REQUEST_METHOD),
+    ("user_agent", Field::USER_AGENT_ORIGINAL),
+    ("referrer", Field::HTTP_REQUEST_REFERRER),
+    ("status_code", Field::HTTP_RESPONSE_STATUS_CODE),
+    ("request_body_len", Field::HTTP_REQUEST_BODY_BYTES),
+    ("response_body_len", Field::HTTP_RESPONSE_BODY_BYTES),
+    ("username", Field::USER_NAME),
+    ("user", Field::USER_NAME),
+    ("server_name", Field::TLS_CLIENT_SERVER_NAME),
+    ("cipher", Field::TLS_CIPHER),
+    ("subject", Field::TLS_SERVER_SUBJECT),
+    ("issuer", Field::TLS_SERVER_ISSUER),
+    ("established", Field::TLS_ESTABLISHED),
+    ("ja3", Field::TLS_CLIENT_JA3),
+    ("ja3s", Field::TLS_SERVER_JA3S),
+    ("md5", Field::FILE_HASH_MD5),
+    ("sha1", Field::FILE_HASH_SHA1),
+    ("sha256", Field::FILE_HASH_SHA256),
+    ("mime_type", Field::FILE_MIME_TYPE),
+    ("filename", Field::FILE_NAME),
+    ("src", Field::SOURCE_IP),
+    ("dst", Field::DESTINATION_IP),
+    ("p", Field::DESTINATION_PORT),
+    ("note", Field::RULE_NAME),
+    ("msg", Field::MESSAGE),
+];
+
+/// What an EVE record's `event_type` or a Zeek log is about.
+const MEANINGS: &[(&str, Act)] = &[
+    ("alert", Act("intrusion_detection", &["info"], "")),
+    ("anomaly", Act("network", &["info"], "")),
+    ("notice", Act("intrusion_detection", &["info"], "")),
+    ("weird", Act("network", &["info"], "")),
+    ("dns", Act("network", &["protocol"], "")),
+    ("http", Act("network", &["protocol", "access"], "")),
+    ("tls", Act("network", &["protocol"], "")),
+    ("ssl", Act("network", &["protocol"], "")),
+    ("ssh", Act("network", &["protocol"], "")),
+    ("rdp", Act("network", &["protocol"], "")),
+    ("flow", Act("network", &["connection"], "")),
+    ("netflow", Act("network", &["connection"], "")),
+    ("conn", Act("network", &["connection"], "")),
+    ("fileinfo", Act("file", &["info"], "")),
+    ("files", Act("file", &["info"], "")),
+    ("stats", Act("host", &["info"], "")),
+];
+
+/// Zeek logs by a field that only they have, where the writer names no `_path`.
+const ZEEK_LOGS: &[(&str, &str)] = &[
+    ("conn_state", "conn"),
+    ("qtype_name", "dns"),
+    ("rejected", "dns"),
+    ("trans_depth", "http"),
+    ("cert_chain_fuids", "ssl"),
+    ("resumed", "ssl"),
+    ("auth_attempts", "ssh"),
+    ("fuid", "files"),
+    ("note", "notice"),
+    ("cookie", "rdp"),
+    ("helo", "smtp"),
+    ("share_type", "smb_mapping"),
+    ("endpoint", "dce_rpc"),
+    ("request_type", "kerberos"),
+    ("hostname", "ntlm"),
+];
+
+fn value<'a>(leaves: &'a Leaves, name: &str) -> Option<&'a Value> {
+    leaves.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// The sensor whose record this is.
+pub fn detect(leaves: &Leaves) -> Option<Profile> {
+    let has = |name: &str| value(leaves, name).is_some();
+    if has("event_type") && has("timestamp") && (has("flow_id") || has("src_ip") || has("stats.uptime")) {
+        return Some(Profile::Suricata);
+    }
+    (has("ts") && ((has("uid") && has("id.orig_h")) || has("_path"))).then_some(Profile::Zeek)
+}
+
+/// The event of a sensor's record.
+pub fn event(leaves: Leaves, profile: Profile, context: &Context<'_>) -> Event {
+    if profile == Profile::Suricata { suricata(leaves, context) } else { zeek(leaves, context) }
+}
+
+fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
+    let kind = value(&leaves, "event_type").and_then(Value::text).unwrap_or_default().to_owned();
+    let stamp = value(&leaves, "timestamp").and_then(|value| parse::json::moment(value, context.offset_s));
+    let dataset = match kind.as_str() {
+        "alert" => "suricata.alert",
+        "dns" => "suricata.dns",
+        "http" => "suricata.http",
+        "tls" => "suricata.tls",
+        "flow" => "suricata.flow",
+        _ => "suricata.eve",
+    };
+    let mut event = context.event(stamp, "suricata", dataset);
+    observer(&mut event, "OISF", "Suricata", "ids");
+    mean(&mut event, &kind);
+    let action = value(&leaves, "alert.action").and_then(Value::text).map(Text::from);
+    if kind == "alert" {
+        event.set(Field::EVENT_KIND, "alert");
+        event.add(Field::EVENT_TYPE, if action.as_deref() == Some("blocked") { "denied" } else { "allowed" });
+    }
+    fill(&mut event, "suricata.eve.", SURICATA, leaves);
+    if let Some(name) = event.text(Field::RULE_NAME).map(Text::from) {
+        event.set_default(Field::MESSAGE, name);
+    }
+    finish(&mut event);
+    event
+}
+
+fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
+    let named = value(&leaves, "_path").and_then(Value::text).filter(|path| is_log_name(path)).map(str::to_owned);
+    let by_field = || ZEEK_LOGS.iter().find(|(field, _)| value(&leaves, field).is_some()).map(|(_, log)| *log);
+    let log = named.unwrap_or_else(|| by_field().unwrap_or("log").to_owned());
+    let stamp = value(&leaves, "ts").and_then(|value| parse::json::moment(value, 0));
+    let mut event = context.event(stamp, "zeek", "zeek.log");
+    event.set(Field::EVENT_DATASET, format!("zeek.{log}"));
+    observer(&mut event, "Zeek", "Zeek", "ids");
+    mean(&mut event, &log);
+    if log == "notice" {
+        event.set(Field::EVENT_KIND, "alert");
+    }
+    let seconds = value(&leaves, "duration").and_then(Value::as_number);
+    let outcome = value(&leaves, "auth_success").cloned();
+    fill(&mut event, &format!("zeek.{log}."), ZEEK, leaves);
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and the range is checked")]
+    if let Some(seconds) = seconds.filter(|seconds| (0.0..9e9).contains(seconds)) {
+        event.set(Field::EVENT_DURATION, Value::Long((seconds * 1e9) as i64));
+    }
+    if let Some(Value::Boolean(is_in)) = outcome {
+        act(&mut event, Act("authentication", &[], if is_in { "success" } else { "failure" }));
+    }
+    finish(&mut event);
+    event
+}
+
+/// A log's name is a word: it becomes part of field names.
+fn is_log_name(path: &str) -> bool {
+    !path.is_empty() && path.len() <= 32 && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn mean(event: &mut Event, kind: &str) {
+    let known = MEANINGS.iter().find(|(known, _)| *known == kind).map(|(_, meaning)| *meaning);
+    act(event, known.unwrap_or(Act("network", &["info"], "")));
+}
+
+fn fill(event: &mut Event, home: &str, table: &[Row], leaves: Leaves) {
+    let mut name = String::with_capacity(64);
+    event.reserve(leaves.len() * 2);
+    for (key, value) in leaves {
+        for (_, field) in table.iter().filter(|(known, _)| *known == key) {
+            match &value {
+                Value::Text(text) => set_text(event, *field, text),
+                Value::Null => {}
+                other => event.set(*field, typed(field.kind(), other.clone())),
+            }
+        }
+        name.clear();
+        name.push_str(home);
+        name.push_str(&key);
+        event.set_named(&name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use crate::profile::Profile;
+
+    #[test]
+    fn an_alert_of_suricata() {
+        let line = r#"{"timestamp":"2026-11-23T09:10:00.123456+0700","flow_id":7,"event_type":"alert","src_ip":"203.0.113.45","src_port":40000,"dest_ip":"192.0.2.20","dest_port":443,"proto":"TCP","alert":{"action":"allowed","signature_id":1000001,"signature":"LOCAL test","category":"Misc","severity":1}}"#;
+        let told = [
+            ("event.dataset", "suricata.alert"),
+            ("event.kind", "alert"),
+            ("source.ip", "203.0.113.45"),
+            ("destination.port", "443"),
+            ("network.transport", "tcp"),
+            ("rule.id", "1000001"),
+            ("suricata.eve.alert.severity", "1"),
+            ("nhatle.alert.id", "(absent)"),
+        ];
+        check(line, Some(Profile::Suricata), &told);
+        check(line, None, &told);
+        check(&format!("<134>Nov 23 09:10:00 ids suricata[7]: {line}"), None, &told[..4]);
+    }
+
+    #[test]
+    fn logs_of_zeek_by_path_and_by_what_they_hold() {
+        let line = r#"{"ts":1770091506.25,"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":5000,"id.resp_h":"203.0.113.9","id.resp_p":53,"proto":"udp","query":"a.example","qtype_name":"A"}"#;
+        check(
+            line,
+            None,
+            &[("event.dataset", "zeek.dns"), ("dns.question.name", "a.example"), ("zeek.dns.query", "a.example")],
+        );
+        let line = r#"{"_path":"conn","ts":1770091506.25,"uid":"C1","id.orig_h":"10.0.0.1","duration":2.5,"orig_ip_bytes":1,"resp_ip_bytes":2}"#;
+        check(
+            line,
+            Some(Profile::Zeek),
+            &[("event.dataset", "zeek.conn"), ("event.duration", "2500000000"), ("network.bytes", "3")],
+        );
+        // A log's name is the sender's word; it must not become any field's name.
+        let line = r#"{"_path":"nhatle.x","ts":1,"uid":"C1","id.orig_h":"10.0.0.1"}"#;
+        check(line, Some(Profile::Zeek), &[("event.dataset", "zeek.log")]);
+    }
+}

@@ -1,0 +1,234 @@
+//! MikroTik RouterOS: topics, then a message in words.
+//!
+//! In: `topic,topic message`. Out: logins, firewall lines, DHCP, wireless, PPP and configuration changes in ECS;
+//! the rest under `mikrotik.*`. Promise: names that strangers choose are greedy ([`Template`]), so that words
+//! inside them never pass for the router's. Source: RouterOS manual, "Log"; RouterOS 7 messages.
+
+use std::sync::LazyLock;
+
+use nhatle_event::{Event, Field, Value};
+
+use super::template::Template;
+use super::{Act, act, observer, set_text};
+use crate::normalize::Context;
+use crate::parse::Syslog;
+
+/// Topics that a line may begin with (RouterOS manual, "Log", list of topics).
+const TOPICS: &[&str] = &[
+    "system",
+    "firewall",
+    "dhcp",
+    "wireless",
+    "ppp",
+    "l2tp",
+    "pptp",
+    "sstp",
+    "ovpn",
+    "ipsec",
+    "interface",
+    "script",
+    "dns",
+    "hotspot",
+    "radius",
+    "route",
+    "bridge",
+    "caps",
+    "pppoe",
+    "web-proxy",
+    "certificate",
+    "account",
+    "critical",
+];
+
+const LOGIN: Act = Act("authentication", &["start"], "success");
+const REFUSED: Act = Act("authentication", &["start"], "failure");
+const LOGOUT: Act = Act("authentication", &["end"], "success");
+const ADDED: Act = Act("configuration", &["creation"], "success");
+const CHANGED: Act = Act("configuration", &["change"], "success");
+const REMOVED: Act = Act("configuration", &["deletion"], "success");
+const INFO: Act = Act("network", &["info"], "");
+
+/// Wording, action, meaning; the first that fits counts.
+const WORDINGS: &[(&str, &str, Act)] = &[
+    ("login failure for user <user.name*> from <source.ip> via <mikrotik.via>", "authentication_failed", REFUSED),
+    ("user <user.name*> logged in from <source.ip> via <mikrotik.via>", "authentication_success", LOGIN),
+    ("user <user.name*> logged out from <source.ip> via <mikrotik.via>", "logged-out", LOGOUT),
+    ("user <user.target.name*> added by <mikrotik.by>", "user-added", Act("iam", &["user", "creation"], "success")),
+    ("user <user.target.name*> changed by <mikrotik.by>", "user-changed", Act("iam", &["user", "change"], "success")),
+    ("user <user.target.name*> removed by <mikrotik.by>", "user-removed", Act("iam", &["user", "deletion"], "success")),
+    ("<mikrotik.object*> added by <mikrotik.by>", "added", ADDED),
+    ("<mikrotik.object*> changed by <mikrotik.by>", "changed", CHANGED),
+    ("<mikrotik.object*> removed by <mikrotik.by>", "removed", REMOVED),
+    ("<mikrotik.server> assigned <client.ip> for <client.mac>", "dhcp-assigned", INFO),
+    ("<mikrotik.server> assigned <client.ip> to <client.mac>", "dhcp-assigned", INFO),
+    ("<mikrotik.server> deassigned <client.ip> for <client.mac>", "dhcp-deassigned", INFO),
+    ("<mikrotik.server> deassigned <client.ip> from <client.mac>", "dhcp-deassigned", INFO),
+];
+
+static TEMPLATES: LazyLock<Vec<(Template, &'static str, Act)>> = LazyLock::new(|| {
+    WORDINGS.iter().map(|(wording, action, meaning)| (Template::new(wording), *action, *meaning)).collect()
+});
+
+/// The topics and the message behind them.
+fn topics(text: &str) -> Option<(&str, &str)> {
+    let (topics, message) = text.split_once(' ')?;
+    let first = topics.split(',').next()?;
+    (topics.contains(',') && TOPICS.contains(&first)).then_some((topics, message))
+}
+
+/// Whether a line begins with RouterOS topics.
+pub fn is_mikrotik(message: &str) -> bool {
+    topics(message).is_some()
+}
+
+/// The event of a message.
+pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Event {
+    let mut event = context.event(parts.timestamp, "mikrotik", "mikrotik.routeros");
+    observer(&mut event, "MikroTik", "RouterOS", "firewall");
+    let (topics, words) = topics(message).unwrap_or(("", message));
+    for topic in topics.split(',').filter(|topic| !topic.is_empty()) {
+        event.add(Field::intern("mikrotik.topics").unwrap_or(Field::TAGS), topic);
+    }
+    event.set(Field::MESSAGE, words);
+    if topics.starts_with("firewall") || (topics.is_empty() && is_packet(words)) {
+        packet(&mut event, words);
+        return event;
+    }
+    // A script writes what it likes; only the router's own words are read.
+    if topics.starts_with("script") {
+        return event;
+    }
+    if let Some((_, action, meaning)) = TEMPLATES.iter().find(|(template, ..)| template.fill(words, &mut event)) {
+        event.set(Field::EVENT_ACTION, *action);
+        act(&mut event, *meaning);
+        if let Some(by) = Field::lookup("mikrotik.by").and_then(|field| event.text(field)).map(str::to_owned) {
+            changed_by(&mut event, &by);
+        }
+    }
+    event
+}
+
+/// RouterOS 7.15 writes `winbox-3.41:admin@10.0.0.1/...`, older ones only the name.
+fn changed_by(event: &mut Event, by: &str) {
+    let rest = by.split_once(':').map_or(by, |(_, rest)| rest);
+    let (user, peer) = rest.split_once('@').unwrap_or((rest, ""));
+    set_text(event, Field::USER_NAME, user.split(' ').next().unwrap_or_default());
+    let peer = peer.split(['/', ' ', ')']).next().unwrap_or_default();
+    if peer.parse::<std::net::IpAddr>().is_ok() {
+        set_text(event, Field::SOURCE_IP, peer);
+    }
+}
+
+fn is_packet(words: &str) -> bool {
+    words.contains(" in:") && words.contains("->") && words.contains(" proto ")
+}
+
+/// `prefix chain: in:ether1 out:(unknown 0), … proto TCP (SYN), 203.0.113.1:1->192.0.2.1:2, len 60`
+fn packet(event: &mut Event, words: &str) {
+    let Some((front, rest)) = words.split_once(": in:") else { return };
+    let (prefix, chain) = front.rsplit_once(' ').unwrap_or(("", front));
+    set_named(event, "mikrotik.prefix", prefix);
+    set_named(event, "mikrotik.chain", chain);
+    let lower = prefix.to_ascii_lowercase();
+    let is_denied = ["drop", "deny", "block", "reject"].iter().any(|word| lower.contains(word));
+    let kinds: &[&str] = if is_denied { &["connection", "denied"] } else { &["connection"] };
+    act(event, Act("network", kinds, ""));
+    event.set(Field::EVENT_ACTION, if is_denied { "drop" } else { "log" });
+    let interface = |text: &str| text.split([' ', ',']).next().unwrap_or_default().to_owned();
+    set_text(event, Field::OBSERVER_INGRESS_INTERFACE_NAME, &interface(rest));
+    if let Some((_, out)) = rest.split_once(" out:").filter(|(_, out)| !out.starts_with('(')) {
+        set_text(event, Field::OBSERVER_EGRESS_INTERFACE_NAME, &interface(out));
+    }
+    if let Some((_, mac)) = rest.split_once("src-mac ") {
+        set_text(event, Field::SOURCE_MAC, &interface(mac));
+    }
+    let Some((_, proto)) = rest.split_once("proto ") else { return };
+    set_text(event, Field::NETWORK_TRANSPORT, proto.split([' ', ',']).next().unwrap_or_default());
+    let Some(flow) = proto.split(", ").find(|piece| piece.contains("->")) else { return };
+    let Some((source, destination)) = flow.split_once("->") else { return };
+    side(event, Field::SOURCE_IP, Field::SOURCE_PORT, source);
+    side(event, Field::DESTINATION_IP, Field::DESTINATION_PORT, destination);
+    let length = proto.rsplit_once(", len ").and_then(|(_, length)| length.split(' ').next()?.parse::<i64>().ok());
+    if let Some(length) = length {
+        event.set(Field::NETWORK_BYTES, Value::Long(length));
+    }
+}
+
+/// `address:port`, `[address]:port`, or an address alone.
+fn side(event: &mut Event, ip: Field, port: Field, text: &str) {
+    let text = text.trim();
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return set_text(event, ip, text);
+    }
+    if let Some((address, number)) = text.rsplit_once(':') {
+        set_text(event, ip, address.trim_matches(['[', ']']));
+        set_text(event, port, number);
+    }
+}
+
+fn set_named(event: &mut Event, name: &str, value: &str) {
+    if !value.is_empty() {
+        event.set_named(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use crate::profile::Profile;
+
+    #[test]
+    fn logins_are_told_and_not_fooled() {
+        let line = "<134>Jan 15 10:20:30 gw system,error,critical login failure for user x logged in from 198.51.100.66 via ssh from 203.0.113.41 via winbox";
+        let told = [
+            ("event.action", "authentication_failed"),
+            ("event.outcome", "failure"),
+            ("source.ip", "203.0.113.41"),
+            ("mikrotik.via", "winbox"),
+            ("host.name", "gw"),
+        ];
+        check(line, Some(Profile::Mikrotik), &told);
+        check(line, None, &told);
+        check(
+            "script,info user a logged in from 198.51.100.66 via ssh",
+            Some(Profile::Mikrotik),
+            &[("source.ip", "(absent)"), ("event.category", "(absent)")],
+        );
+    }
+
+    #[test]
+    fn packets_of_both_families() {
+        check(
+            "firewall,info drop-in input: in:wan out:(unknown 0), connection-state:new src-mac 00:00:5e:00:53:01, proto TCP (SYN), [2001:db8::1]:4000->[2001:db8::2]:22, len 60",
+            Some(Profile::Mikrotik),
+            &[
+                ("source.ip", "2001:db8::1"),
+                ("source.port", "4000"),
+                ("destination.port", "22"),
+                ("network.transport", "tcp"),
+                ("event.action", "drop"),
+                ("observer.ingress.interface.name", "wan"),
+                ("observer.egress.interface.name", "(absent)"),
+            ],
+        );
+        check(
+            "firewall,info input: in:wan out:(unknown 0), proto ICMP (type 8, code 0), 203.0.113.9->198.51.100.2, len 84",
+            None,
+            &[("network.transport", "icmp"), ("destination.ip", "198.51.100.2"), ("mikrotik.chain", "input")],
+        );
+    }
+
+    #[test]
+    fn changes_name_who_made_them() {
+        check(
+            "<134>Jan 15 10:20:30 gw system,info user evil added by winbox-3.41:admin@203.0.113.9/terminal",
+            None,
+            &[
+                ("user.target.name", "evil"),
+                ("user.name", "admin"),
+                ("source.ip", "203.0.113.9"),
+                ("event.action", "user-added"),
+            ],
+        );
+    }
+}
