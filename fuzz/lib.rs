@@ -55,7 +55,10 @@ pub fn evtx(data: &[u8]) {
 pub fn rule(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     let set = RuleSet::from_texts(&[(PathBuf::from("fuzz.yml"), text)], &LoadOptions::default());
-    assert!(set.errors.iter().all(|error| error.line > 0 && error.column > 0), "an error has a place");
+    let mut said = set.errors.iter().chain(&set.warnings);
+    assert!(said.all(|one| one.line > 0 && one.column > 0), "an error and a warning have a place");
+    assert!(set.is_balanced(), "every document is loaded, refused or retired");
+    assert!(set.warnings.iter().all(|warning| warning.lint.is_some()), "a warning has a name");
     drop(naive::detect(&set, &[event(b"{\"Image\":\"a\\\\b.exe\",\"EventID\":1}")]));
 }
 

@@ -41,7 +41,13 @@ pub(crate) struct Compiled {
 
 /// Compiles a detection.
 pub(crate) fn detection(detection: &Detection, placeholders: &Placeholders) -> Result<Compiled, Fault> {
-    let mut compiler = Compiler { placeholders, atoms: Vec::new(), fields: Vec::new(), warnings: Vec::new() };
+    let mut compiler = Compiler {
+        placeholders,
+        atoms: Vec::new(),
+        fields: Vec::new(),
+        warnings: Vec::new(),
+        regex_budget: value::REGEX_COST_MAX,
+    };
     let mut searches = Vec::with_capacity(detection.searches.len());
     for (name, _, search) in &detection.searches {
         searches.push((name.clone(), compiler.search(search)?));
@@ -166,6 +172,7 @@ struct Compiler<'a> {
     atoms: Vec<Atom>,
     fields: Vec<String>,
     warnings: Vec<Fault>,
+    regex_budget: usize,
 }
 
 impl Compiler<'_> {
@@ -238,7 +245,8 @@ impl Compiler<'_> {
             Form::Null if is_keyword => return Err("a keyword cannot be null".into()),
             Form::Null => alternatives.tests.push(Test::Null),
             Form::Regex { pattern, flags, position } => {
-                alternatives.tests.push(Test::Regex(value::finished_regex(&pattern, &flags, position)?));
+                let pattern = value::finished_regex(&pattern, &flags, position, &mut self.regex_budget)?;
+                alternatives.tests.push(Test::Regex(pattern));
             }
             Form::Cidr { network, prefix } => alternatives.tests.push(Test::Cidr { network, prefix }),
             Form::Compare(comparison, number) => alternatives.tests.push(Test::Compare(comparison, number)),

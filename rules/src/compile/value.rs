@@ -17,6 +17,12 @@ use crate::parse::modifier::word;
 pub const REGEX_BYTES_MAX: usize = 8 * 1024;
 /// How large a compiled regular expression may be, in bytes.
 pub const REGEX_SIZE_MAX: usize = 4 * 1024 * 1024;
+/// A regular expression that compiles to no more than this many bytes is small.
+const REGEX_SMALL: usize = 128 * 1024;
+/// What a regular expression costs that is not small; a small one costs 1.
+const REGEX_COST: usize = 32;
+/// How much the regular expressions of one rule may cost. Compiling them is the slowest thing a rule can ask for.
+pub const REGEX_COST_MAX: usize = 2_048;
 /// How many forms the placeholders of one value may come to (pySigma: 200).
 pub const PLACEHOLDER_FORMS_MAX: usize = 10_000;
 
@@ -183,8 +189,14 @@ fn flagged(form: Form, modifier: Modifier) -> Result<Form, String> {
     Ok(Form::Regex { pattern, flags, position })
 }
 
-/// The regular expression as the `regex` crate takes it, checked to compile within [`REGEX_SIZE_MAX`].
-pub(crate) fn finished_regex(pattern: &str, flags: &str, position: Position) -> Result<String, String> {
+/// The regular expression as the `regex` crate takes it, checked to compile within [`REGEX_SIZE_MAX`]. What it costs is
+/// taken from `budget`.
+pub(crate) fn finished_regex(
+    pattern: &str,
+    flags: &str,
+    position: Position,
+    budget: &mut usize,
+) -> Result<String, String> {
     if REGEX_BYTES_MAX < pattern.len() {
         return Err(format!("the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
     }
@@ -194,19 +206,22 @@ pub(crate) fn finished_regex(pattern: &str, flags: &str, position: Position) -> 
         Position::Whole | Position::Inside => pattern.to_owned(),
     };
     let full = if flags.is_empty() { body } else { format!("(?{flags}){body}") };
-    build_regex(&full)?;
+    let cost = if build_within(&full, REGEX_SMALL).is_ok() {
+        1
+    } else {
+        build_regex(&full)?;
+        REGEX_COST
+    };
+    *budget = budget
+        .checked_sub(cost)
+        .ok_or("the regular expressions of this rule are too many or too large; write `contains`, or several rules")?;
     Ok(full)
 }
 
 /// Compiles the pattern of a [`Test::Regex`](super::predicate::Test::Regex) with the size bound it was checked with.
 /// An error is a reason in one line.
 pub fn build_regex(pattern: &str) -> Result<regex::Regex, String> {
-    let built = regex::RegexBuilder::new(pattern)
-        .size_limit(REGEX_SIZE_MAX)
-        .dfa_size_limit(REGEX_SIZE_MAX)
-        .nest_limit(100)
-        .build();
-    built.map_err(|error| match error {
+    build_within(pattern, REGEX_SIZE_MAX).map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => {
             format!("the regular expression needs more than {limit} bytes; make its repetitions smaller")
         }
@@ -218,6 +233,10 @@ pub fn build_regex(pattern: &str) -> Result<regex::Regex, String> {
             format!("the regular expression does not compile: {reason}")
         }
     })
+}
+
+fn build_within(pattern: &str, size_max: usize) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(size_max).dfa_size_limit(REGEX_SIZE_MAX).nest_limit(100).build()
 }
 
 fn encoded(form: Form, modifier: Modifier) -> Result<Form, String> {

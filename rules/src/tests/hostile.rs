@@ -53,6 +53,34 @@ fn depth_and_size_are_bounded() {
 }
 
 #[test]
+fn a_million_documents_are_read_up_to_the_bound() {
+    let set = load(&"---\na: 1\n".repeat(1_000_000));
+    assert_eq!((set.rules.len(), set.errors.len()), (0, crate::yaml::DOCUMENTS_MAX + 1));
+    assert!(set.errors[0].reason.contains("the rest is left out"), "{}", set.errors[0]);
+    assert!(set.is_balanced());
+}
+
+#[test]
+fn a_hundred_thousand_values_are_one_test() {
+    let values: String = (0..100_000).map(|n| format!("{n},")).collect();
+    let set = load(&rule(&format!("  s:\n    A|contains: [{values}]\n  condition: s")));
+    assert_eq!(set.errors, []);
+    assert_eq!(set.atoms.len(), 1);
+    let dashes = ["-a -b -c"; 2_000].join("', '");
+    check(&rule(&format!("  s:\n    A|windash: ['{dashes}']\n  condition: s")), "the item comes to more than");
+}
+
+#[test]
+fn many_regular_expressions_in_one_rule_are_bounded() {
+    let rule_of = |pattern: &str, count: usize| {
+        rule(&format!("  s:\n    A|re: [{}]\n  condition: s", vec![format!("'{pattern}'"); count].join(", ")))
+    };
+    assert_eq!(load(&rule_of("a.c", crate::compile::value::REGEX_COST_MAX)).errors, []);
+    check(&rule_of("a.c", 20_000), "too many or too large");
+    check(&rule_of("\\w{20}x", 20_000), "too many or too large");
+}
+
+#[test]
 fn a_condition_cannot_multiply_a_large_search() {
     let searches: String = (0..900).map(|n| format!("  s{n}:\n    A: x{n}\n    B: y{n}\n")).collect();
     let condition = ["1 of them"; 400].join(" or ");
