@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use foldhash::{HashMap, HashMapExt};
+
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, json};
 
@@ -38,7 +40,8 @@ pub type Leaves = Vec<(Text, Value)>;
 /// # Errors
 /// The bytes are no JSON object, or pass [`DEPTH_MAX`] or [`LEAVES_MAX`].
 pub fn flatten(bytes: &[u8]) -> Result<Leaves, JsonError> {
-    let mut sink = Sink { path: String::new(), leaves: Vec::with_capacity(48), flat: Vec::new() };
+    let mut sink =
+        Sink { path: String::new(), leaves: Vec::with_capacity(48), flat: Vec::new(), places: HashMap::new() };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let result = Node { sink: &mut sink, depth: 0 }.deserialize(&mut reader).and_then(|()| reader.end());
     match result {
@@ -64,19 +67,43 @@ struct Sink {
     leaves: Leaves,
     /// Places in `leaves` of names that were one key with a dot in it.
     flat: Vec<usize>,
+    /// Places in `leaves` by name, once there are many: looking through them all for each would take too long.
+    places: HashMap<Text, usize>,
 }
 
+/// Up to so many leaves are looked through one by one.
+const LEAVES_SCANNED: usize = 64;
+
 impl Sink {
+    /// Where the leaf of the path stands.
+    fn place(&self) -> Option<usize> {
+        if self.leaves.len() <= LEAVES_SCANNED {
+            return self.leaves.iter().position(|(name, _)| *name == self.path.as_str());
+        }
+        self.places.get(self.path.as_str()).copied()
+    }
+
+    fn add(&mut self, value: Value) {
+        let name = Text::from(&self.path);
+        if LEAVES_SCANNED <= self.leaves.len() {
+            if self.places.is_empty() {
+                self.places = self.leaves.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+            }
+            self.places.insert(name.clone(), self.leaves.len());
+        }
+        self.leaves.push((name, value));
+    }
+
     fn push(&mut self, value: Value, is_flat: bool, is_element: bool) -> Result<(), &'static str> {
         if LEAVES_MAX <= self.leaves.len() {
             return Err("more leaves than one event may have");
         }
-        let at = self.leaves.iter().position(|(name, _)| *name == self.path.as_str());
+        let at = self.place();
         match at {
             Some(at) if is_element && !self.flat.contains(&at) => self.leaves[at].1.push(value),
             Some(at) if is_flat || !self.flat.contains(&at) => self.leaves[at].1 = value,
             Some(_) => {}
-            None => self.leaves.push((Text::from(&self.path), value)),
+            None => self.add(value),
         }
         if is_flat && self.path.contains('.') {
             self.flat.push(at.unwrap_or(self.leaves.len() - 1));
@@ -326,6 +353,24 @@ mod tests {
     fn a_flat_key_wins_over_a_nested_one() {
         check(r#"{"a.b":"x","a":{"b":"y"}}"#, &[("a.b", json!("x"))]);
         check(r#"{"a":{"b":"y"},"a.b":"x"}"#, &[("a.b", json!("x"))]);
+    }
+
+    #[test]
+    fn many_leaves_are_told_apart_like_few() {
+        let text = |count: usize| {
+            let keys: Vec<String> = (0..count).map(|at| format!(r#""k{at}":{at},"n":{{"k{at}":[{at}]}}"#)).collect();
+            format!("{{{},\"k1\":\"again\",\"n.k2\":\"flat\"}}", keys.join(","))
+        };
+        for count in [3, 31, 32, 33, 63, 64, 65, 500] {
+            let leaves = flatten(text(count).as_bytes()).expect("is an object");
+            assert_eq!(leaves.len(), count * 2, "{count}");
+            let value =
+                |name: &str| leaves.iter().find(|(known, _)| known == name).map(|(_, value)| value_to_json(value));
+            assert_eq!(
+                (value("k1"), value("n.k2"), value("n.k0")),
+                (Some(json!("again")), Some(json!("flat")), Some(json!(0)))
+            );
+        }
     }
 
     #[test]

@@ -8,12 +8,15 @@
 //! `Computer` or `EventRecordID`). In flat JSON a `System_Channel` says that `Channel` is data; the same holds for
 //! every other name that has a `System_` twin.
 
+use std::sync::LazyLock;
+
+use foldhash::{HashMap, HashMapExt};
 use nhatle_event::json::Leaves;
 use nhatle_event::{Event, Field, Record, Text, Value};
 
 use super::ecs::{to_event, typed};
 use super::steps::moment;
-use super::system::{EVENT_DATA, PARTS, Part, Row, USER_DATA, WindowsEvent};
+use super::system::{EVENT_DATA, PART_COUNT, PARTS, Part, USER_DATA, WindowsEvent};
 
 /// The Windows event these leaves are; `None` where they are no Windows event.
 pub fn from_leaves(leaves: Leaves, record: &Record) -> Option<Event> {
@@ -192,12 +195,17 @@ const TIMES: &[&str] = &["@timestamp", "timestamp", "UtcTimeCreated", "SystemTim
 /// Flat names: a name of a System part is that part, anything else is data.
 fn flat(leaves: Leaves, source: &mut WindowsEvent) -> Leaves {
     let is_nxlog = leaves.iter().any(|(name, _)| name == "SourceModuleName");
-    let taken: Vec<Option<usize>> = PARTS.iter().map(|row| place_of(row, &leaves)).collect();
+    let taken = places_of(&leaves);
     let time = taken[Part::TimeCreated as usize].map(|at| &leaves[at]);
     source.time = time.filter(|(name, _)| TIMES.contains(&name.as_str())).and_then(|(_, value)| moment(value));
+    let mut part_of: Vec<Option<Part>> = vec![None; leaves.len()];
+    for (row, place) in taken.iter().enumerate().rev() {
+        if let Some(place) = place {
+            part_of[*place] = Some(PARTS[row].part);
+        }
+    }
     let mut rest = Leaves::new();
-    for (at, (name, value)) in leaves.into_iter().enumerate() {
-        let part = taken.iter().position(|place| *place == Some(at)).map(|place| PARTS[place].part);
+    for ((name, value), part) in leaves.into_iter().zip(part_of) {
         let nxlog = || NXLOG_PARTS.iter().find(|(known, _)| is_nxlog && *known == name).map(|(_, part)| *part);
         if let Some(part) = part.or_else(nxlog) {
             source.set(part, value);
@@ -216,17 +224,34 @@ fn flat(leaves: Leaves, source: &mut WindowsEvent) -> Leaves {
     rest
 }
 
-/// Which leaf holds this part: the first name that is there. So a name with a `System_` twin is left for the data.
-fn place_of(row: &Row, leaves: &Leaves) -> Option<usize> {
-    row.flat.iter().find_map(|wanted| {
-        let at = leaves.iter().position(|(name, _)| name == wanted)?;
-        let fits = match row.part {
-            Part::Message | Part::TaskText | Part::ProviderName => leaves[at].1.text().is_some(),
-            Part::TimeCreated => moment(&leaves[at].1).is_some(),
-            _ => true,
-        };
-        fits.then_some(at)
-    })
+/// The names of System parts in flat JSON: which row they are of, and how sure they are for it (0 is surest).
+static PART_NAMES: LazyLock<HashMap<&'static str, Vec<(usize, usize)>>> = LazyLock::new(|| {
+    let mut names: HashMap<&'static str, Vec<(usize, usize)>> = HashMap::new();
+    for (row, part) in PARTS.iter().enumerate() {
+        for (rank, name) in part.flat.iter().enumerate() {
+            names.entry(*name).or_default().push((row, rank));
+        }
+    }
+    names
+});
+
+/// Which leaf holds each part: of the names that are there and fit, the surest. So a name with a `System_` twin is
+/// left for the data.
+fn places_of(leaves: &Leaves) -> [Option<usize>; PART_COUNT] {
+    let mut best = [(usize::MAX, None); PART_COUNT];
+    for (at, (name, value)) in leaves.iter().enumerate() {
+        for (row, rank) in PART_NAMES.get(name.as_str()).into_iter().flatten() {
+            let fits = || match PARTS[*row].part {
+                Part::Message | Part::TaskText | Part::ProviderName => value.text().is_some(),
+                Part::TimeCreated => moment(value).is_some(),
+                _ => true,
+            };
+            if *rank < best[*row].0 && fits() {
+                best[*row] = (*rank, Some(at));
+            }
+        }
+    }
+    best.map(|(_, place)| place)
 }
 
 /// Names whose value is ours to say.
