@@ -195,9 +195,11 @@ impl Group {
         self.hits.back().is_none_or(|last| last.moment() < moment)
     }
 
-    /// Whether [`Group::forget`] has anything to do with hits.
+    /// Whether [`Group::forget`] has anything to do.
     pub fn has_to_forget(&self, frame: &Frame, horizon: i64) -> bool {
-        frame.hits_max < self.hits.len() || self.hits.front().is_some_and(|oldest| oldest.at < horizon)
+        let is_old_fired = || 1 < self.fired.len() && self.fired.first().is_some_and(|mark| mark.moment.0 < horizon);
+        let is_old = self.hits.front().is_some_and(|oldest| oldest.at < horizon);
+        is_old || frame.hits_max < self.hits.len() || is_old_fired()
     }
 
     /// Whether changes wait for [`Group::settle`].

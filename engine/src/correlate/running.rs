@@ -114,7 +114,7 @@ impl Running {
         weight: Weight,
         changes: &mut Vec<Found>,
     ) {
-        let is_plain = |group: &&mut Group| group.source == source && group.is_newest(moment) && group.rare.is_none();
+        let is_plain = |group: &&mut Group| group.source == source && group.is_newest(moment) && !group.is_pending();
         let Some(group) = self.groups.get_mut(key).filter(is_plain) else {
             return self.push(clocks, counters, (key, source, moment), Coming::Event(weight), changes);
         };

@@ -194,6 +194,31 @@ proptest! {
     }
 
     #[test]
+    fn late_hits_that_had_to_wait_end_in_the_same(
+        correlations in any_correlations(),
+        rows in proptest::collection::vec(row(), 1..40),
+        delays in proptest::collection::vec(0i64..100, 1..40),
+        credit in -3000i64..0,
+    ) {
+        // Without credit late hits wait while newer ones are counted; it comes back little by little.
+        let rules = rules(correlations);
+        let in_order = in_time(rows, 1);
+        let shuffled = held_up(&in_order, &delays);
+        let (events, matches) = told_apart(&shuffled);
+        let mut correlator = Correlator::new(rules.clone(), Limits::default());
+        correlator.running.iter_mut().flatten().for_each(|running| running.credit = credit);
+        let mut found = Stands::new();
+        let fired = correlator.push(&arrived(&events), &matches);
+        take(&mut found, correlator.withdrawn());
+        add(&mut found, &fired, &events);
+        let fired = correlator.settle(0);
+        take(&mut found, correlator.withdrawn());
+        add(&mut found, &fired, &events);
+        prop_assert!(correlator.is_settled());
+        prop_assert_eq!(&found, &expected(&rules, &in_order));
+    }
+
+    #[test]
     fn events_of_one_moment_stand_in_the_order_they_arrived(
         correlations in any_correlations(),
         rows in proptest::collection::vec(row(), 1..30),
