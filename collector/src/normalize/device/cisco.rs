@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use nhatle_event::{Event, Field, Value};
 
 use super::template::Template;
-use super::{Act, act, observer};
+use super::{Act, act, observer, set_text};
 use crate::normalize::Context;
 use crate::parse::Syslog;
 
@@ -63,13 +63,25 @@ const WORDINGS: &[(&str, &str, &str, Act)] = &[
     ),
     (
         "302013",
-        "Built <network.direction> TCP connection <cisco.asa.connection_id> for <>:<source.ip>/<source.port> (<>) to <>:<destination.ip>/<destination.port> (<>",
+        "Built inbound TCP connection <cisco.asa.connection_id> for <>:<source.ip>/<source.port> (<>) to <>:<destination.ip>/<destination.port> (<>",
+        "connection-started",
+        OPENED,
+    ),
+    (
+        "302013",
+        "Built outbound TCP connection <cisco.asa.connection_id> for <>:<destination.ip>/<destination.port> (<>) to <>:<source.ip>/<source.port> (<>",
         "connection-started",
         OPENED,
     ),
     (
         "302015",
-        "Built <network.direction> UDP connection <cisco.asa.connection_id> for <>:<source.ip>/<source.port> (<>) to <>:<destination.ip>/<destination.port> (<>",
+        "Built inbound UDP connection <cisco.asa.connection_id> for <>:<source.ip>/<source.port> (<>) to <>:<destination.ip>/<destination.port> (<>",
+        "connection-started",
+        OPENED,
+    ),
+    (
+        "302015",
+        "Built outbound UDP connection <cisco.asa.connection_id> for <>:<destination.ip>/<destination.port> (<>) to <>:<source.ip>/<source.port> (<>",
         "connection-started",
         OPENED,
     ),
@@ -123,6 +135,62 @@ const WORDINGS: &[(&str, &str, &str, Act)] = &[
         "privilege-changed",
         Act("iam", &["user", "change"], "success"),
     ),
+    (
+        "106100",
+        "access-list <rule.name> denied <network.transport> <observer.ingress.interface.name>/<source.ip>(<source.port>) -> <observer.egress.interface.name>/<destination.ip>(<destination.port>) hit-cnt <>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "106100",
+        "access-list <rule.name> permitted <network.transport> <observer.ingress.interface.name>/<source.ip>(<source.port>) -> <observer.egress.interface.name>/<destination.ip>(<destination.port>) hit-cnt <>",
+        "firewall-rule",
+        OPENED,
+    ),
+    (
+        "106016",
+        "Deny IP spoof from (<source.ip>) to <destination.ip> on interface <observer.ingress.interface.name>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "710003",
+        "<network.transport> access denied by ACL from <source.ip>/<source.port> to <observer.ingress.interface.name>:<destination.ip>/<destination.port>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "710005",
+        "<network.transport> request discarded from <source.ip>/<source.port> to <observer.ingress.interface.name>:<destination.ip>/<destination.port>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "305011",
+        "Built dynamic <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port>",
+        "nat-started",
+        SEEN,
+    ),
+    (
+        "305012",
+        "Teardown dynamic <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port> duration <>",
+        "nat-ended",
+        SEEN,
+    ),
+    (
+        "302020",
+        "Built inbound ICMP connection for faddr <source.ip>/<> gaddr <> laddr <destination.ip>/<>",
+        "connection-started",
+        OPENED,
+    ),
+    (
+        "302020",
+        "Built outbound ICMP connection for faddr <destination.ip>/<> gaddr <> laddr <source.ip>/<>",
+        "connection-started",
+        OPENED,
+    ),
+    ("111009", "User '<user.name*>' executed cmd: <process.command_line>", "command-executed", COMMAND),
+    ("304001", "<source.ip> Accessed URL <destination.ip>:<url.original>", "url-accessed", SEEN),
     ("733100", "", "threat-rate-exceeded", SEEN),
     (
         "SYS-CONFIG_I",
@@ -261,6 +329,15 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
         event.set(Field::EVENT_ACTION, *action);
         act(&mut event, *meaning);
     }
+    // The connection's kind is a word of the wording itself; so is who began it.
+    let words = message.split(' ').take(3);
+    for word in words {
+        match word {
+            "inbound" | "outbound" => event.set(Field::NETWORK_DIRECTION, word),
+            "TCP" | "UDP" | "ICMP" => set_text(&mut event, Field::NETWORK_TRANSPORT, word),
+            _ => {}
+        }
+    }
     event.set(Field::EVENT_CODE, code);
     event
 }
@@ -288,6 +365,22 @@ mod tests {
             r#"<166>%ASA-6-605004: Login denied from 203.0.113.45/40001 to outside:192.0.2.1/ssh for user "a" from 198.51.100.66"""#,
             Some(Profile::CiscoAsa),
             &[("source.ip", "203.0.113.45"), ("event.outcome", "failure")],
+        );
+    }
+
+    #[test]
+    fn who_began_a_connection_is_its_source() {
+        let line = |way: &str| {
+            format!(
+                "<166>Nov 23 2026 09:10:00 fw-01 : %ASA-6-302013: Built {way} TCP connection 7 for outside:203.0.113.80/443 (203.0.113.80/443) to inside:10.45.0.31/50330 (192.0.2.1/50330)"
+            )
+        };
+        let (out, into) = (line("outbound"), line("inbound"));
+        check(&out, None, &[("source.ip", "10.45.0.31"), ("destination.port", "443"), ("network.transport", "tcp")]);
+        check(
+            &into,
+            None,
+            &[("source.ip", "203.0.113.80"), ("destination.port", "50330"), ("network.direction", "inbound")],
         );
     }
 

@@ -93,6 +93,9 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
         _ => context.event(parts.timestamp, "syslog", "syslog"),
     };
     event.set_default(Field::MESSAGE, message);
+    if let Some(host) = parts.host {
+        event.set_default(Field::OBSERVER_NAME, host);
+    }
     finish(&mut event);
     Ok(event)
 }
