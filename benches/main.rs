@@ -1,6 +1,6 @@
 //! `cargo bench --bench suite -- GROUP…`: timed groups; a JSON line each on standard output, a table on standard error.
 //!
-//! In: names of groups (`parse detect correlate store query walk start`; all if none), `NHATLE_CORPUS` for the large rule
+//! In: names of groups (`parse detect correlate store query replay walk start`; all if none), `NHATLE_CORPUS` for the large rule
 //! tree, `NHATLE_BENCH_EVENTS` for the size, `NHATLE_PEERS` for the folder of unpacked peers. Out: min, median
 //! and max of a few repetitions. Nothing is asserted about time; figures stand in README.md. Loopback only.
 
@@ -16,18 +16,20 @@ mod correlate;
 mod detect;
 mod input;
 mod parse;
+mod replay;
 mod server;
 mod store;
 
 use std::time::Instant;
 
 /// A group: its name and what it does.
-const GROUPS: [(&str, fn()); 7] = [
+const GROUPS: [(&str, fn()); 8] = [
     ("parse", parse::run),
     ("detect", detect::run),
     ("correlate", correlate::run),
     ("store", store::run),
     ("query", store::query),
+    ("replay", replay::run),
     ("walk", server::walk),
     ("start", server::start),
 ];
