@@ -59,7 +59,8 @@ fn recent_of(store: &Store) -> RecentIds {
 /// A batch ready to be written: rows without repeats, and what each part will be told.
 struct Planned {
     rows: Vec<(Dataset, Event)>,
-    receipts: Vec<(Receipt, Option<Waiting>)>,
+    /// For each part what it is told, how many rows are its own, and who waits.
+    receipts: Vec<(Receipt, usize, Option<Waiting>)>,
     book: SourceBook,
 }
 
@@ -109,6 +110,7 @@ fn plan(shared: &Shared, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Plann
     let mut planned = Planned { rows: Vec::new(), receipts: Vec::with_capacity(parts.len()), book };
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
+        let before = planned.rows.len();
         for (dataset, event) in part.rows {
             if dataset == Dataset::Canaries {
                 // Ours, not a source's: in no book.
@@ -130,19 +132,20 @@ fn plan(shared: &Shared, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Plann
                 planned.rows.push((dataset, event));
             }
         }
-        planned.receipts.push((receipt, part.waiting));
+        let own = planned.rows.len() - before;
+        planned.receipts.push((receipt, own, part.waiting));
     }
     planned
 }
 
 fn acknowledge(shared: &Shared, planned: Planned) {
-    let sum = |of: fn(&Receipt) -> u64| planned.receipts.iter().map(|(receipt, _)| of(receipt)).sum::<u64>();
+    let sum = |of: fn(&Receipt) -> u64| planned.receipts.iter().map(|(receipt, ..)| of(receipt)).sum::<u64>();
     Counters::add(&shared.counters.events_stored, sum(|receipt| receipt.accepted));
     Counters::add(&shared.counters.dead_letters, sum(|receipt| receipt.dead_lettered));
     Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate));
     shared.set_trouble(None);
     *shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.book;
-    for (receipt, waiting) in planned.receipts {
+    for (receipt, _, waiting) in planned.receipts {
         answer(waiting, Ok(receipt));
     }
 }
@@ -155,8 +158,7 @@ fn refuse(planned: Planned, error: &WriteError) -> Vec<Part> {
     };
     let mut rows = planned.rows.into_iter();
     let mut kept = Vec::new();
-    for (receipt, waiting) in planned.receipts {
-        let count = usize::try_from(receipt.accepted + receipt.dead_lettered).unwrap_or(usize::MAX);
+    for (_, count, waiting) in planned.receipts {
         let own: Vec<_> = rows.by_ref().take(count).collect();
         match waiting {
             Some(_) => answer(waiting, Err(refusal.clone())),
