@@ -95,11 +95,16 @@ impl Worker {
             self.mark_keywords(event, &door);
         }
         self.wake_the_rest(&door);
+        if self.state.rules.is_empty() {
+            return;
+        }
         self.state.rules.sort_unstable();
         let rules = std::mem::take(&mut self.state.rules);
+        // One clone an event: the count is shared by all threads, so touching it for each atom is dear.
+        let network = self.network.clone();
         for number in &rules {
-            if let Some(rule) = self.network.clone().rules.rules.get(*number as usize)
-                && self.holds(&rule.predicate, event)
+            if let Some(rule) = network.rules.rules.get(*number as usize)
+                && self.holds(&network, &rule.predicate, event)
             {
                 found(*number);
             }
@@ -161,8 +166,7 @@ impl Worker {
             if let Some(count) = self.counts.columns.get_mut(column as usize) {
                 *count = count.saturating_add(1);
             }
-            let plan = self.plan.clone();
-            for rule in plan.by_column.get(column as usize).into_iter().flatten() {
+            for rule in self.plan.by_column.get(column as usize).into_iter().flatten() {
                 self.state.wake(*rule, door);
             }
             let Some((_, value)) = event.fields().get(slot.place) else { continue };
@@ -219,22 +223,21 @@ impl Worker {
         }
     }
 
-    fn holds(&mut self, predicate: &Predicate, event: &Event) -> bool {
+    fn holds(&mut self, network: &Network, predicate: &Predicate, event: &Event) -> bool {
         match predicate {
             Predicate::Constant(value) => *value,
-            Predicate::Atom(atom) => self.atom_holds(atom.0, event),
-            Predicate::All(parts) => parts.iter().all(|part| self.holds(part, event)),
-            Predicate::Any(parts) => parts.iter().any(|part| self.holds(part, event)),
-            Predicate::Not(part) => !self.holds(part, event),
+            Predicate::Atom(atom) => self.atom_holds(network, atom.0, event),
+            Predicate::All(parts) => parts.iter().all(|part| self.holds(network, part, event)),
+            Predicate::Any(parts) => parts.iter().any(|part| self.holds(network, part, event)),
+            Predicate::Not(part) => !self.holds(network, part, event),
         }
     }
 
-    fn atom_holds(&mut self, number: u32, event: &Event) -> bool {
+    fn atom_holds(&mut self, network: &Network, number: u32, event: &Event) -> bool {
         let place = number as usize;
         if self.state.marks.get(place) == Some(&self.state.now) {
             return true;
         }
-        let network = self.network.clone();
         let Some(atom) = network.rules.atoms.get(place) else { return false };
         let is_decided = match network.mark_of(number) {
             Mark::Indexed(mark) if mark == number => true,
