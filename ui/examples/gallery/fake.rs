@@ -10,10 +10,10 @@ use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
     Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, HUNT_DAYS_MAX, IncidentChange, IncidentPage,
-    IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewHunt, NewIncident, Overview,
-    RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit,
-    SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery,
+    IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
+    SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ mod preview;
 mod sample;
 
 use change::{change_row, change_rule, change_view};
-use preview::sample_preview;
+use preview::{sample_hunt, sample_preview};
 use sample::{
     MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
     sample_incident, sample_risk, sample_rule_fit, sample_source_fit, unit,
@@ -66,11 +66,8 @@ impl FakeDesk {
                 alerts.push((sample_alert(at, index, mark), Vec::new()));
             }
         }
-        let mut incidents = Vec::new();
-        for (at, mark) in marks.iter().enumerate() {
-            let view = sample_incident(at, mark, &alerts);
-            incidents.push((Some(UNITS[at].to_owned()), view));
-        }
+        let incident = |(at, mark): (usize, &&str)| (Some(UNITS[at].to_owned()), sample_incident(at, mark, &alerts));
+        let incidents = marks.iter().enumerate().map(incident).collect();
         FakeDesk {
             rows: Mutex::new(Rows {
                 accounts: Vec::new(),
@@ -552,10 +549,7 @@ impl Desk for FakeDesk {
 
     fn start_hunt(&self, viewer: &Viewer, rule_id: &str, new: &NewHunt) -> Answer<u64> {
         self.rule(viewer, rule_id)?;
-        match new.days {
-            1..=HUNT_DAYS_MAX => Ok(4),
-            _ => Err(DeskError::Refused(Refusal::WrongState)),
-        }
+        sample_hunt(new)
     }
 
     fn cancel_hunt(&self, _viewer: &Viewer, number: u64) -> Answer<()> {

@@ -1,8 +1,10 @@
 //! A preview of a rule with hits on some days, and a hunt behind it.
 
 use nhatle_event::Stored;
-use nhatle_ui::Localized;
-use nhatle_ui::model::{Bucket, HuntRow, PreviewHit, PreviewState, RulePreview, RuleRow, RuleStanding, UnitRow};
+use nhatle_ui::model::{
+    Bucket, HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview, RuleRow, RuleStanding, UnitRow,
+};
+use nhatle_ui::{Answer, DeskError, Localized, Refusal};
 
 use super::NOW;
 
@@ -56,5 +58,13 @@ pub fn sample_preview(rule: &RuleRow, events: &[&Stored], sees_city: bool) -> Ru
         newer_events: 17,
         hunts: if sees_city { vec![hunt] } else { Vec::new() },
         is_hunting: false,
+    }
+}
+
+/// The number of a hunt over `new.days` days; more days than one hunt may take are refused.
+pub fn sample_hunt(new: &NewHunt) -> Answer<u64> {
+    match new.days {
+        1..=HUNT_DAYS_MAX => Ok(4),
+        _ => Err(DeskError::Refused(Refusal::WrongState)),
     }
 }
