@@ -525,10 +525,11 @@ impl Scratch {
 }
 
 /// Adds a part to the hit of its key and moment. What an event is at several places counts once: as the set of
-/// them where weights are sets, else as the first.
+/// them where weights are sets, else as the first. What was taken back in between does not come back: a firing
+/// that replaces one of the same moment stands behind that one's [`Edit::Take`].
 fn join(hits: &mut Vec<Come>, (key, source, moment): (&str, u32, Moment), part: Part, joins_weights: bool) {
-    let is_same = |hit: &&mut Come| hit.key == key && hit.moment == moment;
-    let known = hits.iter_mut().filter(is_same).find_map(|hit| match &mut hit.coming {
+    let last = hits.iter_mut().rev().find(|hit| hit.key == key && hit.moment == moment);
+    let known = last.and_then(|hit| match &mut hit.coming {
         Coming::Parts(parts) => Some(parts),
         _ => None,
     });

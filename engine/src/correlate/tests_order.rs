@@ -149,6 +149,20 @@ fn expected(rules: &Arc<RuleSet>, rows: &[Row]) -> Stands {
     all
 }
 
+#[test]
+fn a_firing_that_replaces_one_taken_back_at_once_stands_behind_it() {
+    let origin = || (1, Text::from("inner"));
+    let part = |weight| Part { origin: origin(), weight, events: None, carried: None };
+    let (moment, mut hits) = ((1, 1), Vec::new());
+    join(&mut hits, ("group", 0, moment), part(1), true);
+    let coming = Coming::Edit(Edit::Take(origin()));
+    hits.push(Come { key: "group".to_owned(), source: 0, moment, coming });
+    join(&mut hits, ("group", 0, moment), part(2), true);
+    let last = hits.pop().map(|hit| hit.coming);
+    assert!(matches!(last, Some(Coming::Parts(parts)) if parts == [part(2)]));
+    assert_eq!(hits.len(), 2);
+}
+
 const CASES: u32 = 1500;
 
 proptest! {
