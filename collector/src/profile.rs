@@ -11,15 +11,8 @@ const NOT_BUILT: &[&str] = &[
     "sophos",
     "draytek",
     "unifi",
-    "bind",
-    "dnsmasq",
     "dhcpd",
-    "postfix",
-    "dovecot",
     "squid",
-    "openvpn",
-    "postgresql",
-    "mysql",
     "hikvision",
     "dahua",
     "osquery",
@@ -70,6 +63,20 @@ pub enum Profile {
     Suricata,
     /// Zeek's JSON logs.
     Zeek,
+    /// The mail server Postfix.
+    Postfix,
+    /// Mailboxes of Dovecot.
+    Dovecot,
+    /// The name server BIND.
+    Bind,
+    /// dnsmasq: names and leases.
+    Dnsmasq,
+    /// OpenVPN's server.
+    Openvpn,
+    /// PostgreSQL.
+    Postgresql,
+    /// MySQL and MariaDB.
+    Mysql,
 }
 
 /// Why a name is no profile that can be used.
@@ -91,7 +98,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 19] = [
+    pub const ALL: [Profile; 26] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -111,6 +118,13 @@ impl Profile {
         Profile::CiscoIos,
         Profile::Suricata,
         Profile::Zeek,
+        Profile::Postfix,
+        Profile::Dovecot,
+        Profile::Bind,
+        Profile::Dnsmasq,
+        Profile::Openvpn,
+        Profile::Postgresql,
+        Profile::Mysql,
     ];
 
     /// The name in the contract.
@@ -135,6 +149,13 @@ impl Profile {
             Profile::CiscoIos => "cisco_ios",
             Profile::Suricata => "suricata",
             Profile::Zeek => "zeek",
+            Profile::Postfix => "postfix",
+            Profile::Dovecot => "dovecot",
+            Profile::Bind => "bind",
+            Profile::Dnsmasq => "dnsmasq",
+            Profile::Openvpn => "openvpn",
+            Profile::Postgresql => "postgresql",
+            Profile::Mysql => "mysql",
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Value};
 
-use super::{account, firewall, service, sshd};
+use super::{account, firewall, sshd};
 
 /// The program behind a tag: without its path, `(pam_unix)` (older PAM), and sshd's split processes,
 /// which are sshd to everyone who watches it.
@@ -62,14 +62,12 @@ pub fn set_fields(event: &mut Event, app: &str, message: &str) {
         "CRON" | "cron" | "crond" | "crontab" | "anacron" => cron(event, message),
         "systemd" => systemd(event, message),
         "kernel" => firewall::kernel(event, message),
-        _ => {
-            service::set_fields(event, name, message);
-        }
+        _ => {}
     }
 }
 
 /// `message repeated 3 times: [ Failed …]` (rsyslog): the message inside, the number beside it.
-fn unwrap_repeated<'a>(event: &mut Event, message: &'a str) -> &'a str {
+pub(super) fn unwrap_repeated<'a>(event: &mut Event, message: &'a str) -> &'a str {
     let inside = || {
         let rest = message.strip_prefix("message repeated ")?;
         let (count, rest) = rest.split_once(" times: [")?;

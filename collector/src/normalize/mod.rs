@@ -71,6 +71,11 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         let shift = |fault: Fault| Fault { offset: fault.offset + front, ..fault };
         return Ok(device::event(&text[front..], device, &context).map_err(shift)?);
     }
+    if let Some(program) = profile.and_then(service::by_profile).filter(|_| detected != Format::Json) {
+        let front = text.len() - text.trim_start().len();
+        let shift = |fault: Fault| Fault { offset: fault.offset + front, ..fault };
+        return Ok(service::event(&text[front..], program, &context).map_err(shift)?);
+    }
     let format = match (profile, detected) {
         (None, detected) => detected,
         (_, Format::Json) => Format::Json,
@@ -130,6 +135,9 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
     if let Some(sensor) = sensor.filter(|_| !leaves.iter().any(|(name, _)| name == "message")) {
         return Ok(device::json_sensor::event(leaves, sensor, context));
     }
+    if let Some(event) = service::json_record(&leaves, context) {
+        return Ok(event);
+    }
     let wrapped = matches!(
         context.profile,
         Some(
@@ -141,7 +149,9 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
                 | Profile::Nginx
                 | Profile::Apache
         )
-    ) || context.profile.is_some_and(device::is_device);
+    ) || context
+        .profile
+        .is_some_and(|profile| device::is_device(profile) || service::by_profile(profile).is_some());
     if wrapped && let Some(line) = leaves.iter().find(|(name, _)| name == "message").and_then(|(_, value)| value.text())
     {
         return normalize(line.trim_end(), context.profile, context.record, context.offset_s);

@@ -9,7 +9,7 @@ use nhatle_event::{Event, Field, Text, Value};
 use crate::parse::{Syslog, key_value};
 use crate::profile::Profile;
 
-use super::{Context, auditd, carried, device, linux, web};
+use super::{Context, auditd, carried, device, linux, service, web};
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
@@ -37,6 +37,8 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Ok(event) = device::of_parts(parts, device, context)
     {
         event
+    } else if let Some(program) = service::by_tag(app) {
+        service::of_parts(parts, program, context)
     } else {
         plain(parts, context)
     };

@@ -61,7 +61,7 @@ fn linux(category: Option<&str>, service: Option<&str>) -> Vec<GateCase> {
     match (category, service) {
         (Some(category), _) => services::linux_category(category),
         (None, Some(service)) => services::linux_service(service),
-        (None, None) => vec![modules(&["linux", "auditd"])],
+        (None, None) => vec![modules(services::LINUX_MODULES)],
     }
 }
 

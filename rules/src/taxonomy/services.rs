@@ -147,6 +147,10 @@ const LINUX_PROGRAMS: &[(&str, &[&str])] = &[
     ("guacamole", &["guacd", "guacamole"]),
 ];
 
+/// The modules of what a Linux host writes: the system, its audit log, and the services that people run on it.
+pub(super) const LINUX_MODULES: &[&str] =
+    &["linux", "auditd", "postfix", "dovecot", "bind", "dnsmasq", "openvpn", "postgresql", "mysql", "dhcpd", "squid"];
+
 /// The channels of a Windows service.
 pub(super) fn windows_channels(service: &str) -> Option<&'static [&'static str]> {
     WINDOWS_SERVICES.iter().find(|(known, _)| *known == service).map(|(_, channels)| *channels)
@@ -204,7 +208,7 @@ pub(super) fn linux_service(service: &str) -> Vec<GateCase> {
     }
     let programs = LINUX_PROGRAMS.iter().find(|(known, _)| *known == service).map(|(_, programs)| owned(programs));
     vec![
-        GateCase { programs: programs.unwrap_or_else(|| owned(&[service])), ..modules(&["linux"]) },
+        GateCase { programs: programs.unwrap_or_else(|| owned(&[service])), ..modules(LINUX_MODULES) },
         GateCase { datasets: vec![format!("linux.{service}"), format!("{service}.log")], ..GateCase::default() },
     ]
 }

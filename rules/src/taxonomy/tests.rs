@@ -59,7 +59,7 @@ fn log_sources_lead_to_their_events() {
         ("-/windows/windefend", "channel=Microsoft-Windows-Windows Defender/Operational".into()),
         ("-/windows/odd", "module=windows dataset=windows.odd".into()),
         ("-/windows/-", "module=windows".into()),
-        ("-/linux/-", "module=linux,auditd".into()),
+        ("-/linux/-", format!("module={}", super::services::LINUX_MODULES.join(","))),
         ("-/linux/sshd", "module=linux program=sshd,sshd-session,sshd-auth | dataset=linux.sshd,sshd.log".into()),
         ("-/linux/sudo", "module=linux program=sudo | dataset=linux.sudo,sudo.log".into()),
         ("-/linux/auditd", "dataset=auditd.log".into()),

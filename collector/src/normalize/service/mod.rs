@@ -1,0 +1,213 @@
+//! Services of a town hall: mail, names, addresses, remote access, the web proxy, databases.
+//!
+//! In: a program's syslog message, or a line of its own log file where the profile is given. Out: the event
+//! with the program's module and ECS fields. Promise: what a stranger chose (a login name, an address of mail, a
+//! name that is asked for) is a value and never read as wording: every value is read at the place where the program
+//! writes it, and where a stranger's text makes that place doubtful nothing is set. A message nobody knows keeps its
+//! text. Failure: a line of a profile that begins with a date that does not exist.
+
+use nhatle_event::json::Leaves;
+use nhatle_event::{Event, Field, Timestamp, Value};
+
+use crate::parse::{self, Fault, Format, Syslog, date};
+use crate::profile::Profile;
+
+use super::device::{Act, act, finish};
+use super::{Context, linux, syslog};
+
+pub mod postfix;
+pub mod dovecot;
+pub mod bind;
+pub mod dnsmasq;
+pub mod openvpn;
+pub mod postgresql;
+pub mod mysql;
+
+/// The programs read here: profile, tag of its messages (a prefix where it ends in `/` or `-`), module and
+/// dataset, category. The first row of a profile is what a line of its own file is.
+const PROGRAMS: &[(Profile, &str, &str, &str, &str)] = &[
+    (Profile::Postfix, "postfix/", "postfix", "postfix.log", "email"),
+    (Profile::Dovecot, "dovecot", "dovecot", "dovecot.log", "email"),
+    (Profile::Bind, "named", "bind", "bind.log", "network"),
+    (Profile::Dnsmasq, "dnsmasq", "dnsmasq", "dnsmasq.log", "network"),
+    (Profile::Dnsmasq, "dnsmasq-", "dnsmasq", "dnsmasq.log", "network"),
+    (Profile::Openvpn, "openvpn", "openvpn", "openvpn.log", "network"),
+    (Profile::Openvpn, "ovpn-", "openvpn", "openvpn.log", "network"),
+    (Profile::Postgresql, "postgres", "postgresql", "postgresql.log", "database"),
+    (Profile::Postgresql, "postgresql", "postgresql", "postgresql.log", "database"),
+    (Profile::Mysql, "mysqld", "mysql", "mysql.error", "database"),
+    (Profile::Mysql, "mariadbd", "mysql", "mysql.error", "database"),
+    (Profile::Mysql, "mysqld_safe", "mysql", "mysql.error", "database"),
+    (Profile::Mysql, "mysql-server_auditing", "mysql", "mysql.audit", "database"),
+];
+
+/// A program with its module, dataset and category.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    profile: Profile,
+    tag: &'static str,
+    module: &'static str,
+    dataset: &'static str,
+    category: &'static str,
+}
+
+fn programs() -> impl Iterator<Item = Program> {
+    PROGRAMS.iter().map(|&(profile, tag, module, dataset, category)| Program {
+        profile,
+        tag,
+        module,
+        dataset,
+        category,
+    })
+}
+
+/// The program behind a syslog tag; `None` = not one of these.
+pub fn by_tag(tag: &str) -> Option<Program> {
+    let name = linux::program_name(tag);
+    programs().find(|program| {
+        let is_prefix = program.tag.ends_with(['/', '-']);
+        name == program.tag || (is_prefix && name.starts_with(program.tag))
+    })
+}
+
+/// The program of a profile; `None` = the profile is none of these.
+pub fn by_profile(profile: Profile) -> Option<Program> {
+    programs().find(|program| program.profile == profile)
+}
+
+/// The event of a record whose profile is one of these: syslog, or a line of the program's own file.
+///
+/// # Errors
+/// The line's date does not exist.
+pub fn event(text: &str, program: Program, context: &Context<'_>) -> Result<Event, Fault> {
+    if has_syslog_header(text, program) {
+        let parts = parse::syslog(text, context.record.received, context.offset_s)?;
+        let known = parts.app.and_then(by_tag).unwrap_or(program);
+        let mut event = of_parts(&parts, known, context);
+        syslog::set_header(&mut event, &parts);
+        return Ok(event);
+    }
+    let found = match program.profile {
+        Profile::Bind => bind::date(text, context.offset_s)?,
+        Profile::Mysql => mysql::date(text, context.offset_s)?,
+        _ => date::anywhere_in_front(text, context.offset_s)?,
+    };
+    let (stamp, message) = match found {
+        Some((stamp, end)) => (Some(stamp), text.get(end..).unwrap_or(text).trim_start_matches(['\t', ' '])),
+        None => (None, text),
+    };
+    let parts = Syslog { timestamp: stamp, message, ..Syslog::default() };
+    Ok(of_parts(&parts, program, context))
+}
+
+/// The event of a JSON record that one of these programs writes; `None` = it is none of theirs.
+pub fn json_record(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
+    let is_of = |profile| context.profile.is_none_or(|given| given == profile);
+    if is_of(Profile::Postgresql) && postgresql::is_json(leaves) {
+        let stamp = parse::json::timestamp(leaves, context.offset_s);
+        let mut event = context.event(stamp, "postgresql", "postgresql.log");
+        postgresql::set_json(&mut event, leaves);
+        event.set_default(Field::EVENT_TYPE, "info");
+        finish(&mut event);
+        return Some(event);
+    }
+    None
+}
+
+/// Whether the line came through syslog. The databases' own files begin with an ISO date, as syslog of RFC 3339
+/// date does: there a host and a tag follow, here neither.
+fn has_syslog_header(text: &str, program: Program) -> bool {
+    if text.starts_with('<') {
+        return true;
+    }
+    let is_dated = parse::detect(text) == Format::Syslog;
+    match program.profile {
+        Profile::Postgresql | Profile::Mysql | Profile::Openvpn => {
+            is_dated && !text.starts_with(|c: char| c.is_ascii_digit())
+        }
+        _ => is_dated,
+    }
+}
+
+/// The event of a message of such a program; the header's fields are the caller's.
+pub fn of_parts(parts: &Syslog<'_>, program: Program, context: &Context<'_>) -> Event {
+    let mut event = context.event(parts.timestamp, program.module, program.dataset);
+    event.set(Field::MESSAGE, parts.message.trim());
+    let message = linux::unwrap_repeated(&mut event, parts.message.trim());
+    let name = parts.app.map_or(program.tag.trim_end_matches(['/', '-']), linux::program_name);
+    event.set(Field::PROCESS_NAME, name);
+    if let Some(pid) = parts.procid.and_then(|pid| pid.parse::<i64>().ok()) {
+        event.set(Field::PROCESS_PID, pid);
+    }
+    act(&mut event, Act(program.category, &[], ""));
+    match program.profile {
+        Profile::Postfix => postfix::set_fields(&mut event, message),
+        // Dovecot's own file gives the service where syslog has the tag.
+        Profile::Dovecot if !name.starts_with("dovecot") => {
+            dovecot::set_fields(&mut event, &format!("{name}: {message}"));
+        }
+        Profile::Dovecot => dovecot::set_fields(&mut event, message),
+        Profile::Bind => bind::set_fields(&mut event, message),
+        Profile::Dnsmasq => dnsmasq::set_fields(&mut event, message),
+        Profile::Openvpn => openvpn::set_fields(&mut event, message),
+        Profile::Postgresql => postgresql::set_fields(&mut event, message, context),
+        Profile::Mysql => mysql::set_fields(&mut event, message, context),
+        _ => {}
+    }
+    event.set_default(Field::EVENT_TYPE, "info");
+    finish(&mut event);
+    event
+}
+
+/// What stands between two words, the second searched after the first.
+pub(super) fn between<'a>(text: &'a str, front: &str, back: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(front)?;
+    rest.split_once(back).map(|(inside, _)| inside)
+}
+
+/// Both sides of a mark that stands in the text exactly once. Twice means that a stranger wrote one of them.
+pub(super) fn split_sole<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let (front, back) = text.split_once(mark)?;
+    (!back.contains(mark)).then_some((front, back))
+}
+
+/// Says what happened: what it is, and the action.
+pub(super) fn happened(event: &mut Event, action: &'static str, meaning: Act) {
+    act(event, meaning);
+    event.set(Field::EVENT_ACTION, action);
+}
+
+/// A sign-in that was let in or refused.
+pub(super) fn sign_in(event: &mut Event, action: &'static str, is_in: bool) {
+    let outcome = if is_in { linux::Outcome::Success } else { linux::Outcome::Failure };
+    linux::authentication(event, action, outcome);
+}
+
+/// Sets `source.port` where the text is a port.
+pub(super) fn set_port(event: &mut Event, text: &str) {
+    if let Ok(port) = text.trim().parse::<u16>() {
+        event.set(Field::SOURCE_PORT, port);
+    }
+}
+
+/// Sets a vendor's field where there is something to set.
+pub(super) fn set_named(event: &mut Event, name: &str, value: Option<&str>) {
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        event.set_named(name, Value::from(value));
+    }
+}
+
+/// Sets a vendor's field to a whole number.
+pub(super) fn set_number(event: &mut Event, name: &str, value: &str) {
+    if let Ok(number) = value.trim().parse::<i64>() {
+        event.set_named(name, Value::Long(number));
+    }
+}
+
+/// The moment of `2026-11-23T20:10:00.123` written from its parts.
+pub(super) fn moment(date: &str, time: &str, offset_s: i32) -> Option<Timestamp> {
+    Timestamp::parse(&format!("{date}T{time}"), offset_s)
+}
+
+#[cfg(test)]
+pub(super) mod tests;
