@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nhatle_collector::frame::{Framer, Origin};
 use nhatle_collector::{Profile, Settings, to_event};
 use nhatle_engine::detect::{Detector, naive};
+use nhatle_event::json::{Reader, flatten, plain};
 use nhatle_event::{Event, Record, Text, Timestamp};
 use nhatle_rules::{LoadOptions, Routing, RuleSet};
 use nhatle_storage::wal::reader::{Tail, read};
@@ -40,6 +41,22 @@ pub fn parse(data: &[u8]) {
         match to_event(&record, &settings) {
             Ok(event) => assert_eq!(&*event.original, data, "the bytes are kept"),
             Err(dead_letter) => assert!(dead_letter.offset <= data.len(), "the offset is inside the record"),
+        }
+    }
+}
+
+/// A JSON object: the fast reader and the plain one read the same, and a reader is clean after whatever it read.
+pub fn json(data: &[u8]) {
+    let expected = plain::flatten(data);
+    assert_eq!(flatten(data), expected, "fast and plain reader differ");
+    if let Ok(text) = std::str::from_utf8(data) {
+        let mut reader = Reader::default();
+        for _ in 0..2 {
+            assert_eq!(
+                reader.read(text).map(|mut document| document.to_leaves()),
+                expected,
+                "the reader was not clean"
+            );
         }
     }
 }

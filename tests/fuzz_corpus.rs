@@ -77,6 +77,11 @@ fn parse_corpus() {
 }
 
 #[test]
+fn json_corpus() {
+    replay("json", bodies::json);
+}
+
+#[test]
 fn evtx_corpus() {
     replay("evtx", bodies::evtx);
 }

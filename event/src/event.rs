@@ -2,14 +2,15 @@
 //! gains by being committed.
 //!
 //! An event holds few fields (some forty), so they stand in one vector in the order they were set and
-//! are found by comparing numbers. A field stands in it at most once.
+//! are found by comparing numbers. A field stands in it at most once. Most questions are for fields that an
+//! event does not have, so a few bits say which ones it cannot have.
 
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::field::Field;
+use crate::field::{Field, Marks};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::value::{Text, Value};
@@ -23,7 +24,7 @@ pub const ALERTS: &str = "nhatle.alerts";
 pub const FIELDS_MAX: usize = 1024;
 
 /// One normalized happening.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Event {
     /// When it happened, as the source says, else when it was received (`@timestamp`).
     pub timestamp: Timestamp,
@@ -32,17 +33,55 @@ pub struct Event {
     /// The bytes as received (`event.original`).
     pub original: Arc<[u8]>,
     fields: Vec<(Field, Value)>,
+    /// Of the fields; may say yes to one that was taken out.
+    present: Marks,
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Event) -> bool {
+        self.timestamp == other.timestamp
+            && self.received == other.received
+            && self.original == other.original
+            && self.fields == other.fields
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("timestamp", &self.timestamp)
+            .field("received", &self.received)
+            .field("original", &self.original)
+            .field("fields", &self.fields)
+            .finish()
+    }
 }
 
 impl Event {
     /// An event with no fields yet, received when it happened until told otherwise.
     pub fn new(timestamp: Timestamp, original: impl Into<Arc<[u8]>>) -> Event {
-        Event { timestamp, received: timestamp, original: original.into(), fields: Vec::with_capacity(32) }
+        Event::with_capacity(timestamp, original, 32)
+    }
+
+    /// [`Event::new`] with room for so many fields.
+    pub fn with_capacity(timestamp: Timestamp, original: impl Into<Arc<[u8]>>, count: usize) -> Event {
+        let fields = Vec::with_capacity(count.min(FIELDS_MAX));
+        Event { timestamp, received: timestamp, original: original.into(), fields, present: Marks::default() }
     }
 
     /// The value of a field, or `None` where the event does not have it.
     pub fn get(&self, field: Field) -> Option<&Value> {
+        if !self.present.may_hold(field) {
+            return None;
+        }
         self.fields.iter().find(|(known, _)| *known == field).map(|(_, value)| value)
+    }
+
+    fn get_mut(&mut self, field: Field) -> Option<&mut Value> {
+        if !self.present.may_hold(field) {
+            return None;
+        }
+        self.fields.iter_mut().find(|(known, _)| *known == field).map(|(_, value)| value)
     }
 
     /// The text of a field, where it is text.
@@ -53,16 +92,21 @@ impl Event {
     /// Sets a field, replacing what it held.
     pub fn set(&mut self, field: Field, value: impl Into<Value>) {
         let value = value.into();
-        match self.fields.iter_mut().find(|(known, _)| *known == field) {
-            Some((_, held)) => *held = value,
-            None => self.fields.push((field, value)),
+        match self.get_mut(field) {
+            Some(held) => *held = value,
+            None => self.append(field, value),
         }
     }
 
     /// Sets a field that the caller knows the event does not have yet, without looking for it.
     pub fn push_new(&mut self, field: Field, value: impl Into<Value>) {
         debug_assert!(self.get(field).is_none(), "{field} is there already");
-        self.fields.push((field, value.into()));
+        self.append(field, value.into());
+    }
+
+    fn append(&mut self, field: Field, value: Value) {
+        self.present.mark(field);
+        self.fields.push((field, value));
     }
 
     /// Makes room for so many more fields at once.
@@ -73,17 +117,17 @@ impl Event {
     /// Sets a field unless the event has it already.
     pub fn set_default(&mut self, field: Field, value: impl Into<Value>) {
         if self.get(field).is_none() {
-            self.fields.push((field, value.into()));
+            self.append(field, value.into());
         }
     }
 
     /// Adds a value to a field: a second value makes it a list; a value it holds already is not repeated.
     pub fn add(&mut self, field: Field, value: impl Into<Value>) {
         let value = value.into();
-        match self.fields.iter_mut().find(|(known, _)| *known == field) {
-            Some((_, held)) if held.each().any(|one| *one == value) => {}
-            Some((_, held)) => held.push(value),
-            None => self.fields.push((field, value)),
+        match self.get_mut(field) {
+            Some(held) if held.each().any(|one| *one == value) => {}
+            Some(held) => held.push(value),
+            None => self.append(field, value),
         }
     }
 
@@ -103,6 +147,7 @@ impl Event {
     /// Takes a field out.
     pub fn remove(&mut self, field: Field) -> Option<Value> {
         let at = self.fields.iter().position(|(known, _)| *known == field)?;
+        // Its bit stays: other fields may share it, and a bit too many only costs a look.
         Some(self.fields.remove(at).1)
     }
 
@@ -141,7 +186,9 @@ impl Event {
         original: Arc<[u8]>,
         fields: Vec<(Field, Value)>,
     ) -> Event {
-        Event { timestamp, received, original, fields }
+        let mut present = Marks::default();
+        fields.iter().for_each(|(field, _)| present.mark(*field));
+        Event { timestamp, received, original, fields, present }
     }
 }
 
@@ -219,6 +266,7 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ids_name_numbers_in_the_same_order() {
@@ -237,6 +285,69 @@ mod tests {
             event.add(Field::RELATED_IP, address);
         }
         assert_eq!(event.get(Field::RELATED_IP).map(|value| value.each().count()), Some(2));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(usize, i64),
+        Add(usize, i64),
+        Default(usize, i64),
+        Remove(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        // Every 256th field shares a mark.
+        let field = || prop_oneof![0usize..6, 256usize..262, 512usize..518];
+        prop_oneof![
+            (field(), 0i64..3).prop_map(|(field, value)| Step::Set(field, value)),
+            (field(), 0i64..3).prop_map(|(field, value)| Step::Add(field, value)),
+            (field(), 0i64..3).prop_map(|(field, value)| Step::Default(field, value)),
+            field().prop_map(Step::Remove),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn fields_are_found_as_in_a_plain_list(steps in proptest::collection::vec(step(), 0..40)) {
+            let fields: Vec<_> = (0..1024).filter_map(|n| Field::intern(&format!("test.marks.{n}"))).collect();
+            let mut event = Event::new(Timestamp(0), *b"x");
+            let mut plain: Vec<(Field, Value)> = Vec::new();
+            for step in steps {
+                let at = |plain: &[(Field, Value)], field| plain.iter().position(|(known, _)| *known == field);
+                match step {
+                    Step::Set(field, number) => {
+                        event.set(fields[field], number);
+                        match at(&plain, fields[field]) {
+                            Some(at) => plain[at].1 = Value::Long(number),
+                            None => plain.push((fields[field], Value::Long(number))),
+                        }
+                    }
+                    Step::Add(field, number) => {
+                        event.add(fields[field], number);
+                        match at(&plain, fields[field]) {
+                            Some(at) if plain[at].1.each().any(|one| *one == Value::Long(number)) => {}
+                            Some(at) => plain[at].1.push(Value::Long(number)),
+                            None => plain.push((fields[field], Value::Long(number))),
+                        }
+                    }
+                    Step::Default(field, number) => {
+                        event.set_default(fields[field], number);
+                        if at(&plain, fields[field]).is_none() {
+                            plain.push((fields[field], Value::Long(number)));
+                        }
+                    }
+                    Step::Remove(field) => {
+                        let expected = at(&plain, fields[field]).map(|at| plain.remove(at).1);
+                        prop_assert_eq!(event.remove(fields[field]), expected);
+                    }
+                }
+                prop_assert_eq!(event.fields(), &*plain);
+                for field in &fields[..8] {
+                    let expected = at(&plain, *field).map(|at| &plain[at].1);
+                    prop_assert_eq!(event.get(*field), expected);
+                }
+            }
+        }
     }
 
     #[test]

@@ -382,6 +382,23 @@ impl Field {
     }
 }
 
+/// Which fields something may hold: a bit for each number modulo 256, so that the table's rows and the
+/// first vendor fields share none. Most questions are for fields that are not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks([u64; 4]);
+
+impl Marks {
+    /// `false` where the field was never marked.
+    pub fn may_hold(&self, field: Field) -> bool {
+        self.0[field.index() / 64 % 4] >> (field.index() % 64) & 1 == 1
+    }
+
+    /// Marks a field.
+    pub fn mark(&mut self, field: Field) {
+        self.0[field.index() / 64 % 4] |= 1 << (field.index() % 64);
+    }
+}
+
 impl fmt::Debug for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -1,26 +1,34 @@
 //! ECS JSON and `Event`: the one interchange form (pushed events, `nhatle parse`, exports, goldens).
 //!
-//! Reading flattens: `{"a":{"b":1}}` is the field `a.b`, an array of objects gives each leaf a list. A
+//! Reading ([`Reader`]) flattens: `{"a":{"b":1}}` is the field `a.b`, an array of objects gives each leaf a list. A
 //! key written flat (`"a.b"`) wins over the same name nested. Depth, leaves and bytes are bounded;
 //! what is no JSON object is named with the byte where it went wrong.
 //!
 //! Writing gives dotted keys or nested objects. Where one name is both a value and a prefix of another
 //! (`source` and `source.ip`), nesting writes the value as `source.value`.
 
-use std::fmt;
-
-use foldhash::{HashMap, HashMapExt};
-
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, json};
 
 use crate::event::{Event, Stored};
 use crate::value::{Text, Value};
 
+pub mod reader;
+pub mod plain;
+
+#[cfg(test)]
+mod twin_tests;
+
+pub use reader::{Document, Reader};
+
 /// How deep objects and arrays may stand in each other.
 pub const DEPTH_MAX: usize = 64;
 /// How many leaves one document may have.
 pub const LEAVES_MAX: usize = 20_000;
+
+/// How long a name made of several keys may be, in bytes: it is looked at again for each of its values.
+pub const PATH_BYTES_MAX: usize = 1024;
+/// How many names may be looked at in one document to tell whether empty objects are empty.
+pub const LOOKS_MAX: usize = 4_000_000;
 
 /// Why bytes are no JSON object that can be an event, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,207 +46,12 @@ pub type Leaves = Vec<(Text, Value)>;
 /// Reads one JSON object and flattens it.
 ///
 /// # Errors
-/// The bytes are no JSON object, or pass [`DEPTH_MAX`] or [`LEAVES_MAX`].
+/// The bytes are no JSON object, or pass [`DEPTH_MAX`], [`LEAVES_MAX`], [`PATH_BYTES_MAX`] or [`LOOKS_MAX`].
 pub fn flatten(bytes: &[u8]) -> Result<Leaves, JsonError> {
-    let mut sink =
-        Sink { path: String::new(), leaves: Vec::with_capacity(48), flat: Vec::new(), places: HashMap::new() };
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let result = Node { sink: &mut sink, depth: 0 }.deserialize(&mut reader).and_then(|()| reader.end());
-    match result {
-        Ok(()) => Ok(sink.leaves),
-        Err(error) => Err(JsonError { reason: plain_reason(&error), offset: offset_of(bytes, &error) }),
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Reader::default().read(text)?.to_leaves()),
+        Err(_bad) => plain::flatten(bytes),
     }
-}
-
-/// The reason without serde_json's own "at line 1 column 2", which the offset says already.
-fn plain_reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
-}
-
-fn offset_of(bytes: &[u8], error: &serde_json::Error) -> usize {
-    let before: usize =
-        bytes.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-    (before + error.column().saturating_sub(1)).min(bytes.len())
-}
-
-struct Sink {
-    path: String,
-    leaves: Leaves,
-    /// Places in `leaves` of names that were one key with a dot in it.
-    flat: Vec<usize>,
-    /// Places in `leaves` by name, once there are many: looking through them all for each would take too long.
-    places: HashMap<Text, usize>,
-}
-
-/// Up to so many leaves are looked through one by one.
-const LEAVES_SCANNED: usize = 64;
-
-impl Sink {
-    /// Where the leaf of the path stands.
-    fn place(&self) -> Option<usize> {
-        if self.leaves.len() <= LEAVES_SCANNED {
-            return self.leaves.iter().position(|(name, _)| *name == self.path.as_str());
-        }
-        self.places.get(self.path.as_str()).copied()
-    }
-
-    fn add(&mut self, value: Value) {
-        let name = Text::from(&self.path);
-        if LEAVES_SCANNED <= self.leaves.len() {
-            if self.places.is_empty() {
-                self.places = self.leaves.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-            }
-            self.places.insert(name.clone(), self.leaves.len());
-        }
-        self.leaves.push((name, value));
-    }
-
-    fn push(&mut self, value: Value, is_flat: bool, is_element: bool) -> Result<(), &'static str> {
-        if LEAVES_MAX <= self.leaves.len() {
-            return Err("more leaves than one event may have");
-        }
-        let at = self.place();
-        match at {
-            Some(at) if is_element && !self.flat.contains(&at) => self.leaves[at].1.push(value),
-            Some(at) if is_flat || !self.flat.contains(&at) => self.leaves[at].1 = value,
-            Some(_) => {}
-            None => self.add(value),
-        }
-        if is_flat && self.path.contains('.') {
-            self.flat.push(at.unwrap_or(self.leaves.len() - 1));
-        }
-        Ok(())
-    }
-}
-
-/// One value of the document, at the sink's path.
-struct Node<'a> {
-    sink: &'a mut Sink,
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Node<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // The document itself must be an object; the visitor of the root accepts nothing else.
-        deserializer.deserialize_map(ObjectVisitor { sink: self.sink, depth: self.depth })
-    }
-}
-
-struct ObjectVisitor<'a> {
-    sink: &'a mut Sink,
-    depth: usize,
-}
-
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        object(self.sink, self.depth, false, &mut map)
-    }
-}
-
-fn object<'de, A: MapAccess<'de>>(sink: &mut Sink, depth: usize, in_array: bool, map: &mut A) -> Result<(), A::Error> {
-    let length = sink.path.len();
-    while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-        if length > 0 {
-            sink.path.push('.');
-        }
-        sink.path.push_str(&key);
-        map.next_value_seed(Leaf { sink, depth, is_flat: length == 0, is_element: in_array })?;
-        sink.path.truncate(length);
-    }
-    Ok(())
-}
-
-struct Leaf<'a> {
-    sink: &'a mut Sink,
-    depth: usize,
-    is_flat: bool,
-    is_element: bool,
-}
-
-impl Leaf<'_> {
-    fn put<E: serde::de::Error>(self, value: Value) -> Result<(), E> {
-        self.sink.push(value, self.is_flat, self.is_element).map_err(E::custom)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Leaf<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Leaf<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.put(Value::Null)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<(), E> {
-        self.put(Value::Boolean(flag))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
-        self.put(Value::Long(number))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
-        self.put(Value::from(number))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        self.put(Value::Double(number))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.put(Value::from(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        check_depth(self.depth)?;
-        let mut is_empty = true;
-        while seq
-            .next_element_seed(Leaf { sink: self.sink, depth: self.depth + 1, is_flat: false, is_element: true })?
-            .is_some()
-        {
-            is_empty = false;
-        }
-        if is_empty { self.put(Value::List(Vec::new())) } else { Ok(()) }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        check_depth(self.depth)?;
-        let before = self.sink.leaves.len();
-        object(self.sink, self.depth + 1, self.is_element, &mut map)?;
-        if before == self.sink.leaves.len() && self.sink.leaves.iter().all(|(name, _)| !is_below(name, &self.sink.path))
-        {
-            return self.put(Value::List(Vec::new()));
-        }
-        Ok(())
-    }
-}
-
-fn is_below(name: &str, path: &str) -> bool {
-    name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn check_depth<E: serde::de::Error>(depth: usize) -> Result<(), E> {
-    if DEPTH_MAX <= depth { Err(E::custom("nested deeper than 64 levels")) } else { Ok(()) }
 }
 
 /// How the keys of a written event stand.
