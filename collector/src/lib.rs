@@ -27,6 +27,8 @@ pub mod enrich;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod corpus_tests;
 
 pub use enrich::{Cidr, UnitRule};
 pub use listen::{Batch, Receipt, Sink};
@@ -68,6 +70,25 @@ pub struct Converted {
 /// A [`DeadLetter`]: the record names a profile that is not built, or claims a format and breaks it.
 pub fn to_event(record: &Record, settings: &Settings) -> Result<Event, DeadLetter> {
     let mut event = read(record, settings)?;
+    enrich::enrich(&mut event, record, settings);
+    Ok(event)
+}
+
+/// [`to_event`] for a line that means what a header above it says; without a header it is read as any other record.
+///
+/// # Errors
+/// As [`to_event`]; the line has not the values that the header names.
+pub fn headed_to_event(
+    record: &Record,
+    header: Option<&parse::headed::Header>,
+    settings: &Settings,
+) -> Result<Event, DeadLetter> {
+    let Some(header) = header else { return to_event(record, settings) };
+    let (text, skipped) = text_of(&record.bytes);
+    let mut event = normalize::headed(&text, header, record, settings.offset_s(record)).map_err(|fault| {
+        let offset = skipped + parse::byte_offset(&record.bytes[skipped..], fault.offset);
+        dead_letter(record, &Fault { offset, ..fault })
+    })?;
     enrich::enrich(&mut event, record, settings);
     Ok(event)
 }

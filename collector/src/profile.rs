@@ -5,7 +5,6 @@
 
 /// Profiles of the contract that no parser exists for yet.
 const NOT_BUILT: &[&str] = &[
-    "iis",
     "modsecurity",
     "paloalto",
     "sophos",
@@ -61,7 +60,7 @@ pub enum Profile {
     CiscoIos,
     /// Suricata's EVE JSON.
     Suricata,
-    /// Zeek's JSON logs.
+    /// Zeek's logs, JSON or tab-separated.
     Zeek,
     /// The mail server Postfix.
     Postfix,
@@ -77,6 +76,8 @@ pub enum Profile {
     Postgresql,
     /// MySQL and MariaDB.
     Mysql,
+    /// IIS and HTTP.sys.
+    Iis,
 }
 
 /// Why a name is no profile that can be used.
@@ -98,7 +99,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 26] = [
+    pub const ALL: [Profile; 27] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -125,6 +126,7 @@ impl Profile {
         Profile::Openvpn,
         Profile::Postgresql,
         Profile::Mysql,
+        Profile::Iis,
     ];
 
     /// The name in the contract.
@@ -156,6 +158,7 @@ impl Profile {
             Profile::Openvpn => "openvpn",
             Profile::Postgresql => "postgresql",
             Profile::Mysql => "mysql",
+            Profile::Iis => "iis",
         }
     }
 

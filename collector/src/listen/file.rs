@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 use nhatle_event::{DeadLetter, Event, Field, Record, Text, Timestamp};
 
+use super::lines::{Join, LineForm};
 use super::zip::{ZipEntry, ZipError};
 use crate::Settings;
 use crate::enrich;
 use crate::frame::{self, Origin};
 use crate::parse::evtx::{self, EvtxReader};
+use crate::parse::headed::Header;
 use crate::parse::json::Scanner;
 
 /// How many bytes of one record of a file are kept.
@@ -117,6 +119,8 @@ pub struct FileEntry {
 #[derive(Clone, Debug)]
 enum Content {
     Record(Record),
+    /// A line that means what the header above it says; `None` = there was none.
+    Headed(Record, Option<Arc<Header>>),
     /// Read already, with the record that tells where it came from.
     Read(Box<(Result<Event, DeadLetter>, Record)>),
 }
@@ -129,6 +133,7 @@ impl FileEntry {
     pub fn convert(self, settings: &Settings) -> Result<Event, DeadLetter> {
         let mut event = match self.content {
             Content::Record(record) => crate::to_event(&record, settings)?,
+            Content::Headed(record, header) => crate::headed_to_event(&record, header.as_deref(), settings)?,
             Content::Read(read) => {
                 let (result, record) = *read;
                 let mut event = result?;
@@ -152,6 +157,27 @@ pub struct FileEntries {
     origin: Origin,
     received: Timestamp,
     has_ended: bool,
+    /// The first line of the next record, where it was needed to know that the one before ended.
+    held: Option<HeldLine>,
+}
+
+/// A line read ahead, or the lines of a record so far.
+struct HeldLine {
+    index: u64,
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl HeldLine {
+    /// Adds a line, as far as the limit for one record allows.
+    fn add(&mut self, line: &[u8], is_cut: bool) {
+        let room = FILE_RECORD_BYTES_MAX.saturating_sub(self.bytes.len() + 1);
+        if room > 0 {
+            self.bytes.push(b'\n');
+        }
+        self.bytes.extend_from_slice(&line[..line.len().min(room)]);
+        self.is_cut |= is_cut || room < line.len();
+    }
 }
 
 type Reader = BufReader<Box<dyn Read + Send>>;
@@ -165,7 +191,7 @@ enum Form {
 
 enum Shape {
     /// Lines of text or JSON.
-    Lines,
+    Lines(LineForm),
     /// JSON values one after another, an array's elements or pretty-printed objects.
     Values {
         /// The opening bracket of the array is behind.
@@ -207,16 +233,17 @@ impl FileEntries {
         let mut reader = decompressed(bytes).map_err(read_error)?;
         let front = reader.fill_buf().map_err(read_error)?;
         let form = FrontForm::of(front);
+        let lines = LineForm::of(front, options.profile.as_deref());
         let shown: Arc<str> = path.to_string_lossy().into();
         let mut origin = Origin::new(&shown);
         (origin.profile, origin.unit) = (options.profile.clone(), options.unit.clone());
         let form = match form {
             FrontForm::Evtx => Form::Evtx(Box::new(EvtxReader::new(reader, &origin.record(b"", received, false)))),
-            FrontForm::Lines => Form::Text(reader, Shape::Lines),
+            FrontForm::Lines => Form::Text(reader, Shape::Lines(lines)),
             FrontForm::Array => Form::Text(reader, Shape::Values { is_inside: false }),
             FrontForm::Objects => Form::Text(reader, Shape::Values { is_inside: true }),
         };
-        Ok(FileEntries { path: path.to_owned(), shown, form, index: 0, origin, received, has_ended: false })
+        Ok(FileEntries { path: path.to_owned(), shown, form, index: 0, origin, received, has_ended: false, held: None })
     }
 
     /// The file's name, as its events tell it.
@@ -232,7 +259,8 @@ impl FileEntries {
                 (place.take_index(), Content::Read(Box::new((result, record))))
             })),
             Form::Text(reader, shape) => match shape {
-                Shape::Lines => place.next_line(reader),
+                Shape::Lines(LineForm::Joined(join)) => place.next_joined(reader, *join, &mut self.held),
+                Shape::Lines(form) => place.next_line(reader, form),
                 Shape::Values { .. } => place.next_value(reader, shape),
             },
         }
@@ -253,16 +281,53 @@ impl Place<'_> {
         index
     }
 
-    fn next_line(&mut self, reader: &mut Reader) -> std::io::Result<Option<(u64, Content)>> {
+    fn next_line(&mut self, reader: &mut Reader, form: &mut LineForm) -> std::io::Result<Option<(u64, Content)>> {
         loop {
             let mut line = Vec::new();
             let Some(is_cut) = read_line(reader, &mut line)? else { return Ok(None) };
             let index = self.take_index();
             let line = frame::trim_frame(&line);
-            if !line.trim_ascii().is_empty() {
-                return Ok(Some((index, Content::Record(self.origin.record(line, self.received, is_cut)))));
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let record = || self.origin.record(line, self.received, is_cut);
+            match form {
+                LineForm::Headed(headers) => {
+                    if !headers.take(line) {
+                        return Ok(Some((index, Content::Headed(record(), headers.current()))));
+                    }
+                }
+                _ => return Ok(Some((index, Content::Record(record())))),
             }
         }
+    }
+
+    /// A record of several lines: ended by the line that does not go on with it, which is held for the next.
+    fn next_joined(
+        &mut self,
+        reader: &mut Reader,
+        join: Join,
+        held: &mut Option<HeldLine>,
+    ) -> std::io::Result<Option<(u64, Content)>> {
+        let mut record: Option<HeldLine> = held.take();
+        loop {
+            let mut line = Vec::new();
+            let Some(is_cut) = read_line(reader, &mut line)? else { break };
+            let next = HeldLine { index: self.take_index(), bytes: frame::trim_frame(&line).to_vec(), is_cut };
+            match &mut record {
+                Some(record) if join.goes_on(&record.bytes, trim_end(&line)) => record.add(trim_end(&line), is_cut),
+                _ if next.bytes.trim_ascii().is_empty() => {}
+                None => record = Some(next),
+                Some(_) => {
+                    *held = Some(next);
+                    break;
+                }
+            }
+        }
+        Ok(record.map(|line| {
+            let record = self.origin.record(line.bytes.trim_ascii_end(), self.received, line.is_cut);
+            (line.index, Content::Record(record))
+        }))
     }
 
     fn next_value(&mut self, reader: &mut Reader, shape: &mut Shape) -> std::io::Result<Option<(u64, Content)>> {
@@ -276,8 +341,8 @@ impl Place<'_> {
                 }
                 b']' => {
                     reader.consume(1);
-                    *shape = Shape::Lines;
-                    return self.next_line(reader);
+                    *shape = Shape::Lines(LineForm::Single);
+                    return self.next_line(reader, &mut LineForm::Single);
                 }
                 _ => break,
             }
@@ -374,6 +439,11 @@ impl FrontForm {
             _ => FrontForm::Lines,
         }
     }
+}
+
+/// A line without its end; spaces in front are part of it.
+fn trim_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 fn peek(reader: &mut Reader) -> std::io::Result<Option<u8>> {

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 pub mod udp;
 pub mod tcp;
 pub mod http;
+pub mod lines;
 pub mod file;
 pub mod zip;
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nhatle_event::{Clock, Field, Record, Text, Timestamp};
+use nhatle_event::{Clock, DeadLetter, Event, Field, Record, Text, Timestamp, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc::Receiver;
@@ -39,7 +39,7 @@ fn read_file(bytes: &[u8]) -> Vec<(u64, Option<String>)> {
     for record in records {
         let (index, result) = record.expect("reads");
         let message = result.ok().map(|event| {
-            let told = event.get(Field::NHATLE_FILE_INDEX).and_then(nhatle_event::Value::as_long);
+            let told = event.get(Field::NHATLE_FILE_INDEX).and_then(Value::as_long);
             assert_eq!(told, i64::try_from(index).ok());
             event.text(Field::MESSAGE).unwrap_or_default().to_owned()
         });
@@ -224,4 +224,57 @@ async fn a_push_without_identity_is_refused() {
     let address = listener.local_addr().expect("has one");
     tokio::spawn(async move { axum::serve(listener, router).await });
     check_refused(&post(address, "identity", b"a").await, "401", "unauthorized");
+}
+
+/// The events of a file's text, read with a profile (empty = by content).
+fn events_of(text: &str, profile: &str) -> Vec<(u64, Result<Event, DeadLetter>)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.log");
+    std::fs::write(&path, text).expect("written");
+    let options =
+        FileOptions { profile: (!profile.is_empty()).then(|| profile.into()), ..FileOptions::new(Timestamp(0)) };
+    let settings = Settings::default();
+    FileRecords::open(&path, &options, &settings).expect("opens").map(|record| record.expect("reads")).collect()
+}
+
+#[test]
+fn lines_below_a_header_are_read_by_it_and_it_may_change() {
+    let zeek = "#separator \\x09\n#path\tdns\n#fields\tts\tid.orig_h\tquery\n#types\ttime\taddr\tstring\n1770091506.25\t10.0.0.1\ta.example\n1\t2\n#separator \\x09\n#path\tssh\n#fields\tts\tauth_success\n#types\ttime\tbool\n1770091506.25\tF\n#close\tx\n";
+    for profile in ["zeek", ""] {
+        let found = events_of(zeek, profile);
+        assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [4, 5, 10]);
+        let first = found[0].1.as_ref().expect("an event");
+        assert_eq!(first.text(Field::DNS_QUESTION_NAME), Some("a.example"));
+        assert_eq!(first.timestamp.to_string(), "2026-02-03T04:05:06.250Z");
+        let dead = found[1].1.as_ref().expect_err("is broken");
+        assert_eq!((dead.reason.as_str(), dead.offset), ("zeek: fewer values than #fields", 3));
+        let last = found[2].1.as_ref().expect("an event");
+        assert_eq!(last.text(Field::EVENT_DATASET), Some("zeek.ssh"));
+        assert_eq!(last.text(Field::EVENT_OUTCOME), Some("failure"));
+    }
+    let iis = "#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date time c-ip cs-uri-stem sc-status\r\n2026-02-03 04:05:06 203.0.113.9 /a 404\r\n#Fields: date time cs-uri-stem c-ip\r\n2026-02-03 04:05:07 /b 203.0.113.8\r\n";
+    for profile in ["iis", ""] {
+        let found = events_of(iis, profile);
+        let told = |at: usize, field| {
+            found[at].1.as_ref().expect("an event").get(field).and_then(Value::as_text).map(String::from)
+        };
+        assert_eq!(told(0, Field::SOURCE_IP).as_deref(), Some("203.0.113.9"));
+        assert_eq!(told(1, Field::SOURCE_IP).as_deref(), Some("203.0.113.8"));
+        assert_eq!(told(1, Field::URL_PATH).as_deref(), Some("/b"));
+    }
+    // Without a header above it a line of values means nothing.
+    let dead = events_of("1770091506.25\t10.0.0.1\n", "zeek").remove(0).1.expect_err("is broken");
+    assert_eq!(dead.reason, "zeek: values without the #fields line above them");
+}
+
+#[test]
+fn records_of_several_lines_are_one() {
+    let slow = "/usr/sbin/mysqld, Version: 8\n# Time: 2026-11-23T02:10:00.5Z\n# User@Host: lan[lan] @  [203.0.113.9]\n# Query_time: 1.0\nSELECT *\n  FROM cong_dan;\n# User@Host: nam[nam] @  [203.0.113.8]\n# Query_time: 2.0\nSELECT 2;\n";
+    let found = events_of(slow, "mysql");
+    let query = Field::lookup("mysql.log.query").expect("is known");
+    let queries: Vec<_> =
+        found.iter().map(|(index, event)| (*index, event.as_ref().expect("an event").text(query))).collect();
+    assert_eq!(queries, [(0, None), (1, Some("SELECT *\n  FROM cong_dan;")), (6, Some("SELECT 2;"))]);
+    let log = "2026-11-23 02:10:00 UTC [7] LOG:  statement: SELECT *\n\tFROM cong_dan\n\n2026-11-23 02:10:01 UTC [7] LOG:  x\n";
+    assert_eq!(events_of(log, "postgresql").len(), 2);
 }

@@ -7,6 +7,7 @@
 use nhatle_event::json::Leaves;
 use nhatle_event::{DeadLetter, Event, Field, Kind, Record, Timestamp, Value};
 
+use crate::parse::headed::Header;
 use crate::parse::{self, Fault, Format, Syslog};
 use crate::profile::Profile;
 
@@ -18,6 +19,7 @@ pub mod firewall;
 pub mod service;
 pub mod auditd;
 pub mod web;
+pub mod iis;
 pub mod device;
 pub mod windows;
 
@@ -66,6 +68,9 @@ impl Context<'_> {
 pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
     let context = Context { record, profile, offset_s };
     let detected = parse::detect(text);
+    if profile == Some(Profile::Zeek) && text.contains('\t') && !matches!(detected, Format::Json | Format::Syslog) {
+        return Err(Fault::new("zeek: values without the #fields line above them", 0).into());
+    }
     if let Some(device) = profile.filter(|profile| device::is_device(*profile) && detected != Format::Json) {
         let front = text.len() - text.trim_start().len();
         let shift = |fault: Fault| Fault { offset: fault.offset + front, ..fault };
@@ -75,6 +80,12 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         let front = text.len() - text.trim_start().len();
         let shift = |fault: Fault| Fault { offset: fault.offset + front, ..fault };
         return Ok(service::event(&text[front..], program, &context).map_err(shift)?);
+    }
+    if profile == Some(Profile::Iis) && detected != Format::Json {
+        let front = text.len() - text.trim_start().len();
+        let carried = text.starts_with('<').then(|| parse::syslog(text, record.received, offset_s)).transpose()?;
+        let line = carried.as_ref().map_or(&text[front..], |parts| parts.message.trim_start());
+        return Ok(iis::headless(line, &context)?);
     }
     let format = match (profile, detected) {
         (None, detected) => detected,
@@ -118,6 +129,23 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
     }
 }
 
+/// The event of a line that means what the header above it says.
+///
+/// # Errors
+/// The line has not the values that the header names.
+pub fn headed(text: &str, header: &Header, record: &Record, offset_s: i32) -> Result<Event, Fault> {
+    match header {
+        Header::Zeek(header) => {
+            let context = Context { record, profile: Some(Profile::Zeek), offset_s };
+            Ok(device::json_sensor::event(header.leaves(text)?, Profile::Zeek, &context))
+        }
+        Header::W3c(names) => {
+            let context = Context { record, profile: Some(Profile::Iis), offset_s };
+            iis::event(&parse::headed::w3c(names, text)?, text, &context)
+        }
+    }
+}
+
 /// JSON: a Windows record in one of its JSON forms, a log line wrapped in `message`, or what it says.
 fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
     let mut leaves = parse::json::parse(text)?;
@@ -148,6 +176,7 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
                 | Profile::Auditd
                 | Profile::Nginx
                 | Profile::Apache
+                | Profile::Iis
         )
     ) || context
         .profile

@@ -111,7 +111,8 @@ fn set_request(event: &mut Event, line: &str) {
     set_url(event, request.target);
 }
 
-fn set_url(event: &mut Event, target: &str) {
+/// The address asked for: as sent, and its parts decoded.
+pub(super) fn set_url(event: &mut Event, target: &str) {
     event.set(Field::URL_ORIGINAL, target);
     let after_scheme =
         target.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));

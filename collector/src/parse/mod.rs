@@ -12,6 +12,7 @@ pub mod rfc3164;
 pub mod json;
 pub mod key_value;
 pub mod csv;
+pub mod headed;
 pub mod web_access;
 pub mod web_error;
 pub mod windows_event;

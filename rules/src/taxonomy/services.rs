@@ -208,7 +208,7 @@ pub(super) fn linux_service(service: &str) -> Vec<GateCase> {
     }
     let programs = LINUX_PROGRAMS.iter().find(|(known, _)| *known == service).map(|(_, programs)| owned(programs));
     vec![
-        GateCase { programs: programs.unwrap_or_else(|| owned(&[service])), ..modules(LINUX_MODULES) },
+        GateCase { programs: programs.unwrap_or_else(|| owned(&[service])), ..modules(&["linux"]) },
         GateCase { datasets: vec![format!("linux.{service}"), format!("{service}.log")], ..GateCase::default() },
     ]
 }

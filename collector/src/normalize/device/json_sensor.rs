@@ -2,7 +2,8 @@
 //!
 //! In: the leaves of one object. Out: the event in ECS; every value as the sensor named it under
 //! `suricata.eve.*` or `zeek.<log>.*`. What a value means is a row of the tables below. Source: Suricata 7 user
-//! guide, "EVE JSON format"; Zeek 6 log reference. Zeek's TSV needs its header and is not read here.
+//! guide, "EVE JSON format"; Zeek 6 log reference. Zeek's tab-separated
+//! logs come here as leaves too ([`crate::parse::headed`]).
 
 use nhatle_event::json::Leaves;
 use nhatle_event::{Event, Field, Text, Value};

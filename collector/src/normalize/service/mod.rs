@@ -210,4 +210,4 @@ pub(super) fn moment(date: &str, time: &str, offset_s: i32) -> Option<Timestamp>
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

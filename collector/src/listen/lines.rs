@@ -1,0 +1,161 @@
+//! `LineForm`: how the lines of a text file make records: each line one, lines below a header, several lines one.
+//!
+//! In: the front of a file and its profile, then its lines. Out: for each line whether it is a header's, begins a
+//! record or goes on with the one before. Promise: what a record of several lines may hold is bounded by the file
+//! reader's limit for one record; a line that fits no form is a record. Source: ModSecurity 2 reference manual,
+//! "Audit Log" (serial); PostgreSQL manual 20.8 (lines that go on begin with a tab; CSV values hold line ends); MySQL
+//! manual 7.4.5 "The Slow Query Log".
+
+use crate::parse::csv;
+use crate::parse::headed::Headers;
+
+/// How a file's lines belong together.
+#[derive(Clone, Debug)]
+pub enum LineForm {
+    /// Each line is a record.
+    Single,
+    /// Lines that begin with `#` say what the others mean.
+    Headed(Box<Headers>),
+    /// A record may have several lines.
+    Joined(Join),
+}
+
+/// Which lines go on with the record before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// From `--id-A--` to `--id-Z--`.
+    ModsecurityAudit,
+    /// Lines that begin with a tab, and CSV values that are not closed.
+    Postgresql,
+    /// From `# Time:` or `# User@Host:` to the next.
+    MysqlSlow,
+    /// A statement of the general log: lines that do not begin with a date.
+    MysqlGeneral,
+}
+
+impl LineForm {
+    /// The form of a file, by its front and the profile it is read with.
+    pub fn of(front: &[u8], profile: Option<&str>) -> LineForm {
+        let front = front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front);
+        let has = |mark: &[u8]| front.windows(mark.len()).any(|window| window == mark);
+        match profile {
+            None | Some("zeek" | "iis") if Headers::stand_in(front) => LineForm::Headed(Box::default()),
+            Some("zeek" | "iis") if front.starts_with(b"#") => LineForm::Headed(Box::default()),
+            None | Some("modsecurity") if is_audit_mark(front, b'A') => LineForm::Joined(Join::ModsecurityAudit),
+            Some("postgresql") => LineForm::Joined(Join::Postgresql),
+            Some("mysql") if has(b"# User@Host: ") => LineForm::Joined(Join::MysqlSlow),
+            Some("mysql") => LineForm::Joined(Join::MysqlGeneral),
+            _ => LineForm::Single,
+        }
+    }
+}
+
+impl Join {
+    /// Whether `line` goes on with `held`, the lines of the record so far.
+    pub fn goes_on(self, held: &[u8], line: &[u8]) -> bool {
+        match self {
+            Join::ModsecurityAudit => {
+                let last = held.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+                is_audit_mark(held, b'A') && !is_audit_mark(last, b'Z') && !is_audit_mark(line, b'A')
+            }
+            Join::Postgresql => {
+                line.starts_with(b"\t") || (held.contains(&b',') && csv::is_open(held, b'"') && is_dated(held))
+            }
+            Join::MysqlSlow => match line {
+                _ if line.starts_with(b"# Time: ") => false,
+                // The time stands only where the second has changed.
+                _ if line.starts_with(b"# User@Host: ") => held.starts_with(b"# Time: ") && !held.contains(&b'\n'),
+                _ => held.starts_with(b"# "),
+            },
+            Join::MysqlGeneral => {
+                let is_statement = [&b"Query\t"[..], b"Execute\t", b"Prepare\t"];
+                is_statement.iter().any(|mark| held.windows(mark.len()).any(|window| window == *mark))
+                    && !is_dated(line)
+            }
+        }
+    }
+}
+
+/// `--a1b2c3d4-A--`.
+fn is_audit_mark(line: &[u8], part: u8) -> bool {
+    let Some(rest) = line.strip_prefix(b"--") else { return false };
+    let id = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    (4..=64).contains(&id) && rest.get(id..id + 4) == Some(&[b'-', part, b'-', b'-'])
+}
+
+/// Whether a line begins with digits, as every date of a database's log does, or with a tab (a second that has not
+/// changed, in old general logs).
+fn is_dated(line: &[u8]) -> bool {
+    line.starts_with(b"\t\t") || line.iter().take(4).filter(|byte| byte.is_ascii_digit()).count() == 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The records that lines make, joined.
+    fn joined(join: Join, lines: &[&str]) -> Vec<String> {
+        let mut records: Vec<String> = Vec::new();
+        for line in lines {
+            match records.last_mut() {
+                Some(held) if join.goes_on(held.as_bytes(), line.as_bytes()) => {
+                    held.push('\n');
+                    held.push_str(line);
+                }
+                _ => records.push((*line).to_owned()),
+            }
+        }
+        records
+    }
+
+    #[test]
+    fn an_audit_entry_reaches_from_a_to_z() {
+        let lines = [
+            "--a1b2c3d4-A--",
+            "[x] y",
+            "--a1b2c3d4-B--",
+            "GET / HTTP/1.1",
+            "",
+            "--a1b2c3d4-Z--",
+            "",
+            "--b1b2c3d4-A--",
+            "z",
+        ];
+        let found = joined(Join::ModsecurityAudit, &lines);
+        assert_eq!((found.len(), found[0].lines().count()), (3, 6));
+        assert!(matches!(LineForm::of(b"--a1b2c3d4-A--\n", None), LineForm::Joined(Join::ModsecurityAudit)));
+    }
+
+    #[test]
+    fn statements_of_several_lines() {
+        assert_eq!(joined(Join::Postgresql, &["2026-11-23 x LOG:  a", "\tb", "2026-11-23 y"]).len(), 2);
+        assert_eq!(
+            joined(Join::Postgresql, &["2026-11-23 02:10:00 UTC,\"a", "b\",c", "2026-11-23 02:10:01 UTC,d"]).len(),
+            2
+        );
+        // A quote in a line that is no CSV opens nothing.
+        assert_eq!(joined(Join::Postgresql, &["x \"a", "y", "z"]).len(), 3);
+        assert_eq!(
+            joined(
+                Join::MysqlSlow,
+                &[
+                    "/usr/sbin/mysqld, Version: 8",
+                    "# Time: 1",
+                    "# User@Host: a",
+                    "# Query_time: 1",
+                    "SELECT",
+                    "1;",
+                    "# User@Host: b",
+                    "# Query_time: 1",
+                    "SELECT 2;"
+                ]
+            )
+            .len(),
+            3
+        );
+        assert_eq!(
+            joined(Join::MysqlGeneral, &["2026-11-23T1Z\t 8 Query\tSELECT", "1", "2026-11-23T1Z\t 8 Quit\t"]).len(),
+            2
+        );
+    }
+}
