@@ -4,7 +4,7 @@
 //! dataset, message and all that the format tells. Failure: a [`Problem`], which becomes a dead letter.
 //! Promise: nothing a sender writes sets a field of ours (`nhatle.*`) or passes for one of our alerts.
 
-use nhatle_event::json::Leaves;
+use nhatle_event::json::{Document, Leaves};
 use nhatle_event::{DeadLetter, Event, Field, Kind, Record, Timestamp, Value};
 
 use crate::parse::headed::Header;
@@ -148,13 +148,13 @@ pub fn headed(text: &str, header: &Header, record: &Record, offset_s: i32) -> Re
 
 /// JSON: a Windows record in one of its JSON forms, a log line wrapped in `message`, or what it says.
 fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
-    let mut leaves = parse::json::parse(text)?;
-    if looks_like_windows(&leaves) {
-        if let Some(event) = windows::from_leaves(leaves, context.record) {
-            return Ok(event);
-        }
-        leaves = parse::json::parse(text)?;
-    }
+    parse::json::with_document(text, |mut document| match windows::from_document(&mut document, context.record) {
+        Some(event) => Ok(event),
+        None => other_json(document.to_leaves(), context),
+    })?
+}
+
+fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
     let sensor = match context.profile {
         Some(profile @ (Profile::Suricata | Profile::Zeek)) => Some(profile),
         None => device::json_sensor::detect(&leaves),
@@ -192,11 +192,11 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
     Ok(event)
 }
 
-/// Names that only Windows records have, in the forms that [`windows::from_leaves`] reads.
-fn looks_like_windows(leaves: &Leaves) -> bool {
-    leaves
-        .iter()
-        .any(|(name, _)| matches!(name.as_str(), "EventID" | "winlog.event_id") || name.starts_with("Event.System."))
+/// Names that only Windows records have, in the forms that [`windows::from_document`] reads.
+fn looks_like_windows(document: &Document<'_>) -> bool {
+    document.get("EventID").is_some()
+        || document.get("winlog.event_id").is_some()
+        || document.leaves().any(|(name, _)| name.starts_with("Event.System."))
 }
 
 /// Sets all leaves of a document, names as sent.
@@ -320,10 +320,14 @@ pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event
     let message = message.strip_prefix("@cee:").map_or(message, str::trim_start);
     match parse::detect(message) {
         Format::Json => {
-            let leaves = parse::json::parse(message).ok()?;
-            if looks_like_windows(&leaves) {
-                return windows::from_leaves(leaves, context.record);
-            }
+            let read = |mut document: Document<'_>| match looks_like_windows(&document) {
+                true => Err(windows::from_document(&mut document, context.record)),
+                false => Ok(document.to_leaves()),
+            };
+            let leaves = match parse::json::with_document(message, read).ok()? {
+                Ok(leaves) => leaves,
+                Err(windows) => return windows,
+            };
             if let Some(sensor) = device::json_sensor::detect(&leaves) {
                 return Some(device::json_sensor::event(leaves, sensor, context));
             }

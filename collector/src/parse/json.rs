@@ -1,10 +1,12 @@
 //! JSON objects as records: flattened leaves, and the moment they tell.
 //!
-//! In: the text of one JSON object. Out: [`Leaves`] (dotted names, typed values). Failure: text that is
+//! In: the text of one JSON object. Out: a [`Document`] or [`Leaves`] (dotted names, typed values). Failure: text that is
 //! no JSON object, nests too deep or has too many leaves, with the byte. Source: RFC 8259; the time
 //! names are those of contract.md (`detect`).
 
-use nhatle_event::json::{Leaves, flatten};
+use std::cell::Cell;
+
+use nhatle_event::json::{Document, Leaves, Reader};
 use nhatle_event::{Timestamp, Value};
 
 use super::Fault;
@@ -13,15 +15,32 @@ use super::Fault;
 const TIME_NAMES: &[&str] =
     &["@timestamp", "timestamp", "UtcTimeCreated", "SystemTime", "time", "date", "Event.System.TimeCreated.SystemTime"];
 
-/// Reads one JSON object.
+thread_local! {
+    /// This thread's reader: its buffers are used again for each document.
+    static READER: Cell<Option<Box<Reader>>> = const { Cell::new(None) };
+}
+
+/// Reads one JSON object and gives it to `then`.
 ///
 /// # Errors
-/// It is none, or passes the bounds of [`flatten`].
-pub fn parse(text: &str) -> Result<Leaves, Fault> {
+/// It is none, or passes the bounds of [`nhatle_event::json::flatten`].
+pub fn with_document<R>(text: &str, then: impl FnOnce(Document<'_>) -> R) -> Result<R, Fault> {
     if text.starts_with('[') {
         return Err(Fault::new("json: an array stands where one object is expected", 0));
     }
-    flatten(text.as_bytes()).map_err(|error| Fault::new(format!("json: {}", error.reason), error.offset))
+    // Taken, not borrowed: a document may carry a line that is a document.
+    let mut reader = READER.take().unwrap_or_default();
+    let result = reader.read(text).map(then);
+    READER.set(Some(reader));
+    result.map_err(|error| Fault::new(format!("json: {}", error.reason), error.offset))
+}
+
+/// Reads one JSON object into leaves of its own.
+///
+/// # Errors
+/// As [`with_document`].
+pub fn parse(text: &str) -> Result<Leaves, Fault> {
+    with_document(text, |mut document| document.to_leaves())
 }
 
 /// When the event happened, by the first of the contract's time names that holds a time. `offset_s` is

@@ -93,6 +93,13 @@ impl Reader {
         Ok(Document { text, reader: self })
     }
 
+    /// A document of leaves that were read already, each name once.
+    pub fn hold(&mut self, leaves: Leaves) -> Document<'_> {
+        self.clear();
+        self.fill(leaves);
+        Document { text: "", reader: self }
+    }
+
     /// Reads a document with nothing unusual about it; `false` where the plain reader has to look at it.
     pub(super) fn read_usual(&mut self, text: &str) -> bool {
         self.clear();

@@ -35,6 +35,11 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
     utc_time: Field::intern("winlog.event_data.UtcTime"),
 });
 
+/// The fields `param1`, `param2`, … of data without names.
+pub(super) fn params() -> &'static [Option<Field>] {
+    &KNOWN.params
+}
+
 /// Makes the `Event`. `fallback` is the time it is given where it has none of its own.
 pub(crate) fn to_event(
     mut source: WindowsEvent,
@@ -114,9 +119,9 @@ fn set_dataset(event: &mut Event, dataset: Option<&'static str>, source: &Window
 
 /// When it happened. Sysmon says so itself (`UtcTime`); `TimeCreated` is when its record was written.
 fn time_of(source: &WindowsEvent, dataset: Option<&str>, known: &Known) -> Option<Timestamp> {
-    let own = || Timestamp::parse(source.get(known.utc_time?)?.text()?, 0);
-    let is_own = source.time.is_none() && dataset == Some("windows.sysmon");
-    source.time.or_else(|| own().filter(|_| is_own)).or_else(|| steps::moment(source.part(Part::TimeCreated)))
+    let is_own = dataset == Some("windows.sysmon");
+    let own = || is_own.then(|| Timestamp::parse(source.get(known.utc_time?)?.text()?, 0))?;
+    source.time.or_else(own).or(source.written).or_else(|| steps::moment(source.part(Part::TimeCreated)))
 }
 
 fn set_system(event: &mut Event, source: &mut WindowsEvent, known: &Known) {

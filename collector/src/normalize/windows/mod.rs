@@ -1,6 +1,6 @@
 //! Windows events to ECS, whatever they came as: EVTX, raw XML, or JSON of Winlogbeat, NXLog, evtx_dump or flat.
 //!
-//! In: a `WindowsEvent` (EVTX and XML) or flattened JSON. Out: an `Event`. Promise: `winlog.*` carries what the
+//! In: a `WindowsEvent` (EVTX and XML) or a JSON document. Out: an `Event`. Promise: `winlog.*` carries what the
 //! source sent under the source's names, ECS fields are added beside it, nothing is taken away. Failure: JSON that is
 //! no Windows event is `None`; a part that does not read is left out of ECS and stays under `winlog.*`.
 //!
@@ -14,6 +14,7 @@
 
 mod ecs;
 mod json;
+mod names;
 mod security;
 mod steps;
 mod sysmon;
@@ -21,8 +22,14 @@ mod system;
 mod table;
 
 #[cfg(test)]
+mod json_plain;
+#[cfg(test)]
 mod json_tests;
+#[cfg(test)]
+mod json_twin_tests;
 
 pub(crate) use ecs::to_event;
+pub use json::from_document;
+#[cfg(test)]
 pub use json::from_leaves;
 pub(crate) use system::{EVENT_DATA, Part, USER_DATA, WindowsEvent};

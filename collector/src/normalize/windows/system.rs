@@ -6,6 +6,7 @@
 //! System part of the same name (`Channel` of a cleared log, `Version` of Sysmon 4).
 //! Source: the event schema of [MS-EVEN6] section 2.2.12 and Winlogbeat's field names.
 
+use nhatle_event::field::Marks;
 use nhatle_event::{Field, Text, Timestamp, Value};
 
 /// Where data fields of `EventData` live.
@@ -92,10 +93,14 @@ impl Part {
 pub(crate) struct WindowsEvent {
     /// When it happened, where the sender says so in so many words; `TimeCreated` otherwise.
     pub time: Option<Timestamp>,
+    /// The moment that `TimeCreated` tells, where it was read already.
+    pub written: Option<Timestamp>,
     /// The parts of `System`; `Null` where there is none.
     system: [Value; PART_COUNT],
     /// Data fields under their full name.
     data: Vec<(Field, Value)>,
+    /// Of `data`.
+    marks: Marks,
     /// Values of `<Data>` without a name, in order.
     unnamed: Vec<Value>,
     /// Data fields whose name the register of fields does not take.
@@ -106,8 +111,10 @@ impl Default for WindowsEvent {
     fn default() -> WindowsEvent {
         WindowsEvent {
             time: None,
+            written: None,
             system: [const { Value::Null }; PART_COUNT],
             data: Vec::with_capacity(32),
+            marks: Marks::default(),
             unnamed: Vec::new(),
             overflow: Vec::new(),
         }
@@ -132,20 +139,24 @@ impl WindowsEvent {
 
     /// Adds a data field; a name that comes twice becomes a list.
     pub fn add(&mut self, field: Field, value: Value) {
+        if !self.marks.may_hold(field) {
+            return self.add_new(field, value);
+        }
         match self.data.iter_mut().find(|(known, _)| *known == field) {
             Some((_, held)) => held.push(value),
-            None => self.data.push((field, value)),
+            None => self.add_new(field, value),
         }
     }
 
     /// Adds a data field that the caller knows is not there yet.
     pub fn add_new(&mut self, field: Field, value: Value) {
+        self.marks.mark(field);
         self.data.push((field, value));
     }
 
     /// Adds a data field by the place it stands in and its name.
     pub fn add_named(&mut self, home: &str, name: &str, value: Value) {
-        let full = format!("{home}{name}");
+        let full = [home, name].concat();
         match Field::intern(&full) {
             Some(field) => self.add(field, value),
             None => self.overflow.push((Text::from(full), value)),
@@ -168,11 +179,15 @@ impl WindowsEvent {
 
     /// The data field of this name, if there is one.
     pub fn get(&self, field: Field) -> Option<&Value> {
+        if !self.marks.may_hold(field) {
+            return None;
+        }
         self.data.iter().find(|(known, _)| *known == field).map(|(_, value)| value)
     }
 
     /// Takes everything but the System parts out: data fields, values without a name, what overflowed.
     pub fn take_data(&mut self) -> Data {
+        self.marks = Marks::default();
         (std::mem::take(&mut self.data), std::mem::take(&mut self.unnamed), std::mem::take(&mut self.overflow))
     }
 }
