@@ -8,7 +8,7 @@
 //! Source: Sigma rules specification 2.1.0, where it is silent the readings of decisions, section 5.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use nhatle_event::Timestamp;
 use nhatle_event::time::{Civil, days_in_month};
@@ -56,9 +56,13 @@ pub fn normal_bits(number: f64) -> u64 {
     if number == 0.0 { 0 } else { number.to_bits() }
 }
 
-/// The address a text is.
+/// The address a text is. The zone of a link-local one (`fe80::1%12`) is the interface's name, not the address.
 pub fn address_of(text: &str) -> Option<IpAddr> {
-    text.trim().parse().ok()
+    let text = text.trim();
+    match text.split_once('%') {
+        Some((address, _)) => address.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
 }
 
 /// Whether an address is in a network of the same family.

@@ -15,6 +15,7 @@ use nhatle_rules::{CorrelationKind, RuleSet};
 
 use crate::detect::{gate_fields, required_literals};
 use crate::matching::{address_of, is_inside, number_of};
+use crate::moment::moment_field;
 
 /// How many forms a need may name in all; past it, rules count by their log source alone.
 pub const FORMS_MAX: usize = 4_096;
@@ -159,15 +160,17 @@ fn of_atom(rules: &RuleSet, atom: &Atom, is_negated: bool) -> Need {
             _ => Need::Anything,
         };
     };
-    let candidates = |field: FieldRef| rules.fields.get(field.0 as usize).map(|field| field.candidates.clone());
-    let needs = |held: Held| Need::Field(candidates(field).unwrap_or_default(), held);
+    let field_needs = |field: FieldRef, held: Held| {
+        let candidates = rules.fields.get(field.0 as usize).map(|field| field.candidates.clone()).unwrap_or_default();
+        // Every event has a moment, beside its fields.
+        let is_moment = moment_field().is_some_and(|moment| candidates.contains(&moment));
+        if is_moment { Need::Anything } else { Need::Field(candidates, held) }
+    };
+    let needs = |held: Held| field_needs(field, held);
     match (&atom.test, is_negated) {
         (Test::Null, true) | (Test::Exists, false) => needs(Held::Field),
         (_, true) | (Test::Null, false) => Need::Anything,
-        (Test::FieldRef { other, .. }, false) => {
-            let other = Need::Field(candidates(*other).unwrap_or_default(), Held::Text);
-            all([needs(Held::Text), other])
-        }
+        (Test::FieldRef { other, .. }, false) => all([needs(Held::Text), field_needs(*other, Held::Text)]),
         (Test::Number(number), false) => needs(Held::Number(*number, *number)),
         (Test::Compare(comparison, limit), false) => needs(range(*comparison, *limit)),
         (Test::Cidr { network, prefix }, false) => needs(Held::Network(*network, *prefix)),

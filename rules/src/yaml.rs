@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use crate::error::Fault;
 
@@ -226,6 +226,47 @@ pub fn parse(chunk: Chunk<'_>) -> Result<Vec<Node>, Fault> {
     Builder::new(chunk).run()
 }
 
+/// Whether a scalar's text says of what type it is. `!!str` makes it text, the other core tags say what is read
+/// anyway; a tag of someone else would be ignored silently, and is refused.
+fn is_plain(style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Result<bool, Fault> {
+    let Some(tag) = tag else { return Ok(style == ScalarStyle::Plain) };
+    match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
+        (true, "str") | (false, "") => Ok(false),
+        (true, "int" | "float" | "bool" | "null") => Ok(true),
+        (true, "seq" | "map") => Ok(style == ScalarStyle::Plain),
+        (_, suffix) => {
+            let shown: String = suffix.chars().take(40).collect();
+            Err(Fault::new(place, format!("the YAML tag `{shown}` has no meaning in a rule; leave it out")))
+        }
+    }
+}
+
+/// The entries of a map with those that `<<` lends it, from one map or several; what stands in the map itself wins.
+/// YAML 1.1 has this, and Python's loader, which public rules are tested with.
+fn merged(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
+    let Some(at) = entries.iter().position(|entry| entry.key == "<<") else { return Ok(entries) };
+    let lent = entries.remove(at);
+    let lenders = match &lent.value.kind {
+        Kind::List(maps) => maps.as_slice(),
+        _ => std::slice::from_ref(&lent.value),
+    };
+    for lender in lenders {
+        let Some(others) = lender.map() else {
+            let reason = format!("`<<` takes the entries of a map, this is {}", lender.kind_name());
+            return Err(Fault::new(lender.place, reason));
+        };
+        for other in others {
+            if KEYS_MAX <= entries.len() {
+                return Err(Fault::new(lent.place, format!("the map has more than {KEYS_MAX} keys")));
+            }
+            if !entries.iter().any(|entry| entry.key == other.key) {
+                entries.push(other.clone());
+            }
+        }
+    }
+    Ok(entries)
+}
+
 /// A list or map whose end has not come yet.
 struct Open {
     place: Place,
@@ -303,16 +344,21 @@ impl<'a> Builder<'a> {
                 let node = self.alias(anchor, place)?;
                 self.add(node)?;
             }
-            Event::Scalar(text, style, anchor, _tag) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 self.count(place, text.len())?;
                 let bytes = text.len();
-                let kind = Kind::Scalar { text: text.into_owned(), is_plain: style == ScalarStyle::Plain };
+                let is_plain = is_plain(style, tag.as_deref(), place)?;
+                let kind = Kind::Scalar { text: text.into_owned(), is_plain };
                 let node = Node { kind, place };
                 self.keep(anchor, &node, 1, bytes);
                 self.add(node)?;
             }
-            Event::SequenceStart(anchor, _tag) => self.open(place, anchor, OpenContent::List(Vec::new()))?,
-            Event::MappingStart(anchor, _tag) => {
+            Event::SequenceStart(anchor, tag) => {
+                is_plain(ScalarStyle::Plain, tag.as_deref(), place)?;
+                self.open(place, anchor, OpenContent::List(Vec::new()))?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                is_plain(ScalarStyle::Plain, tag.as_deref(), place)?;
                 self.open(place, anchor, OpenContent::Map { entries: Vec::new(), key: None })?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
@@ -347,7 +393,7 @@ impl<'a> Builder<'a> {
         let Some(open) = self.stack.pop() else { return Ok(()) };
         let kind = match open.content {
             OpenContent::List(items) => Kind::List(items),
-            OpenContent::Map { entries, .. } => Kind::Map(entries),
+            OpenContent::Map { entries, .. } => Kind::Map(merged(entries)?),
         };
         let node = Node { kind, place: open.place };
         self.keep(open.anchor, &node, self.nodes - open.nodes_before, self.bytes - open.bytes_before);

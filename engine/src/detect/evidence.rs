@@ -14,6 +14,7 @@ use super::gate::gate_passes;
 use super::naive::{field_of, predicate_holds, value_of};
 use super::worker::{has_null, searched_fields};
 use crate::matching::{pattern_matches, stands_in, text_passes};
+use crate::moment::seen_by;
 
 /// How many tests evidence lists.
 pub const EVIDENCE_MAX: usize = 256;
@@ -80,7 +81,7 @@ pub struct Explanation {
 pub fn evidence(rules: &RuleSet, rule: RuleId, event: &Event) -> Vec<EvidenceItem> {
     let mut items = Vec::new();
     if let Some(rule) = rules.rules.get(rule.0 as usize) {
-        collect(rules, &rule.predicate, false, event, &mut items);
+        collect(rules, &rule.predicate, false, &seen_by(rules, event), &mut items);
     }
     items
 }
@@ -105,6 +106,7 @@ pub fn matched_fields(rules: &RuleSet, rule: RuleId, event: &Event) -> Vec<(Stri
 /// Says of every part of a rule whether it holds. `None` for a rule the set does not have.
 pub fn explain(rules: &RuleSet, rule: RuleId, event: &Event) -> Option<Explanation> {
     let rule = rules.rules.get(rule.0 as usize)?;
+    let event = &*seen_by(rules, event);
     let passes_gate = gate_passes(&rule.gate, event);
     let condition = explain_part(rules, &rule.predicate, false, event);
     let searches =
@@ -293,8 +295,7 @@ fn time_word(part: TimePart) -> &'static str {
 
 /// Whether a rule matches an event: gate and predicate, decided the slow way.
 pub fn rule_matches(rules: &RuleSet, rule: RuleId, event: &Event) -> bool {
-    rules
-        .rules
-        .get(rule.0 as usize)
-        .is_some_and(|rule| gate_passes(&rule.gate, event) && predicate_holds(rules, &rule.predicate, event))
+    rules.rules.get(rule.0 as usize).is_some_and(|rule| {
+        gate_passes(&rule.gate, event) && predicate_holds(rules, &rule.predicate, &seen_by(rules, event))
+    })
 }

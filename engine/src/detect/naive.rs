@@ -12,6 +12,7 @@ use super::gate::gate_passes;
 use super::worker::{has_null, searched_texts};
 use super::{Match, is_our_alert};
 use crate::matching::{compile_regex, stands_in, text_passes};
+use crate::moment::seen_by;
 
 /// The matches of a rule set in events, in order of events, then of rule ids.
 pub fn detect(rules: &RuleSet, events: &[Event]) -> Vec<Match> {
@@ -24,6 +25,7 @@ pub fn detect(rules: &RuleSet, events: &[Event]) -> Vec<Match> {
     let naive = Naive { rules, regexes };
     let mut matches = Vec::new();
     for (position, event) in events.iter().enumerate().filter(|(_, event)| !is_our_alert(event)) {
+        let event = &*seen_by(rules, event);
         for (number, rule) in (0u32..).zip(&rules.rules) {
             if gate_passes(&rule.gate, event) && naive.holds(&rule.predicate, event) {
                 matches.push(Match { position, rule: RuleId(number) });

@@ -16,6 +16,7 @@ use super::gate::{Gates, Reads};
 use super::index::{ColumnIndex, IndexBuilder};
 use super::literals::required_literals;
 use crate::matching::compile_regex;
+use crate::moment::moment_field;
 
 /// How an atom is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Network {
     pub indexes: Vec<ColumnIndex>,
     /// The gates.
     pub gates: Gates,
+    /// The columns that an event's moment can fill.
+    pub moments: Box<[u32]>,
     hints: HashMap<u32, u32>,
     regexes: HashMap<u32, OnceLock<Option<Regex>>>,
 }
@@ -63,7 +66,9 @@ impl Network {
         let reads = rules.rules.iter().map(|rule| reads_of(&rules, &columns, &rule.predicate)).collect();
         let gates = Gates::new(&rules, reads, columns.count());
         let indexes = builders.into_iter().map(IndexBuilder::build).collect();
-        Network { rules, columns, indexes, gates, hints, regexes }
+        let moments = moment_field()
+            .map_or_else(Box::default, |field| columns.routes(field).iter().map(|route| route.column).collect());
+        Network { rules, columns, indexes, gates, moments, hints, regexes }
     }
 
     /// The place of the keyword index, which is also the number of its column.

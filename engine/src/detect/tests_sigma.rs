@@ -10,6 +10,7 @@ use nhatle_event::json::flatten;
 use nhatle_rules::{LoadOptions, Routing};
 
 use super::*;
+use crate::needs;
 
 fn rules(detection: &str) -> RuleSet {
     let text = format!("title: t\nlogsource:\n  category: test\ndetection:\n{detection}\n");
@@ -36,6 +37,8 @@ fn detection(detection: &str, events: &[(&str, bool)]) {
     for (position, (json, expected)) in events.iter().enumerate() {
         let matches = found.iter().any(|one| one.position == position);
         assert_eq!(matches, *expected, "{detection}\non {json}");
+        let is_hunted = needs::of(&rules).holds(&seen[position]);
+        assert!(is_hunted || !matches, "{detection}\non {json}: a hunt would not look at it");
     }
 }
 
@@ -335,6 +338,8 @@ fn networks_hold_addresses_and_nothing_else() {
     item("A|cidr: 192.168.1.7", &[(r#"{"A":"192.168.1.7"}"#, true), (r#"{"A":"192.168.1.8"}"#, false)]);
     item("A|cidr: fe80::/10", &[(r#"{"A":"febf::1"}"#, true), (r#"{"A":"fec0::1"}"#, false)]);
     item("A|cidr: 10.0.0.0/8", &[(r#"{"A":["8.8.8.8","10.1.1.1"]}"#, true)]);
+    item("A|cidr: fe80::/10", &[(r#"{"A":"fe80::79bf:8ee2%12"}"#, true), (r#"{"A":"fec0::1%fe80::1"}"#, false)]);
+    item("A|cidr: 10.0.0.0/8", &[(r#"{"A":"10.0.0.1%1"}"#, false)]);
     detection(
         "  s: {A|exists: true}\n  f: {A|cidr: 10.0.0.0/8}\n  condition: s and not f",
         &[(r#"{"A":"host"}"#, true)],
@@ -376,6 +381,23 @@ fn parts_of_a_date_are_those_written_in_it() {
     item("A|week: 53", &[(r#"{"A":"2026-12-31T00:00:00Z"}"#, true), (r#"{"A":"2025-12-31T00:00:00Z"}"#, false)]);
     item("A|year|neq: 2026", &[(r#"{"A":"2026-03-09T22:41:07Z"}"#, false), (r#"{"A":"2025-03-09"}"#, true)]);
     item("A|hour: 22", &[(r#"{"A":"at night"}"#, false), (r#"{"A":1773096067}"#, true)]);
+}
+
+#[test]
+fn the_moment_of_an_event_is_a_field_of_it() {
+    // The events of these tests happened at 1970-01-01T00:00:00Z.
+    let any = |expected| [(r#"{"A":"x"}"#, expected)];
+    item("'@timestamp|hour': 0", &any(true));
+    item("'@timestamp|hour': [22, 23]", &any(false));
+    item("'@timestamp|year|lt': 1971", &any(true));
+    item("'@timestamp|startswith': '1970-01-01T00:'", &any(true));
+    item("'@timestamp|exists': true", &any(true));
+    item("'@timestamp': null", &any(false));
+    item("A|fieldref|contains: '@timestamp'", &[(r#"{"A":"at 1970-01-01T00:00:00Z"}"#, true), (r#"{"A":"x"}"#, false)]);
+    item("UtcTimeCreated|day: 1", &any(true));
+    item("TimeCreated|day: 1", &[(r#"{"TimeCreated":"2026-03-09T22:41:07Z"}"#, false)]);
+    detection("  s:\n  - '1970-01'\n  condition: s", &any(false));
+    detection("  s: {A: x}\n  f: {'@timestamp|hour': 0}\n  condition: s and not f", &any(false));
 }
 
 #[test]

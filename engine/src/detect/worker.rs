@@ -16,6 +16,7 @@ use super::index::LookUp;
 use super::network::{Mark, Network};
 use super::witness::{Counts, Plan};
 use crate::matching::stands_in;
+use crate::moment::{moment_field, with_moment};
 
 /// Which of the event's fields fills a column.
 #[derive(Clone, Copy, Default)]
@@ -88,6 +89,13 @@ impl Worker {
         if door.rules.is_empty() {
             return;
         }
+        let timed;
+        let event = if self.network.moments.iter().any(|column| door.columns.contains(*column)) {
+            timed = with_moment(event);
+            &timed
+        } else {
+            event
+        };
         self.begin();
         self.fill_slots(event, &door);
         self.mark_columns(event, &door);
@@ -345,6 +353,7 @@ fn is_searched(field: Field) -> bool {
         | Field::OBSERVER_VENDOR
         | Field::OBSERVER_PRODUCT => true,
         known if known.known().is_some() => known.name().starts_with("nhatle."),
+        other if Some(other) == moment_field() => true,
         _ => false,
     };
     !is_ours

@@ -99,8 +99,8 @@ fn try_one(
     if CHAIN_MAX < depth {
         return Err(Fault::new(correlation.place, format!("a chain of more than {CHAIN_MAX} correlations")));
     }
-    check_aliases(correlation, &rules)?;
-    let mut group = |name: &String| group_by(name, correlation, &rules, &referred, names, merger);
+    check_aliases(correlation, &referred, names)?;
+    let mut group = |name: &String| group_by(name, correlation, &referred, names, merger);
     let group_by_fields = correlation.group_by.iter().map(&mut group).collect();
     let kind = kind(correlation, &rules, &mut group)?;
     let compiled = Correlation {
@@ -149,9 +149,11 @@ fn collect_names(condition: &Condition, names: &mut Vec<String>) {
     }
 }
 
-fn check_aliases(correlation: &ast::Correlation, rules: &[(String, crate::yaml::Place)]) -> Result<(), Fault> {
+/// An alias may call a rule by its name where `rules` has its id, and the other way round.
+fn check_aliases(correlation: &ast::Correlation, referred: &[Referred], names: &Names) -> Result<(), Fault> {
+    let is_meant = |rule: &str| names.get(rule).is_some_and(|rule| referred.contains(&rule));
     for Alias { name: alias, fields } in &correlation.aliases {
-        if let Some((rule, _, place)) = fields.iter().find(|(rule, _, _)| !rules.iter().any(|(name, _)| name == rule)) {
+        if let Some((rule, _, place)) = fields.iter().find(|(rule, _, _)| !is_meant(rule)) {
             return Err(Fault::new(
                 *place,
                 format!("the alias `{alias}` names the rule `{rule}`, which is not in `rules`"),
@@ -165,14 +167,13 @@ fn check_aliases(correlation: &ast::Correlation, rules: &[(String, crate::yaml::
 fn group_by(
     name: &str,
     correlation: &ast::Correlation,
-    rules: &[(String, crate::yaml::Place)],
     referred: &[Referred],
     names: &Names,
     merger: &mut Merger,
 ) -> GroupBy {
     let alias = correlation.aliases.iter().find(|alias| alias.name == name).map(|alias| &alias.fields);
-    let fields = rules.iter().zip(referred).map(|((rule, _), referred)| {
-        let of_rule = alias.and_then(|fields| fields.iter().find(|(known, _, _)| known == rule));
+    let fields = referred.iter().map(|referred| {
+        let of_rule = alias.and_then(|fields| fields.iter().find(|(rule, _, _)| names.get(rule) == Some(*referred)));
         let written = of_rule.map_or(name, |(_, field, _)| field.as_str());
         let place = merger.field(written, &names.source(*referred));
         merger.fields[usize::try_from(place.0).unwrap_or(0)].clone()

@@ -121,6 +121,9 @@ fn step(form: Form, modifier: Modifier, value: &ValueKind, placeholders: &Placeh
             time_part(form, modifier)?
         }
         Modifier::FieldRef => match form {
+            Form::Plain(name) if Draft::parse(&name).bytes().is_none() => {
+                return Err("`fieldref` names one field; a wildcard cannot stand in the name".into());
+            }
             Form::Plain(name) if !name.is_empty() => Form::FieldRef { name, position: Position::Whole },
             other => {
                 return Err(format!(

@@ -115,7 +115,7 @@ fn meta(node: &Node, text: &Arc<str>, file: &Path, line: usize, logsource: Optio
     };
     let level = match short("level")? {
         None => Level::default(),
-        Some(name) => Level::from_name(&name).ok_or_else(|| {
+        Some(name) => Level::from_name(&name.to_ascii_lowercase()).ok_or_else(|| {
             let place = node.get("level").map_or(node.place, |level| level.place);
             Fault::new(place, format!("unknown level `{name}`; write informational, low, medium, high or critical"))
         })?,
@@ -128,7 +128,7 @@ fn meta(node: &Node, text: &Arc<str>, file: &Path, line: usize, logsource: Optio
         id: short("id")?.map_or_else(|| derived_id(&title), |id| id.to_lowercase()),
         name: short("name")?,
         title_vi: our("title_vi").and_then(Node::text).map(str::to_owned),
-        status: short("status")?,
+        status: short("status")?.map(|status| status.to_ascii_lowercase()),
         description: free("description").unwrap_or_default(),
         author: free("author"),
         license: free("license"),

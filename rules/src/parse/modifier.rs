@@ -113,6 +113,9 @@ fn check(field: Option<&str>, modifiers: &[Modifier]) -> Result<(), String> {
     if re_place.is_some() && has(Modifier::Cased) {
         return Err("`re` is case-sensitive already; leave out `cased` (or write `re|i`)".into());
     }
+    if has(Modifier::Cidr) && has(Modifier::Cased) {
+        return Err("an address has no case; leave out `cased`".into());
+    }
     if field.is_none() {
         let needs_field = |modifier: &&Modifier| {
             matches!(

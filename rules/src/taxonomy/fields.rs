@@ -49,9 +49,18 @@ pub(super) const ALIASES: &[(&str, &str, &[&str])] = &[
     ("windows/registry_event", "Image", &["process.executable"]),
     ("windows/registry_event", "TargetObject", &["registry.path"]),
     ("windows", "Provider_Name", &["winlog.provider_name"]),
+    // Defender has data of this name; NXLog and older rules mean the provider.
+    ("windows", "SourceName", &["winlog.provider_name"]),
     ("windows", "Computer", &["winlog.computer_name"]),
     ("windows", "ComputerName", &["winlog.computer_name"]),
     ("windows", "EventID", &["winlog.event_id"]),
+    // The time of an event is kept beside its fields, as `@timestamp`.
+    ("windows", "UtcTimeCreated", &["@timestamp"]),
+    ("windows", "TimeCreated", &["@timestamp"]),
+    ("windows", "TimeCreated_SystemTime", &["@timestamp"]),
+    ("windows", "SystemTime", &["@timestamp"]),
+    ("windows", "EventTime", &["@timestamp"]),
+    ("windows", "timestamp", &["@timestamp"]),
     ("windows", "UserID", &["winlog.user.identifier"]),
     ("windows", "Message", &["message"]),
     ("antivirus", "Signature", &["winlog.event_data.ThreatName"]),
@@ -126,7 +135,8 @@ pub(crate) fn meant(name: &str, source: &LogSource) -> Option<&'static str> {
     } else {
         scopes.iter().flat_map(|scope| of_scope(scope)).collect()
     };
-    let is_known = known.contains(&key.as_ref())
+    let is_known = key == "@timestamp"
+        || known.contains(&key.as_ref())
         || Field::lookup(&key).is_some_and(|field| field.known().is_some())
         || Field::lookup(&key.to_lowercase()).is_some_and(|field| field.known().is_some())
         || SIGMA_NAMES.contains(key.as_ref());

@@ -54,6 +54,8 @@ fn modifiers_that_mean_nothing_are_refused_where_they_stand() {
         ("A|expand: '%Servers%'", 15, "placeholder %Servers% has no values"),
         ("A|contains: null", 17, "cannot be applied to null"),
         ("A|startswith|fieldref: B", 28, "write it first"),
+        ("A|fieldref: B*", 17, "a wildcard cannot stand in the name"),
+        ("A|cased|cidr: 10.0.0.0/8", 5, "an address has no case"),
         ("'|exists': true", 5, "needs a field"),
         ("'|gt': 5", 5, "needs a field"),
         ("A: {b: c}", 8, "is a map"),

@@ -131,7 +131,7 @@ fn every_shipped_rule_loads_without_error() {
 fn a_rule_its_authors_gave_up_is_read_and_does_not_run() {
     let text = "title: t\nid: 5f3c1c1e-9a44-4b5e-8a3b-0f6f6a6d1a11\nstatus: deprecated\nlogsource:\n  category: test\n\
                 detection:\n  sel:\n    A: x\n  condition: sel\n";
-    for (status, running, retired) in [("deprecated", 0, 1), ("unsupported", 0, 1), ("stable", 1, 0)] {
+    for (status, running, retired) in [("deprecated", 0, 1), ("Unsupported", 0, 1), ("stable", 1, 0)] {
         let text = text.replace("deprecated", status);
         let set = RuleSet::from_texts(&[("t.yml".into(), text)], &LoadOptions::default());
         assert_eq!((set.rules.len(), set.retired.len(), set.errors.len()), (running, retired, 0), "{status}");

@@ -41,7 +41,7 @@ author: me
 license: MIT
 references: [https://example.org]
 tags: [attack.t1110.001]
-level: high
+level: High
 falsepositives: [none]
 fields: [A]
 custom: kept
@@ -159,6 +159,22 @@ fn aliases_give_each_rule_its_field() {
     };
     assert_eq!(names(0), ["user.name", "TargetUserName"]);
     assert_eq!(names(1), ["host", "host"]);
+}
+
+#[test]
+fn an_alias_calls_a_rule_by_name_or_id_whatever_the_list_says() {
+    let id = "5f3c1c1e-9a44-4b5e-8a3b-0f6f6a6d1a11";
+    let rule = format!(
+        "title: a\nname: fail\nid: {id}\nlogsource: {{category: test}}\ndetection: {{s: {{A: x}}, condition: s}}\n"
+    );
+    for (listed, aliased) in [("fail", id), (id, "fail")] {
+        let set = load(&format!(
+            "{rule}---\ntitle: c\ncorrelation: {{type: event_count, rules: [{listed}], group-by: [who], timespan: 1m, \
+             condition: {{gte: 2}}, aliases: {{who: {{{aliased}: B}}}}}}\n"
+        ));
+        assert_eq!(set.errors, [], "{listed}");
+        assert_eq!(set.correlations[0].group_by[0].fields[0].name, "B", "{listed}");
+    }
 }
 
 #[test]

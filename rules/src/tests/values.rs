@@ -35,6 +35,33 @@ fn pattern(item: &str) -> String {
 }
 
 #[test]
+fn yaml_tags_say_the_type_or_are_refused() {
+    assert_eq!(tests("A: !!str null"), tests("A: 'null'"));
+    assert_eq!(tests("A: !!str 5"), tests("A: '5'"));
+    assert_eq!(tests("A: !!int 5"), tests("A: 5"));
+    assert_eq!(tests("A: !!seq [x, y]"), tests("A: [x, y]"));
+    for (item, tag) in [("A: !secret x", "secret"), ("A: !!binary YWJj", "binary"), ("A: !list [x]", "list")] {
+        let set = load(&rule(&format!("  sel:\n    {item}\n  condition: sel")));
+        let [error] = set.errors.as_slice() else { panic!("{item}: {:?}", set.errors) };
+        assert!(error.reason.contains(&format!("the YAML tag `{tag}`")), "{item}: {error}");
+        assert_eq!(error.line, 7, "{item}");
+    }
+}
+
+#[test]
+fn a_merge_key_lends_what_the_map_does_not_say_itself() {
+    let lent = "x: &x\n  A: lent\n  B: lent\ny: &y\n  B: later\n  C: later\n";
+    for (merge, wanted) in [("*x", "B: lent"), ("[*x, *y]", "B: lent\n    C: later")] {
+        let merged = format!("{lent}{}", rule(&format!("  sel:\n    <<: {merge}\n    A: own\n  condition: sel")));
+        let plain = rule(&format!("  sel:\n    A: own\n    {wanted}\n  condition: sel"));
+        let (merged, plain) = (load(&merged), load(&plain));
+        assert_eq!((&merged.errors, &merged.atoms), (&plain.errors, &plain.atoms), "{merge}");
+    }
+    let set = load(&rule("  sel:\n    <<: text\n    A: own\n  condition: sel"));
+    assert!(set.errors[0].reason.contains("`<<` takes the entries of a map"), "{:?}", set.errors);
+}
+
+#[test]
 fn escapes_and_wildcards_are_read_as_specified() {
     let rows = [
         (r"'a\b'", r"'a\b'"),

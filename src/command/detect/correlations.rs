@@ -108,8 +108,8 @@ pub struct Correlations {
     waiting: Vec<Fed>,
     /// Where each pushed hit stands, by its number.
     places: Vec<Place>,
-    /// What fired and was not taken back, by end, correlation and group.
-    findings: BTreeMap<Name, Finding>,
+    /// What fired and was not taken back, by end, correlation and group, with the number of its last hit.
+    findings: BTreeMap<Name, (u64, Finding)>,
 }
 
 impl Correlations {
@@ -127,14 +127,15 @@ impl Correlations {
         }
     }
 
-    /// What fired, in order of time.
+    /// What fired, in order of time; at one moment in the order of the events that completed it.
     pub fn finish(&mut self) -> Vec<Finding> {
         self.push();
         let fired = self.correlator.settle(0);
         self.stand(fired);
-        let mut findings: Vec<Finding> = std::mem::take(&mut self.findings).into_values().collect();
-        findings.sort_by(|left, right| (left.at, &left.meta.id).cmp(&(right.at, &right.meta.id)));
-        findings
+        let mut findings: Vec<(u64, Finding)> = std::mem::take(&mut self.findings).into_values().collect();
+        let order = |(last, finding): &(u64, Finding)| (finding.at, *last);
+        findings.sort_by(|left, right| (order(left), &left.1.meta.id).cmp(&(order(right), &right.1.meta.id)));
+        findings.into_iter().map(|(_, finding)| finding).collect()
     }
 
     /// Hits that came too late or found no room.
@@ -172,8 +173,9 @@ impl Correlations {
                 let place = |seq: &Seq| usize::try_from(seq.0).ok().and_then(|at| self.places.get(at)).cloned();
                 let places = fired.events.iter().filter_map(place).collect();
                 let kind = kind_name(&correlation.kind);
+                let last = fired.events.last().map_or(0, |seq| seq.0);
                 let finding = Finding::of_correlation(&correlation.meta, kind, &fired, places);
-                self.findings.insert((fired.end, fired.correlation.0, fired.group.clone()), finding);
+                self.findings.insert((fired.end, fired.correlation.0, fired.group.clone()), (last, finding));
             }
         }
     }
@@ -221,6 +223,21 @@ mod tests {
         assert_eq!(seen[0].len(), 1, "{seen:?}");
         assert!(seen[0][0].contains(r#""file":"a","index":0}]"#), "the last in time completes it: {}", seen[0][0]);
         assert!(seen.iter().all(|findings| *findings == seen[0]), "{seen:?}");
+    }
+
+    #[test]
+    fn what_fires_at_one_moment_is_in_the_order_of_the_events() {
+        let rules = rules();
+        let mut correlations = Correlations::new(rules.clone());
+        for user in ["vy", "an", "my"] {
+            (0..3).for_each(|_| correlations.take(fed(&rules, 5, user, user)));
+        }
+        let users: Vec<String> = correlations
+            .finish()
+            .iter()
+            .map(|finding| finding.json()["correlation"]["group"]["User"].to_string())
+            .collect();
+        assert_eq!(users, [r#""vy""#, r#""an""#, r#""my""#]);
     }
 
     #[test]
