@@ -4,22 +4,7 @@
 //! a name that is none at all likewise; nothing is guessed.
 
 /// Profiles of the contract that no parser exists for yet.
-const NOT_BUILT: &[&str] = &[
-    "modsecurity",
-    "paloalto",
-    "sophos",
-    "draytek",
-    "unifi",
-    "dhcpd",
-    "squid",
-    "hikvision",
-    "dahua",
-    "osquery",
-    "wazuh",
-    "crowdsec",
-    "cef",
-    "leef",
-];
+const NOT_BUILT: &[&str] = &["paloalto", "sophos", "draytek", "unifi", "hikvision", "dahua", "cef", "leef"];
 
 /// How a source writes: decides the parser where the content need not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +63,18 @@ pub enum Profile {
     Mysql,
     /// IIS and HTTP.sys.
     Iis,
+    /// The web application firewall ModSecurity.
+    Modsecurity,
+    /// DHCP servers of ISC: dhcpd and Kea.
+    Dhcpd,
+    /// The web proxy Squid.
+    Squid,
+    /// osquery's results and status.
+    Osquery,
+    /// Alerts of Wazuh.
+    Wazuh,
+    /// Alerts of CrowdSec.
+    Crowdsec,
 }
 
 /// Why a name is no profile that can be used.
@@ -99,7 +96,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 27] = [
+    pub const ALL: [Profile; 33] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -127,6 +124,12 @@ impl Profile {
         Profile::Postgresql,
         Profile::Mysql,
         Profile::Iis,
+        Profile::Modsecurity,
+        Profile::Dhcpd,
+        Profile::Squid,
+        Profile::Osquery,
+        Profile::Wazuh,
+        Profile::Crowdsec,
     ];
 
     /// The name in the contract.
@@ -159,6 +162,12 @@ impl Profile {
             Profile::Postgresql => "postgresql",
             Profile::Mysql => "mysql",
             Profile::Iis => "iis",
+            Profile::Modsecurity => "modsecurity",
+            Profile::Dhcpd => "dhcpd",
+            Profile::Squid => "squid",
+            Profile::Osquery => "osquery",
+            Profile::Wazuh => "wazuh",
+            Profile::Crowdsec => "crowdsec",
         }
     }
 

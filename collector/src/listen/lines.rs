@@ -25,7 +25,7 @@ pub enum LineForm {
 pub enum Join {
     /// From `--id-A--` to `--id-Z--`.
     ModsecurityAudit,
-    /// Lines that begin with a tab, and CSV values that are not closed.
+    /// Lines that begin with a tab or with no date where the first has one, and CSV values that are not closed.
     Postgresql,
     /// From `# Time:` or `# User@Host:` to the next.
     MysqlSlow,
@@ -59,7 +59,9 @@ impl Join {
                 is_audit_mark(held, b'A') && !is_audit_mark(last, b'Z') && !is_audit_mark(line, b'A')
             }
             Join::Postgresql => {
-                line.starts_with(b"\t") || (held.contains(&b',') && csv::is_open(held, b'"') && is_dated(held))
+                let is_begun = is_dated(line) || matches!(line.first(), Some(b'<' | b'{'));
+                line.starts_with(b"\t")
+                    || (is_dated(held) && (!is_begun || csv::is_open(held, b'"') && held.contains(&b',')))
             }
             Join::MysqlSlow => match line {
                 _ if line.starts_with(b"# Time: ") => false,

@@ -87,6 +87,9 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         let line = carried.as_ref().map_or(&text[front..], |parts| parts.message.trim_start());
         return Ok(iis::headless(line, &context)?);
     }
+    if profile.is_none() && service::modsecurity::is_audit_entry(text) {
+        return Ok(service::modsecurity::audit_entry(text, &context)?);
+    }
     let format = match (profile, detected) {
         (None, detected) => detected,
         (_, Format::Json) => Format::Json,
@@ -330,6 +333,9 @@ pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event
             };
             if let Some(sensor) = device::json_sensor::detect(&leaves) {
                 return Some(device::json_sensor::event(leaves, sensor, context));
+            }
+            if let Some(event) = service::json_record(&leaves, context) {
+                return Some(event);
             }
             let mut event = context.event(parts.timestamp, "json", "json");
             set_leaves(&mut event, leaves);

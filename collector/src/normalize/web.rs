@@ -11,6 +11,7 @@ use nhatle_event::{Event, Field, Value};
 
 use super::Context;
 use super::linux::set_source;
+use super::service::modsecurity;
 use crate::parse::web_access::{self, Access};
 use crate::parse::web_error::{self, ErrorLine, Server};
 use crate::parse::{self, Fault, Format};
@@ -201,6 +202,7 @@ fn error_event(error: &ErrorLine<'_>, context: &Context<'_>) -> Event {
     if let Some(referrer) = error.referrer {
         event.set(Field::HTTP_REQUEST_REFERRER, Value::from(referrer));
     }
+    modsecurity::set_message(&mut event, error.message);
     event
 }
 

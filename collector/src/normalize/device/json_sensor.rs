@@ -8,7 +8,7 @@
 use nhatle_event::json::Leaves;
 use nhatle_event::{Event, Field, Text, Value};
 
-use super::{Act, Row, act, finish, observer, set_text};
+use super::{Act, Row, act, finish, observer, set_text, zeek_protocols};
 use crate::normalize::{Context, typed};
 use crate::parse;
 use crate::profile::Profile;
@@ -204,6 +204,8 @@ fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
     let seconds = value(&leaves, "duration").and_then(Value::as_number);
     let outcome = value(&leaves, "auth_success").cloned();
     fill(&mut event, &format!("zeek.{log}."), ZEEK, leaves);
+    zeek_protocols::set_fields(&mut event, &log);
+    zeek_protocols::set_direction(&mut event);
     #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and the range is checked")]
     if let Some(seconds) = seconds.filter(|seconds| (0.0..9e9).contains(seconds)) {
         event.set(Field::EVENT_DURATION, Value::Long((seconds * 1e9) as i64));

@@ -20,6 +20,7 @@ pub mod mikrotik;
 pub mod cisco;
 pub mod filterlog;
 pub mod json_sensor;
+mod zeek_protocols;
 
 /// What a device calls a value, and the ECS field it is.
 pub type Row = (&'static str, Field);

@@ -1,4 +1,4 @@
-//! Services of a town hall: mail, names, addresses, remote access, the web proxy, databases.
+//! Services of a town hall (mail, names, addresses, remote access, the web proxy, databases) and agents that find things.
 //!
 //! In: a program's syslog message, or a line of its own log file where the profile is given. Out: the event
 //! with the program's module and ECS fields. Promise: what a stranger chose (a login name, an address of mail, a
@@ -22,6 +22,13 @@ pub mod dnsmasq;
 pub mod openvpn;
 pub mod postgresql;
 pub mod mysql;
+pub mod dhcpd;
+pub mod squid;
+pub mod modsecurity;
+pub mod osquery;
+pub mod wazuh;
+pub mod crowdsec;
+mod json_rows;
 
 /// The programs read here: profile, tag of its messages (a prefix where it ends in `/` or `-`), module and
 /// dataset, category. The first row of a profile is what a line of its own file is.
@@ -39,6 +46,15 @@ const PROGRAMS: &[(Profile, &str, &str, &str, &str)] = &[
     (Profile::Mysql, "mariadbd", "mysql", "mysql.error", "database"),
     (Profile::Mysql, "mysqld_safe", "mysql", "mysql.error", "database"),
     (Profile::Mysql, "mysql-server_auditing", "mysql", "mysql.audit", "database"),
+    (Profile::Dhcpd, "dhcpd", "dhcpd", "dhcpd.log", "network"),
+    (Profile::Dhcpd, "kea-", "dhcpd", "dhcpd.log", "network"),
+    (Profile::Squid, "squid", "squid", "squid.log", "web"),
+    (Profile::Squid, "(squid-", "squid", "squid.log", "web"),
+    (Profile::Modsecurity, "modsecurity", "modsecurity", "modsecurity.error", "web"),
+    (Profile::Osquery, "osqueryd", "osquery", "osquery.status", "host"),
+    (Profile::Wazuh, "ossec", "wazuh", "wazuh.log", "host"),
+    (Profile::Wazuh, "wazuh-", "wazuh", "wazuh.log", "host"),
+    (Profile::Crowdsec, "crowdsec", "crowdsec", "crowdsec.log", "host"),
 ];
 
 /// A program with its module, dataset and category.
@@ -87,9 +103,14 @@ pub fn event(text: &str, program: Program, context: &Context<'_>) -> Result<Even
         syslog::set_header(&mut event, &parts);
         return Ok(event);
     }
+    if program.profile == Profile::Modsecurity {
+        return modsecurity::line(text, context);
+    }
     let found = match program.profile {
         Profile::Bind => bind::date(text, context.offset_s)?,
         Profile::Mysql => mysql::date(text, context.offset_s)?,
+        Profile::Squid => squid::date(text)?,
+        Profile::Crowdsec => None,
         _ => date::anywhere_in_front(text, context.offset_s)?,
     };
     let (stamp, message) = match found {
@@ -111,8 +132,22 @@ pub fn json_record(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
         finish(&mut event);
         return Some(event);
     }
-    None
+    let known = AGENTS.iter().find(|(profile, is_record, _)| is_of(*profile) && is_record(leaves));
+    known.map(|(_, _, event)| event(leaves.clone(), context))
 }
+
+/// A question to the leaves of a record.
+type IsRecord = fn(&Leaves) -> bool;
+/// The event of a record of that kind.
+type ToEvent = fn(Leaves, &Context<'_>) -> Event;
+
+/// Agents that write JSON, and how their records are known.
+const AGENTS: &[(Profile, IsRecord, ToEvent)] = &[
+    (Profile::Modsecurity, modsecurity::is_record, modsecurity::event),
+    (Profile::Osquery, osquery::is_record, osquery::event),
+    (Profile::Wazuh, wazuh::is_record, wazuh::event),
+    (Profile::Crowdsec, crowdsec::is_record, crowdsec::event),
+];
 
 /// Whether the line came through syslog. The databases' own files begin with an ISO date, as syslog of RFC 3339
 /// date does: there a host and a tag follow, here neither.
@@ -152,6 +187,12 @@ pub fn of_parts(parts: &Syslog<'_>, program: Program, context: &Context<'_>) -> 
         Profile::Openvpn => openvpn::set_fields(&mut event, message),
         Profile::Postgresql => postgresql::set_fields(&mut event, message, context),
         Profile::Mysql => mysql::set_fields(&mut event, message, context),
+        Profile::Dhcpd => dhcpd::set_fields(&mut event, message),
+        Profile::Squid => squid::set_fields(&mut event, message, context),
+        Profile::Crowdsec => crowdsec::set_fields(&mut event, message),
+        Profile::Modsecurity => {
+            modsecurity::set_message(&mut event, message);
+        }
         _ => {}
     }
     event.set_default(Field::EVENT_TYPE, "info");

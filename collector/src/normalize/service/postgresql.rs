@@ -50,6 +50,10 @@ const ZONES: &[(&str, i32)] = &[
     ("MSK", 10_800),
     ("ICT", 25_200),
     ("JST", 32_400),
+    ("EST", -18_000),
+    ("EDT", -14_400),
+    ("PST", -28_800),
+    ("PDT", -25_200),
 ];
 /// The columns of a CSV record, in order; an empty name is set by code.
 const COLUMNS: &[&str] = &[

@@ -90,7 +90,7 @@ fn hostile_lines_are_events_or_dead_letters_and_set_no_address() {
     for program in programs() {
         for piece in pieces {
             for header in
-                [format!("<22>Nov 23 20:10:00 h {}[7]: ", program.tag.trim_end_matches(['/', '-'])), String::new()]
+                [format!("<22>Nov 23 20:10:00 h {}[7]: ", program.tag.trim_matches(['/', '-', '('])), String::new()]
             {
                 let mut line = header.into_bytes();
                 line.extend_from_slice(piece);

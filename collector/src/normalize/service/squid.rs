@@ -1,0 +1,183 @@
+//! Squid: who fetched what through the proxy, and what it refused.
+//!
+//! In: a line of `access.log` in Squid's native format without its moment, or in the combined format. Out: client,
+//! account, address asked for, result, server. Squid takes spaces out of addresses and accounts, so that columns hold
+//! no mark of a stranger's. Source: Squid 6, "Log Formats" (`squid`, `combined`), `access.log` FAQ, "Squid result codes".
+
+use nhatle_event::{Event, Field, Value};
+
+use super::{set_named, set_number};
+use crate::normalize::device::{Act, act, set_text};
+use crate::normalize::linux::{set_source, set_user};
+use crate::normalize::{Context, web};
+use crate::parse::date::Found;
+use crate::parse::web_access;
+
+/// The moment at the front of a native line: `1795399800.250`.
+///
+/// # Errors
+/// None; what is no number is no moment.
+pub fn date(text: &str) -> Found {
+    let word = text.split(' ').next().unwrap_or_default();
+    let is_moment = word.len() == 14 && word.as_bytes().get(10) == Some(&b'.');
+    let stamp = is_moment.then(|| crate::parse::json::moment(&Value::from(word), 0)).flatten();
+    Ok(stamp.map(|stamp| (stamp, word.len())))
+}
+
+/// Sets what a line means.
+pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
+    let message = match date(message) {
+        Ok(Some((stamp, used))) => {
+            event.timestamp = stamp;
+            message.get(used..).unwrap_or_default().trim_start()
+        }
+        _ => message,
+    };
+    event.set(Field::OBSERVER_VENDOR, "Squid");
+    event.set(Field::OBSERVER_PRODUCT, "Squid");
+    event.set(Field::OBSERVER_TYPE, "proxy");
+    let words: Vec<&str> = message.split_ascii_whitespace().take(64).collect();
+    if let [elapsed, client, result, bytes, method, middle @ .., user, hierarchy, kind] = words.as_slice()
+        && !middle.is_empty()
+        && result.contains('/')
+    {
+        native(event, [elapsed, client, result, bytes, method, user, hierarchy, kind], &middle.join(" "));
+    } else {
+        combined(event, message, context.offset_s);
+    }
+}
+
+/// `5006 192.0.2.9 TCP_MISS/200 19763 GET http://a.example/ lan HIER_DIRECT/203.0.113.9 text/html`.
+fn native(event: &mut Event, words: [&str; 8], target: &str) {
+    let [elapsed, client, result, bytes, method, user, hierarchy, kind] = words;
+    if let Ok(millis) = elapsed.parse::<i64>() {
+        event.set(Field::EVENT_DURATION, millis.saturating_mul(1_000_000));
+    }
+    set_source(event, client);
+    let (code, status) = result.split_once('/').unwrap_or((result, ""));
+    outcome(event, code, status);
+    set_text(event, Field::DESTINATION_BYTES, bytes);
+    set_text(event, Field::HTTP_RESPONSE_BODY_BYTES, bytes);
+    asked(event, method, target);
+    if user != "-" {
+        set_user(event, user);
+    }
+    let (way, server) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
+    set_named(event, "squid.hierarchy", Some(way));
+    set_text(event, Field::DESTINATION_IP, server);
+    if kind != "-" {
+        set_named(event, "http.response.mime_type", Some(kind));
+    }
+}
+
+/// The combined format: an access line, then `TCP_MISS:HIER_DIRECT`.
+fn combined(event: &mut Event, message: &str, offset_s: i32) {
+    let Ok(Some(access)) = web_access::parse(message, offset_s) else { return };
+    event.timestamp = access.timestamp;
+    set_source(event, access.client);
+    if access.user != "-" {
+        set_user(event, access.user);
+    }
+    if let Some(request) = web_access::request(access.request) {
+        asked(event, request.method, request.target);
+        if let Some(version) = request.version {
+            event.set(Field::HTTP_VERSION, version);
+        }
+    }
+    let last = message.rsplit(' ').next().unwrap_or_default();
+    let (code, way) = last.split_once(':').unwrap_or(("", ""));
+    outcome(event, code, &access.status.map(|status| status.to_string()).unwrap_or_default());
+    set_named(event, "squid.hierarchy", Some(way));
+    if let Some(bytes) = access.bytes {
+        event.set(Field::HTTP_RESPONSE_BODY_BYTES, bytes);
+    }
+    for (field, value) in [(Field::HTTP_REQUEST_REFERRER, access.referrer), (Field::USER_AGENT_ORIGINAL, access.agent)]
+    {
+        if let Some(value) = value.filter(|value| !matches!(*value, "" | "-")) {
+            event.set(field, value);
+        }
+    }
+}
+
+/// Result codes with `DENIED` in them are Squid's own refusals.
+fn outcome(event: &mut Event, code: &str, status: &str) {
+    let is_denied = code.contains("DENIED");
+    let status_code = status.parse::<i64>().unwrap_or_default();
+    let is_failure = is_denied || status_code >= 400;
+    let types: &[&str] = if is_denied { &["access", "denied"] } else { &["access"] };
+    act(event, Act("web", types, if is_failure { "failure" } else { "success" }));
+    if !code.is_empty() {
+        event.set(Field::EVENT_ACTION, code);
+    }
+    if status_code > 0 {
+        event.set(Field::HTTP_RESPONSE_STATUS_CODE, status_code);
+    }
+}
+
+/// An address, or `host:port` of a tunnel.
+fn asked(event: &mut Event, method: &str, target: &str) {
+    event.set(Field::HTTP_REQUEST_METHOD, method);
+    if method == "CONNECT" {
+        event.set(Field::URL_ORIGINAL, target);
+        let (host, port) = target.rsplit_once(':').unwrap_or((target, ""));
+        event.set(Field::URL_DOMAIN, host.trim_matches(['[', ']']));
+        set_number(event, "url.port", port);
+        set_text(event, Field::DESTINATION_PORT, port);
+    } else {
+        web::set_url(event, target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn native_lines_from_file_and_syslog() {
+        let line = "1795399800.250   5006 192.0.2.9 TCP_MISS/200 19763 GET http://a.example/x/tai-ve.exe?b=1 lan HIER_DIRECT/203.0.113.9 application/x-msdownload";
+        let told = [
+            ("event.dataset", "squid.log"),
+            ("@timestamp", "2026-11-23T02:10:00.250Z"),
+            ("source.ip", "192.0.2.9"),
+            ("destination.ip", "203.0.113.9"),
+            ("user.name", "lan"),
+            ("url.domain", "a.example"),
+            ("url.path", "/x/tai-ve.exe"),
+            ("url.extension", "exe"),
+            ("event.action", "TCP_MISS"),
+            ("event.outcome", "success"),
+            ("http.response.mime_type", "application/x-msdownload"),
+            ("event.duration", "5006000000"),
+        ];
+        check("squid", line, &told);
+        check("", &format!("<134>Nov 23 02:10:00 proxy-01 (squid-1)[7]: {line}"), &told);
+        check("linux", &format!("<134>Nov 23 02:10:00 proxy-01 squid[7]: {line}"), &told);
+    }
+
+    #[test]
+    fn tunnels_refusals_and_the_combined_format() {
+        check(
+            "squid",
+            "1795399800.250 0 192.0.2.9 TCP_DENIED/403 3900 CONNECT 203.0.113.9:443 - HIER_NONE/- text/html",
+            &[
+                ("url.domain", "203.0.113.9"),
+                ("url.port", "443"),
+                ("event.outcome", "failure"),
+                ("event.type", "access,denied"),
+                ("!user.name", ""),
+                ("!destination.ip", ""),
+            ],
+        );
+        check(
+            "squid",
+            "192.0.2.9 - lan [23/Nov/2026:09:10:00 +0700] \"GET http://a.example/ HTTP/1.1\" 200 1234 \"-\" \"curl/8\" TCP_MISS:HIER_DIRECT",
+            &[
+                ("source.ip", "192.0.2.9"),
+                ("user_agent.original", "curl/8"),
+                ("event.action", "TCP_MISS"),
+                ("@timestamp", "2026-11-23T02:10:00Z"),
+            ],
+        );
+        check("squid", "1795399800.250 x", &[("!source.ip", ""), ("message", "x")]);
+    }
+}
