@@ -57,6 +57,8 @@ pub struct LiveRules {
     running: Mutex<Vec<Fingerprint>>,
     /// The detecting stage has looked at everything up to here.
     detected: AtomicU64,
+    /// What was committed for it to look at ends here.
+    committed: AtomicU64,
     is_stopping: AtomicBool,
     asked: Mutex<bool>,
     bell: Condvar,
@@ -142,6 +144,7 @@ impl LiveRules {
             prepared: Mutex::new(None),
             running: Mutex::default(),
             detected: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             asked: Mutex::new(false),
             bell: Condvar::new(),
@@ -189,6 +192,22 @@ impl LiveRules {
     /// Says up to where the detecting stage has looked.
     pub fn set_detected(&self, seq: Seq) {
         self.detected.store(seq.0, Ordering::Release);
+    }
+
+    /// Says up to where there is something to look at. Not the end of the store: alerts are stored too.
+    pub fn set_committed(&self, seq: Seq) {
+        self.committed.store(seq.0, Ordering::Release);
+    }
+
+    /// By how many events detection is behind what is durable.
+    pub fn behind(&self) -> u64 {
+        self.committed.load(Ordering::Acquire).saturating_sub(self.detected.load(Ordering::Acquire))
+    }
+
+    /// Whether rules are loaded that detection has not taken yet: it does between two batches, and at a start when
+    /// it has caught up.
+    pub fn is_waiting(&self) -> bool {
+        lock(&self.prepared).is_some()
     }
 
     /// Asks for a load soon; see [`LiveRules::wait`].

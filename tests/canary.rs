@@ -121,6 +121,18 @@ fn a_rule_is_green_when_proven_and_red_when_its_mapping_or_its_source_breaks() {
     let of_source = get(&format!("/api/v1/sources/rules?source={source}")).json();
     assert_eq!(of_source["rules"][0]["state"], json!("missing"), "what lacks something comes first: {of_source}");
     assert_eq!(get("/api/v1/sources/rules?source=nobody").status, 404);
+    let matrix = |query: &str| get(&format!("/api/v1/coverage/sources?{query}")).json();
+    let lacking = matrix("state=missing&module=windows");
+    assert_eq!(lacking["sources"][0]["source"], json!(source), "{lacking}");
+    let broken = lacking["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == BROKEN).unwrap();
+    assert_eq!(broken["cells"][0]["fields"], json!(["TargetUserNameOld"]));
+    assert!(!lacking.to_string().contains(GOOD), "that one can match");
+    assert!(matrix("state=can").to_string().contains(GOOD));
+    assert_eq!(
+        (matrix("module=linux")["sources"].clone(), matrix("skip_sources=1")["sources"].clone()),
+        (json!([]), json!([]))
+    );
+    assert_eq!(matrix("text=xxxx")["rules_total"], json!(0));
     // It stops: red within the time a source may be silent.
     wait_for("red", Duration::from_secs(30), || alive(GOOD)["light"] == "red");
     assert_eq!(alive(GOOD)["reason"], json!("source-silent"));

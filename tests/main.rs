@@ -9,6 +9,7 @@
 )]
 
 mod support;
+mod backlog;
 mod canary;
 mod cli;
 mod correlate;

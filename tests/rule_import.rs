@@ -1,24 +1,27 @@
 //! `nhatle rule import` on real folders and archives: the report adds up, decisions outlive updates, a running
 //! server notices, strangers' archives write nothing elsewhere.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nhatle::pack::Packs;
 use serde_json::{Value, json};
 
-use crate::support::{Server, corpus, request, run, stdout, token, wait_for};
+use crate::support::{NHATLE, Server, corpus, request, run, stdout, token, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn rule(number: u32, title: &str, code: u32) -> String {
     format!(
-        "title: {title}\nid: 7d1b52a0-6d0c-4c8f-8a5e-0000000000{number:02}\nauthor: Somebody Else\nlevel: medium\n\
+        "title: {title}\nid: 7d1b52a0-6d0c-4c8f-8a5e-{number:012}\nauthor: Somebody Else\nlevel: medium\n\
          logsource: {{product: windows, service: security}}\ndetection: {{s: {{EventID: {code}}}, condition: s}}\n"
     )
 }
 
 fn id(number: u32) -> String {
-    format!("7d1b52a0-6d0c-4c8f-8a5e-0000000000{number:02}")
+    format!("7d1b52a0-6d0c-4c8f-8a5e-{number:012}")
 }
 
 fn write_pack(folder: &Path, files: &[(&str, String)]) {
@@ -240,6 +243,53 @@ fn a_crash_between_two_renames_is_put_right() {
     server.stop();
     assert!(place.join("one.yml").is_file());
     assert!(!staging.join("pack.old").exists() && !staging.join("pack.new").exists());
+}
+
+/// Killed at any moment, an import leaves all of the pack of before or all of the new one.
+#[test]
+fn an_import_killed_in_the_middle_leaves_one_whole_pack() {
+    const FILES: u32 = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, pack) = (folder.path().join("data"), folder.path().join("pack"));
+    let name = |number: u32| format!("{}/{number}.yml", number % 7);
+    let write = |code: u32| {
+        let names: Vec<String> = (0..FILES).map(name).collect();
+        let files: Vec<(&str, String)> =
+            names.iter().zip(0..).map(|(name, number)| (name.as_str(), rule(number, "R", code))).collect();
+        write_pack(&pack, &files);
+    };
+    write(1);
+    import(&pack, &data, &[]);
+    write(2);
+    let (place, staging) = (data.join("rules/pack"), data.join("rules.staging"));
+    // Killed once so many files of the new pack are there, or when it is in place.
+    for written in [1, 300, u64::from(FILES), u64::MAX] {
+        let mut importing = Command::new(NHATLE)
+            .args(["rule", "import", pack.to_str().unwrap(), "--data", data.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_there = || {
+            let (new, old) = (staging.join("pack.new"), staging.join("pack.old"));
+            if written == u64::MAX { old.exists() } else { new.exists() && written <= files_below(&new) }
+        };
+        while importing.try_wait().unwrap().is_none() && !is_there() {}
+        importing.kill().unwrap();
+        importing.wait().unwrap();
+        Packs::new(&data).recover().unwrap();
+        assert_eq!(files_below(&place), u64::from(FILES), "killed after {written} files");
+        let codes: BTreeSet<bool> = (0..FILES)
+            .map(|number| std::fs::read_to_string(place.join(name(number))).unwrap() == rule(number, "R", 2))
+            .collect();
+        assert_eq!(codes.len(), 1, "old and new are mixed: killed after {written} files");
+        assert!(!staging.join("pack.new").exists() && !staging.join("pack.old").exists());
+    }
+}
+
+/// Files below a folder that somebody may be writing or moving.
+fn files_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
 }
 
 #[test]

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nhatle_collector::Settings;
 use nhatle_engine::alert::Alert;
 use nhatle_engine::detect::matched_fields;
 use nhatle_engine::exception::{self, Exception, ExceptionChange as Change, Hider, Standing, Subject, TESTS_MAX};
-use nhatle_engine::register::AnyChange;
+use nhatle_engine::register::{AnyChange, RegisterState};
 use nhatle_engine::risk;
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_rules::RuleSet;
@@ -28,8 +29,12 @@ use crate::samples;
 
 /// How many days back a preview looks.
 const PREVIEW_DAYS: u32 = 30;
-/// How many alerts of the rule it looks at, the newest.
-const PREVIEW_ALERTS_MAX: usize = 2_000;
+/// How long it may take; what is then left is said to be left.
+const PREVIEW_TIME_MAX: Duration = Duration::from_secs(5);
+/// The events of so many alerts are held at a time.
+const CHUNK_ALERTS: usize = 1_000;
+/// For how many alerts of the rule, the newest, it is counted which values they share.
+const SHARED_ALERTS_MAX: usize = 500;
 /// How many alerts it names.
 const NAMED_MAX: usize = 10;
 /// Values longer than this are offered by their front.
@@ -147,16 +152,16 @@ fn step(at: Timestamp, actor: &str, change: &Change) -> ExceptionStep {
 }
 
 /// An alert with the event it is asked by.
-struct Known {
-    alert: Arc<Alert>,
-    event: Event,
+struct Known<'a> {
+    alert: &'a Arc<Alert>,
+    event: &'a Event,
 }
 
-impl Known {
+impl Known<'_> {
     fn subject(&self) -> Subject<'_> {
         Subject {
             rule_id: &self.alert.rule_id,
-            event: &self.event,
+            event: self.event,
             group: &self.alert.group,
             units: &self.alert.units,
             at: self.alert.timestamp(),
@@ -164,26 +169,50 @@ impl Known {
     }
 }
 
-/// The alerts of a rule in the past [`PREVIEW_DAYS`] whose event is still there, newest first; and whether there are more.
-fn known(desk: &LiveDesk, viewer: &Viewer, rule_id: &str) -> Answer<(Vec<Known>, bool)> {
+/// How much of the past [`PREVIEW_DAYS`] was looked at.
+struct Looked {
+    /// Alerts of the rule whose event is still there.
+    alerts: u64,
+    /// There are more, older ones.
+    is_partial: bool,
+}
+
+/// Gives the alerts of a rule in the past [`PREVIEW_DAYS`] whose event is still there, known attacks and then the
+/// newest first, and `most` of them. Holds the events of [`CHUNK_ALERTS`] at a time.
+fn each_known(
+    desk: &LiveDesk,
+    viewer: &Viewer,
+    (rule_id, most): (&str, usize),
+    mut take: impl FnMut(&Known),
+) -> Answer<Looked> {
     let limit = desk.limit(viewer);
     let since = desk.now().plus_nanos(-i64::from(PREVIEW_DAYS) * 86_400_000_000_000);
-    let alerts: Vec<Arc<Alert>> = {
+    let mut alerts: Vec<Arc<Alert>> = {
         let book = desk.shared.alerts();
         let of_rule = |alert: &&Arc<Alert>| {
             alert.rule_id == rule_id && since <= alert.timestamp() && may_see(&limit, &alert.units)
         };
-        book.newest_first().filter(of_rule).take(PREVIEW_ALERTS_MAX + 1).cloned().collect()
+        book.newest_first().filter(of_rule).take(most.saturating_add(1)).cloned().collect()
     };
-    let is_partial = PREVIEW_ALERTS_MAX < alerts.len();
-    let mut found = Vec::new();
-    for alert in alerts.into_iter().take(PREVIEW_ALERTS_MAX) {
-        let Some(last) = alert.seqs().last() else { continue };
-        if let Some(stored) = newest(desk, viewer, last)? {
-            found.push(Known { alert, event: stored.event });
+    let mut looked = Looked { alerts: 0, is_partial: most < alerts.len() };
+    // Known attacks are looked at whatever the time: hiding one has to be seen.
+    alerts.sort_by_key(|alert| verdict_of(desk, alert) != Some(Verdict::TruePositive));
+    let began = Instant::now();
+    for chunk in alerts.get(..most).unwrap_or(&alerts).chunks(CHUNK_ALERTS) {
+        if PREVIEW_TIME_MAX < began.elapsed() {
+            looked.is_partial = true;
+            break;
+        }
+        let last: Vec<Seq> = chunk.iter().filter_map(|alert| alert.seqs().last()).collect();
+        let events = search::by_seqs(desk, viewer, &last)?;
+        let events: BTreeMap<Seq, Event> = events.into_iter().map(|stored| (stored.seq, stored.event)).collect();
+        for alert in chunk {
+            let Some(event) = alert.seqs().last().and_then(|seq| events.get(&seq)) else { continue };
+            take(&Known { alert, event });
+            looked.alerts += 1;
         }
     }
-    Ok((found, is_partial))
+    Ok(looked)
 }
 
 fn newest(desk: &LiveDesk, viewer: &Viewer, seq: Seq) -> Answer<Option<Stored>> {
@@ -198,16 +227,20 @@ pub(super) fn draft(desk: &LiveDesk, viewer: &Viewer, alert_id: &str) -> Answer<
         None => None,
     };
     let rules = desk.shared.rules();
-    let (known, _) = known(desk, viewer, &alert.rule_id)?;
-    let mut choices = Vec::new();
+    let mut choices: Vec<(Option<Hider>, TestChoice)> = Vec::new();
     for (test, is_proposed) in proposed(&rules, &alert, event.as_ref()) {
-        let hider = proposal(&alert.rule_id, std::slice::from_ref(&test), None, &rules);
-        let holds = |hider: &Hider| known.iter().filter(|one| hider.hides(&one.subject()).is_some()).count();
-        let shared = hider.as_ref().map_or(0, holds) as u64;
-        choices.push(TestChoice { test: shown(&test), is_proposed, shared });
+        let hider = proposal(&alert.rule_id, std::slice::from_ref(&test), None, &rules).ok();
+        choices.push((hider, TestChoice { test: shown(&test), is_proposed, shared: 0 }));
     }
+    let looked = each_known(desk, viewer, (&alert.rule_id, SHARED_ALERTS_MAX), |known| {
+        for (hider, choice) in &mut choices {
+            let hides = hider.as_ref().is_some_and(|hider| hider.hides(&known.subject()).is_some());
+            choice.shared += u64::from(hides);
+        }
+    })?;
+    let choices = choices.into_iter().map(|(_, choice)| choice).collect();
     let alert_row = desk.shared.registry.read(|state| alerts::row(desk, state, &alert));
-    Ok(ExceptionDraft { alert: alert_row, choices, looked_at: known.len() as u64 })
+    Ok(ExceptionDraft { alert: alert_row, choices, looked_at: looked.alerts })
 }
 
 /// The tests to choose from, each with whether it is part of the narrowest exception.
@@ -261,32 +294,41 @@ pub(super) fn preview(desk: &LiveDesk, viewer: &Viewer, new: &NewException) -> A
         Ok(hider) => hider,
         Err(fault) => return Ok(ExceptionPreview { fault: Some(fault), ..fresh }),
     };
-    let (known, is_partial) = known(desk, viewer, &alert.rule_id)?;
-    let hidden: Vec<&Known> = known.iter().filter(|one| hider.hides(&one.subject()).is_some()).collect();
-    Ok(desk.shared.registry.read(|state| {
-        let mut by_verdict: BTreeMap<Option<Verdict>, u64> = BTreeMap::new();
-        let (mut sample, mut attacks) = (Vec::new(), Vec::new());
-        for one in &hidden {
-            let shown = alerts::row(desk, state, &one.alert);
-            *by_verdict.entry(shown.verdict).or_default() += 1;
-            if shown.verdict == Some(Verdict::TruePositive) && attacks.len() < NAMED_MAX {
-                attacks.push(shown.clone());
-            }
-            if sample.len() < NAMED_MAX {
-                sample.push(shown);
-            }
+    let mut by_verdict: BTreeMap<Option<Verdict>, u64> = BTreeMap::new();
+    let (mut sample, mut attacks): (Vec<Arc<Alert>>, Vec<Arc<Alert>>) = Default::default();
+    let looked = each_known(desk, viewer, (&alert.rule_id, usize::MAX), |known| {
+        if hider.hides(&known.subject()).is_none() {
+            return;
         }
-        ExceptionPreview {
-            looked_at: known.len() as u64,
-            is_partial,
-            hidden: hidden.len() as u64,
-            by_verdict: by_verdict.into_iter().collect(),
-            sample,
-            attacks,
-            samples: samples_hidden(&rules, &alert.rule_id, &tests),
-            ..fresh
+        let verdict = verdict_of(desk, known.alert);
+        *by_verdict.entry(verdict).or_default() += 1;
+        let named = if verdict == Some(Verdict::TruePositive) { &mut attacks } else { &mut sample };
+        if named.len() < NAMED_MAX {
+            named.push(known.alert.clone());
         }
-    }))
+    })?;
+    sample.extend(attacks.iter().cloned());
+    sample.sort_by_key(|alert| std::cmp::Reverse(alert.at_ns));
+    sample.truncate(NAMED_MAX);
+    let rows = |alerts: Vec<Arc<Alert>>| {
+        desk.shared.registry.read(|state| alerts.iter().map(|alert| alerts::row(desk, state, alert)).collect())
+    };
+    Ok(ExceptionPreview {
+        looked_at: looked.alerts,
+        is_partial: looked.is_partial,
+        hidden: by_verdict.values().sum(),
+        by_verdict: by_verdict.into_iter().collect(),
+        sample: rows(sample),
+        attacks: rows(attacks),
+        samples: samples_hidden(&rules, &alert.rule_id, &tests),
+        ..fresh
+    })
+}
+
+/// What people said of an alert.
+fn verdict_of(desk: &LiveDesk, alert: &Alert) -> Option<Verdict> {
+    let triage = |state: &RegisterState| state.triage.get(alert.id.as_str())?.disposition;
+    desk.shared.registry.read(triage).map(words::verdict)
 }
 
 /// The positive samples of a rule that the tests would hide, whatever the unit.

@@ -3,11 +3,16 @@
 //! In: what was learned of sources, the rules in force. Out: a rule with the sources of the viewer's units, a source
 //! with the rules. Nobody's lock is held while rules are looked at.
 
+use std::collections::BTreeSet;
+
 use nhatle_engine::fit::{Fit as Held, Hint, SourceSeen, fit_all, fit_of};
-use nhatle_event::Timestamp;
+use nhatle_event::{Field, Timestamp};
 use nhatle_rules::{Meta, Referred, RuleId, RuleSet};
-use nhatle_ui::model::{Fit, FitState, RuleFit, RuleFitRow, SourceFit, SourceFitRow};
+use nhatle_ui::model::{
+    Fit, FitMatrix, FitState, MatrixQuery, MatrixRule, MatrixSource, RuleFit, RuleFitRow, SourceFit, SourceFitRow,
+};
 use nhatle_ui::{Answer, DeskError, Viewer};
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
 use super::{LiveDesk, may_see, words};
 use crate::canary::coverage::alerting;
@@ -85,6 +90,77 @@ pub(super) fn source(desk: &LiveDesk, viewer: &Viewer, name: &str) -> Answer<Sou
     Ok(answer)
 }
 
+/// Rules beside sources. Sources are looked at side by side on all cores; only those that are shown.
+pub(super) fn matrix(desk: &LiveDesk, viewer: &Viewer, query: &MatrixQuery) -> FitMatrix {
+    let limit = desk.limit(viewer);
+    let mut sources = desk.shared.seen().sources();
+    sources.retain(|(_, source)| may_see(&limit, &unit_of(source)));
+    let modules: BTreeSet<String> = sources.iter().flat_map(|(_, source)| modules_of(source)).collect();
+    if let Some(wanted) = &query.module {
+        sources.retain(|(_, source)| modules_of(source).any(|module| module == *wanted));
+    }
+    sources.sort_by(|left, right| left.0.cmp(&right.0));
+    let sources_total = sources.len() as u64;
+    let shown: Vec<_> = sources.into_iter().skip(query.sources_skip).take(query.sources_most).collect();
+    let set = desk.shared.rules();
+    let columns: Vec<Vec<(Referred, Held)>> = shown.par_iter().map(|(_, source)| fit_all(&set, source)).collect();
+    let mut counts = vec![[0u64; 4]; columns.len()];
+    let mut rows: Vec<(u8, &Meta, usize)> = Vec::new();
+    for (place, (which, _)) in columns.first().into_iter().flatten().enumerate() {
+        let Some(meta) = alerting_meta_of(&set, *which).filter(|meta| has_text(meta, &query.text)) else { continue };
+        let states = || columns.iter().filter_map(|column| column.get(place)).map(|(_, held)| state_of(held));
+        for (count, (_, at)) in counts.iter_mut().zip(states()) {
+            count[at] += 1;
+        }
+        let worst = states().map(|(state, _)| order(state)).min().unwrap_or_default();
+        let is_wanted = match query.state {
+            None => worst < order(FitState::NoSource),
+            Some(FitState::NoSource) => worst == order(FitState::NoSource),
+            Some(wanted) => states().any(|(state, _)| state == wanted),
+        };
+        if is_wanted {
+            rows.push((worst, meta, place));
+        }
+    }
+    rows.sort_by(|left, right| {
+        let title = |meta: &Meta| meta.title_vi.clone().unwrap_or_else(|| meta.title.clone());
+        let key = |row: &(u8, &Meta, usize)| (row.0, std::cmp::Reverse(words::level(row.1.level)));
+        key(left).cmp(&key(right)).then_with(|| title(left.1).cmp(&title(right.1)))
+    });
+    let rule = |(_, meta, place): &(u8, &Meta, usize)| MatrixRule {
+        id: meta.id.clone(),
+        title: words::localized(&meta.title, meta.title_vi.as_deref()),
+        level: words::level(meta.level),
+        cells: columns.iter().filter_map(|column| Some(fit(column.get(*place)?.1.clone()).0)).collect(),
+    };
+    FitMatrix {
+        modules: modules.into_iter().collect(),
+        sources_total,
+        rules_total: rows.len() as u64,
+        rules: rows.iter().skip(query.rules_skip).take(query.rules_most).map(rule).collect(),
+        sources: shown
+            .iter()
+            .zip(counts)
+            .map(|((name, source), counts)| MatrixSource {
+                source: name.to_string(),
+                unit: source.unit.as_deref().map(|code| desk.unit_row(code)),
+                counts,
+            })
+            .collect(),
+    }
+}
+
+/// The kinds of system a source sends of.
+fn modules_of(source: &SourceSeen) -> impl Iterator<Item = String> {
+    source.kinds().filter_map(|kind| kind.facts.text(Field::EVENT_MODULE)).map(str::to_owned)
+}
+
+fn has_text(meta: &Meta, wanted: &str) -> bool {
+    let wanted = wanted.to_lowercase();
+    let held = [Some(meta.title.as_str()), meta.title_vi.as_deref(), Some(meta.id.as_str())];
+    wanted.is_empty() || held.into_iter().flatten().any(|held| held.to_lowercase().contains(&wanted))
+}
+
 fn unit_of(source: &SourceSeen) -> Option<String> {
     source.unit.as_ref().map(ToString::to_string)
 }
@@ -106,18 +182,33 @@ fn order(state: FitState) -> u8 {
     }
 }
 
+/// The rule, where it raises alerts; one that only feeds a correlation is not anybody's to repair.
+fn alerting_meta_of(set: &RuleSet, which: Referred) -> Option<&Meta> {
+    let is_alerting = match which {
+        Referred::Rule(rule) => set.rules.get(rule.0 as usize)?.is_alerting,
+        Referred::Correlation(one) => set.correlations.get(one.0 as usize)?.is_alerting,
+    };
+    meta_of(set, which).filter(|_| is_alerting)
+}
+
+/// The word for what the engine found, and its place among the counts.
+fn state_of(held: &Held) -> (FitState, usize) {
+    match held {
+        Held::Missing { .. } => (FitState::Missing, 0),
+        Held::Unseen { .. } => (FitState::Unseen, 1),
+        Held::Can => (FitState::Can, 2),
+        Held::NoSource(_) => (FitState::NoSource, 3),
+    }
+}
+
 /// What the engine found, and its place among the counts.
 fn fit(held: Held) -> (Fit, usize) {
-    let of = |state, fields, looked_for, hint: Option<Hint>| Fit {
-        state,
-        fields,
-        looked_for,
-        hint: hint.map_or("", Hint::name),
+    let (state, place) = state_of(&held);
+    let (fields, looked_for, hint) = match held {
+        Held::Missing { fields, looked_for, hint } => (fields, looked_for, hint),
+        Held::Unseen { fields } => (fields, Vec::new(), None),
+        Held::Can => (Vec::new(), Vec::new(), None),
+        Held::NoSource(hint) => (Vec::new(), Vec::new(), hint),
     };
-    match held {
-        Held::Missing { fields, looked_for, hint } => (of(FitState::Missing, fields, looked_for, hint), 0),
-        Held::Unseen { fields } => (of(FitState::Unseen, fields, Vec::new(), None), 1),
-        Held::Can => (of(FitState::Can, Vec::new(), Vec::new(), None), 2),
-        Held::NoSource(hint) => (of(FitState::NoSource, Vec::new(), Vec::new(), hint), 3),
-    }
+    (Fit { state, fields, looked_for, hint: hint.map_or("", Hint::name) }, place)
 }

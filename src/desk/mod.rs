@@ -23,9 +23,10 @@ use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
-    ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview,
-    RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState, UnitRow, UserRow,
+    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
+    IncidentView, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange,
+    RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState,
+    UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -395,6 +396,10 @@ impl Desk for LiveDesk {
         fit::rule(self, viewer, id)
     }
 
+    fn fit_matrix(&self, viewer: &Viewer, query: &MatrixQuery) -> Answer<FitMatrix> {
+        Ok(fit::matrix(self, viewer, query))
+    }
+
     fn source_fit(&self, viewer: &Viewer, source: &str) -> Answer<SourceFit> {
         fit::source(self, viewer, source)
     }
@@ -453,6 +458,7 @@ impl Desk for LiveDesk {
             ("nhatle_rules_off", self.shared.rules().off.len() as u64),
             ("nhatle_rules_refused", self.shared.rules().errors.len() as u64),
             ("nhatle_rules_generation", self.shared.live.last().generation),
+            ("nhatle_detection_behind_events", self.shared.live.behind()),
         ];
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));

@@ -33,6 +33,7 @@ pub(super) fn look(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RulePre
         title: rule.row.title.clone(),
         is_on,
         days: preview::DAYS,
+        detection_behind: desk.guests.waits_for(),
         is_hunting: running.is_some(),
         hunts: if viewer.unit.is_none() { hunts(desk, id, running.as_ref()) } else { Vec::new() },
         ..RulePreview::default()

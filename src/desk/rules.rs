@@ -136,6 +136,7 @@ pub(super) fn load(desk: &LiveDesk, viewer: &Viewer) -> RuleLoad {
     RuleLoad {
         generation: last.generation,
         at: last.at,
+        is_waiting: desk.shared.live.is_waiting(),
         loaded: set.loaded_count() as u64,
         refused: set.errors.len() as u64,
         retired: set.retired.len() as u64,

@@ -87,12 +87,8 @@ pub(super) fn event(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<Stored
 /// The events of these numbers that the viewer may see, in the order given.
 pub(super) fn by_seqs(desk: &LiveDesk, viewer: &Viewer, seqs: &[Seq]) -> Answer<Vec<Stored>> {
     let limit = desk.limit(viewer);
-    let view = view(desk);
-    let mut events = Vec::with_capacity(seqs.len());
-    for seq in seqs {
-        let found = view.get(*seq, None).map_err(failed)?;
-        events.extend(found.map(|(_, stored)| stored).filter(|stored| may_see_event(&limit, stored)));
-    }
+    let mut events = view(desk).get_all(seqs).map_err(failed)?;
+    events.retain(|stored| may_see_event(&limit, stored));
     Ok(events)
 }
 
@@ -171,6 +167,6 @@ pub(super) fn overview(desk: &LiveDesk, viewer: &Viewer) -> Answer<Overview> {
         dead_letters_day: view.count_matches(&dead).map_err(failed)?,
         last_event_at,
         hours,
-        search_lag_s: 0,
+        detection_behind: desk.guests.waits_for(),
     })
 }

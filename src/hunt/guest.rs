@@ -212,14 +212,18 @@ impl Guests {
         }
     }
 
+    /// By how many events the live detection is behind, where guests wait for it; else 0.
+    pub fn waits_for(&self) -> u64 {
+        Some(self.shared.live.behind()).filter(|behind| BEHIND_EVENTS <= *behind).unwrap_or(0)
+    }
+
     /// Waits while the live detection is behind.
     fn breathe(&self, is_canceled: impl Fn() -> bool) -> ControlFlow<()> {
         loop {
             if self.is_stopping.load(Ordering::Relaxed) || is_canceled() {
                 return ControlFlow::Break(());
             }
-            let behind = self.shared.store.last_seq().0.saturating_sub(self.shared.live.detected().0);
-            if behind < BEHIND_EVENTS {
+            if self.waits_for() == 0 {
                 std::thread::yield_now();
                 return ControlFlow::Continue(());
             }

@@ -21,8 +21,8 @@ use nhatle_rules::RuleSet;
 use nhatle_storage::{Dataset, ReadError, WriteError};
 use tracing::{error, info};
 
-use super::{Detail, Hunter, Looked, Pace, Progress, Range, findings};
-use crate::pipeline::{Shared, detect, publish};
+use super::{Detail, Hunter, Looked, Pace, Progress, Range};
+use crate::pipeline::{Shared, detect, findings, publish};
 use crate::registry::RecordError;
 
 /// How many alerts one hunt stores; somebody has to look at them.

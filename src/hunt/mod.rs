@@ -9,7 +9,6 @@
 //!
 //! Failure: a segment that cannot be read ends the run with an error that names it.
 
-pub mod findings;
 pub mod guest;
 pub mod job;
 pub mod preview;

@@ -16,8 +16,8 @@ use nhatle_engine::incident::Disposition;
 use nhatle_event::{Field, Seq, Stored, Timestamp, Value};
 use nhatle_storage::{Dataset, ReadError, Snapshot};
 
-use super::{Detail, Hunter, Looked, Pace, Progress, Range, findings};
-use crate::pipeline::Shared;
+use super::{Detail, Hunter, Looked, Pace, Progress, Range};
+use crate::pipeline::{Shared, findings};
 
 /// How many days back a preview looks.
 pub const DAYS: u32 = 30;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nhatle_collector::Receipt;
 use nhatle_collector::listen::Refusal;
-use nhatle_event::{Event, Stored};
+use nhatle_event::{Event, Stored, Timestamp};
 use nhatle_storage::{Dataset, Store, WriteError};
 use tracing::{debug, error};
 
@@ -38,9 +38,11 @@ pub(super) fn run(shared: &Shared, converted: &Receiver<Vec<Part>>, to_detect: &
             rows += next.iter().map(|part| part.rows.len()).sum::<usize>();
             parts.extend(next);
         }
-        if let Some(committed) = commit(shared, &mut recent, parts)
-            && to_detect.send(committed).is_err()
-        {
+        let Some(committed) = commit(shared, &mut recent, parts) else { continue };
+        if let Some(last) = committed.last() {
+            shared.live.set_committed(last.seq);
+        }
+        if to_detect.send(committed).is_err() {
             return;
         }
     }
@@ -69,7 +71,8 @@ struct Planned {
 fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Option<Arc<[Stored]>> {
     let mut is_told = false;
     loop {
-        let mut planned = plan(shared, recent, &mut parts);
+        let book = shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut planned = plan(book, shared.clock.now(), recent, &mut parts);
         let touched = planned.book.take_touched();
         let marks: Vec<(&str, Vec<u8>)> = touched.iter().map(|(name, json)| (name.as_str(), json.clone())).collect();
         let began = shared.clock.now();
@@ -103,10 +106,8 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
     }
 }
 
-/// Takes the rows out of the parts, leaves repeats out, and counts everything in a copy of the book.
-fn plan(shared: &Shared, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Planned {
-    let now = shared.clock.now();
-    let book = shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+/// Takes the rows out of the parts, leaves repeats out, and counts everything in `book`, a copy.
+fn plan(book: SourceBook, now: Timestamp, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Planned {
     let mut planned = Planned { rows: Vec::new(), receipts: Vec::with_capacity(parts.len()), book };
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
@@ -173,5 +174,38 @@ fn answer(waiting: Option<Waiting>, result: Result<Receipt, Refusal>) {
     if let Some(waiting) = waiting {
         // A sender that is gone meanwhile cannot be told; it will send again.
         drop(waiting.send(result));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nhatle_event::Field;
+
+    use super::*;
+
+    fn row(dataset: Dataset, id: &str) -> (Dataset, Event) {
+        let mut event = Event::new(Timestamp(0), *b"x");
+        event.set(Field::EVENT_ID, id);
+        (dataset, event)
+    }
+
+    /// What is no event of a source takes a place among the rows, and none in the receipt.
+    #[test]
+    fn a_refused_batch_gives_each_sender_its_own_rows_back() {
+        let (told, mut hears) = tokio::sync::oneshot::channel();
+        let mut parts = vec![
+            Part { rows: vec![row(Dataset::Canaries, "canary"), row(Dataset::Events, "a")], waiting: None },
+            Part { rows: vec![row(Dataset::Events, "b"), row(Dataset::Events, "a")], waiting: Some(told) },
+            Part { rows: vec![row(Dataset::Events, "b")], waiting: None },
+            Part { rows: vec![row(Dataset::DeadLetters, "c"), row(Dataset::Events, "d")], waiting: None },
+        ];
+        let planned = plan(SourceBook::default(), Timestamp(0), &mut RecentIds::new(), &mut parts);
+        let kept = refuse(planned, &WriteError::ReadOnly);
+        let ids = |part: &Part| -> Vec<String> {
+            part.rows.iter().filter_map(|(_, event)| event.text(Field::EVENT_ID)).map(String::from).collect()
+        };
+        let expected: [&[&str]; 2] = [&["canary", "a"], &["c", "d"]];
+        assert_eq!(kept.iter().map(ids).collect::<Vec<_>>(), expected, "who waits sends again, the others cannot");
+        assert!(matches!(hears.try_recv(), Ok(Err(Refusal::Store { .. }))));
     }
 }

@@ -13,20 +13,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use nhatle_engine::alert::{Alert, Finding, LATE_NS, NamedBy, Suppressor, shown};
+use nhatle_engine::alert::{Alert, Suppressor};
 use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator};
-use nhatle_engine::detect::{Detector, Match, matched_fields};
+use nhatle_engine::detect::{Detector, Match};
 use nhatle_engine::exception::{Hider, Subject};
 use nhatle_engine::register::AnyChange;
 use nhatle_engine::replay;
 use nhatle_event::{Seq, Stored, Timestamp};
-use nhatle_rules::RuleSet;
 use nhatle_storage::{Dataset, WriteError};
 use tracing::{error, info, warn};
 
 use super::checkpoint::Checkpoint;
 use super::refill::Refill;
-use super::{Shared, corrections, nanos, publish};
+use super::{Shared, corrections, findings, nanos, publish};
 use crate::canary::{Judge, kinds};
 use crate::exceptions;
 use crate::registry::RecordError;
@@ -38,8 +37,6 @@ pub const MARK: &str = "detected";
 pub const ACTOR: &str = "nhatle";
 /// How many events are looked at together when catching up.
 const CATCH_UP_EVENTS: usize = 20_000;
-/// How many events of a correlation are read back for its entities and sentence.
-const SAMPLE_EVENTS: usize = 20;
 /// The mark is written at least so often, when no alert carries it.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what sources send is written down.
@@ -72,7 +69,9 @@ impl Stage {
         for alert in shared.alerts().newest_first().collect::<Vec<_>>().into_iter().rev() {
             suppressor.remember(alert);
         }
+        let backlog_end = shared.store.snapshot().last_seq();
         shared.live.set_detected(marked);
+        shared.live.set_committed(backlog_end);
         Stage {
             detector: Detector::new(shared.rules()),
             correlator: Correlator::new(shared.rules(), shared.live.limits),
@@ -82,7 +81,7 @@ impl Stage {
             kinds_kept: Timestamp::MIN,
             detected: marked,
             marked,
-            backlog_end: shared.store.snapshot().last_seq(),
+            backlog_end,
             shared,
         }
     }
@@ -217,31 +216,19 @@ impl Stage {
         let hider = self.shared.exceptions.hider();
         let mut alerts = Vec::new();
         for one in matches {
-            let Some((rule, stored)) = rules.rules.get(one.rule.0 as usize).zip(events.get(one.position)) else {
-                continue;
-            };
-            if !rule.is_alerting {
-                continue;
-            }
-            let evidence = matched_fields(rules, one.rule, &stored.event)
-                .into_iter()
-                .map(|(name, value)| (name, shown(&value)))
-                .collect();
-            let at = stored.event.timestamp;
-            let alert = Alert::new(Finding {
-                meta: &rule.meta,
-                events: &[stored],
-                seqs: &[stored.seq],
-                span: (at, at),
-                count: 1,
-                group: Vec::new(),
-                evidence,
-                named_by: NamedBy::Events,
-                is_late: LATE_NS < stored.event.received.since(at),
-            });
+            let Some(stored) = events.get(one.position) else { continue };
+            let alert = findings::of_match(rules, one, stored);
             alerts.extend(alert.filter(|alert| !self.is_expected(&hider, alert, stored)));
         }
-        alerts.extend(fired.iter().filter_map(|one| self.correlation_alert(rules, &hider, events, one)));
+        let snapshot = self.shared.store.snapshot();
+        let find = |seq: Seq| match events.binary_search_by_key(&seq, |stored| stored.seq) {
+            Ok(at) => events.get(at).cloned(),
+            Err(_earlier) => findings::event_of(&snapshot, seq),
+        };
+        for one in fired {
+            let made = findings::of_firing(rules, one, find);
+            alerts.extend(made.filter(|(alert, last)| !self.is_expected(&hider, alert, last)).map(|(alert, _)| alert));
+        }
         // In the order of the events that completed them, however the batch was cut: suppression and
         // grouping look at what came before.
         alerts.sort_by(|a, b| (a.events.iter().max(), &a.rule_id).cmp(&(b.events.iter().max(), &b.rule_id)));
@@ -258,42 +245,6 @@ impl Stage {
             self.shared.exceptions.count(number, at);
         }
         true
-    }
-
-    fn correlation_alert(
-        &self,
-        rules: &RuleSet,
-        hider: &Hider,
-        events: &[Stored],
-        one: &CorrelationMatch,
-    ) -> Option<Alert> {
-        let correlation = rules.correlations.get(one.correlation.0 as usize)?;
-        if !correlation.is_alerting {
-            return None;
-        }
-        let snapshot = self.shared.store.snapshot();
-        let skipped = one.events.len().saturating_sub(SAMPLE_EVENTS);
-        let sample: Vec<Stored> = one
-            .events
-            .iter()
-            .skip(skipped)
-            .filter_map(|seq| match events.binary_search_by_key(seq, |stored| stored.seq) {
-                Ok(at) => events.get(at).cloned(),
-                Err(_earlier) => find(&snapshot, *seq),
-            })
-            .collect();
-        let alert = Alert::new(Finding {
-            meta: &correlation.meta,
-            events: &sample.iter().collect::<Vec<_>>(),
-            seqs: &one.events,
-            span: (one.start, one.end),
-            count: one.count,
-            group: one.group.clone(),
-            evidence: one.group.clone(),
-            named_by: NamedBy::Window,
-            is_late: one.is_late,
-        })?;
-        sample.last().is_none_or(|last| !self.is_expected(hider, &alert, last)).then_some(alert)
     }
 
     /// The alerts that are neither known nor repeats.
@@ -404,14 +355,4 @@ impl Stage {
             }
         }
     }
-}
-
-fn find(snapshot: &nhatle_storage::Snapshot, seq: Seq) -> Option<Stored> {
-    if let Some((_, stored)) = snapshot.recent_by_seq(seq) {
-        return Some(stored.clone());
-    }
-    let segment = snapshot
-        .segments(Dataset::Events)
-        .find(|segment| segment.meta().first_seq <= seq && seq <= segment.meta().last_seq)?;
-    segment.open().ok()?.get(seq).ok()?
 }

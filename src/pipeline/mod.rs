@@ -16,6 +16,7 @@ mod checkpoint;
 pub mod convert;
 mod corrections;
 pub mod detect;
+pub mod findings;
 mod recent;
 pub mod refill;
 

@@ -356,10 +356,10 @@ password-rule =
         [one] At least 1 character.
        *[other] At least { $shown } characters; a long sentence you remember is best.
     }
-search-lag =
+detection-behind =
     { $count ->
-        [one] search lags 1 second
-       *[other] search lags { $shown } seconds
+        [one] rules are 1 event behind
+       *[other] rules are { $shown } events behind
     }
 silent-now =
     { $count ->
@@ -423,7 +423,7 @@ exception-looked-at = { $count ->
     [one] of { $shown } alert of this rule, past 30 days
    *[other] of { $shown } alerts of this rule, past 30 days
   }
-exception-partial = only the newest were looked at
+exception-partial = there are more; known attacks and then the newest were looked at, as many as five seconds allow
 exception-open-alerts = No verdict yet
 exception-hides-attacks = It would hide alerts whose verdict is an attack:
 exception-hides-samples = It would hide attack samples that come with the rule:
@@ -494,6 +494,7 @@ rules-loaded = { $count ->
     [one] { $shown } loads
    *[other] { $shown } load
 }
+rules-waiting = loaded, in force once detection has caught up
 rules-retired = { $count ->
     [one] { $shown } retired by its author
    *[other] { $shown } retired by their authors
@@ -532,6 +533,11 @@ preview = Preview of the rule
 preview-open = See what it would have found
 preview-then-enable = See first what the rule finds in what is stored, then switch it on.
 preview-none = Nobody has previewed this rule, or the rule has changed since.
+preview-behind =
+    { $count ->
+        [one] Detection is 1 event behind: previews and hunts wait until it has caught up.
+       *[other] Detection is { $shown } events behind: previews and hunts wait until it has caught up.
+    }
 preview-state-waiting = Waiting for its turn
 preview-state-running = On its way, newest day first; the figures below are not complete
 preview-state-done = All of it was looked at
@@ -611,6 +617,22 @@ done-hunt-canceled = The hunt is being stopped.
 
 ## Whether a rule can match
 
+matrix = Rules × sources
+matrix-rules = { $count ->
+    [one] 1 rule
+   *[other] { $shown } rules
+  }
+matrix-sources = { $count ->
+    [one] 1 source
+   *[other] { $shown } sources
+  }
+matrix-any = any, but “sends no such events”
+matrix-no-sources = No source of this kind has sent anything yet, so nothing can be said. Point a source here first:
+matrix-no-rules = No rule stands so with the sources shown.
+matrix-all = Show all
+matrix-sources-before = Sources before
+matrix-sources-after = More sources
+matrix-sources-page = Sources, page
 fit-of-rule = Which sources it can match
 fit-of-source = Which rules can match this source
 fit-open = Rules that can match

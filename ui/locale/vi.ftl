@@ -288,7 +288,7 @@ incidents-closed = { $shown } đã đóng
 more-events = và { $shown } sự kiện khác
 of-sources = trên { $shown } nguồn
 password-rule = Ít nhất { $shown } ký tự; một câu dài dễ nhớ là tốt nhất.
-search-lag = tìm kiếm chậm { $shown } giây
+detection-behind = luật đang chậm { $shown } sự kiện
 silent-now = { $shown } nguồn đang mất tín hiệu
 unowned = { $shown } chưa ai nhận
 timeline-title = Dòng thời gian phát hiện
@@ -340,7 +340,7 @@ exception-preview = { $count ->
 exception-looked-at = { $count ->
    *[other] trong { $shown } cảnh báo của luật này, 30 ngày qua
   }
-exception-partial = chỉ xét những cảnh báo mới nhất
+exception-partial = còn nữa; đã xét các cảnh báo đã biết là tấn công rồi đến những cảnh báo mới nhất, trong giới hạn năm giây
 exception-open-alerts = Chưa kết luận
 exception-hides-attacks = Ngoại lệ này sẽ ẩn những cảnh báo đã được kết luận là tấn công:
 exception-hides-samples = Ngoại lệ này sẽ ẩn mẫu tấn công đi kèm luật:
@@ -410,6 +410,7 @@ rules-loaded-at = Nạp lúc
 rules-loaded = { $count ->
    *[other] { $shown } luật nạp được
 }
+rules-waiting = đã nạp, có hiệu lực khi phát hiện theo kịp
 rules-retired = { $count ->
    *[other] { $shown } luật tác giả đã bỏ
 }
@@ -446,6 +447,7 @@ preview = Xem trước luật
 preview-open = Xem luật sẽ tìm thấy gì
 preview-then-enable = Hãy xem trước luật tìm thấy gì trong dữ liệu đã lưu rồi hãy bật.
 preview-none = Chưa ai xem trước luật này, hoặc luật đã thay đổi từ lần xem trước.
+preview-behind = Phát hiện đang chậm { $shown } sự kiện: xem trước và tìm lại phải chờ đến khi theo kịp.
 preview-state-waiting = Đang chờ đến lượt
 preview-state-running = Đang xem, ngày mới nhất trước; số liệu dưới đây chưa đủ
 preview-state-done = Đã xem hết
@@ -493,6 +495,16 @@ done-hunt-canceled = Đang dừng lượt tìm lại.
 
 ## Luật có khớp được không
 
+matrix = Luật × nguồn
+matrix-rules = { $shown } luật
+matrix-sources = { $shown } nguồn
+matrix-any = bất kỳ, trừ “không gửi loại này”
+matrix-no-sources = Chưa nguồn nào thuộc loại này gửi dữ liệu nên chưa kết luận được. Hãy cho một nguồn gửi về trước:
+matrix-no-rules = Không luật nào ở trạng thái này với các nguồn đang hiện.
+matrix-all = Xem tất cả
+matrix-sources-before = Nguồn trước
+matrix-sources-after = Nguồn tiếp
+matrix-sources-page = Nguồn, trang
 fit-of-rule = Khớp được dữ liệu của nguồn nào
 fit-of-source = Luật nào khớp được nguồn này
 fit-open = Luật khớp được

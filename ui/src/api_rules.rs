@@ -11,19 +11,21 @@ use serde_json::{Value, json};
 use crate::api::{body, bounded};
 use crate::failure::Failure;
 use crate::guard::ApiBody;
-use crate::model::{RuleChange, TEXT_BYTES_MAX};
+use crate::model::{MatrixQuery, RuleChange, TEXT_BYTES_MAX};
 use crate::pages::rule::RuleFilter;
-use crate::pages::{Page, coverage as coverage_page, source as source_page};
+use crate::pages::{Page, coverage as coverage_page, matrix as matrix_page, source as source_page};
 use crate::request::Asked;
+
+/// How many rows are passed over.
+fn skip(asked: &Asked, name: &'static str) -> Result<usize, Failure> {
+    asked.query.get(name).map_or(Ok(0), |text| text.parse().map_err(|_bad| Failure::BadRequest(name)))
+}
 
 /// `GET /api/v1/rules`
 pub(crate) async fn list(asked: Asked) -> Page {
     let filter = RuleFilter::of(&asked)?;
     let limit = asked.number("limit", 100, 5_000);
-    let skip = match asked.query.get("cursor") {
-        Some(text) => text.parse().map_err(|_bad| Failure::BadRequest("cursor"))?,
-        None => 0_usize,
-    };
+    let skip = skip(&asked, "cursor")?;
     let (mut rows, load) = asked.desk(|desk, viewer| Ok((desk.rules(viewer)?, desk.rule_load(viewer)?))).await?;
     filter.apply(&mut rows);
     let total = rows.len();
@@ -74,6 +76,19 @@ pub(crate) async fn of_source(asked: Asked) -> Page {
     let source = source_page::name_of(&asked);
     let fit = asked.desk(move |desk, viewer| desk.source_fit(viewer, &source)).await?;
     Ok(Json(fit).into_response())
+}
+
+/// `GET /api/v1/coverage/sources`
+pub(crate) async fn matrix(asked: Asked) -> Page {
+    let query = MatrixQuery {
+        sources_skip: skip(&asked, "skip_sources")?,
+        sources_most: asked.number("sources", 10, 100),
+        rules_skip: skip(&asked, "skip_rules")?,
+        rules_most: asked.number("limit", 100, 500),
+        ..matrix_page::query_of(&asked)?
+    };
+    let matrix = asked.desk(move |desk, viewer| desk.fit_matrix(viewer, &query)).await?;
+    Ok(Json(matrix).into_response())
 }
 
 /// `GET /api/v1/coverage`

@@ -16,9 +16,9 @@ use nhatle_event::Stored;
 use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
-    ExceptionPreview, ExceptionRow, ExceptionView, IncidentChange, IncidentPage, IncidentQuery, IncidentView,
-    LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview,
-    RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, UnitRow, UserRow,
+    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
+    IncidentView, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange,
+    RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -229,6 +229,8 @@ pub trait Desk: Send + Sync + 'static {
     fn rule_fit(&self, viewer: &Viewer, id: &str) -> Answer<RuleFit>;
     /// Which rules can match what a source sends; with no name, which sources there are.
     fn source_fit(&self, viewer: &Viewer, source: &str) -> Answer<SourceFit>;
+    /// Rules beside sources, and what stands between them; of the viewer's units.
+    fn fit_matrix(&self, viewer: &Viewer, query: &MatrixQuery) -> Answer<FitMatrix>;
     /// One rule with its text.
     fn rule(&self, viewer: &Viewer, id: &str) -> Answer<RuleView>;
     /// What a rule would have found in the past days, as far as that is known; starts nothing.

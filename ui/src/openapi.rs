@@ -223,6 +223,21 @@ const WORDS: &[Words] = &[
     },
     Words {
         verb: Verb::Get,
+        path: "/api/v1/coverage/sources",
+        summary: "Rules beside sources: which can match what each source really sends, with the missing fields; counts are missing, unseen, can, no-source",
+        query: &[
+            ("module", "only sources that send this kind (event.module)"),
+            ("state", "missing, unseen, can: with a source that is given; no-source: with all of them"),
+            ("text", "inside title and id"),
+            ("sources", "at most so many sources, 1 to 100; 10 where not given"),
+            ("skip_sources", "pass over so many sources, in order of name"),
+            LIMIT,
+            ("skip_rules", "pass over so many rules"),
+        ],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
         path: "/api/v1/sources/rules",
         summary: "Which rules can match what one source sends, and what the others lack",
         query: &[("source", "the source's name; without it only the names are given")],

@@ -75,3 +75,29 @@ async fn the_api_lists_by_filter_and_page() {
     let refused = house.call("GET", "/api/v1/rules?state=maybe", "auditor", "").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn rules_stand_beside_the_sources_of_the_viewer() {
+    let house = house();
+    let page = house.get("/coverage/sources?lang=en", "analyst").await.body;
+    for expected in [
+        "scope=\"row\"",
+        "scope=\"col\"",
+        "CommandLine",
+        "field missing",
+        "sends no such events",
+        "/sources/rules?source=",
+    ] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
+    assert!(house.get("/coverage", "analyst").await.body.contains("href=\"/coverage/sources\""));
+    let sources = async |user: &str| -> usize {
+        let reply = house.call("GET", "/api/v1/coverage/sources", user, "").await;
+        let matrix: serde_json::Value = serde_json::from_str(&reply.body).expect("is JSON");
+        matrix["sources"].as_array().expect("is a list").len()
+    };
+    assert!(sources("ward").await < sources("analyst").await, "another ward's are not shown");
+    assert_eq!(house.get("/coverage/sources?state=nonsense", "analyst").await.status, StatusCode::BAD_REQUEST);
+    let late = house.get("/coverage/sources?from=99&page=99&lang=en", "analyst").await;
+    assert_eq!(late.status, StatusCode::OK);
+}

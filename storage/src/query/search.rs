@@ -1,6 +1,7 @@
 //! Hits, single events and replay, over a [`Snapshot`]. Newest segments are asked first, and a segment that
 //! cannot hold a hit of this page is not read for it; totals come from the index where it is sure.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use nhatle_event::{Field, Seq, Stored, Text};
@@ -115,6 +116,36 @@ impl Snapshot {
             }
         }
         Ok(None)
+    }
+
+    /// The events of these `Seq`s, in the order given; those that are not there are left out. Reads each segment once.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn get_all(&self, seqs: &[Seq]) -> Result<Vec<Stored>, ReadError> {
+        let mut found: BTreeMap<Seq, Stored> = BTreeMap::new();
+        let mut wanted = Vec::new();
+        for seq in seqs {
+            match self.recent_by_seq(*seq) {
+                Some((_, stored)) => drop(found.insert(*seq, stored.clone())),
+                None => wanted.push(*seq),
+            }
+        }
+        for segment in Dataset::ALL.into_iter().flat_map(|dataset| self.segments(dataset)) {
+            let range = segment.meta().first_seq..=segment.meta().last_seq;
+            if !wanted.iter().any(|seq| range.contains(seq)) {
+                continue;
+            }
+            let open = segment.open()?;
+            let keys = open.keys()?;
+            let here = wanted.iter().filter(|seq| range.contains(seq));
+            let mut rows: Vec<usize> = here.filter_map(|seq| keys.row_of(*seq)).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            let events = open.fetch(&rows, Projection::All)?;
+            found.extend(events.into_iter().map(|stored| (stored.seq, stored)));
+        }
+        Ok(seqs.iter().filter_map(|seq| found.get(seq).cloned()).collect())
     }
 
     /// The events around one, of the same host (else the same source), oldest first, with itself: up to

@@ -303,6 +303,12 @@ fn single_events_neighbors_and_replay() {
         assert_eq!((dataset, stored.seq), (Dataset::Events, Seq(seq)));
     }
     assert!(world.snapshot.get(Seq(21), None).unwrap().is_none());
+    // Several at once: in the order asked for, some twice, one that is not there.
+    let seqs: Vec<Seq> = [20, 3, 21, 1, 3, 11].map(Seq).to_vec();
+    let one_by_one: Vec<Stored> =
+        seqs.iter().filter_map(|seq| world.snapshot.get(*seq, None).unwrap()).map(|(_, stored)| stored).collect();
+    assert_eq!(world.snapshot.get_all(&seqs).unwrap(), one_by_one);
+    assert_eq!(one_by_one.len(), 5);
     let around = world.snapshot.around(Seq(9), 2, None).unwrap();
     assert_eq!(around.iter().map(|one| one.seq.0).collect::<Vec<_>>(), vec![13, 11, 9, 7, 5]);
     let mut after = Seq(0);

@@ -10,10 +10,10 @@ use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
     Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentStatus, IncidentView, Level, LiveCounters, NewException, NewHunt, NewIncident, Overview, RiskRow,
-    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
-    SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, IncidentChange, IncidentPage,
+    IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
+    Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
+    SourceFit, SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -29,10 +29,11 @@ use change::{change_row, change_rule, change_view};
 use preview::{sample_hunt, sample_preview};
 use sample::{
     MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
-    sample_incident, sample_risk, sample_rule_fit, sample_source_fit, unit,
+    sample_incident, sample_matrix, sample_risk, sample_rule_fit, sample_source_fit, unit,
 };
 pub use sample::{NOW, UNITS};
 
+#[derive(Default)]
 struct Rows {
     accounts: Vec<Account>,
     tokens: Vec<([u8; 32], String)>,
@@ -69,16 +70,7 @@ impl FakeDesk {
         let incident = |(at, mark): (usize, &&str)| (Some(UNITS[at].to_owned()), sample_incident(at, mark, &alerts));
         let incidents = marks.iter().enumerate().map(incident).collect();
         FakeDesk {
-            rows: Mutex::new(Rows {
-                accounts: Vec::new(),
-                tokens: Vec::new(),
-                setup: None,
-                alerts,
-                incidents,
-                signs: Vec::new(),
-                exceptions: Vec::new(),
-                rules: Vec::new(),
-            }),
+            rows: Mutex::new(Rows { alerts, incidents, ..Rows::default() }),
             events,
             marks: marks.map(str::to_owned),
             ticks: watch::Sender::new(0),
@@ -579,6 +571,10 @@ impl Desk for FakeDesk {
 
     fn source_fit(&self, viewer: &Viewer, source: &str) -> Answer<SourceFit> {
         sample_source_fit(&self.sources(viewer)?, &self.rules(viewer)?, source).ok_or(DeskError::NotFound)
+    }
+
+    fn fit_matrix(&self, viewer: &Viewer, query: &MatrixQuery) -> Answer<FitMatrix> {
+        Ok(sample_matrix(&self.sources(viewer)?, &self.rules(viewer)?, query))
     }
 
     fn coverage(&self, viewer: &Viewer, _query: &CoverageQuery) -> Answer<Coverage> {

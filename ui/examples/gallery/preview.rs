@@ -35,6 +35,7 @@ pub fn sample_preview(rule: &RuleRow, events: &[&Stored], sees_city: bool) -> Ru
         hidden: 0,
     };
     RulePreview {
+        detection_behind: 0,
         rule_id: rule.id.clone(),
         title: rule.title.clone(),
         is_on: rule.standing == RuleStanding::On,

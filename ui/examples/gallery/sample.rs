@@ -6,9 +6,10 @@ use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
     AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
-    ExceptionStep, ExceptionView, Fit, FitState, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState,
-    LayerStep, Level, NewException, PackRow, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow,
-    RuleStanding, RuleView, SourceFit, SourceFitRow, SourceRow, TacticColumn, TechniqueRow, UnitRow,
+    ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, IncidentRow, IncidentStatus, IncidentView, Layer,
+    LayerState, LayerStep, Level, MatrixQuery, MatrixRule, MatrixSource, NewException, PackRow, RiskPartRow, RiskRow,
+    RuleFit, RuleFitRow, RuleLoad, RuleRow, RuleStanding, RuleView, SourceFit, SourceFitRow, SourceRow, TacticColumn,
+    TechniqueRow, UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -291,6 +292,7 @@ pub fn sample_coverage(rules: &[RuleRow]) -> Coverage {
 /// What is loaded in the gallery.
 pub fn rule_load() -> RuleLoad {
     RuleLoad {
+        is_waiting: false,
         generation: 3,
         at: NOW,
         loaded: 5,
@@ -350,4 +352,25 @@ pub fn sample_source_fit(sources: &[SourceRow], rules: &[RuleRow], source: &str)
         let rows = rules.iter().enumerate().map(row).collect();
         SourceFit { source: source.to_owned(), sources: names, counts: [1, 1, 1, 0], rules: rows }
     })
+}
+
+/// These rules beside these sources.
+pub fn sample_matrix(sources: &[SourceRow], rules: &[RuleRow], query: &MatrixQuery) -> FitMatrix {
+    let shown = sources.iter().skip(query.sources_skip).take(query.sources_most);
+    let row = |(at, rule): (usize, &RuleRow)| MatrixRule {
+        id: rule.id.clone(),
+        title: rule.title.clone(),
+        level: rule.level,
+        cells: (0..shown.clone().count()).map(|column| sample_fit(at + column)).collect(),
+    };
+    let rows: Vec<MatrixRule> = rules.iter().enumerate().map(row).collect();
+    let source =
+        |row: &SourceRow| MatrixSource { source: row.name.clone(), unit: row.unit.clone(), counts: [1, 1, 1, 0] };
+    FitMatrix {
+        modules: vec!["windows".to_owned()],
+        sources_total: sources.len() as u64,
+        rules_total: rows.len() as u64,
+        sources: shown.clone().map(source).collect(),
+        rules: rows.into_iter().skip(query.rules_skip).take(query.rules_most).collect(),
+    }
 }

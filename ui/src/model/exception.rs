@@ -170,7 +170,7 @@ pub struct ExceptionPreview {
     pub days: u32,
     /// Alerts of the rule in that time that were looked at.
     pub looked_at: u64,
-    /// There were more; these are the newest.
+    /// There are more: known attacks and then the newest were looked at, as many as five seconds allowed.
     pub is_partial: bool,
     /// How many it would have hidden.
     pub hidden: u64,

@@ -87,3 +87,61 @@ pub struct SourceFit {
     /// The rules that look at what it sends, those that lack a field first; a bounded number of them.
     pub rules: Vec<RuleFitRow>,
 }
+
+/// Which part of the matrix of rules and sources is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MatrixQuery {
+    /// Only sources that send this kind (`event.module`).
+    pub module: Option<String>,
+    /// Only rules that stand so with a source that is shown; [`FitState::NoSource`]: with all of them.
+    pub state: Option<FitState>,
+    /// Only rules with this in title or id.
+    pub text: String,
+    /// So many sources are passed over, in order of name.
+    pub sources_skip: usize,
+    /// At most so many sources are shown.
+    pub sources_most: usize,
+    /// So many rules are passed over, worst first.
+    pub rules_skip: usize,
+    /// At most so many rules are shown.
+    pub rules_most: usize,
+}
+
+/// A source of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MatrixSource {
+    /// Its name.
+    pub source: String,
+    /// Whose it is.
+    pub unit: Option<UnitRow>,
+    /// Over all rules of the filter: missing, unseen, can, no-source.
+    pub counts: [u64; 4],
+}
+
+/// A rule of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MatrixRule {
+    /// The rule's id.
+    pub id: String,
+    /// Its title.
+    pub title: Localized,
+    /// How bad a match is.
+    pub level: Level,
+    /// What stands between it and each source shown, in their order.
+    pub cells: Vec<Fit>,
+}
+
+/// Rules and sources, and what stands between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FitMatrix {
+    /// Kinds that can be asked for.
+    pub modules: Vec<String>,
+    /// How many sources there are of that kind.
+    pub sources_total: u64,
+    /// Those shown.
+    pub sources: Vec<MatrixSource>,
+    /// How many rules the filter lets through.
+    pub rules_total: u64,
+    /// Those shown: rules that lack a field first.
+    pub rules: Vec<MatrixRule>,
+}

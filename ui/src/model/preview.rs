@@ -103,6 +103,8 @@ pub struct RulePreview {
     pub newer_events: u64,
     /// Hunts with this rule, the newest first.
     pub hunts: Vec<HuntRow>,
+    /// By how many events the live detection is behind; previews and hunts wait for it. 0 where they do not.
+    pub detection_behind: u64,
     /// Some hunt is on its way, so no other can begin.
     pub is_hunting: bool,
 }

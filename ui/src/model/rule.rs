@@ -125,6 +125,8 @@ pub struct RuleLoad {
     /// When it was loaded.
     #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
+    /// Detection has not taken this load yet: it is still busy with events of before.
+    pub is_waiting: bool,
     /// Documents that load: rules, correlations and filters.
     pub loaded: u64,
     /// Documents that do not.

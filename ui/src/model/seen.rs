@@ -33,8 +33,8 @@ pub struct Overview {
     pub last_event_at: Option<Timestamp>,
     /// Events per hour over the last 24 hours, oldest first; may be empty.
     pub hours: Vec<Bucket>,
-    /// By how many seconds search lags behind what is durable.
-    pub search_lag_s: u64,
+    /// By how many events detection is behind what is durable; 0 where that is no matter.
+    pub detection_behind: u64,
 }
 
 /// The numbers that live on every page.

@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod error;
 pub mod exception;
 pub mod incident;
+pub mod matrix;
 pub mod overview;
 pub mod preview;
 pub mod rule;

@@ -1,8 +1,7 @@
-//! Alerts of matches and firings: the same that the stream makes, with the same ids.
+//! Alerts of matches and firings: the stream, a hunt and a preview make them here, so with the same ids.
 //!
 //! In: rules, matches with their events, firings with a way to look events up. Out: [`Alert`]s, before
-//! suppression. What is a repeat and what is known already,
-//! [`Retro`](nhatle_engine::alert::Retro) decides.
+//! suppression and exceptions, which are the caller's.
 
 use nhatle_engine::alert::{Alert, Finding, LATE_NS, NamedBy, shown};
 use nhatle_engine::correlate::CorrelationMatch;
