@@ -70,6 +70,7 @@ impl Event {
     }
 
     /// The value of a field, or `None` where the event does not have it.
+    #[inline]
     pub fn get(&self, field: Field) -> Option<&Value> {
         if !self.present.may_hold(field) {
             return None;
@@ -99,11 +100,13 @@ impl Event {
     }
 
     /// Sets a field that the caller knows the event does not have yet, without looking for it.
+    #[inline]
     pub fn push_new(&mut self, field: Field, value: impl Into<Value>) {
         debug_assert!(self.get(field).is_none(), "{field} is there already");
         self.append(field, value.into());
     }
 
+    #[inline]
     fn append(&mut self, field: Field, value: Value) {
         self.present.mark(field);
         self.fields.push((field, value));

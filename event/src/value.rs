@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use compact_str::ToCompactString;
+
 use crate::time::Timestamp;
 
 /// Owned text, at most 24 bytes without an allocation.
@@ -47,6 +49,15 @@ impl Value {
             Value::Ip(address) => Cow::Owned(address.to_string()),
             Value::Date(stamp) => Cow::Owned(stamp.to_string()),
         })
+    }
+
+    /// [`Value::as_text`], owned.
+    pub fn to_text(&self) -> Option<Text> {
+        match self {
+            Value::Text(text) => Some(text.clone()),
+            Value::Long(number) => Some(number.to_compact_string()),
+            other => other.as_text().map(Text::from),
+        }
     }
 
     /// The text inside, where this is `Text`.
@@ -98,7 +109,12 @@ impl Value {
     pub fn push(&mut self, value: Value) {
         let mut values = match std::mem::replace(self, Value::Null) {
             Value::List(values) => values,
-            single => vec![single],
+            // Room for both at once.
+            single => {
+                let mut values = Vec::with_capacity(2);
+                values.push(single);
+                values
+            }
         };
         match value {
             Value::List(more) => values.extend(more),
@@ -116,6 +132,7 @@ fn double_text(number: f64) -> String {
 }
 
 impl From<&str> for Value {
+    #[inline]
     fn from(text: &str) -> Value {
         Value::Text(Text::from(text))
     }

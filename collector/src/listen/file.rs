@@ -28,6 +28,8 @@ pub const FILE_RECORD_BYTES_MAX: usize = 16 << 20;
 pub const FOLDER_DEPTH_MAX: usize = 32;
 /// How many files one call reads.
 pub const FILES_MAX: usize = 1_000_000;
+/// How large the room for a line stays after a long one.
+const LINE_BYTES_KEPT: usize = 1 << 16;
 /// How many bytes of the front of a file decide its form.
 const FRONT_BYTES: usize = 4096;
 
@@ -157,6 +159,8 @@ pub struct FileEntries {
     origin: Origin,
     received: Timestamp,
     has_ended: bool,
+    /// The line being read; its room is used again for the next one.
+    line: Vec<u8>,
     /// The first line of the next record, where it was needed to know that the one before ended.
     held: Option<HeldLine>,
 }
@@ -243,7 +247,17 @@ impl FileEntries {
             FrontForm::Array => Form::Text(reader, Shape::Values { is_inside: false }),
             FrontForm::Objects => Form::Text(reader, Shape::Values { is_inside: true }),
         };
-        Ok(FileEntries { path: path.to_owned(), shown, form, index: 0, origin, received, has_ended: false, held: None })
+        Ok(FileEntries {
+            path: path.to_owned(),
+            shown,
+            form,
+            index: 0,
+            origin,
+            received,
+            has_ended: false,
+            line: Vec::new(),
+            held: None,
+        })
     }
 
     /// The file's name, as its events tell it.
@@ -252,7 +266,8 @@ impl FileEntries {
     }
 
     fn next_record(&mut self) -> std::io::Result<Option<(u64, Content)>> {
-        let mut place = Place { index: &mut self.index, origin: &self.origin, received: self.received };
+        let mut place =
+            Place { index: &mut self.index, origin: &self.origin, received: self.received, line: &mut self.line };
         match &mut self.form {
             Form::Evtx(reader) => Ok(reader.next().map(|result| {
                 let record = place.origin.record(b"", place.received, false);
@@ -272,6 +287,7 @@ struct Place<'a> {
     index: &'a mut u64,
     origin: &'a Origin,
     received: Timestamp,
+    line: &'a mut Vec<u8>,
 }
 
 impl Place<'_> {
@@ -283,10 +299,11 @@ impl Place<'_> {
 
     fn next_line(&mut self, reader: &mut Reader, form: &mut LineForm) -> std::io::Result<Option<(u64, Content)>> {
         loop {
-            let mut line = Vec::new();
-            let Some(is_cut) = read_line(reader, &mut line)? else { return Ok(None) };
+            self.line.clear();
+            self.line.shrink_to(LINE_BYTES_KEPT);
+            let Some(is_cut) = read_line(reader, self.line)? else { return Ok(None) };
             let index = self.take_index();
-            let line = frame::trim_frame(&line);
+            let line = frame::trim_frame(self.line);
             if line.trim_ascii().is_empty() {
                 continue;
             }

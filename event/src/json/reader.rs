@@ -133,11 +133,14 @@ impl Reader {
     fn fill(&mut self, leaves: Leaves) {
         for (name, value) in leaves {
             let hash = self.hash(&name);
-            let name = self.join(&name);
-            self.append(Leaf { name, hash, is_flat: false, value });
+            if let Err(slot) = self.place("", &name, hash) {
+                let name = self.join(&name);
+                self.append(slot, Leaf { name, hash, is_flat: false, value });
+            }
         }
     }
 
+    #[inline]
     fn hash(&self, name: &str) -> u64 {
         let mut hasher = self.hashes.build_hasher();
         hasher.write(name.as_bytes());
@@ -153,44 +156,49 @@ impl Reader {
         Name::Joined(place(from), place(self.joined.len()))
     }
 
-    /// Where the leaf of this name stands.
-    fn place(&self, text: &str, name: &str, hash: u64) -> Option<usize> {
+    /// Where the leaf of this name stands, or the free slot that is for it.
+    #[inline]
+    fn place(&self, text: &str, name: &str, hash: u64) -> Result<usize, usize> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut slot = slot_of(hash) & mask;
         loop {
             let at = match self.slots.get(slot) {
-                None | Some(0) => return None,
+                None | Some(0) => return Err(slot),
                 Some(place) => index(*place - 1),
             };
-            let leaf = self.leaves.get(at)?;
-            if leaf.hash == hash && leaf.name.of(text, &self.joined) == name {
-                return Some(at);
+            match self.leaves.get(at) {
+                Some(leaf) if leaf.hash != hash || leaf.name.of(text, &self.joined) != name => {}
+                _ => return Ok(at),
             }
             slot = (slot + 1) & mask;
         }
     }
 
-    fn append(&mut self, leaf: Leaf) {
-        if self.slots.len() <= self.leaves.len() * 2 {
-            let length = self.slots.len().max(SLOTS / 2) * 2;
-            self.slots.clear();
-            self.slots.resize(length, 0);
-            for at in 0..self.leaves.len() {
-                self.note(self.leaves[at].hash, at);
-            }
-        }
-        self.note(leaf.hash, self.leaves.len());
+    /// Adds a leaf at the free slot that is for it.
+    #[inline]
+    fn append(&mut self, slot: usize, leaf: Leaf) {
         self.leaves.push(leaf);
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = u32::try_from(self.leaves.len()).unwrap_or(u32::MAX);
+        }
+        if self.slots.len() <= self.leaves.len() * 2 {
+            self.grow();
+        }
     }
 
-    /// Writes a leaf down in the table, where it is not yet.
-    fn note(&mut self, hash: u64, at: usize) {
-        let mask = self.slots.len() - 1;
-        let mut slot = slot_of(hash) & mask;
-        while self.slots[slot] != 0 {
-            slot = (slot + 1) & mask;
+    /// Doubles the table, so that at most half of it is taken.
+    #[cold]
+    fn grow(&mut self) {
+        let length = self.slots.len().max(SLOTS / 2) * 2;
+        self.slots.clear();
+        self.slots.resize(length, 0);
+        for (leaf, place) in self.leaves.iter().zip(1u32..) {
+            let mut slot = slot_of(leaf.hash) & (length - 1);
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & (length - 1);
+            }
+            self.slots[slot] = place;
         }
-        self.slots[slot] = u32::try_from(at + 1).unwrap_or(u32::MAX);
     }
 }
 
@@ -203,6 +211,7 @@ fn index(number: u32) -> usize {
 }
 
 impl Name {
+    #[inline]
     fn of<'a>(self, text: &'a str, joined: &'a str) -> &'a str {
         match self {
             Name::Sent(from, to) => text.get(index(from)..index(to)),
@@ -232,7 +241,7 @@ impl Document<'_> {
 
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let at = self.reader.place(self.text, name, self.reader.hash(name))?;
+        let at = self.reader.place(self.text, name, self.reader.hash(name)).ok()?;
         Some(&self.reader.leaves[at].value)
     }
 
@@ -240,17 +249,16 @@ impl Document<'_> {
     ///
     /// # Panics
     /// There are not so many leaves.
+    #[inline]
     pub fn leaf(&self, at: usize) -> (&str, &Value) {
         let leaf = &self.reader.leaves[at];
         (leaf.name.of(self.text, &self.reader.joined), &leaf.value)
     }
 
-    /// The hash of the name at this place: the same for the same name as long as the process lives.
-    ///
-    /// # Panics
-    /// There are not so many leaves.
-    pub fn hash(&self, at: usize) -> u64 {
-        self.reader.leaves[at].hash
+    /// Name, its hash (the same for the same name as long as the process lives) and value of all leaves.
+    pub fn hashed(&self) -> impl Iterator<Item = (&str, u64, &Value)> {
+        let named = |leaf: &Leaf| leaf.name.of(self.text, &self.reader.joined);
+        self.reader.leaves.iter().map(move |leaf| (named(leaf), leaf.hash, &leaf.value))
     }
 
     /// All names and values.
@@ -263,6 +271,7 @@ impl Document<'_> {
     ///
     /// # Panics
     /// There are not so many leaves.
+    #[inline]
     pub fn take(&mut self, at: usize) -> Value {
         std::mem::replace(&mut self.reader.leaves[at].value, Value::Null)
     }
@@ -306,7 +315,12 @@ impl Cursor<'_> {
         (self.at == self.bytes.len()).then_some(())
     }
 
+    #[inline]
     fn skip_space(&mut self) {
+        // Nearly always there is none.
+        if self.bytes.get(self.at).is_some_and(|byte| b' ' < *byte) {
+            return;
+        }
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.bytes.get(self.at) {
             self.at += 1;
         }
@@ -451,18 +465,21 @@ impl Cursor<'_> {
             None => reader.path.as_str(),
         };
         let hash = reader.hash(name);
-        let Some(at) = reader.place(self.text, name, hash) else {
-            let name = match sent {
-                Some((from, to)) => Name::Sent(u32::try_from(from).ok()?, u32::try_from(to).ok()?),
-                None => {
-                    let path = std::mem::take(&mut reader.path);
-                    let name = reader.join(&path);
-                    reader.path = path;
-                    name
-                }
-            };
-            reader.append(Leaf { name, hash, is_flat: place.is_flat, value });
-            return Some(());
+        let at = match reader.place(self.text, name, hash) {
+            Ok(at) => at,
+            Err(slot) => {
+                let name = match sent {
+                    Some((from, to)) => Name::Sent(u32::try_from(from).ok()?, u32::try_from(to).ok()?),
+                    None => {
+                        let path = std::mem::take(&mut reader.path);
+                        let name = reader.join(&path);
+                        reader.path = path;
+                        name
+                    }
+                };
+                reader.append(slot, Leaf { name, hash, is_flat: place.is_flat, value });
+                return Some(());
+            }
         };
         let holds_flat = reader.leaves[at].is_flat && name.contains('.');
         let leaf = &mut reader.leaves[at];
@@ -513,6 +530,7 @@ impl Cursor<'_> {
     }
 
     /// A string whose first quote is behind, to the last.
+    #[inline]
     fn string(&mut self) -> Option<Found> {
         let from = self.at;
         let to = end_of_plain(self.bytes, from);
@@ -527,6 +545,7 @@ impl Cursor<'_> {
     }
 
     /// A string with a first escape at `to`.
+    #[inline(never)]
     fn unescape(&mut self, mut from: usize, mut to: usize) -> Option<Found> {
         self.reader.unescaped.clear();
         loop {
@@ -577,9 +596,11 @@ fn unicode_escape(bytes: &[u8]) -> Option<(char, usize)> {
 }
 
 /// The first place from `at` on with a quote, a backslash or a control character; the length where there is none.
-fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+#[inline]
+fn end_of_plain(bytes: &[u8], at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((block, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*block);
         // A byte below 33 after its second bit is turned was a quote or below 32. Borrows only run upwards, and
         // the lowest mark is taken.
@@ -587,10 +608,16 @@ fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
         let backslash = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
         let marks = (quote_or_control | backslash) & !word & (ONES * 0x80);
         if marks != 0 {
-            return at + index(marks.trailing_zeros() / 8);
+            return bytes.len() - rest.len() + index(marks.trailing_zeros() / 8);
         }
-        at += 8;
+        rest = after;
     }
+    end_of_short(bytes, bytes.len() - rest.len())
+}
+
+/// [`end_of_plain`] for the last bytes of a text.
+#[cold]
+fn end_of_short(bytes: &[u8], mut at: usize) -> usize {
     while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..32)) {
         at += 1;
     }

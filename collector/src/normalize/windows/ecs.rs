@@ -17,8 +17,34 @@ use super::table::{How, Ready, ReadyMove, meaning_of};
 const AUDIT_FAILURE: u64 = 0x0010_0000_0000_0000;
 const AUDIT_SUCCESS: u64 = 0x0020_0000_0000_0000;
 
-/// How many ECS fields an event usually gains; room is made for them at once.
+/// How many fields an event has of its record, its System parts and what is added later; room is made at once.
+const OWN_FIELDS: usize = 28;
+/// How many ECS fields an event usually gains from its data.
 const ECS_FIELDS: usize = 24;
+
+/// Where the data fields of an event stand, by the lowest bits of their numbers: a hint that is checked. Fields of
+/// an event under way are only ever added behind.
+struct Places([u16; 256]);
+
+impl Default for Places {
+    fn default() -> Places {
+        Places([0; 256])
+    }
+}
+
+impl Places {
+    /// A field stands at this place; it hides others with the same lowest bits.
+    fn note(&mut self, field: Field, at: usize) {
+        self.0[field.index() % 256] = u16::try_from(at).unwrap_or(u16::MAX);
+    }
+
+    fn get<'e>(&self, event: &'e Event, field: Field) -> Option<&'e Value> {
+        match event.fields().get(usize::from(self.0[field.index() % 256])) {
+            Some((known, value)) if *known == field => Some(value),
+            _ => event.get(field),
+        }
+    }
+}
 
 /// The fields of the parts, and what else is set for every event.
 struct Known {
@@ -47,27 +73,40 @@ pub(crate) fn to_event(
     fallback: Timestamp,
     record: &Record,
 ) -> Event {
+    drain(&mut source, original, fallback, record)
+}
+
+/// [`to_event`] that leaves the source empty, for the next event.
+pub(super) fn drain(
+    source: &mut WindowsEvent,
+    original: impl Into<Arc<[u8]>>,
+    fallback: Timestamp,
+    record: &Record,
+) -> Event {
     let known = &*KNOWN;
-    let mut event = Event::new(fallback, original);
+    let mut event = Event::with_capacity(fallback, original, OWN_FIELDS + source.data_count() + ECS_FIELDS);
     event.set_record_origin(record);
-    let dataset = dataset_of(&source);
-    if let Some(stamp) = time_of(&source, dataset, known) {
+    let dataset = dataset_of(source);
+    if let Some(stamp) = time_of(source, dataset, known) {
         event.timestamp = stamp;
     }
-    event.set(Field::EVENT_KIND, "event");
-    event.set(Field::EVENT_MODULE, "windows");
-    event.set(Field::HOST_OS_TYPE, "windows");
-    set_dataset(&mut event, dataset, &source);
-    set_system(&mut event, &mut source, known);
-    let (data, unnamed, overflow) = source.take_data();
-    event.reserve(data.len() + ECS_FIELDS);
-    for (field, value) in data {
+    (source.time, source.written) = (None, None);
+    event.push_new(Field::EVENT_KIND, const { Text::const_new("event") });
+    event.push_new(Field::EVENT_MODULE, const { Text::const_new("windows") });
+    event.push_new(Field::HOST_OS_TYPE, const { Text::const_new("windows") });
+    set_dataset(&mut event, dataset, source);
+    let task = source.take(Part::TaskText);
+    set_system(&mut event, source, known);
+    let mut places = Places::default();
+    for (field, value) in source.drain_data() {
+        places.note(field, event.fields().len());
         if event.fields().len() < FIELDS_MAX {
             event.push_new(field, value);
         } else {
             event.set_named(field.name(), value);
         }
     }
+    let (unnamed, overflow) = source.take_others();
     set_unnamed(&mut event, unnamed, known);
     for (name, value) in overflow {
         event.set_named(&name, value);
@@ -75,9 +114,9 @@ pub(crate) fn to_event(
     let code = event.get(Field::EVENT_CODE).and_then(Value::as_long);
     let provider = event.text(Field::EVENT_PROVIDER).unwrap_or_default();
     if let Some(ready) = code.and_then(|code| meaning_of(dataset?, code, provider)) {
-        apply(ready, &mut event);
+        apply(ready, &mut event, &places);
     }
-    finish(&mut event, source.take(Part::TaskText));
+    finish(&mut event, task);
     event
 }
 
@@ -103,7 +142,7 @@ fn dataset_of(source: &WindowsEvent) -> Option<&'static str> {
 /// neither letter nor digit.
 fn set_dataset(event: &mut Event, dataset: Option<&'static str>, source: &WindowsEvent) {
     if let Some(dataset) = dataset {
-        event.set(Field::EVENT_DATASET, dataset);
+        event.push_new(Field::EVENT_DATASET, Text::const_new(dataset));
         return;
     }
     let names = [Part::Channel, Part::ProviderName].map(|part| source.part(part).text().unwrap_or_default());
@@ -125,34 +164,29 @@ fn time_of(source: &WindowsEvent, dataset: Option<&str>, known: &Known) -> Optio
 }
 
 fn set_system(event: &mut Event, source: &mut WindowsEvent, known: &Known) {
-    if let Some(code) = source.part(Part::EventId).as_text() {
-        event.set(Field::EVENT_CODE, Value::from(&*code));
-        let code = Value::from(&*code);
-        source.set(Part::EventId, code);
+    if let Some(code) = source.part(Part::EventId).to_text() {
+        event.push_new(Field::EVENT_CODE, code.clone());
+        source.set(Part::EventId, Value::Text(code));
     }
     if let Value::Text(provider) = source.part(Part::ProviderName) {
-        event.set(Field::EVENT_PROVIDER, provider.clone());
+        event.push_new(Field::EVENT_PROVIDER, provider.clone());
     }
     if let Value::Text(computer) = source.part(Part::Computer) {
-        event.set(Field::HOST_NAME, computer.clone());
+        event.push_new(Field::HOST_NAME, computer.clone());
     }
     let level = source.part(Part::Level).as_long().and_then(level_name);
     let rendered = || source.part(Part::LevelText).text().map(str::to_lowercase).map(Text::from);
-    if let Some(level) = level.map(Text::from).or_else(rendered) {
-        event.set(Field::LOG_LEVEL, level);
+    if let Some(level) = level.map(Text::const_new).or_else(rendered) {
+        event.push_new(Field::LOG_LEVEL, level);
     }
     if let Some(outcome) = outcome_of(source.part(Part::Keywords)) {
-        event.set(Field::EVENT_OUTCOME, outcome);
+        event.push_new(Field::EVENT_OUTCOME, Text::const_new(outcome));
     }
     if let message @ Value::Text(_) = source.take(Part::Message) {
-        event.set(Field::MESSAGE, message);
+        event.push_new(Field::MESSAGE, message);
     }
-    for (row, field) in PARTS.iter().zip(&known.parts) {
-        if row.part == Part::TaskText {
-            continue;
-        }
-        let value = source.take(row.part);
-        if let (Some(field), false) = (*field, says_nothing(&value)) {
+    while let Some((row, value)) = source.take_next() {
+        if let (Some(field), false) = (known.parts[row], says_nothing(&value)) {
             event.push_new(field, typed(field, value));
         }
     }
@@ -201,21 +235,22 @@ fn set_unnamed(event: &mut Event, mut values: Vec<Value>, known: &Known) {
     }
 }
 
-fn apply(ready: &'static Ready, event: &mut Event) {
+fn apply(ready: &'static Ready, event: &mut Event, places: &Places) {
     let meaning = ready.meaning;
-    event.set(Field::EVENT_ACTION, meaning.action);
-    for category in meaning.categories {
-        event.add(Field::EVENT_CATEGORY, *category);
-    }
-    for kind in meaning.types {
-        event.add(Field::EVENT_TYPE, *kind);
+    event.set(Field::EVENT_ACTION, Text::const_new(meaning.action));
+    for (field, names) in [(Field::EVENT_CATEGORY, meaning.categories), (Field::EVENT_TYPE, meaning.types)] {
+        match names {
+            [] => {}
+            [name] => event.set(field, Text::const_new(name)),
+            names => event.set(field, Value::List(names.iter().map(|name| Text::const_new(name).into()).collect())),
+        }
     }
     for one in &ready.moves {
-        if let Some((field, value)) = moved(one, event) {
+        if let Some((field, value)) = moved(one, event, places) {
             if one.is_list {
                 event.add(field, value);
             } else {
-                event.set_default(field, value);
+                event.push_new(field, value);
             }
         }
     }
@@ -223,10 +258,11 @@ fn apply(ready: &'static Ready, event: &mut Event) {
 }
 
 /// The ECS field a move sets, and its value; `None` where there is nothing to say.
-fn moved(one: &ReadyMove, event: &Event) -> Option<(Field, Value)> {
+fn moved(one: &ReadyMove, event: &Event, places: &Places) -> Option<(Field, Value)> {
     let to = one.to?;
-    let value = one.from.iter().flatten().find_map(|from| event.get(*from))?;
-    if says_nothing(value) {
+    let value = one.from.iter().flatten().find_map(|from| places.get(event, *from))?;
+    // A move to a field that is set already would come to nothing.
+    if says_nothing(value) || (!one.is_list && event.get(to).is_some()) {
         return None;
     }
     if one.how == How::Same {
@@ -254,11 +290,7 @@ pub(super) fn typed(field: Field, value: Value) -> Value {
         (Kind::Ip, value) => value.as_ip().map_or(value, Value::Ip),
         (Kind::Date, value) => steps::moment(&value).map_or(value, Value::Date),
         (Kind::Keyword | Kind::Text, value @ (Value::Long(_) | Value::Double(_) | Value::Boolean(_))) => {
-            if field.known().is_some() {
-                value.as_text().map_or(Value::Null, |text| Value::from(&*text))
-            } else {
-                value
-            }
+            if field.known().is_some() { value.to_text().map_or(Value::Null, Value::Text) } else { value }
         }
         (_, value) => value,
     }

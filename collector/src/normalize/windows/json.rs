@@ -16,7 +16,7 @@ use foldhash::{HashMap, HashMapExt};
 use nhatle_event::json::Document;
 use nhatle_event::{Event, Field, Record, Text, Timestamp, Value};
 
-use super::ecs::{to_event, typed};
+use super::ecs::{drain, typed};
 use super::names::Names;
 use super::steps::moment;
 use super::system::{EVENT_DATA, PART_COUNT, PARTS, Part, USER_DATA, WindowsEvent};
@@ -24,26 +24,34 @@ use super::system::{EVENT_DATA, PART_COUNT, PARTS, Part, USER_DATA, WindowsEvent
 /// The Windows event this document is; `None` where it is no Windows event, and then it is as it was.
 pub fn from_document(document: &mut Document<'_>, record: &Record) -> Option<Event> {
     let form = form_of(document)?;
-    let mut known = KNOWN.take().unwrap_or_default();
-    let mut source = WindowsEvent::default();
+    let mut desk = DESK.take().unwrap_or_default();
+    let Desk { source, known } = &mut *desk;
     known.rest.clear();
     match form {
-        Form::Winlogbeat => winlogbeat(document, &mut source, &mut known),
-        Form::EvtxDump => evtx_dump(document, &mut source, &mut known),
-        Form::Flat => flat(document, &mut source, &mut known),
+        Form::Winlogbeat => winlogbeat(document, source, known),
+        Form::EvtxDump => evtx_dump(document, source, known),
+        Form::Flat => flat(document, source, known),
     }
-    let mut event = to_event(source, record.bytes.clone(), record.received, record);
+    let mut event = drain(source, record.bytes.clone(), record.received, record);
     for at in &known.rest {
         let value = document.take(*at);
         set_sent(&mut event, document.leaf(*at).0, value);
     }
-    KNOWN.set(Some(known));
+    DESK.set(Some(desk));
     Some(event)
 }
 
 thread_local! {
-    /// What this thread knows of the names it has met.
-    static KNOWN: Cell<Option<Box<Known>>> = const { Cell::new(None) };
+    /// What this thread works with.
+    static DESK: Cell<Option<Box<Desk>>> = const { Cell::new(None) };
+}
+
+/// What is kept from one document to the next.
+#[derive(Default)]
+struct Desk {
+    /// Empty between documents; its lists are used again.
+    source: WindowsEvent,
+    known: Known,
 }
 
 /// What names mean in each form, and lists that are used again for each document.
@@ -52,7 +60,7 @@ struct Known {
     flat: Names<FlatName>,
     winlogbeat: Names<BeatName>,
     evtx_dump: Names<DumpName>,
-    /// The places of the names of a flat document.
+    /// The places of a document's names.
     places: Vec<u32>,
     /// The leaves that are not of the Windows event.
     rest: Vec<usize>,
@@ -134,12 +142,9 @@ impl BeatName {
 
 /// `winlog.*` as Winlogbeat writes it; what stands beside it is ECS already.
 fn winlogbeat(document: &mut Document<'_>, source: &mut WindowsEvent, known: &mut Known) {
-    known.winlogbeat.begin();
-    let mut before = None;
-    for at in 0..document.len() {
-        let place = known.winlogbeat.place(before, document.leaf(at).0, document.hash(at), BeatName::of);
-        before = Some(place);
-        match known.winlogbeat.meaning(place) {
+    known.winlogbeat.places(document, &mut known.places, BeatName::of);
+    for (at, place) in known.places.iter().enumerate() {
+        match known.winlogbeat.meaning(*place) {
             BeatName::Data(data) => data.put(document.take(at), source),
             BeatName::Part(part) => source.set(*part, document.take(at)),
             BeatName::Sent => known.rest.push(at),
@@ -190,13 +195,10 @@ impl DumpName {
 
 /// `{"Event":{"System":…,"EventData":…}}` with attributes under `#attributes`, `@Name` or `_attributes`.
 fn evtx_dump(document: &mut Document<'_>, source: &mut WindowsEvent, known: &mut Known) {
-    known.evtx_dump.begin();
-    let mut before = None;
+    known.evtx_dump.places(document, &mut known.places, DumpName::of);
     let mut names = Vec::new();
-    for at in 0..document.len() {
-        let place = known.evtx_dump.place(before, document.leaf(at).0, document.hash(at), DumpName::of);
-        before = Some(place);
-        match known.evtx_dump.meaning(place) {
+    for (at, place) in known.places.iter().enumerate() {
+        match known.evtx_dump.meaning(*place) {
             DumpName::Part(part) => source.set(*part, document.take(at)),
             DumpName::DataNames => names.push(document.take(at)),
             DumpName::DataValues => named_data(names.pop(), document.take(at), source),
@@ -324,9 +326,9 @@ impl FlatName {
     }
 
     /// The data field it is, where it is data.
-    fn data(&mut self, name: &str) -> Option<&DataName> {
+    fn data<'n>(&mut self, name: impl FnOnce() -> &'n str) -> Option<&DataName> {
         if let Other::Unmet(home, front) = self.other {
-            self.other = Other::Data(DataName::new(home, name.get(front..).unwrap_or_default()));
+            self.other = Other::Data(DataName::new(home, name().get(front..).unwrap_or_default()));
         }
         if let Other::Data(data) = &self.other { Some(data) } else { None }
     }
@@ -346,7 +348,7 @@ fn flat(document: &mut Document<'_>, source: &mut WindowsEvent, known: &mut Know
         let part = name.parts.iter().find(is_best).map(|(row, _)| PARTS[*row].part);
         if let Some(part) = part.or(name.nxlog.filter(|_part| is_nxlog)) {
             source.set(part, document.take(at));
-        } else if let Some(data) = name.data(document.leaf(at).0) {
+        } else if let Some(data) = name.data(|| document.leaf(at).0) {
             data.put(document.take(at), source);
         } else {
             known.rest.push(at);
@@ -377,18 +379,13 @@ struct Best {
 /// left for the data. Writes down the places of all names on the way.
 fn places_of(document: &Document<'_>, known: &mut Known) -> Best {
     let mut best = Best { places: [(usize::MAX, usize::MAX); PART_COUNT], stamp: None };
-    known.flat.begin();
-    known.places.clear();
-    let mut before = None;
-    for at in 0..document.len() {
-        let (name, value) = document.leaf(at);
-        let place = known.flat.place(before, name, document.hash(at), FlatName::of);
-        before = Some(place);
-        known.places.push(place);
-        for (row, rank) in known.flat.meaning(place).parts {
+    known.flat.places(document, &mut known.places, FlatName::of);
+    for (at, place) in known.places.iter().enumerate() {
+        for (row, rank) in known.flat.meaning(*place).parts {
             if best.places[*row].0 <= *rank {
                 continue;
             }
+            let value = document.leaf(at).1;
             let fits = match PARTS[*row].part {
                 Part::Message | Part::TaskText | Part::ProviderName => value.text().is_some(),
                 Part::TimeCreated => {

@@ -5,6 +5,7 @@
 //! [`NAMES_BYTES_MAX`] and those of one document more.
 
 use hashbrown::HashTable;
+use nhatle_event::json::Document;
 
 /// How many names are kept.
 pub(super) const NAMES_MAX: usize = 4096;
@@ -36,7 +37,7 @@ impl<T> Default for Names<T> {
 
 impl<T> Names<T> {
     /// Before each document: forgets everything where too much is kept.
-    pub fn begin(&mut self) {
+    fn begin(&mut self) {
         if NAMES_MAX < self.known.len() || NAMES_BYTES_MAX < self.bytes {
             *self = Names::default();
         }
@@ -44,7 +45,8 @@ impl<T> Names<T> {
 
     /// The place of the name's meaning, good until the next [`Names::begin`]. `before` is the place of the name
     /// in front of it.
-    pub fn place(&mut self, before: Option<u32>, name: &str, hash: u64, told: impl FnOnce(&str) -> T) -> u32 {
+    #[inline]
+    fn place(&mut self, before: Option<u32>, name: &str, hash: u64, told: impl FnOnce(&str) -> T) -> u32 {
         let is_it = |known: &Known<T>| known.hash == hash && *known.name == *name;
         let guess = before.map_or(0, |before| self.known[index(before)].next);
         if self.known.get(index(guess)).is_some_and(is_it) {
@@ -67,6 +69,18 @@ impl<T> Names<T> {
         self.known.push(Known { hash, name: name.into(), next: 0, meaning });
         self.table.insert_unique(hash, place, |place| self.known[index(*place)].hash);
         place
+    }
+
+    /// The places of all names of a document.
+    pub fn places(&mut self, document: &Document<'_>, places: &mut Vec<u32>, told: impl Fn(&str) -> T) {
+        self.begin();
+        places.clear();
+        let mut before = None;
+        for (name, hash, _) in document.hashed() {
+            let place = self.place(before, name, hash, &told);
+            before = Some(place);
+            places.push(place);
+        }
     }
 
     /// The meaning at a place.

@@ -4,8 +4,11 @@
 //! of the expected shape is left where it is.
 //! Source: Sysmon's documented formats; about_Eventlogs of PowerShell; [MS-EVEN6].
 
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
+use foldhash::HashMap;
 use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
 use super::table::{Extra, How};
@@ -19,7 +22,7 @@ pub(super) fn changed(how: How, text: &str) -> Option<Value> {
         How::Same => text,
         How::Number => return number_of(text).map(Value::Long),
         How::Address => return address(text).map(Value::Ip),
-        How::BeforeAt => text.split('@').next()?,
+        How::BeforeAt => text.bytes().position(|byte| byte == b'@').and_then(|at| text.get(..at)).unwrap_or(text),
         How::AccountDomain => text.split_once('\\')?.0,
         How::AccountName => text.rsplit('\\').next()?,
         How::FileName => split_path(text).1,
@@ -82,7 +85,7 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// Directory and last part of a path with either kind of slash.
 fn split_path(path: &str) -> (&str, &str) {
-    match path.rfind(['\\', '/']) {
+    match path.bytes().rposition(|byte| matches!(byte, b'\\' | b'/')) {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => ("", path),
     }
@@ -117,10 +120,25 @@ pub(super) fn apply(extra: Extra, event: &mut Event) {
     }
 }
 
+/// The data fields that the steps look at.
+static DATA: LazyLock<HashMap<&'static str, Field>> = LazyLock::new(|| {
+    let names = [
+        "TargetObject",
+        "Details",
+        "QueryResults",
+        "ContextInfo",
+        "ObjectName",
+        "ObjectType",
+        "ObjectValueName",
+        "Data",
+    ];
+    let field = |name: &'static str| Some((name, Field::intern(&format!("winlog.event_data.{name}"))?));
+    names.into_iter().filter_map(field).collect()
+});
+
 /// The text of a data field, taken along because the event is about to change.
 fn data(event: &Event, name: &str) -> Option<Text> {
-    let field = Field::lookup(&format!("winlog.event_data.{name}"))?;
-    event.get(field)?.as_text().map(Text::from)
+    event.get(*DATA.get(name)?)?.to_text()
 }
 
 const HIVES: &[(&str, &str)] = &[
@@ -238,10 +256,12 @@ const CONTEXT: &[(&str, &str)] = &[
     ("User", "winlog.account"),
 ];
 
+static CONTEXT_FIELDS: LazyLock<HashMap<&'static str, Field>> =
+    LazyLock::new(|| CONTEXT.iter().filter_map(|(name, field)| Some((*name, Field::intern(field)?))).collect());
+
 /// The last `<Data>` holds `\tKey=Value` lines; 800 has the pipeline's text in the first.
 fn powershell_classic(event: &mut Event) {
-    let Some(field) = Field::lookup("winlog.event_data.Data") else { return };
-    let Some(values) = event.get(field).cloned() else { return };
+    let Some(values) = DATA.get("Data").and_then(|field| event.get(*field)).cloned() else { return };
     for text in values.each().filter_map(Value::text) {
         key_values(event, text, "=");
     }
@@ -257,9 +277,11 @@ fn powershell_context(event: &mut Event) {
 fn key_values(event: &mut Event, text: &str, separator: &str) {
     for line in text.lines().take(LINES_MAX) {
         let Some((key, value)) = line.split_once(separator) else { continue };
-        let (key, value) = (key.trim().replace(' ', ""), value.trim());
-        let known = CONTEXT.iter().find(|(name, _)| *name == key);
-        let Some(field) = known.and_then(|(_, field)| Field::intern(field)) else { continue };
+        let (mut key, value) = (Cow::Borrowed(key.trim()), value.trim());
+        if key.contains(' ') {
+            key = Cow::Owned(key.replace(' ', ""));
+        }
+        let Some(field) = CONTEXT_FIELDS.get(&*key).copied() else { continue };
         if !value.is_empty() {
             event.set_default(field, super::ecs::typed(field, Value::from(value)));
         }

@@ -75,6 +75,7 @@ parts! {
 
 /// The number of parts.
 pub(crate) const PART_COUNT: usize = PARTS.len();
+const _: () = assert!(PART_COUNT <= 32, "a bit for each part");
 
 impl Part {
     /// The part of an element of `System` and its attribute (empty: its text).
@@ -97,6 +98,8 @@ pub(crate) struct WindowsEvent {
     pub written: Option<Timestamp>,
     /// The parts of `System`; `Null` where there is none.
     system: [Value; PART_COUNT],
+    /// The parts that were set, a bit for each.
+    told: u32,
     /// Data fields under their full name.
     data: Vec<(Field, Value)>,
     /// Of `data`.
@@ -113,6 +116,7 @@ impl Default for WindowsEvent {
             time: None,
             written: None,
             system: [const { Value::Null }; PART_COUNT],
+            told: 0,
             data: Vec::with_capacity(32),
             marks: Marks::default(),
             unnamed: Vec::new(),
@@ -134,7 +138,16 @@ impl WindowsEvent {
 
     /// Sets a part.
     pub fn set(&mut self, part: Part, value: Value) {
+        self.told |= 1 << part as u32;
         self.system[part as usize] = value;
+    }
+
+    /// Takes a part out that was set, the lowest first; `None` where none is left.
+    pub fn take_next(&mut self) -> Option<(usize, Value)> {
+        let at = usize::try_from(self.told.trailing_zeros()).unwrap_or(usize::MAX);
+        let value = self.system.get_mut(at)?;
+        self.told &= self.told - 1;
+        Some((at, std::mem::replace(value, Value::Null)))
     }
 
     /// Adds a data field; a name that comes twice becomes a list.
@@ -185,15 +198,22 @@ impl WindowsEvent {
         self.data.iter().find(|(known, _)| *known == field).map(|(_, value)| value)
     }
 
-    /// Takes everything but the System parts out: data fields, values without a name, what overflowed.
-    pub fn take_data(&mut self) -> Data {
+    /// How many data fields there are.
+    pub fn data_count(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Takes the data fields out, in the order they were added.
+    pub fn drain_data(&mut self) -> std::vec::Drain<'_, (Field, Value)> {
         self.marks = Marks::default();
-        (std::mem::take(&mut self.data), std::mem::take(&mut self.unnamed), std::mem::take(&mut self.overflow))
+        self.data.drain(..)
+    }
+
+    /// Takes the values without a name out, and the fields whose name the register of fields does not take.
+    pub fn take_others(&mut self) -> (Vec<Value>, Vec<(Text, Value)>) {
+        (std::mem::take(&mut self.unnamed), std::mem::take(&mut self.overflow))
     }
 }
-
-/// Data fields, values without a name, and fields whose name the register of fields does not take.
-pub(crate) type Data = (Vec<(Field, Value)>, Vec<Value>, Vec<(Text, Value)>);
 
 #[cfg(test)]
 mod tests {
