@@ -8,6 +8,7 @@
 //! Source: Sigma rules specification 2.1.0, where it is silent the readings of decisions, section 5.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use nhatle_event::Timestamp;
@@ -131,6 +132,28 @@ fn wild_matches(parts: &[Part], text: &str) -> bool {
             (None, None) => return false,
         }
     }
+}
+
+/// How many values of each of two lists `fieldref` compares where it must compare each with each.
+pub const FIELDREF_VALUES_MAX: usize = 64;
+
+/// Which of the texts, the first, has one of the others standing so in it, for `fieldref`. Whole values are looked up, however many
+/// there are; else the first [`FIELDREF_VALUES_MAX`] of both sides are compared, so that no event costs the square of
+/// its size.
+pub fn holder_of(texts: &[Cow<'_, str>], others: &[Cow<'_, str>], position: Position, case: Case) -> Option<usize> {
+    if let ([text], [other]) = (texts, others) {
+        return stands_in(text, other, position, case).then_some(0);
+    }
+    let prepared = |texts: &[Cow<'_, str>], most: usize| -> Vec<String> {
+        let as_case = |text: &Cow<'_, str>| if case == Case::Exact { text.to_string() } else { folded(text) };
+        texts.iter().take(most).map(as_case).collect()
+    };
+    if position == Position::Whole {
+        let others: HashSet<String> = prepared(others, usize::MAX).into_iter().collect();
+        return prepared(texts, usize::MAX).iter().position(|text| others.contains(text));
+    }
+    let (texts, others) = (prepared(texts, FIELDREF_VALUES_MAX), prepared(others, FIELDREF_VALUES_MAX));
+    texts.iter().position(|text| others.iter().any(|other| stands_in(text, other, position, Case::Exact)))
 }
 
 /// How a text stands in another, for `fieldref`.

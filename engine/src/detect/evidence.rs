@@ -13,7 +13,7 @@ use nhatle_rules::{RuleId, RuleSet};
 use super::gate::gate_passes;
 use super::naive::{field_of, predicate_holds, value_of};
 use super::worker::{has_null, searched_fields};
-use crate::matching::{pattern_matches, stands_in, text_passes};
+use crate::matching::{holder_of, pattern_matches, text_passes};
 use crate::moment::seen_by;
 
 /// How many tests evidence lists.
@@ -195,9 +195,9 @@ fn find_in(rules: &RuleSet, atom: &Atom, value: Option<&Value>, event: &Event, i
         Test::FieldRef { other, position, case } => {
             let others: Vec<Cow<'_, str>> =
                 value_of(rules, *other, event).into_iter().flat_map(Value::each).filter_map(Value::as_text).collect();
-            let found = value.into_iter().flat_map(Value::each).find(|one| {
-                one.as_text().is_some_and(|one| others.iter().any(|other| stands_in(&one, other, *position, *case)))
-            });
+            let ones = value.into_iter().flat_map(Value::each).filter_map(|one| Some((one, one.as_text()?)));
+            let (ones, texts): (Vec<&Value>, Vec<Cow<'_, str>>) = ones.unzip();
+            let found = holder_of(&texts, &others, *position, *case).and_then(|place| ones.get(place).copied());
             (found, found.is_some())
         }
         test => {

@@ -11,7 +11,7 @@ use regex::Regex;
 use super::gate::gate_passes;
 use super::worker::{has_null, searched_texts};
 use super::{Match, is_our_alert};
-use crate::matching::{compile_regex, stands_in, text_passes};
+use crate::matching::{compile_regex, holder_of, text_passes};
 use crate::moment::seen_by;
 
 /// The matches of a rule set in events, in order of events, then of rule ids.
@@ -80,11 +80,9 @@ impl Naive<'_> {
             Test::Exists => value.is_some(),
             Test::Null => has_null(value),
             Test::FieldRef { other, position, case } => {
-                let other = value_of(self.rules, *other, event);
-                texts().any(|one| {
-                    let mut others = other.into_iter().flat_map(Value::each).filter_map(Value::as_text);
-                    others.any(|other| stands_in(&one, &other, *position, *case))
-                })
+                let others = value_of(self.rules, *other, event).into_iter().flat_map(Value::each);
+                let others: Vec<_> = others.filter_map(Value::as_text).collect();
+                holder_of(&texts().collect::<Vec<_>>(), &others, *position, *case).is_some()
             }
             test => texts().any(|text| self.text_passes(test, &text)),
         }

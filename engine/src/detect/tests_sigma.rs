@@ -425,6 +425,20 @@ fn fieldref_compares_two_fields_of_the_event() {
         ],
     );
     item("A|fieldref: a.b", &[(r#"{"A":"x","a":{"b":"x"}}"#, true)]);
+    item(
+        "A|fieldref|contains: B",
+        &[(r#"{"A":["p","xQy"],"B":["z","q"]}"#, true), (r#"{"A":["p"],"B":["z"]}"#, false)],
+    );
+    item("A|fieldref|cased: B", &[(r#"{"A":["p","q"],"B":["z","Q"]}"#, false), (r#"{"A":["p","Q"],"B":["Q"]}"#, true)]);
+}
+
+#[test]
+fn fieldref_over_two_long_lists_is_bounded() {
+    // Each with each would be 10^10 comparisons.
+    let list = |front: &str| (0..100_000).map(|n| format!("\"{front}{n}\"")).collect::<Vec<_>>().join(",");
+    let long = format!("{{\"A\":[{},\"end\"],\"B\":[{},\"END\"]}}", list("a"), list("b"));
+    item("A|fieldref: B", &[(&long, true)]);
+    item("A|fieldref|contains: B", &[(&long, false)]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::gate::{DOORS_MAX, Door};
 use super::index::LookUp;
 use super::network::{Mark, Network};
 use super::witness::{Counts, Plan};
-use crate::matching::stands_in;
+use crate::matching::holder_of;
 use crate::moment::{moment_field, with_moment};
 
 /// Which of the event's fields fills a column.
@@ -259,8 +259,7 @@ impl Worker {
             (Test::Exists, Some(field)) => self.value(field, event).is_some(),
             (Test::Null, Some(field)) => has_null(self.value(field, event)),
             (Test::FieldRef { other, position, case }, Some(field)) => {
-                let (one, other) = (self.texts(field, event), self.texts(*other, event));
-                one.iter().any(|one| other.iter().any(|other| stands_in(one, other, *position, *case)))
+                holder_of(&self.texts(field, event), &self.texts(*other, event), *position, *case).is_some()
             }
             (Test::Regex(_), Some(field)) => network
                 .regex(number)
