@@ -9,7 +9,7 @@ use crate::error::Fault;
 use crate::nearest::did_you_mean;
 use crate::parse::{detection, references};
 use crate::set::Meta;
-use crate::yaml::{Kind, Node, Place, Scalar};
+use crate::yaml::{self, Kind, Node, Place, Scalar};
 
 /// How many fields a correlation may group by.
 pub(crate) const GROUP_BY_MAX: usize = 32;
@@ -77,7 +77,7 @@ fn required<'a>(node: &'a Node, key: &str, hint: &str) -> Result<&'a Node, Fault
 fn kind(node: &Node) -> Result<CorrelationKind, Fault> {
     let word = required(node, "type", "write for example `type: event_count`")?;
     let text = word.text().unwrap_or_default();
-    KINDS.iter().find(|(name, _)| *name == text).map(|(_, kind)| *kind).ok_or_else(|| {
+    KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, kind)| *kind).ok_or_else(|| {
         let known: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
         let near = did_you_mean(text, known.iter().copied());
         Fault::new(word.place, format!("unknown correlation type `{text}`{near}; write one of {}", known.join(", ")))
@@ -192,10 +192,13 @@ fn threshold(node: &Node, kind: CorrelationKind) -> Result<CorrelationCondition,
     let mut comparisons = Vec::new();
     let mut percentile = None;
     for entry in node.map().unwrap_or_default() {
-        let number = || match entry.value.scalar() {
-            Some(Scalar::Number(number, _)) => Ok(number),
-            _ => Err(Fault::new(entry.value.place, format!("`{}` needs a number", entry.key))),
+        // A number in quotes is the number: nothing else could be meant.
+        let written = match entry.value.scalar() {
+            Some(Scalar::Number(number, _)) => Some(number),
+            Some(Scalar::Text(text)) => yaml::number(text),
+            _ => None,
         };
+        let number = || written.ok_or_else(|| Fault::new(entry.value.place, format!("`{}` needs a number", entry.key)));
         match entry.key.as_str() {
             "field" => {}
             "percentile" => percentile = Some(number()?).filter(|value| (0.0..=100.0).contains(value)),

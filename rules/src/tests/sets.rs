@@ -81,6 +81,10 @@ fn every_correlation_type_loads() {
             "type: event_count\nrules: fail\ntimespan: 5m\ncondition: {gte: 3}",
             CorrelationKind::EventCount(at_least(3.0)),
         ),
+        (
+            "type: Event_Count\nrules: fail\ntimespan: 5m\ncondition: {gte: '3'}",
+            CorrelationKind::EventCount(at_least(3.0)),
+        ),
         ("type: temporal\nrules: [fail, ok]\ntimespan: 5m", CorrelationKind::Temporal(at_least(2.0))),
         (
             "type: temporal_ordered\nrules: [fail, ok]\ntimespan: 5m\ncondition: {gte: 1}",
