@@ -53,7 +53,7 @@ pub fn settings() -> Settings {
 /// A source profile by name.
 ///
 /// # Errors
-/// There is none of that name, or it is not built yet.
+/// There is none of that name.
 pub fn profile(name: Option<&str>) -> anyhow::Result<Option<Text>> {
     let Some(name) = name else { return Ok(None) };
     Profile::from_name(name).map_err(|error| UsageError(format!("--source: {error}")))?;

@@ -110,6 +110,9 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
             Problem::Fault(fault) => Problem::Fault(shift(fault)),
             other => other,
         }),
+        Format::WindowsXml if device::camera::is_alert_xml(trimmed) => {
+            Ok(device::event(trimmed, Profile::Hikvision, &context).map_err(shift)?)
+        }
         Format::WindowsXml => {
             let problem = |letter| Problem::DeadLetter(Box::new(letter));
             Ok(parse::windows_event::from_xml(text, record).map_err(problem)?)
@@ -168,6 +171,10 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
     }
     if let Some(event) = service::json_record(&leaves, context) {
         return Ok(event);
+    }
+    let is_alert = matches!(context.profile, None | Some(Profile::Hikvision)) && device::camera::is_alert(&leaves);
+    if is_alert {
+        return Ok(device::leaves_event(&leaves, context));
     }
     let wrapped = matches!(
         context.profile,

@@ -135,6 +135,9 @@ fn zone(bytes: &[u8], at: usize) -> Option<(Option<i32>, usize)> {
     let letters = rest.iter().take(6).take_while(|byte| byte.is_ascii_uppercase()).count();
     ((2..=5).contains(&letters) && rest.get(letters) == Some(&b':')).then_some(())?;
     let is_utc = matches!(rest.get(..letters), Some(b"UTC" | b"GMT"));
+    // Any other short name before a colon is a host or a program (`HQ: …`), but for Cisco's marks.
+    let is_cisco = rest.get(letters + 1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"%"));
+    (is_utc || is_cisco).then_some(())?;
     Some((is_utc.then_some(0), at + 1 + letters))
 }
 

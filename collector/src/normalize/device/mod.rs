@@ -21,6 +21,17 @@ pub mod cisco;
 pub mod filterlog;
 pub mod json_sensor;
 mod zeek_protocols;
+pub mod stamp;
+pub mod cef;
+pub mod leef;
+pub mod paloalto;
+pub mod sophos;
+pub mod draytek;
+pub mod unifi;
+pub mod camera;
+
+#[cfg(test)]
+mod corpus_tests;
 
 /// What a device calls a value, and the ECS field it is.
 pub type Row = (&'static str, Field);
@@ -41,6 +52,14 @@ pub fn is_device(profile: Profile) -> bool {
             | Profile::CiscoIos
             | Profile::Suricata
             | Profile::Zeek
+            | Profile::PaloAlto
+            | Profile::Sophos
+            | Profile::Draytek
+            | Profile::Unifi
+            | Profile::Hikvision
+            | Profile::Dahua
+            | Profile::Cef
+            | Profile::Leef
     )
 }
 
@@ -56,7 +75,24 @@ pub fn detect(parts: &Syslog<'_>) -> Option<Profile> {
     if parts.app == Some("filterlog") {
         return Some(Profile::Pfsense);
     }
+    if let Some(device) = detect_more(parts, message) {
+        return Some(device);
+    }
     cisco::is_asa(parts).map(|is_asa| if is_asa { Profile::CiscoAsa } else { Profile::CiscoIos })
+}
+
+fn detect_more(parts: &Syslog<'_>, message: &str) -> Option<Profile> {
+    // What a first byte rules out costs nothing more.
+    match message.as_bytes().first()? {
+        b'C' if cef::is_cef(parts) => Some(Profile::Cef),
+        b'C' if camera::is_dahua(message) => Some(Profile::Dahua),
+        b'L' if leef::is_leef(parts) => Some(Profile::Leef),
+        b'd' if sophos::is_sophos(message) => Some(Profile::Sophos),
+        b'0'..=b'9' | b',' if paloalto::is_paloalto(message) => Some(Profile::PaloAlto),
+        b'[' | b'L' | b'D' if draytek::is_draytek(parts) => Some(Profile::Draytek),
+        b'<' if camera::is_alert_xml(message) => Some(Profile::Hikvision),
+        _ => unifi::is_unifi(parts).then_some(Profile::Unifi),
+    }
 }
 
 /// [`detect`] for text without a syslog header.
@@ -69,15 +105,42 @@ pub fn detect_text(text: &str) -> Option<Profile> {
 /// # Errors
 /// The text claims the device's format and breaks it.
 pub fn event(text: &str, profile: Profile, context: &Context<'_>) -> Result<Event, Fault> {
-    let has_header = text.starts_with('<') || matches!(parse::detect(text), Format::Syslog);
-    let parts = if has_header {
-        parse::syslog(text, context.record.received, context.offset_s)?
-    } else {
-        Syslog { message: text, ..Syslog::default() }
+    let parts = match body_at(text, profile) {
+        Some(at) => Syslog { message: text.get(at..).unwrap_or_default(), ..header(&text[..at], context)? },
+        None if camera::is_alert_xml(text) => Syslog { message: text, ..Syslog::default() },
+        None if text.starts_with('<') || matches!(parse::detect(text), Format::Syslog) => {
+            parse::syslog(text, context.record.received, context.offset_s)?
+        }
+        None => Syslog { message: text, ..Syslog::default() },
     };
     let mut event = of_parts(&parts, profile, context).map_err(|fault| in_text(text, &parts, fault))?;
     syslog::set_header(&mut event, &parts);
     Ok(event)
+}
+
+/// Where the device's own format begins behind a header, for those whose senders put up headers that no RFC knows.
+fn body_at(text: &str, profile: Profile) -> Option<usize> {
+    match profile {
+        Profile::Cef | Profile::Unifi => cef::starts_at(text, "CEF:"),
+        Profile::Leef => cef::starts_at(text, "LEEF:"),
+        Profile::PaloAlto => paloalto::starts_at(text),
+        _ => None,
+    }
+}
+
+/// A header alone. One of RFC 5424 that stops after the host is read as one of the older kind.
+fn header<'a>(text: &'a str, context: &Context<'_>) -> Result<Syslog<'a>, Fault> {
+    let (received, offset_s) = (context.record.received, context.offset_s);
+    let found = match parse::syslog(text, received, offset_s) {
+        Ok(parts) if parts.host.is_some() || !parse::rfc5424::is_rfc5424(text) => parts,
+        Err(fault) if !parse::rfc5424::is_rfc5424(text) => return Err(fault),
+        _ => {
+            let (priority, rest) = parse::priority(text)?;
+            let rest = rest.strip_prefix("1 ").unwrap_or(rest);
+            Syslog { priority, ..parse::rfc3164::parse(rest, received, offset_s).unwrap_or_default() }
+        }
+    };
+    Ok(found)
 }
 
 /// The event of a syslog message of a device; the header's fields are the caller's.
@@ -91,6 +154,14 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
         Profile::Mikrotik => mikrotik::event(message, parts, context),
         Profile::Pfsense | Profile::Opnsense => filterlog::event(parts, profile == Profile::Opnsense, context)?,
         Profile::CiscoAsa | Profile::CiscoIos => cisco::event(parts, profile == Profile::CiscoAsa, context),
+        Profile::PaloAlto => paloalto::event(parts, context)?,
+        Profile::Sophos => sophos::event(message, parts, context)?,
+        Profile::Draytek => draytek::event(message, parts, context),
+        Profile::Unifi if !cef::is_cef(parts) => unifi::event(message, parts, context),
+        Profile::Cef | Profile::Unifi => cef::event(parts, context)?,
+        Profile::Leef => leef::event(parts, context)?,
+        Profile::Hikvision => camera::hikvision(message, parts, context)?,
+        Profile::Dahua => camera::dahua(message, parts, context)?,
         _ => context.event(parts.timestamp, "syslog", "syslog"),
     };
     event.set_default(Field::MESSAGE, message);
@@ -101,9 +172,39 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
     Ok(event)
 }
 
+/// The event of a camera's alert that came as JSON.
+pub fn leaves_event(leaves: &nhatle_event::json::Leaves, context: &Context<'_>) -> Event {
+    let mut event = camera::of_leaves(leaves, &Syslog::default(), context);
+    finish(&mut event);
+    event
+}
+
 fn in_text(text: &str, parts: &Syslog<'_>, fault: Fault) -> Fault {
     let front = text.len().saturating_sub(parts.message.len());
     Fault { offset: (fault.offset + front).min(text.len()), ..fault }
+}
+
+/// The types that a device's word for its verdict means; none where the word is not known.
+pub(super) fn verdict(word: &str) -> &'static [&'static str] {
+    const DENIED: [&str; 11] = [
+        "deny",
+        "denied",
+        "block",
+        "blocked",
+        "drop",
+        "dropped",
+        "reject",
+        "rejected",
+        "reset",
+        "quarantine",
+        "prevented",
+    ];
+    const ALLOWED: [&str; 8] = ["allow", "allowed", "accept", "accepted", "permit", "permitted", "pass", "passed"];
+    let word = word.trim();
+    if DENIED.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+        return &["denied"];
+    }
+    if ALLOWED.iter().any(|known| known.eq_ignore_ascii_case(word)) { &["allowed"] } else { &[] }
 }
 
 /// Sets category, types and outcome.

@@ -8,6 +8,8 @@
 
 use nhatle_event::{Event, Field};
 
+use super::{Act, act};
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -53,6 +55,32 @@ impl Template {
                 super::set_text(event, field, value);
             }
         }
+        true
+    }
+}
+
+/// Wordings of one device, each with an action and a meaning; the first that fits counts.
+#[derive(Clone, Debug)]
+pub struct Wordings(Vec<(Template, &'static str, Act)>);
+
+impl Wordings {
+    /// Compiles a table of wordings. An empty action leaves `event.action` as it is.
+    pub fn new(table: &'static [(&'static str, &'static str, Act)]) -> Wordings {
+        let row = |(wording, action, meaning): &(&'static str, &'static str, Act)| {
+            (Template::new(wording), *action, *meaning)
+        };
+        Wordings(table.iter().map(row).collect())
+    }
+
+    /// Whether one of them fits; then its values, action and meaning are set.
+    pub fn fill(&self, message: &str, event: &mut Event) -> bool {
+        let Some((_, action, meaning)) = self.0.iter().find(|(template, ..)| template.fill(message, event)) else {
+            return false;
+        };
+        if !action.is_empty() {
+            event.set(Field::EVENT_ACTION, *action);
+        }
+        act(event, *meaning);
         true
     }
 }

@@ -1,0 +1,131 @@
+//! PAN-OS: each type, columns with commas and quotes, short and hostile lines.
+
+use super::super::{check, check_dead};
+use super::*;
+use crate::profile::Profile;
+
+const FRONT: &str = "1,2026/11/23 09:10:01,012801000001";
+const SESSION: &str = "203.0.113.45,192.0.2.20,203.0.113.45,10.45.0.20,Inbound web,city\\lan,,web-browsing,vsys1,untrust,dmz,ethernet1/1,ethernet1/2,siem,2026/11/23 09:10:01,4711,1,40000,443,0,8443,0x400000,tcp";
+
+fn traffic(subtype: &str, action: &str) -> String {
+    format!(
+        "<14>Nov 23 09:10:02 PA-440 {FRONT},TRAFFIC,{subtype},2561,2026/11/23 09:10:00,{SESSION},{action},1500,500,1000,12,2026/11/23 09:09:58,2,any,,7,0x0,Viet Nam,10.0.0.0-10.255.255.255,,5,7,tcp-fin,0,0,0,0,,PA-440,from-policy"
+    )
+}
+
+#[test]
+fn traffic_with_every_header() {
+    let told = [
+        ("event.dataset", "panw.traffic"),
+        ("event.action", "allow"),
+        ("event.type", "connection,end,allowed"),
+        ("source.ip", "203.0.113.45"),
+        ("source.port", "40000"),
+        ("destination.nat.ip", "10.45.0.20"),
+        ("destination.port", "443"),
+        ("network.transport", "tcp"),
+        ("network.bytes", "1500"),
+        ("source.bytes", "500"),
+        ("rule.name", "Inbound web"),
+        ("user.name", "lan"),
+        ("user.domain", "city"),
+        ("observer.name", "PA-440"),
+        ("source.geo.country_name", "Viet Nam"),
+        ("event.duration", "2000000000"),
+        ("panw.panos.source_zone", "untrust"),
+    ];
+    let line = traffic("end", "allow");
+    check(&line, Some(Profile::PaloAlto), &told);
+    check(&line, None, &told);
+    check(&line.replace("PA-440 1,", "1,"), Some(Profile::PaloAlto), &told);
+    check(line.split_once("PA-440 ").expect("has a host").1, None, &told);
+    check(&traffic("deny", "deny"), None, &[("event.type", "connection,denied"), ("event.action", "deny")]);
+}
+
+#[test]
+fn threats_that_passed_and_that_did_not() {
+    let line = |subtype: &str, action: &str, what: &str| {
+        format!(
+            "{FRONT},THREAT,{subtype},2561,2026/11/23 09:10:00,{SESSION},{action},{what},Eicar Test File(100000),any,critical,server-to-client,7,0x0,Viet Nam,Viet Nam,,,0,,,0,,,,,,,,0,0,0,0,0,,PA-440"
+        )
+    };
+    check(
+        &line("virus", "alert", "\"a, \"\"b\"\",203.0.113.99.exe\""),
+        None,
+        &[
+            ("event.dataset", "panw.threat"),
+            ("event.kind", "alert"),
+            ("event.category", "malware"),
+            ("event.type", "allowed"),
+            ("rule.name", "Eicar Test File"),
+            ("rule.id", "100000"),
+            ("file.name", "a, \"b\",203.0.113.99.exe"),
+            ("log.level", "critical"),
+            ("network.direction", "inbound"),
+            ("observer.name", "PA-440"),
+        ],
+    );
+    check(
+        &line("url", "block-url", "\"evil.example/a?b=c\""),
+        None,
+        &[("event.type", "denied"), ("url.domain", "evil.example"), ("event.category", "web")],
+    );
+}
+
+#[test]
+fn administrators_configuration_and_remote_access() {
+    let of = |text: &str| format!("<14>Nov 23 09:10:02 PA-440 {FRONT},{text}");
+    check(
+        &of(
+            "SYSTEM,general,0,2026/11/23 09:10:00,,general,,0,0,general,informational,\"User x logged in via Web from 198.51.100.66 using https logged in via Web from 203.0.113.9 using https\",7,0x0,0,0,0,0,,PA-440",
+        ),
+        None,
+        &[("source.ip", "203.0.113.9"), ("event.category", "authentication"), ("event.outcome", "success")],
+    );
+    check(
+        &of(
+            "SYSTEM,auth,0,2026/11/23 09:10:00,,auth-fail,local,0,0,general,medium,\"failed authentication for user 'admin'. Reason: Invalid username/password. From: 203.0.113.9.\",7,0x0,0,0,0,0,,PA-440",
+        ),
+        None,
+        &[
+            ("event.outcome", "failure"),
+            ("user.name", "admin"),
+            ("source.ip", "203.0.113.9"),
+            ("event.action", "auth-fail"),
+        ],
+    );
+    check(
+        &of("CONFIG,0,0,2026/11/23 09:10:00,203.0.113.9,,commit,admin,Web,Succeeded,,7,0x0,0,0,0,0,,PA-440"),
+        None,
+        &[
+            ("event.category", "configuration"),
+            ("event.action", "commit"),
+            ("user.name", "admin"),
+            ("panw.panos.client", "Web"),
+        ],
+    );
+    check(
+        &of(
+            "GLOBALPROTECT,0,2305,2026/11/23 09:10:00,vsys1,gateway-auth,login,LDAP,,city\\lan,VN,PC-07,203.0.113.9,0.0.0.0,10.20.0.7,0.0.0.0,h,s,6.1.0,Windows,\"Microsoft Windows 11 Pro , 64-bit\",1,,,\"\",failure,,0,,0,GP-Portal,7,0x0",
+        ),
+        None,
+        &[
+            ("event.outcome", "failure"),
+            ("user.name", "lan"),
+            ("source.ip", "203.0.113.9"),
+            ("panw.panos.client_os_version", "Microsoft Windows 11 Pro , 64-bit"),
+            ("source.geo.country_name", "VN"),
+        ],
+    );
+}
+
+#[test]
+fn short_and_hostile_lines() {
+    let short = format!("{FRONT},TRAFFIC,end,1,2026/11/23 09:10:00,1.2.3.4");
+    check_dead(&short, Profile::PaloAlto, "paloalto: the line is too short", short.len());
+    check_dead("nothing of the kind", Profile::PaloAlto, "paloalto: expected columns", 0);
+    assert!(split(&",".repeat(100_000)).len() <= COLUMNS_MAX);
+    assert_eq!(split(&format!("a,\"{}", "\"\"".repeat(50_000))).len(), 2);
+    assert_eq!(split("a,\"b").last().map(AsRef::as_ref), Some("b"));
+    assert_eq!(split("a,\"b\"c,d").len(), 3);
+}

@@ -1,0 +1,296 @@
+//! Sophos Firewall (SFOS, XG): key=value pairs, in the older form (`device="SFW" date=… time=…`) and the newer one
+//! (`device_name=… timestamp=… log_type=…`).
+//!
+//! In: a message of such a firewall. Out: firewall, IPS, antivirus, web, WAF, VPN and sign-in records in ECS; all
+//! values under `sophos.xg.*`. Failure: a date that does not exist. Source: Sophos, "SFOS syslog guide" 17.5 to 20.0.
+
+use nhatle_event::{Event, Field, Text, Timestamp, Value};
+
+use super::{Act, Row, act, observer, set_pairs, set_text, stamp};
+use crate::normalize::Context;
+use crate::parse::key_value::{self, Pairs};
+use crate::parse::{Fault, Syslog};
+
+const HOME: &str = "sophos.xg.";
+
+const TABLE: &[Row] = &[
+    ("device_id", Field::OBSERVER_SERIAL_NUMBER),
+    ("device_serial_id", Field::OBSERVER_SERIAL_NUMBER),
+    ("log_id", Field::EVENT_CODE),
+    ("reason", Field::EVENT_REASON),
+    ("message", Field::MESSAGE),
+    ("src_ip", Field::SOURCE_IP),
+    ("sourceip", Field::SOURCE_IP),
+    ("src_port", Field::SOURCE_PORT),
+    ("src_mac", Field::SOURCE_MAC),
+    ("src_country", Field::SOURCE_GEO_COUNTRY_NAME),
+    ("src_country_code", Field::SOURCE_GEO_COUNTRY_NAME),
+    ("src_domainname", Field::SOURCE_DOMAIN),
+    ("dst_ip", Field::DESTINATION_IP),
+    ("localip", Field::DESTINATION_IP),
+    ("dst_port", Field::DESTINATION_PORT),
+    ("dst_mac", Field::DESTINATION_MAC),
+    ("dst_country", Field::DESTINATION_GEO_COUNTRY_NAME),
+    ("dst_country_code", Field::DESTINATION_GEO_COUNTRY_NAME),
+    ("dst_domainname", Field::DESTINATION_DOMAIN),
+    ("tran_src_ip", Field::SOURCE_NAT_IP),
+    ("tran_src_port", Field::SOURCE_NAT_PORT),
+    ("src_trans_ip", Field::SOURCE_NAT_IP),
+    ("src_trans_port", Field::SOURCE_NAT_PORT),
+    ("tran_dst_ip", Field::DESTINATION_NAT_IP),
+    ("tran_dst_port", Field::DESTINATION_NAT_PORT),
+    ("dst_trans_ip", Field::DESTINATION_NAT_IP),
+    ("dst_trans_port", Field::DESTINATION_NAT_PORT),
+    ("sent_bytes", Field::SOURCE_BYTES),
+    ("bytes_sent", Field::SOURCE_BYTES),
+    ("bytesrcv", Field::SOURCE_BYTES),
+    ("recv_bytes", Field::DESTINATION_BYTES),
+    ("bytes_received", Field::DESTINATION_BYTES),
+    ("bytessent", Field::DESTINATION_BYTES),
+    ("sent_pkts", Field::SOURCE_PACKETS),
+    ("packets_sent", Field::SOURCE_PACKETS),
+    ("recv_pkts", Field::DESTINATION_PACKETS),
+    ("packets_received", Field::DESTINATION_PACKETS),
+    ("protocol", Field::NETWORK_TRANSPORT),
+    ("in_interface", Field::OBSERVER_INGRESS_INTERFACE_NAME),
+    ("out_interface", Field::OBSERVER_EGRESS_INTERFACE_NAME),
+    ("application", Field::NETWORK_APPLICATION),
+    ("app_name", Field::NETWORK_APPLICATION),
+    ("fw_rule_id", Field::RULE_ID),
+    ("fw_rule_name", Field::RULE_NAME),
+    ("signature_id", Field::RULE_ID),
+    ("signature_msg", Field::RULE_NAME),
+    ("virus", Field::RULE_NAME),
+    ("threatname", Field::RULE_NAME),
+    ("malware", Field::RULE_NAME),
+    ("classification", Field::RULE_CATEGORY),
+    ("url", Field::URL_ORIGINAL),
+    ("domain", Field::URL_DOMAIN),
+    ("domainname", Field::URL_DOMAIN),
+    ("querystring", Field::URL_QUERY),
+    ("user_agent", Field::USER_AGENT_ORIGINAL),
+    ("useragent", Field::USER_AGENT_ORIGINAL),
+    ("referer", Field::HTTP_REQUEST_REFERRER),
+    ("method", Field::HTTP_REQUEST_METHOD),
+    ("status_code", Field::HTTP_RESPONSE_STATUS_CODE),
+    ("httpstatus", Field::HTTP_RESPONSE_STATUS_CODE),
+    ("ws_protocol", Field::HTTP_VERSION),
+    ("filename", Field::FILE_NAME),
+    ("file_name", Field::FILE_NAME),
+    ("filepath", Field::FILE_PATH),
+    ("file_size", Field::FILE_SIZE),
+    ("filesize", Field::FILE_SIZE),
+    ("sha1sum", Field::FILE_HASH_SHA1),
+    ("user_name", Field::SOURCE_USER_NAME),
+    ("user", Field::SOURCE_USER_NAME),
+];
+
+/// A record's type, the data set, the category, whether it is an alert.
+const KINDS: &[(&str, &str, &str, bool)] = &[
+    ("Firewall", "sophos.firewall", "network", false),
+    ("IDP", "sophos.ips", "intrusion_detection", true),
+    ("ATP", "sophos.atp", "intrusion_detection", true),
+    ("Anti-Virus", "sophos.antivirus", "malware", true),
+    ("Anti-Spam", "sophos.mail", "email", false),
+    ("Content Filtering", "sophos.web", "web", false),
+    ("WAF", "sophos.waf", "web", false),
+    ("Sandbox", "sophos.sandbox", "malware", true),
+    ("Sandstorm", "sophos.sandbox", "malware", true),
+    ("SSL", "sophos.ssl", "network", false),
+    ("Heartbeat", "sophos.heartbeat", "host", false),
+    ("Wireless Protection", "sophos.wireless", "network", false),
+    ("System Health", "sophos.health", "host", false),
+    ("Event", "sophos.event", "host", false),
+];
+
+/// Whether a message is a Sophos firewall's.
+pub fn is_sophos(message: &str) -> bool {
+    let front = message.as_bytes().get(..message.len().min(400)).unwrap_or_default();
+    let has = |what: &[u8]| memchr::memmem::find(front, what).is_some();
+    (message.starts_with("device=\"SFW\"") || message.starts_with("device_name=\""))
+        && has(b" log_type=\"")
+        && has(b"log_id=")
+}
+
+/// The event of a message.
+///
+/// # Errors
+/// `date` and `time` stand there and are none.
+pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result<Event, Fault> {
+    let pairs = key_value::pairs(message);
+    let stamp = moment(&pairs, message, context)?.or(parts.timestamp);
+    let kind = value(&pairs, "log_type").unwrap_or_default();
+    let known = KINDS.iter().find(|(name, ..)| *name == kind);
+    let (_, dataset, category, is_alert) = known.copied().unwrap_or(("", "sophos.xg", "host", false));
+    let mut event = context.event(stamp, "sophos", dataset);
+    event.reserve(pairs.len() * 2);
+    observer(&mut event, "Sophos", "XG", "firewall");
+    // Where nothing was translated the device writes port 0.
+    let told = pairs.iter().map(|(key, value)| (*key, value.as_ref()));
+    let told = told.filter(|(key, value)| !(key.contains("tran") && *value == "0"));
+    set_pairs(&mut event, HOME, TABLE, told);
+    // The newer form calls the model so, the older one the name.
+    let name = if value(&pairs, "timestamp").is_some() { None } else { value(&pairs, "device_name") };
+    if let Some(name) = name {
+        event.set(Field::OBSERVER_NAME, Text::from(name));
+    }
+    if let Some(level) = value(&pairs, "priority").or_else(|| value(&pairs, "severity")) {
+        let level = level.to_ascii_lowercase();
+        event.set(Field::LOG_LEVEL, if level == "information" { "informational".to_owned() } else { level });
+    }
+    if let Some(seconds) = value(&pairs, "duration").and_then(|text| text.parse::<i64>().ok()) {
+        event.set(Field::EVENT_DURATION, Value::Long(seconds.saturating_mul(1_000_000_000)));
+    }
+    if is_alert {
+        event.set(Field::EVENT_KIND, "alert");
+    }
+    mean(&mut event, &pairs, kind, category);
+    if let Some(user) = event.text(Field::SOURCE_USER_NAME).map(Text::from) {
+        event.set(Field::USER_NAME, user);
+    }
+    Ok(event)
+}
+
+fn value<'a>(pairs: &'a Pairs<'_>, name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref());
+    found.filter(|value| !matches!(*value, "" | "-" | "N/A"))
+}
+
+fn moment(pairs: &Pairs<'_>, message: &str, context: &Context<'_>) -> Result<Option<Timestamp>, Fault> {
+    if let Some(text) = value(pairs, "timestamp") {
+        let at = message.find("timestamp=").unwrap_or_default();
+        return Timestamp::parse(text, context.offset_s)
+            .map(Some)
+            .ok_or_else(|| Fault::new("sophos: no such date", at));
+    }
+    let (Some(date), Some(time)) = (value(pairs, "date"), value(pairs, "time")) else { return Ok(None) };
+    let offset_s = value(pairs, "timezone").and_then(stamp::zone).unwrap_or(context.offset_s);
+    let at = message.find("date=").unwrap_or_default();
+    Timestamp::parse(&format!("{date}T{time}"), offset_s)
+        .map(Some)
+        .ok_or_else(|| Fault::new("sophos: no such date", at))
+}
+
+fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str) {
+    let subtype = value(pairs, "log_subtype").unwrap_or_default().to_ascii_lowercase();
+    let status = value(pairs, "status").unwrap_or_default();
+    let outcome = match status {
+        "Successful" | "Established" | "Connected" => "success",
+        "Failed" => "failure",
+        _ => "",
+    };
+    if !subtype.is_empty() {
+        event.set(Field::EVENT_ACTION, Text::from(subtype.as_str()));
+    }
+    if kind == "Event" {
+        return happened(event, pairs, status, outcome);
+    }
+    let is_stopped = match kind {
+        "WAF" => value(pairs, "httpstatus").is_some_and(|status| status == "403") || value(pairs, "reason").is_some(),
+        _ => ["den", "drop", "block", "virus", "reject"].iter().any(|word| subtype.starts_with(word)),
+    };
+    let mut kinds: Vec<&'static str> = if kind == "Firewall" { vec!["connection"] } else { Vec::new() };
+    match value(pairs, "connevent").or_else(|| value(pairs, "con_event")) {
+        Some("Start") => kinds.push("start"),
+        Some("Stop") => kinds.push("end"),
+        _ => {}
+    }
+    if matches!(category, "network" | "web" | "intrusion_detection" | "malware") && !subtype.is_empty() || is_stopped {
+        kinds.push(if is_stopped { "denied" } else { "allowed" });
+    }
+    event.set(Field::EVENT_CATEGORY, category);
+    for kind in kinds {
+        event.add(Field::EVENT_TYPE, kind);
+    }
+    if kind == "WAF"
+        && let (Some(host), Some(path)) = (value(pairs, "server"), value(pairs, "url"))
+    {
+        event.set(Field::URL_DOMAIN, Text::from(host));
+        event.set(Field::URL_PATH, Text::from(path));
+    }
+}
+
+/// What happened on the device itself: sign-ins, VPN, changes.
+fn happened(event: &mut Event, pairs: &Pairs<'_>, status: &str, outcome: &'static str) {
+    let component = value(pairs, "log_component").unwrap_or_default();
+    let subtype = value(pairs, "log_subtype").unwrap_or_default();
+    let message = value(pairs, "message").unwrap_or_default();
+    let meaning = match (component, subtype) {
+        (_, "Authentication") if message.contains("logged out") => Act("authentication", &["end"], outcome),
+        (_, "Authentication") => Act("authentication", &["start"], outcome),
+        (_, "Admin") if message.contains("logged in") || message.contains("login") || message.contains("log in") => {
+            Act("authentication", &["start"], outcome)
+        }
+        (_, "Admin") if message.contains("logged out") => Act("authentication", &["end"], outcome),
+        (_, "Admin") => Act("configuration", &["change"], outcome),
+        ("SSL VPN" | "IPSec" | "L2TP" | "PPTP" | "IPSEC" | "RED", _) => match status {
+            "Established" | "Connected" | "Successful" => Act("network", &["connection", "start"], "success"),
+            "Terminated" | "Disconnected" | "Expire" => Act("network", &["connection", "end"], ""),
+            _ => Act("network", &["connection"], outcome),
+        },
+        _ => Act("host", &["info"], outcome),
+    };
+    act(event, meaning);
+    if !status.is_empty() {
+        event.set(Field::EVENT_ACTION, Text::from(status.to_ascii_lowercase().as_str()));
+    }
+    if let Some(peer) = value(pairs, "remoteinterfaceip").or_else(|| value(pairs, "remote_ip"))
+        && event.get(Field::SOURCE_IP).is_none()
+    {
+        set_text(event, Field::SOURCE_IP, peer);
+    }
+    if let Some(name) = value(pairs, "name").filter(|_| value(pairs, "user_name").is_none()) {
+        set_text(event, Field::SOURCE_USER_NAME, name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{check, check_dead};
+    use crate::profile::Profile;
+
+    #[test]
+    fn both_forms_of_a_firewall_record() {
+        let told = [
+            ("event.dataset", "sophos.firewall"),
+            ("event.action", "denied"),
+            ("event.type", "connection,denied"),
+            ("source.ip", "203.0.113.45"),
+            ("destination.port", "22"),
+            ("network.transport", "tcp"),
+            ("rule.id", "7"),
+            ("sophos.xg.log_component", "Firewall Rule"),
+            ("log.level", "informational"),
+        ];
+        for line in [
+            r#"<30>device="SFW" date=2026-11-23 time=09:10:00 timezone="+07" device_name="XGS107" device_id=C1 log_id=010101600001 log_type="Firewall" log_component="Firewall Rule" log_subtype="Denied" status="Deny" priority=Information fw_rule_id=7 src_ip=203.0.113.45 dst_ip=192.0.2.20 protocol="TCP" src_port=40000 dst_port=22 tran_src_port=0"#,
+            r#"<30>device_name="SFW" timestamp="2026-11-23T09:10:00+0700" device_model="XGS107" device_serial_id="C1" log_id="010101600001" log_type="Firewall" log_component="Firewall Rule" log_subtype="Denied" severity="Information" fw_rule_id="7" src_ip="203.0.113.45" dst_ip="192.0.2.20" protocol="TCP" src_port=40000 dst_port=22"#,
+        ] {
+            check(line, Some(Profile::Sophos), &told);
+            check(line, None, &told);
+        }
+    }
+
+    #[test]
+    fn sign_ins_and_what_is_typed_at_them() {
+        let line = |name: &str| {
+            format!(
+                r#"<29>device="SFW" date=2026-11-23 time=09:10:00 timezone="+07" device_name="XG" device_id=C1 log_id=062009617502 log_type="Event" log_component="GUI" log_subtype="Admin" status="Failed" priority=Notice user_name="{name}" src_ip=203.0.113.9 message="User '{name}' failed to login from '203.0.113.9' using WebAdmin because of wrong credentials""#
+            )
+        };
+        let told = [("event.category", "authentication"), ("event.outcome", "failure"), ("source.ip", "203.0.113.9")];
+        check(&line("admin"), None, &told);
+        check(&line(r#"x\" src_ip=198.51.100.66 y=\""#), None, &told);
+        check(
+            r#"device="SFW" date=2026-11-23 time=09:10:00 log_id=1 log_type="IDP" log_component="Signatures" log_subtype="Detect" signature_id=7 signature_msg="Worm" src_ip=203.0.113.9 dst_ip=192.0.2.1"#,
+            None,
+            &[("event.kind", "alert"), ("event.type", "allowed"), ("rule.name", "Worm"), ("rule.id", "7")],
+        );
+    }
+
+    #[test]
+    fn a_date_that_does_not_exist_is_a_dead_letter() {
+        let line = r#"device="SFW" date=2026-13-23 time=09:10:00 log_id=1 log_type="Event" log_subtype="Admin""#;
+        check_dead(line, Profile::Sophos, "sophos: no such date", 13);
+    }
+}
