@@ -36,6 +36,20 @@ pub fn run() {
             ),
         ),
         (
+            "CEF",
+            line(
+                r"<134>Nov 23 09:10:00 waf-01 CEF:0|Acme|Guard|2.1|501|Injection attempt|8|rt=1795399800000 act=blocked src=203.0.113.45 spt=40000 dst=192.0.2.20 dpt=443 proto=TCP request=https://portal.example/a requestMethod=GET cs1Label=Policy cs1=Public sites msg=select a\=b from t",
+                Some("cef"),
+            ),
+        ),
+        (
+            "PAN-OS traffic",
+            line(
+                "<14>Nov 23 09:10:02 PA-440 1,2026/11/23 09:10:01,012801000001,TRAFFIC,end,2561,2026/11/23 09:10:00,203.0.113.45,192.0.2.20,203.0.113.45,10.45.0.20,Inbound web,,,web-browsing,vsys1,untrust,dmz,ethernet1/1,ethernet1/2,siem,2026/11/23 09:10:01,4711,1,40000,443,0,8443,0x400000,tcp,allow,1500,500,1000,12,2026/11/23 09:09:58,2,any,,7,0x0,Viet Nam,10.0.0.0-10.255.255.255,,5,7,tcp-fin,0,0,0,0,,PA-440,from-policy",
+                Some("paloalto"),
+            ),
+        ),
+        (
             "generic JSON",
             line(
                 r#"{"time":"2026-11-23T01:02:03Z","level":"info","app":"portal","user":"an","ip":"192.0.2.7","ms":12,"path":"/a/b"}"#,

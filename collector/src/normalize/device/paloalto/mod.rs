@@ -299,5 +299,4 @@ fn users(event: &mut Event) {
 }
 
 #[cfg(test)]
-#[path = "paloalto_tests.rs"]
 mod tests;

@@ -313,5 +313,4 @@ pub fn outcome_of(text: &str) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "cef_tests.rs"]
 mod tests;
