@@ -75,6 +75,9 @@ pub fn event(values: &[(&str, &str)], line: &str, context: &Context<'_>) -> Resu
         }
     }
     sides(&mut event, of("c-ip"), of("s-ip"), of("cs-host"));
+    if let Some(name) = of("s-computername") {
+        event.set(Field::HOST_NAME, name);
+    }
     if let Some(user) = of("cs-username") {
         user_name(&mut event, user);
     }

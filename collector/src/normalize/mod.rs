@@ -82,10 +82,13 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         return Ok(service::event(&text[front..], program, &context).map_err(shift)?);
     }
     if profile == Some(Profile::Iis) && detected != Format::Json {
-        let front = text.len() - text.trim_start().len();
         let carried = text.starts_with('<').then(|| parse::syslog(text, record.received, offset_s)).transpose()?;
-        let line = carried.as_ref().map_or(&text[front..], |parts| parts.message.trim_start());
-        return Ok(iis::headless(line, &context)?);
+        let line = carried.as_ref().map_or(text, |parts| parts.message);
+        let mut event = iis::headless(line.trim(), &context)?;
+        if let Some(parts) = &carried {
+            syslog::set_header(&mut event, parts);
+        }
+        return Ok(event);
     }
     if profile.is_none() && service::modsecurity::is_audit_entry(text) {
         return Ok(service::modsecurity::audit_entry(text, &context)?);

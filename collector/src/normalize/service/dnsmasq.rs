@@ -87,6 +87,10 @@ fn lease(event: &mut Event, text: &str) {
     set_named(event, "source.mac", words.next().filter(|word| word.contains(':')));
     if verb == "DHCPACK" {
         set_named(event, "source.domain", words.next());
+    } else if verb == "DHCPNAK" {
+        // `DHCPNAK(eth0) 192.0.2.5 02:… wrong server-ID`: what follows the device is dnsmasq's own word.
+        let reason = words.collect::<Vec<_>>().join(" ");
+        set_named(event, "event.reason", Some(&reason));
     }
 }
 
