@@ -152,6 +152,12 @@ fn null_empty_and_absent_are_three_things() {
     item("A|contains: ''", &[(r#"{"A":"x"}"#, true), (r#"{"A":""}"#, true), ("{}", false)]);
     item("A|exists: true", &[(r#"{"A":null}"#, true), (r#"{"A":""}"#, true), ("{}", false)]);
     item("A|exists: false", &[(r#"{"A":null}"#, false), (r#"{"A":""}"#, false), ("{}", true)]);
+    item("A|exists: true", &[(r#"{"A":{"B":1}}"#, false), (r#"{"A.B":1}"#, false)]);
+    item("A.B|exists: true", &[(r#"{"A":{"B":1}}"#, true), (r#"{"A":{"B":null}}"#, true), (r#"{"A":{}}"#, false)]);
+    item(
+        "A: null",
+        &[(r#"{"A":{"B":1}}"#, true), (r#"{"A":[]}"#, true), (r#"{"A":[null,1]}"#, true), (r#"{"A":[1]}"#, false)],
+    );
 }
 
 #[test]
