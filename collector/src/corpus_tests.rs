@@ -107,3 +107,149 @@ fn zeeks_own_test_logs_are_read_whole() {
         );
     }
 }
+
+/// Tests of CrowdSec's parsers: folder, the profile its log is read with, the parser whose asserts are the truth.
+const CROWDSEC: &[(&str, &str, &str)] = &[
+    ("postfix-logs", "postfix", "postfix-logs"),
+    ("dovecot-slow-bf", "dovecot", "dovecot-logs"),
+    ("dovecot-slow-bf-user-enum", "dovecot", "dovecot-logs"),
+    ("dovecot-time-based-bf-user-enum", "dovecot", "dovecot-logs"),
+    ("bind9-syslog", "bind", "named-logs"),
+    ("pgsql-logs", "postgresql", "pgsql-logs"),
+    ("pgsql-user-enum", "postgresql", "pgsql-logs"),
+    ("mysql-logs", "mysql", "mysql-logs"),
+    ("mariadb-logs", "mysql", "mariadb-logs"),
+];
+
+/// The values that an assert file expects of a parser, in order: `results["s01-parse"]["…/NAME"][0].Evt.Meta["KEY"] == "VALUE"`.
+fn asserted(text: &str, parser: &str, key: &str) -> Vec<String> {
+    let (front, mark) =
+        (format!("results[\"s01-parse\"][\"crowdsecurity/{parser}\"]"), format!(".Evt.Meta[\"{key}\"] == \""));
+    text.lines()
+        .filter(|line| line.starts_with(&front))
+        .filter_map(|line| line.split_once(&mark)?.1.strip_suffix('"').map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn addresses_that_crowdsec_finds_are_found() {
+    let Some(folder) = corpus("crowdsec-hub") else { return };
+    let mut count = 0;
+    for (name, profile, parser) in CROWDSEC {
+        let folder = folder.join(name);
+        let truth = std::fs::read_to_string(folder.join("parser.assert")).expect("is there");
+        let wanted = asserted(&truth, parser, "source_ip");
+        let logs = files_below(&[folder]).expect("is listed");
+        let log = logs.iter().find(|path| path.extension().is_some_and(|name| name == "log")).expect("a log");
+        let (events, dead) = read(log, profile);
+        assert!(dead.is_empty(), "{dead:?}");
+        let mut found = events.iter().filter_map(|event| event.get(Field::SOURCE_IP)?.as_text());
+        for address in &wanted {
+            assert!(found.any(|one| one == address.as_str()), "{name}: {address} of {wanted:?}");
+        }
+        count += wanted.len();
+    }
+    println!("{count} addresses of CrowdSec's tests are found in their order");
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn clients_that_fail2ban_bans_at_dovecot_are_found() {
+    let Some(path) = corpus("fail2ban-logs/dovecot") else { return };
+    let text = std::fs::read_to_string(path).expect("is read");
+    let (mut wanted, mut right, mut total, mut wrong) = (None, 0, 0, Vec::new());
+    for line in text.lines() {
+        if let Some(truth) = line.strip_prefix("# failJSON:") {
+            let truth: serde_json::Value = serde_json::from_str(truth).unwrap_or_default();
+            wanted = (truth["match"] == true).then(|| truth["host"].as_str().unwrap_or_default().to_owned());
+        } else if !line.starts_with('#')
+            && let Some(host) = wanted.take()
+        {
+            let mut record = nhatle_event::Record::new(line.as_bytes(), "corpus", Timestamp(0));
+            record.profile = Some("dovecot".into());
+            let event = crate::to_event(&record, &Settings::default()).expect("is an event");
+            let found = event.get(Field::SOURCE_IP).and_then(Value::as_text).map(String::from);
+            total += 1;
+            right += usize::from(found.as_deref() == Some(host.as_str()));
+            if found.as_deref() != Some(host.as_str()) {
+                wrong.push(format!("{found:?} for {host}: {line}"));
+            }
+            assert!(found.is_none_or(|found| found == host), "another address than {host}: {line}");
+        }
+    }
+    println!("{right} of {total} clients found; not: {wrong:#?}");
+    assert!(right * 10 >= total * 7, "{right} of {total}: {wrong:#?}");
+}
+
+/// Fields compared with Elastic's modules, where they are for the same thing as ours.
+const COMPARED: &[&str] = &[
+    "source.ip",
+    "source.port",
+    "destination.ip",
+    "destination.port",
+    "user.name",
+    "http.request.method",
+    "http.response.status_code",
+    "url.path",
+    "url.domain",
+    "process.pid",
+    "event.duration",
+    "rule.name",
+    "event.code",
+    "host.hostname",
+    "network.protocol",
+    "network.transport",
+    "file.path",
+];
+
+/// Module tests of Elastic: folder, profile, the least share of [`COMPARED`] in percent.
+const ELASTIC: &[(&str, &str, usize)] = &[
+    ("ecs/beats/apache-2.0/iis", "iis", 100),
+    ("ecs/beats/apache-2.0/postgresql", "postgresql", 95),
+    ("ecs/beats/apache-2.0/mysql", "mysql", 95),
+    ("ecs/beats/apache-2.0/osquery", "osquery", 100),
+    // Elastic takes the method for the code: the fifth that differs.
+    ("ecs/beats/elastic-license/squid", "squid", 80),
+    ("ecs/beats/elastic-license/zeek", "zeek", 85),
+];
+
+#[test]
+fn fields_are_those_of_elastics_modules() {
+    for (name, profile, floor) in ELASTIC {
+        let Some(folder) = corpus(name) else { return };
+        let (mut right, mut total, mut wrong) = (0, 0, std::collections::BTreeMap::<&str, usize>::new());
+        for truth in files_below(&[folder]).expect("is listed") {
+            let shown = truth.to_string_lossy().into_owned();
+            let Some(log) = shown.strip_suffix("-expected.json") else { continue };
+            let documents: Vec<serde_json::Value> =
+                serde_json::from_slice(&std::fs::read(&truth).expect("is read")).expect("is JSON");
+            let (events, _) = read(Path::new(log), profile);
+            // Filebeat leaves out the lines that a server begins its file with.
+            let dataset = documents.first().and_then(|document| document["event.dataset"].as_str());
+            let is_kept =
+                |event: &&Event| documents.len() == events.len() || event.text(Field::EVENT_DATASET) == dataset;
+            let events: Vec<_> = events.iter().filter(is_kept).collect();
+            if events.len() < documents.len() {
+                continue;
+            }
+            for (document, event) in documents.iter().zip(&events) {
+                for field in COMPARED {
+                    let Some(wanted) = document.get(*field).filter(|wanted| !wanted.is_array() && **wanted != "-")
+                    else {
+                        continue;
+                    };
+                    let wanted = wanted.as_str().map_or_else(|| wanted.to_string(), str::to_owned);
+                    let found = Field::lookup(field).and_then(|field| event.get(field)).and_then(Value::as_text);
+                    let is_right = found.is_some_and(|found| found.eq_ignore_ascii_case(&wanted));
+                    total += 1;
+                    right += usize::from(is_right);
+                    if !is_right {
+                        *wrong.entry(field).or_default() += 1;
+                    }
+                }
+            }
+        }
+        println!("{profile}: {right} of {total}, wrong {wrong:?}");
+        assert!(total > 0 && right * 100 >= total * floor, "{profile}: {right} of {total}, wrong {wrong:?}");
+    }
+}

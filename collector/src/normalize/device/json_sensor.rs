@@ -99,6 +99,13 @@ const ZEEK: &[Row] = &[
     ("mime_type", Field::FILE_MIME_TYPE),
     ("filename", Field::FILE_NAME),
     ("src", Field::SOURCE_IP),
+    ("client_addr", Field::SOURCE_IP),
+    ("server_addr", Field::DESTINATION_IP),
+    ("src_addr", Field::SOURCE_IP),
+    ("dst_addr", Field::DESTINATION_IP),
+    ("src_port", Field::SOURCE_PORT),
+    ("dst_port", Field::DESTINATION_PORT),
+    ("sig_id", Field::RULE_ID),
     ("dst", Field::DESTINATION_IP),
     ("p", Field::DESTINATION_PORT),
     ("note", Field::RULE_NAME),
@@ -127,6 +134,9 @@ const MEANINGS: &[(&str, Act)] = &[
 
 /// Zeek logs by a field that only they have, where the writer names no `_path`.
 const ZEEK_LOGS: &[(&str, &str)] = &[
+    // These have what the rows below go by, too.
+    ("call_id", "sip"),
+    ("sig_id", "signature"),
     ("conn_state", "conn"),
     ("qtype_name", "dns"),
     ("rejected", "dns"),
@@ -142,6 +152,19 @@ const ZEEK_LOGS: &[(&str, &str)] = &[
     ("endpoint", "dce_rpc"),
     ("request_type", "kerberos"),
     ("hostname", "ntlm"),
+    ("msg_types", "dhcp"),
+    ("fc_request", "dnp3"),
+    ("func", "modbus"),
+    ("cmd", "mysql"),
+    ("stratum", "ntp"),
+    ("community", "snmp"),
+    ("reply_code", "ftp"),
+    ("authentication_method", "rfb"),
+    ("security_protocol", "rdp"),
+    ("tree_service", "smb_cmd"),
+    ("seen.indicator", "intel"),
+    ("compile_ts", "pe"),
+    ("framed_addr", "radius"),
 ];
 
 fn value<'a>(leaves: &'a Leaves, name: &str) -> Option<&'a Value> {

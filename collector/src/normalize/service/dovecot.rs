@@ -12,6 +12,8 @@ use crate::normalize::linux::{set_source, set_user};
 
 /// Sets what a message means.
 pub fn set_fields(event: &mut Event, message: &str) {
+    // Some syslog daemons leave the tag in the message, too.
+    let message = message.strip_prefix("dovecot: ").unwrap_or(message);
     let Some((service, text)) = message.split_once(": ") else { return };
     let text = text.strip_prefix("Info: ").unwrap_or(text);
     if service.ends_with("-login") {
@@ -30,7 +32,8 @@ pub fn set_fields(event: &mut Event, message: &str) {
 /// 9 secs): user=<lan>, …`, and Dovecot 2.4's `Login aborted: Connection closed (auth failed, …) (auth_failed): user=<…>`.
 /// The account is a stranger's; what the server writes behind it is read from the back.
 fn login(event: &mut Event, text: &str) {
-    let Some((verb, pairs)) = text.split_once("user=<") else { return };
+    // Without an account (nobody got that far) all behind the verb is the server's.
+    let Some((verb, pairs)) = text.split_once("user=<").or_else(|| text.split_once("): ")) else { return };
     let verb = verb.trim_end_matches([':', ' ']);
     let is_refused = ["auth failed", "auth_failed", "Aborted login", "Maximum number of connections"]
         .iter()
@@ -43,7 +46,10 @@ fn login(event: &mut Event, text: &str) {
     if verb != "Login" {
         set_named(event, "event.reason", Some(verb));
     }
-    let Some((user, back)) = pairs.rsplit_once(", rip=") else { return };
+    let Some((user, back)) = pairs.rsplit_once(", rip=").or_else(|| Some(("", pairs.strip_prefix("rip=")?))) else {
+        return;
+    };
+    let user = if text.contains("user=<") { user } else { "" };
     let user = user.rsplit_once(">, method=").map_or_else(|| user.strip_suffix('>').unwrap_or(user), |(user, _)| user);
     set_user(event, user);
     let mut words = back.split(", ");
@@ -64,6 +70,8 @@ const REFUSALS: &[&str] = &[
 /// `passwd-file(lan,203.0.113.9,<session>): unknown user`, `pam(lan,203.0.113.9): Password mismatch`. With passwords
 /// logged (`auth_debug_passwords`) a stranger's text follows: the bracket must be the sole one.
 fn auth(event: &mut Event, text: &str) {
+    // The worker names its connection first: `conn unix:auth-worker (pid=7,uid=97): auth-worker<55>: pam(…): …`.
+    let text = text.strip_prefix("conn unix:").and_then(|rest| rest.split_once(">: ")).map_or(text, |(_, rest)| rest);
     let Some((front, reason)) = split_sole(text, "): ") else { return };
     let Some((_, inside)) = front.split_once('(') else { return };
     let lower = reason.to_ascii_lowercase();
@@ -117,6 +125,25 @@ mod tests {
                 "auth-worker(9): pam(lan,203.0.113.9,<s>): unknown user (given password: a,198.51.100.1): unknown user",
             ),
             &[("!user.name", ""), ("!source.ip", "")],
+        );
+        check(
+            "dovecot",
+            &line(
+                "auth-worker(7): conn unix:auth-worker (pid=9,uid=97): auth-worker<55>: pam(lan,203.0.113.9): unknown user",
+            ),
+            &[("user.name", "lan"), ("source.ip", "203.0.113.9")],
+        );
+        check(
+            "dovecot",
+            &line(
+                "imap-login: Disconnected (auth failed, 1 attempts): method=PLAIN, rip=203.0.113.9, lip=192.0.2.5, TLS",
+            ),
+            &[("source.ip", "203.0.113.9"), ("!user.name", ""), ("event.outcome", "failure")],
+        );
+        check(
+            "dovecot",
+            "Nov 23 20:10:00 mail-01 auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=x rhost=203.0.113.9",
+            &[("source.ip", "203.0.113.9"), ("event.outcome", "failure")],
         );
         check(
             "dovecot",

@@ -177,6 +177,8 @@ pub fn of_parts(parts: &Syslog<'_>, program: Program, context: &Context<'_>) -> 
     act(&mut event, Act(program.category, &[], ""));
     match program.profile {
         Profile::Postfix => postfix::set_fields(&mut event, message),
+        // PAM tells its refusals under Dovecot's name.
+        Profile::Dovecot if message.starts_with("pam_") => linux::set_fields(&mut event, name, message),
         // Dovecot's own file gives the service where syslog has the tag.
         Profile::Dovecot if !name.starts_with("dovecot") => {
             dovecot::set_fields(&mut event, &format!("{name}: {message}"));
