@@ -280,6 +280,16 @@ fn regular_expressions_search_with_case_and_flags() {
 }
 
 #[test]
+fn regular_expressions_are_read_as_pcre_and_re2_do() {
+    item(r"A|re: '\<script\>'", &[(r#"{"A":"a<script>b"}"#, true), (r#"{"A":"a script b"}"#, false)]);
+    item("A|re: 'x[;&&|]y'", &[(r#"{"A":"x&y"}"#, true), (r#"{"A":"x;y"}"#, true), (r#"{"A":"xy"}"#, false)]);
+    item("A|re: '^[[a]b]$'", &[(r#"{"A":"[b]"}"#, true), (r#"{"A":"ab]"}"#, true), (r#"{"A":"a"}"#, false)]);
+    item(r"A|re: '\${jndi:'", &[(r#"{"A":"x ${jndi:ldap"}"#, true), (r#"{"A":"jndi:"}"#, false)]);
+    item("A|re: '^[[:alpha:]]+$'", &[(r#"{"A":"ab"}"#, true), (r#"{"A":"a:"}"#, false)]);
+    item("A|re: '^a{2,3}$'", &[(r#"{"A":"aaa"}"#, true), (r#"{"A":"aaaa"}"#, false)]);
+}
+
+#[test]
 fn encodings_are_found_in_the_text_they_make() {
     // Base64 of `foobar` at its three alignments, made with another program.
     item(

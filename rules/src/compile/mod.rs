@@ -4,6 +4,7 @@
 //! compile in parallel; [`merge`] then gives equal atoms of all rules one number.
 
 pub(crate) mod correlation;
+pub(crate) mod dialect;
 pub(crate) mod merge;
 pub(crate) mod pattern;
 pub mod predicate;

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::dialect::to_crate;
 use super::pattern::{self, Draft, Piece};
 use super::predicate::{Comparison, Position, TimePart};
 use crate::ast::{Modifier, ValueKind};
@@ -203,10 +204,11 @@ pub(crate) fn finished_regex(
     if REGEX_BYTES_MAX < pattern.len() {
         return Err(format!("the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
     }
+    let pattern = to_crate(pattern);
     let body = match position {
         Position::Start => format!(r"\A(?:{pattern})"),
         Position::End => format!(r"(?:{pattern})\z"),
-        Position::Whole | Position::Inside => pattern.to_owned(),
+        Position::Whole | Position::Inside => pattern.into_owned(),
     };
     let full = if flags.is_empty() { body } else { format!("(?{flags}){body}") };
     let cost = if build_within(&full, REGEX_SMALL).is_ok() {

@@ -142,9 +142,9 @@ fn aliases(node: Option<&Node>) -> Result<Vec<Alias>, Fault> {
     let Some(node) = node.filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
     let wrong = |node: &Node| Fault::new(node.place, "`aliases` maps an alias to `rule name: field`".into());
     let entries = node.map().ok_or_else(|| wrong(node))?;
-    let one = |entry: &crate::yaml::Entry| {
+    let one = |entry: &yaml::Entry| {
         let fields = entry.value.map().ok_or_else(|| wrong(&entry.value))?;
-        let field = |inner: &crate::yaml::Entry| match inner.value.text() {
+        let field = |inner: &yaml::Entry| match inner.value.text() {
             Some(field) if !field.is_empty() => Ok((inner.key.clone(), field.to_owned(), inner.place)),
             _ => Err(wrong(&inner.value)),
         };
