@@ -79,6 +79,14 @@ pub struct Collector {
     pub syslog_udp: String,
     /// Where syslog over TCP listens; empty = nowhere.
     pub syslog_tcp: String,
+    /// Where RELP listens; empty = nowhere.
+    pub relp: String,
+    /// Where GELF over UDP listens; empty = nowhere.
+    pub gelf_udp: String,
+    /// Where GELF over TCP listens; empty = nowhere.
+    pub gelf_tcp: String,
+    /// Where an Elasticsearch face of its own listens, for senders that cannot be given a path; empty = nowhere.
+    pub elastic: String,
     /// A record longer than this is cut and marked.
     pub record_bytes_max: usize,
     /// How many TCP connections are served at once.
@@ -94,6 +102,10 @@ impl Default for Collector {
         Collector {
             syslog_udp: "127.0.0.1:5514".to_owned(),
             syslog_tcp: "127.0.0.1:5514".to_owned(),
+            relp: String::new(),
+            gelf_udp: String::new(),
+            gelf_tcp: String::new(),
+            elastic: String::new(),
             record_bytes_max: 1 << 20,
             connection_count_max: 1_024,
             push_bytes_max: 64 << 20,
@@ -227,6 +239,14 @@ pub struct Config {
     pub syslog_udp: Option<SocketAddr>,
     /// Where syslog over TCP listens.
     pub syslog_tcp: Option<SocketAddr>,
+    /// Where RELP listens.
+    pub relp: Option<SocketAddr>,
+    /// Where GELF over UDP listens.
+    pub gelf_udp: Option<SocketAddr>,
+    /// Where GELF over TCP listens.
+    pub gelf_tcp: Option<SocketAddr>,
+    /// Where the Elasticsearch face listens.
+    pub elastic: Option<SocketAddr>,
     /// Limits of the collector.
     pub collector: Collector,
     /// Sizes and limits of the store.
@@ -293,8 +313,14 @@ impl Config {
         };
         let syslog_udp = address("collector.syslog_udp", &file.collector.syslog_udp);
         let syslog_tcp = address("collector.syslog_tcp", &file.collector.syslog_tcp);
-        if syslog_tcp.is_some_and(|tcp| tcp == file.server.http && tcp.port() != 0) {
-            problems.push("collector.syslog_tcp: the same address as server.http".to_owned());
+        let relp = address("collector.relp", &file.collector.relp);
+        let gelf_udp = address("collector.gelf_udp", &file.collector.gelf_udp);
+        let gelf_tcp = address("collector.gelf_tcp", &file.collector.gelf_tcp);
+        let elastic = address("collector.elastic", &file.collector.elastic);
+        let taken = [("syslog_tcp", syslog_tcp), ("relp", relp), ("gelf_tcp", gelf_tcp), ("elastic", elastic)];
+        check_distinct("server.http", file.server.http, &taken, &mut problems);
+        if let (Some(syslog), Some(gelf)) = (syslog_udp, gelf_udp) {
+            check_distinct("collector.syslog_udp", syslog, &[("gelf_udp", Some(gelf))], &mut problems);
         }
         let mut range = |key: &str, value: usize, low: usize, high: usize| {
             if !(low..=high).contains(&value) {
@@ -337,6 +363,10 @@ impl Config {
             public_url: Some(file.server.public_url).filter(|url| !url.is_empty()),
             syslog_udp,
             syslog_tcp,
+            relp,
+            gelf_udp,
+            gelf_tcp,
+            elastic,
             collector: file.collector,
             storage: file.storage,
             rules: file.rules,
@@ -360,6 +390,17 @@ pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
     let problem = |text: String| ConfigError { problems: vec![format!("{}: {text}", path.display())] };
     let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
     toml::from_str(&text).map_err(|error| problem(error.to_string()))
+}
+
+/// Finds listeners on one address; port 0 is a free one for each.
+fn check_distinct(name: &str, first: SocketAddr, others: &[(&str, Option<SocketAddr>)], problems: &mut Vec<String>) {
+    let mut seen = vec![(name.to_owned(), first)];
+    for (name, address) in others.iter().filter_map(|(name, address)| Some((name, (*address)?))) {
+        if let Some((taken, _)) = seen.iter().find(|(_, known)| *known == address && address.port() != 0) {
+            problems.push(format!("collector.{name}: the same address as {taken}"));
+        }
+        seen.push((format!("collector.{name}"), address));
+    }
 }
 
 fn check_units(units: &[Unit], problems: &mut Vec<String>) {

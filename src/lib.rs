@@ -10,6 +10,7 @@ pub mod ruleset;
 pub mod pack;
 pub mod live_rules;
 pub mod samples;
+pub mod inputs;
 pub mod pipeline;
 pub mod sources;
 pub mod alerts;

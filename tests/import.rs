@@ -33,6 +33,7 @@ fn evtx_records(path: &Path) -> usize {
         profile: None,
         unit: None,
         is_truncated: false,
+        id: None,
         canary: None,
     };
     EvtxReader::new(BufReader::new(File::open(path).unwrap()), &template).count()

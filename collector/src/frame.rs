@@ -45,6 +45,7 @@ impl Origin {
             profile: self.profile.clone(),
             unit: self.unit.clone(),
             is_truncated,
+            id: None,
             canary: None,
         }
     }

@@ -88,6 +88,12 @@ pub enum Profile {
     Wazuh,
     /// Alerts of CrowdSec.
     Crowdsec,
+    /// An object of Splunk's HTTP Event Collector, with an event of any kind in it.
+    Hec,
+    /// A log record of OpenTelemetry, with its resource.
+    Otlp,
+    /// Graylog's GELF.
+    Gelf,
 }
 
 /// Why a name is no profile that can be used.
@@ -103,7 +109,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 41] = [
+    pub const ALL: [Profile; 44] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -145,6 +151,9 @@ impl Profile {
         Profile::Osquery,
         Profile::Wazuh,
         Profile::Crowdsec,
+        Profile::Hec,
+        Profile::Otlp,
+        Profile::Gelf,
     ];
 
     /// The name in the contract.
@@ -191,6 +200,9 @@ impl Profile {
             Profile::Osquery => "osquery",
             Profile::Wazuh => "wazuh",
             Profile::Crowdsec => "crowdsec",
+            Profile::Hec => "hec",
+            Profile::Otlp => "otlp",
+            Profile::Gelf => "gelf",
         }
     }
 

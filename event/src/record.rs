@@ -24,6 +24,8 @@ pub struct Record {
     pub profile: Option<Text>,
     /// The organization unit its source belongs to, where the input or the token fixes it.
     pub unit: Option<Text>,
+    /// The sender's own name for the record, where the protocol carries one: with it a record sent twice is known.
+    pub id: Option<Text>,
     /// The frame was longer than the limit and was cut.
     pub is_truncated: bool,
     /// It is a canary of ours, not a record of any source: whose, of which run. Nothing from outside sets it.
@@ -41,6 +43,7 @@ impl Record {
             profile: None,
             unit: None,
             is_truncated: false,
+            id: None,
             canary: None,
         }
     }

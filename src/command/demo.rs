@@ -131,6 +131,7 @@ pub fn records(now: Timestamp) -> Vec<Record> {
         profile: one.profile.map(Text::from),
         unit: Some(Text::from(one.unit)),
         is_truncated: false,
+        id: None,
         canary: None,
     };
     demo::generate(SEED, yesterday).into_iter().map(record).collect()

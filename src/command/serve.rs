@@ -11,11 +11,8 @@ use anyhow::Context;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use nhatle_collector::frame::Origin;
-use nhatle_collector::listen::http::{Push, PushIdentity, PushLimits};
-use nhatle_collector::listen::tcp::{TcpInput, TcpLimits};
-use nhatle_collector::listen::udp::UdpInput;
+use axum::response::Response;
+use nhatle_collector::listen::http::{self, Push, PushIdentity, PushLimits};
 use nhatle_collector::listen::{self, Sink};
 use nhatle_collector::{Settings, UnitRule};
 use nhatle_engine::account::{Role as EngineRole, SetupChange};
@@ -27,7 +24,6 @@ use nhatle_event::{Clock, Seq, SystemClock, Text};
 use nhatle_storage::{Dataset, Disk, OsDisk, Store};
 use nhatle_ui::session::{random_token, token_sha256};
 use nhatle_ui::{Desk, Role, UiConfig};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,6 +38,7 @@ use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::desk::LiveDesk;
 use crate::exceptions::{self, Exceptions};
+use crate::inputs::Inputs;
 use crate::live_rules::{self, LiveRules};
 use crate::pipeline::{Pipeline, Shared};
 use crate::registry::Registry;
@@ -154,14 +151,13 @@ pub struct Server {
     pipeline: Pipeline,
     inputs: Vec<JoinHandle<()>>,
     rules: std::thread::JoinHandle<()>,
-    http: JoinHandle<()>,
+    http: Vec<JoinHandle<()>>,
     canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
     sink: Sink,
     stop_http: watch::Sender<bool>,
     /// Where pages and the API listen.
     pub http_address: SocketAddr,
-    syslog_udp: Option<SocketAddr>,
-    syslog_tcp: Option<SocketAddr>,
+    addresses: Vec<(&'static str, SocketAddr)>,
 }
 
 impl Server {
@@ -176,27 +172,12 @@ impl Server {
             .block_on(TcpListener::bind(config.http))
             .with_context(|| format!("listen on {} for pages and API", config.http))?;
         let http_address = listener.local_addr()?;
-        let mut inputs = Vec::new();
-        let mut syslog_udp = None;
-        if let Some(address) = config.syslog_udp {
-            let origin = Origin::new("syslog-udp");
-            let input = runtime.block_on(UdpInput::bind(address, origin, config.collector.record_bytes_max))?;
-            syslog_udp = Some(input.address()?);
-            let (sink, clock) = (sink.clone(), clock.clone());
-            inputs.push(runtime.spawn(async move { said(input.run(sink, clock).await) }));
-        }
-        let mut syslog_tcp = None;
-        if let Some(address) = config.syslog_tcp {
-            let limits = TcpLimits {
-                connections_max: config.collector.connection_count_max,
-                record_bytes_max: config.collector.record_bytes_max,
-                ..TcpLimits::default()
-            };
-            let input = runtime.block_on(TcpInput::bind(address, Origin::new("syslog-tcp"), limits))?;
-            syslog_tcp = Some(input.address()?);
-            let (sink, clock) = (sink.clone(), clock.clone());
-            inputs.push(runtime.spawn(async move { said(input.run(sink, clock).await) }));
-        }
+        let elastic = config.elastic.map(|address| {
+            let bound = runtime.block_on(TcpListener::bind(address));
+            bound.with_context(|| format!("listen on {address} for Elasticsearch clients"))
+        });
+        let elastic = elastic.transpose()?;
+        let Inputs { tasks: mut inputs, mut addresses } = Inputs::start(config, &sink, &clock, runtime)?;
         let settings = Settings {
             default_offset_s: config.collector.default_offset_minutes * 60,
             units: unit_rules(config),
@@ -208,18 +189,15 @@ impl Server {
             Units::new(config.units.clone()),
             config.collector.default_offset_minutes * 60,
         ));
-        let app = router(config, &desk, &shared, sink.clone());
-        let (stop_http, mut stopping) = watch::channel(false);
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
-        let http = runtime.spawn(async move {
-            let stop = async move {
-                // The sender being gone means stop as well.
-                drop(stopping.wait_for(|is_stopping| *is_stopping).await);
-            };
-            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
-                warn!(%error, "pages stopped");
-            }
-        });
+        let push = Push::new(sink.clone(), shared.clock.clone(), push_limits(config));
+        let (stop_http, stopping) = watch::channel(false);
+        let mut http = Vec::new();
+        if let Some(listener) = elastic {
+            addresses.push(("elastic", listener.local_addr()?));
+            let app = guarded(push.clone().elastic_router(), &desk);
+            http.push(runtime.spawn(serve_http(listener, app, stopping.clone())));
+        }
+        http.push(runtime.spawn(serve_http(listener, router(config, &desk, &shared, push), stopping)));
         let watched = shared.clone();
         inputs.push(runtime.spawn(async move { catch_up(watched).await }));
         let hang_ups = {
@@ -232,19 +210,7 @@ impl Server {
             .name("rules".to_owned())
             .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
         let canary = canary_thread(&shared, &sink)?;
-        Ok(Server {
-            shared,
-            pipeline,
-            inputs,
-            rules,
-            http,
-            canary,
-            sink,
-            stop_http,
-            http_address,
-            syslog_udp,
-            syslog_tcp,
-        })
+        Ok(Server { shared, pipeline, inputs, rules, http, canary, sink, stop_http, http_address, addresses })
     }
 
     /// The way into the pipeline, for inputs inside this process.
@@ -253,13 +219,11 @@ impl Server {
     }
 
     fn ready_line(&self) -> String {
-        let shown = |address: Option<SocketAddr>| address.map_or("-".to_owned(), |address| address.to_string());
-        format!(
-            "ready http={} syslog_udp={} syslog_tcp={}",
-            self.http_address,
-            shown(self.syslog_udp),
-            shown(self.syslog_tcp)
-        )
+        // These two always stand there, listening or not.
+        let is_silent = |name: &&str| !self.addresses.iter().any(|(known, _)| known == name);
+        let silent = ["syslog_udp", "syslog_tcp"].into_iter().filter(is_silent).map(|name| format!(" {name}=-"));
+        let listening = self.addresses.iter().map(|(name, address)| format!(" {name}={address}"));
+        format!("ready http={}{}", self.http_address, listening.chain(silent).collect::<String>())
     }
 
     /// Makes the one-time link of the first administrator, if there is none yet.
@@ -291,7 +255,9 @@ impl Server {
                 drop(input.await);
             }
             // Live streams do not end by themselves; requests get a moment.
-            drop(tokio::time::timeout(std::time::Duration::from_secs(3), self.http).await);
+            for http in self.http {
+                drop(tokio::time::timeout(std::time::Duration::from_secs(3), http).await);
+            }
         });
         if let Some((is_stopping, thread)) = self.canary {
             is_stopping.store(true, Ordering::Relaxed);
@@ -326,12 +292,6 @@ fn canary_thread(
     };
     let thread = std::thread::Builder::new().name("canary".to_owned()).spawn(work)?;
     Ok(Some((is_stopping, thread)))
-}
-
-fn said(result: Result<(), listen::ListenError>) {
-    if let Err(error) = result {
-        warn!(%error, "input stopped");
-    }
 }
 
 /// Takes in what `nhatle user add` and others wrote into the register.
@@ -381,17 +341,34 @@ impl StopSignals {
     }
 }
 
-/// Pages, API and the push of events, on one address.
-fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, sink: Sink) -> axum::Router {
-    let limits = PushLimits {
+/// Serves until told to stop.
+async fn serve_http(listener: TcpListener, app: axum::Router, mut stopping: watch::Receiver<bool>) {
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let stop = async move {
+        // The sender being gone means stop as well.
+        drop(stopping.wait_for(|is_stopping| *is_stopping).await);
+    };
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+        warn!(%error, "pages stopped");
+    }
+}
+
+fn push_limits(config: &Config) -> PushLimits {
+    PushLimits {
         unpacked_bytes_max: config.collector.push_bytes_max,
         body_bytes_max: config.collector.push_bytes_max,
         record_bytes_max: config.collector.record_bytes_max,
         ..PushLimits::default()
-    };
-    let push = Push::new(sink, shared.clock.clone(), limits)
-        .router()
-        .layer(middleware::from_fn_with_state(desk.clone(), may_push));
+    }
+}
+
+/// Push routes behind their tokens.
+fn guarded(push: axum::Router, desk: &Arc<dyn Desk>) -> axum::Router {
+    push.layer(middleware::from_fn_with_state(desk.clone(), may_push))
+}
+
+/// Pages, API and the push of events, on one address.
+fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, push: Push) -> axum::Router {
     let pages = nhatle_ui::router(
         desk.clone(),
         UiConfig {
@@ -402,24 +379,22 @@ fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, sink: Sin
             ..UiConfig::default()
         },
     );
-    push.merge(pages)
+    guarded(push.router(), desk).merge(pages)
 }
 
 /// Lets a request push when its token may; says whose events they are.
 async fn may_push(State(desk): State<Arc<dyn Desk>>, mut request: Request, next: Next) -> Response {
-    match nhatle_ui::auth::viewer_of_token(&desk, request.headers()).await {
+    if http::is_open(request.uri().path()) {
+        return next.run(request).await;
+    }
+    match nhatle_ui::auth::viewer_of_push(&desk, request.headers()).await {
         Ok(viewer) if matches!(viewer.role, Role::Ingest | Role::Admin) => {
             let identity =
                 PushIdentity { unit: viewer.unit.as_deref().map(Text::from), name: Text::from(viewer.name.as_str()) };
             request.extensions_mut().insert(identity);
             next.run(request).await
         }
-        Ok(_) => denied(StatusCode::FORBIDDEN, "forbidden", "this token may not push events"),
-        Err(refused) => denied(refused.status(), "unauthorized", "a bearer token of role ingest is needed"),
+        Ok(_) => http::denied(request.uri().path(), StatusCode::FORBIDDEN),
+        Err(refused) => http::denied(request.uri().path(), refused.status()),
     }
-}
-
-fn denied(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = json!({"error": {"code": code, "message": message, "detail": "", "request_id": ""}});
-    (status, axum::Json(body)).into_response()
 }

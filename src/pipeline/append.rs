@@ -112,7 +112,7 @@ fn plan(book: SourceBook, now: Timestamp, recent: &mut RecentIds, parts: &mut Ve
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
         let before = planned.rows.len();
-        for (dataset, event) in part.rows {
+        for (at, (dataset, event)) in part.rows.into_iter().enumerate() {
             if dataset == Dataset::Canaries {
                 // Ours, not a source's: in no book.
                 planned.rows.push((dataset, event));
@@ -127,7 +127,7 @@ fn plan(book: SourceBook, now: Timestamp, recent: &mut RecentIds, parts: &mut Ve
             match fate {
                 Fate::Stored => receipt.accepted += 1,
                 Fate::DeadLettered => receipt.dead_lettered += 1,
-                Fate::Duplicate => receipt.duplicate += 1,
+                Fate::Duplicate => receipt.repeats.push(u32::try_from(at).unwrap_or(u32::MAX)),
             }
             if fate != Fate::Duplicate {
                 planned.rows.push((dataset, event));
@@ -143,7 +143,7 @@ fn acknowledge(shared: &Shared, planned: Planned) {
     let sum = |of: fn(&Receipt) -> u64| planned.receipts.iter().map(|(receipt, ..)| of(receipt)).sum::<u64>();
     Counters::add(&shared.counters.events_stored, sum(|receipt| receipt.accepted));
     Counters::add(&shared.counters.dead_letters, sum(|receipt| receipt.dead_lettered));
-    Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate));
+    Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate()));
     shared.set_trouble(None);
     *shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.book;
     for (receipt, _, waiting) in planned.receipts {

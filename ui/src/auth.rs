@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
 
 use crate::account::{Account, Role, Viewer};
 use crate::desk::{Desk, DeskError};
@@ -62,12 +63,47 @@ pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     (is_known && !token.is_empty() && token.len() <= TOKEN_BYTES_MAX).then_some(token)
 }
 
+/// The token of a request that pushes: a bearer's, or where senders can only be given a name and a password, the
+/// password (`Basic`, RFC 7617) or the part after the colon of an Elasticsearch `ApiKey`, which may also be the
+/// token as it is.
+pub fn push_token(headers: &HeaderMap) -> Option<String> {
+    if let Some(token) = bearer_token(headers) {
+        return Some(token.to_owned());
+    }
+    let (scheme, sent) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let sent = sent.trim();
+    let is_key = scheme.eq_ignore_ascii_case("apikey");
+    if !(is_key || scheme.eq_ignore_ascii_case("basic")) || 2 * TOKEN_BYTES_MAX < sent.len() {
+        return None;
+    }
+    let pair =
+        base64::engine::general_purpose::STANDARD.decode(sent).ok().and_then(|pair| String::from_utf8(pair).ok());
+    let token = match pair.as_deref().and_then(|pair| pair.split_once(':')) {
+        Some((_, token)) => token,
+        None if is_key => sent,
+        None => return None,
+    };
+    (!token.is_empty() && token.len() <= TOKEN_BYTES_MAX).then(|| token.to_owned())
+}
+
 /// The viewer a request's bearer token stands for.
 ///
 /// # Errors
 /// [`Denied::Unknown`] without a known token of an enabled account, [`Denied::Unavailable`] when the desk fails.
 pub async fn viewer_of_token(desk: &Arc<dyn Desk>, headers: &HeaderMap) -> Result<Viewer, Denied> {
-    let hash = token_sha256(bearer_token(headers).ok_or(Denied::Unknown)?);
+    viewer_of(desk, bearer_token(headers).ok_or(Denied::Unknown)?).await
+}
+
+/// The viewer a pushing request's token stands for, in any of the schemes of [`push_token`].
+///
+/// # Errors
+/// As [`viewer_of_token`].
+pub async fn viewer_of_push(desk: &Arc<dyn Desk>, headers: &HeaderMap) -> Result<Viewer, Denied> {
+    viewer_of(desk, &push_token(headers).ok_or(Denied::Unknown)?).await
+}
+
+async fn viewer_of(desk: &Arc<dyn Desk>, token: &str) -> Result<Viewer, Denied> {
+    let hash = token_sha256(token);
     let desk = Arc::clone(desk);
     let found = tokio::task::spawn_blocking(move || desk.token_account(&hash)).await;
     match found {
@@ -93,6 +129,25 @@ pub(crate) fn enabled(account: Account) -> Option<Viewer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_push_may_name_its_token_as_a_password_or_a_key() {
+        let rows = [
+            ("Bearer abc", Some("abc")),
+            ("Basic YWdlbnQ6YWJj", Some("abc")),
+            ("ApiKey aWQ6YWJj", Some("abc")),
+            ("ApiKey a-token.of-ours", Some("a-token.of-ours")),
+            ("Basic not-base64", None),
+            ("Basic YWdlbnQ6", None),
+            ("Basic YWdlbnQ", None),
+            ("Digest YWdlbnQ6YWJj", None),
+        ];
+        for (header, expected) in rows {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
+            assert_eq!(push_token(&headers).as_deref(), expected, "{header}");
+        }
+    }
 
     #[test]
     fn only_the_known_schemes_carry_a_token() {

@@ -94,6 +94,9 @@ pub fn enrich(event: &mut Event, record: &Record, settings: &crate::Settings) {
     let host = event.text(Field::HOST_NAME).map(Text::from);
     let source = host.clone().unwrap_or_else(|| crate::source_name(record));
     event.set(Field::NHATLE_SOURCE, source);
+    if let Some(id) = &record.id {
+        event.set_default(Field::EVENT_ID, id.clone());
+    }
     let by_address = settings.units.iter().find(|rule| rule.fits(record.peer, None));
     let rule = by_address.or_else(|| settings.units.iter().find(|rule| rule.fits(None, host.as_deref())));
     let Some(rule) = rule else { return };

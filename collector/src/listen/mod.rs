@@ -6,6 +6,7 @@
 //! Backpressure, when the channel is full:
 //! - UDP drops the datagram and counts it; nothing can make the sender wait.
 //! - TCP stops reading; the sender's socket fills and the sender waits.
+//! - RELP stops reading likewise, and answers nothing that is not durable.
 //! - HTTP answers 429 with `Retry-After`; the sender comes again.
 //! - A file is simply read later.
 
@@ -18,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub mod udp;
 pub mod tcp;
+pub mod relp;
+pub mod gelf;
 pub mod http;
 pub mod lines;
 pub mod file;
@@ -46,14 +49,21 @@ pub struct Batch {
 }
 
 /// What became of a batch, once it is durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Records stored as events.
     pub accepted: u64,
     /// Records stored as dead letters.
     pub dead_lettered: u64,
-    /// Records that were stored before and are not stored again.
-    pub duplicate: u64,
+    /// Which records of the batch were stored before and are not stored again, by their place, rising.
+    pub repeats: Vec<u32>,
+}
+
+impl Receipt {
+    /// How many records were stored before and are not stored again.
+    pub fn duplicate(&self) -> u64 {
+        u64::try_from(self.repeats.len()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Why a batch is not durable.

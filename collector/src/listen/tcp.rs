@@ -83,42 +83,65 @@ impl TcpInput {
     /// # Errors
     /// Never today: a listener that cannot accept now is asked again.
     pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
-        let slots = Arc::new(Semaphore::new(self.limits.connections_max.max(1)));
-        // Aborts its tasks when dropped, so that no connection outlives the input.
-        let mut connections = tokio::task::JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = sink.closed() => return Ok(()),
-            };
-            while connections.try_join_next().is_some() {}
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(input = %self.origin.input, error = %error, "cannot accept a connection now");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                Counts::add(&self.counts.refused_connections, 1);
-                continue;
-            };
-            Counts::add(&self.counts.connections, 1);
-            let mut origin = self.origin.clone();
-            origin.peer = Some(peer.ip().to_canonical());
+        let counts = Arc::clone(&self.counts);
+        let (limits, origin) = (self.limits, self.origin);
+        let closed = sink.clone();
+        let serve = move |stream: TcpStream, origin: Origin| {
             let connection = Connection {
-                framer: Framer::new(origin, self.limits.record_bytes_max),
-                limits: self.limits,
+                framer: Framer::new(origin, limits.record_bytes_max),
+                limits,
                 counts: Arc::clone(&self.counts),
                 sink: sink.clone(),
                 clock: Arc::clone(&clock),
             };
-            connections.spawn(async move {
-                connection.run(stream).await;
-                drop(slot);
-            });
-        }
+            connection.run(stream)
+        };
+        accept(self.listener, &origin, limits.connections_max, &counts, &closed, serve).await;
+        Ok(())
+    }
+}
+
+/// Accepts connections, at most so many at once, and serves each until it ends. Ends when the sink has closed;
+/// that, and dropping it, ends its connections.
+pub(super) async fn accept<F>(
+    listener: TcpListener,
+    origin: &Origin,
+    connections_max: usize,
+    counts: &SharedCounts,
+    sink: &Sink,
+    serve: impl Fn(TcpStream, Origin) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(connections_max.max(1)));
+    // Aborts its tasks when dropped, so that no connection outlives the input.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = sink.closed() => return,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(input = %origin.input, error = %error, "cannot accept a connection now");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            Counts::add(&counts.refused_connections, 1);
+            continue;
+        };
+        Counts::add(&counts.connections, 1);
+        let mut origin = origin.clone();
+        origin.peer = Some(peer.ip().to_canonical());
+        let connection = serve(stream, origin);
+        connections.spawn(async move {
+            connection.await;
+            drop(slot);
+        });
     }
 }
 

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nhatle_event::{Clock, DeadLetter, Event, Field, Record, Text, Timestamp, Value};
+use nhatle_event::{Clock, DeadLetter, Event, Field, Record, Timestamp, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::Receiver;
 
 use super::file::{FileOptions, FileRecords};
-use super::http::{Push, PushIdentity, PushLimits};
+use super::relp::{RelpInput, RelpLimits};
 use super::tcp::{TcpInput, TcpLimits};
 use super::udp::UdpInput;
 use super::{Batch, Receipt, Refusal, channel};
@@ -136,94 +136,82 @@ async fn a_connection_is_cut_into_records_and_its_end_ends_the_last() {
     running.abort();
 }
 
-/// A server of the push route whose requests speak for a unit, and what it gives on.
-async fn server(batches_max: usize, limits: PushLimits) -> (std::net::SocketAddr, Receiver<Batch>) {
-    let (sink, batches) = channel(batches_max);
-    let identity = PushIdentity { unit: Some(Text::const_new("W1")), name: Text::const_new("agent") };
-    let router = Push::new(sink, Arc::new(Noon), limits).router().layer(axum::Extension(identity));
-    let listener = TcpListener::bind(loopback()).await.expect("binds");
-    let address = listener.local_addr().expect("has one");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, batches)
-}
-
-async fn post(address: std::net::SocketAddr, encoding: &str, body: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("connects");
-    let head = format!(
-        "POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    let sent = stream.write_all(&[head.as_bytes(), body].concat()).await;
-    let mut answer = Vec::new();
-    let received =
-        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("in time");
-    assert!(received.is_ok() || sent.is_err(), "a refused body may break the connection");
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-#[tokio::test]
-async fn a_push_is_answered_when_it_is_durable() {
-    let (address, mut batches) = server(2, PushLimits::default()).await;
-    tokio::spawn(async move {
-        while let Some(batch) = batches.recv().await {
-            assert!(batch.records.iter().all(|record| record.unit.as_deref() == Some("W1")));
-            let accepted = u64::try_from(batch.records.len()).unwrap_or(0);
-            let receipt = Receipt { accepted, dead_lettered: 1, duplicate: 0 };
-            batch.done.expect("somebody waits").send(Ok(receipt)).expect("is waited for");
-        }
-    });
-    let lines = b"{\"a\":1}\n\n{\"b\":2}\n";
-    let packed = zstd::encode_all(lines.as_slice(), 1).expect("packs");
-    for (encoding, body) in
-        [("identity", lines.as_slice()), ("zstd", &packed), ("identity", b"[{\"a\":1},{\"b\":\"]\"}]")]
-    {
-        let answer = post(address, encoding, body).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.contains("\"accepted\":2,\"dead_lettered\":1"),
-            "{answer}"
-        );
-    }
-    assert!(post(address, "identity", b"").await.contains("\"accepted\":0"));
+/// A session with a RELP input, and what the input gives on.
+async fn relp(limits: RelpLimits) -> (TcpStream, Receiver<Batch>, tokio::task::JoinHandle<()>) {
+    let (sink, batches) = channel(4);
+    let input = RelpInput::bind(loopback(), Origin::new("relp"), limits).await.expect("binds");
+    let address = input.address().expect("has one");
+    let running = tokio::spawn(async move { input.run(sink, Arc::new(Noon)).await.expect("ends well") });
+    (TcpStream::connect(address).await.expect("connects"), batches, running)
 }
 
 #[track_caller]
-fn check_refused(answer: &str, status: &str, code: &str) {
-    assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
-    assert!(answer.contains(&format!("\"error\":{{\"code\":\"{code}\"")) && answer.contains("request_id"), "{answer}");
+fn answered(expected: &str, read: &[u8]) {
+    assert_eq!(String::from_utf8_lossy(read), expected);
+}
+
+async fn read_exactly(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut read = vec![0; length];
+    let result = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut read)).await;
+    result.expect("in time").expect("reads");
+    read
 }
 
 #[tokio::test]
-async fn a_push_past_a_bound_is_refused_and_says_why() {
-    let limits =
-        PushLimits { body_bytes_max: 1 << 16, unpacked_bytes_max: 1 << 20, records_max: 3, ..PushLimits::default() };
-    let (address, mut batches) = server(1, limits).await;
-    check_refused(&post(address, "identity", &vec![b'x'; 1 << 17]).await, "413", "too_large");
-    let bomb = zstd::encode_all(vec![b'x'; 64 << 20].as_slice(), 1).expect("packs");
-    check_refused(&post(address, "zstd", &bomb).await, "413", "too_large");
-    check_refused(&post(address, "identity", b"a\nb\nc\nd\n").await, "413", "too_large");
-    check_refused(&post(address, "gzip", b"no gzip").await, "400", "broken_encoding");
-    check_refused(&post(address, "br", b"x").await, "415", "encoding");
-    // The first waits in the channel; the second finds it full.
-    let first = tokio::spawn(async move { post(address, "identity", b"a").await });
-    while batches.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let full = post(address, "identity", b"b").await;
-    check_refused(&full, "429", "busy");
-    assert!(full.to_lowercase().contains("retry-after: 1"), "{full}");
-    let waiting = batches.recv().await.expect("is open").done.expect("somebody waits");
-    waiting.send(Err(Refusal::Store { reason: "disk full".into() })).expect("somebody waits");
-    check_refused(&first.await.expect("ends"), "503", "not_stored");
+async fn relp_answers_a_message_only_once_it_is_durable() {
+    let (mut stream, mut batches, running) = relp(RelpLimits::default()).await;
+    stream.write_all(b"1 open 30 relp_version=0\ncommands=syslog\n").await.expect("sends");
+    let offer = "1 rsp 58 200 OK\nrelp_version=0\nrelp_software=nhatle\ncommands=syslog\n";
+    answered(offer, &read_exactly(&mut stream, offer.len()).await);
+    stream.write_all(b"2 syslog 7 <13>one\n3 syslog 7 <13>two\n4 sys").await.expect("sends");
+    let first = batches.recv().await.expect("is open");
+    assert_eq!(first.records.iter().map(|record| &*record.bytes).collect::<Vec<_>>(), [b"<13>one", b"<13>two"]);
+    stream.write_all(b"log 9 <13>three\n").await.expect("sends");
+    let second = batches.recv().await.expect("is open");
+    // Durable in the other order; answered in the order of the messages, and nothing before the first is.
+    second.done.expect("waits").send(Ok(Receipt::default())).expect("waits");
+    let early = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "nothing may be answered yet");
+    first.done.expect("waits").send(Ok(Receipt::default())).expect("waits");
+    let answers = "2 rsp 6 200 OK\n3 rsp 6 200 OK\n4 rsp 6 200 OK\n";
+    answered(answers, &read_exactly(&mut stream, answers.len()).await);
+    stream.write_all(b"5 close 0\n").await.expect("sends");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.expect("reads");
+    answered("5 rsp 0\n0 serverclose 0\n", &rest);
+    running.abort();
 }
 
 #[tokio::test]
-async fn a_push_without_identity_is_refused() {
-    let (sink, _batches) = channel(1);
-    let router = Push::new(sink, Arc::new(Noon), PushLimits::default()).router();
-    let listener = TcpListener::bind(loopback()).await.expect("binds");
-    let address = listener.local_addr().expect("has one");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    check_refused(&post(address, "identity", b"a").await, "401", "unauthorized");
+async fn relp_closes_without_an_answer_what_it_cannot_store() {
+    let (mut stream, mut batches, running) = relp(RelpLimits::default()).await;
+    stream.write_all(b"1 syslog 7 <13>one\n").await.expect("sends");
+    let batch = batches.recv().await.expect("is open");
+    batch.done.expect("waits").send(Err(Refusal::Busy { retry_after_s: 5 })).expect("waits");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.expect("reads");
+    answered("0 serverclose 0\n", &rest);
+    running.abort();
+
+    // A message that is too long is not cut: it would be acknowledged as if it were whole.
+    let (mut stream, mut batches, running) = relp(RelpLimits { message_bytes_max: 8, ..RelpLimits::default() }).await;
+    stream.write_all(b"1 syslog 7 <13>one\n2 syslog 9 <13>three\n").await.expect("sends");
+    assert_eq!(batches.recv().await.expect("is open").records.len(), 1);
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    running.abort();
+}
+
+#[tokio::test]
+async fn relp_reads_no_further_than_its_window() {
+    let (mut stream, mut batches, running) = relp(RelpLimits { window: 1, ..RelpLimits::default() }).await;
+    stream.write_all(b"1 syslog 7 <13>one\n").await.expect("sends");
+    let first = batches.recv().await.expect("is open");
+    stream.write_all(b"2 syslog 7 <13>two\n").await.expect("sends");
+    let early = tokio::time::timeout(Duration::from_millis(50), batches.recv()).await;
+    assert!(early.is_err(), "the first is not answered yet");
+    first.done.expect("waits").send(Ok(Receipt::default())).expect("waits");
+    assert_eq!(batches.recv().await.expect("is open").records.len(), 1);
+    running.abort();
 }
 
 /// The events of a file's text, read with a profile (empty = by content).

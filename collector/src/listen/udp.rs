@@ -19,6 +19,19 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// The receive buffer asked of the kernel; it gives what `net.core.rmem_max` allows.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 
+/// A socket with a large buffer, which is all that stands between a burst and its loss.
+pub(super) async fn bind(address: SocketAddr) -> Result<UdpSocket, ListenError> {
+    let bind_error = |source| ListenError::Bind { address, source };
+    let socket = UdpSocket::bind(address).await.map_err(bind_error)?;
+    let reference = socket2::SockRef::from(&socket);
+    let mut bytes = RECEIVE_BUFFER_BYTES;
+    // Linux caps what is asked by itself; other systems refuse, so ask for less.
+    while reference.set_recv_buffer_size(bytes).is_err() && bytes > 1 << 16 {
+        bytes /= 2;
+    }
+    Ok(socket)
+}
+
 /// A bound UDP input.
 pub struct UdpInput {
     socket: UdpSocket,
@@ -33,14 +46,7 @@ impl UdpInput {
     /// # Errors
     /// The address cannot be bound.
     pub async fn bind(address: SocketAddr, origin: Origin, record_bytes_max: usize) -> Result<UdpInput, ListenError> {
-        let bind_error = |source| ListenError::Bind { address, source };
-        let socket = UdpSocket::bind(address).await.map_err(bind_error)?;
-        let reference = socket2::SockRef::from(&socket);
-        let mut bytes = RECEIVE_BUFFER_BYTES;
-        // Linux caps what is asked by itself; other systems refuse, so ask for less.
-        while reference.set_recv_buffer_size(bytes).is_err() && bytes > 1 << 16 {
-            bytes /= 2;
-        }
+        let socket = bind(address).await?;
         Ok(UdpInput { socket, origin, record_bytes_max: record_bytes_max.max(1), counts: SharedCounts::default() })
     }
 

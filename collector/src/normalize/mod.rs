@@ -22,6 +22,7 @@ pub mod web;
 pub mod iis;
 pub mod device;
 pub mod windows;
+pub mod envelope;
 
 /// Why there is no event.
 #[derive(Clone, Debug)]
@@ -67,6 +68,9 @@ impl Context<'_> {
 /// The text claims a format and breaks it.
 pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
     let context = Context { record, profile, offset_s };
+    if let Some(envelope) = profile.filter(|profile| envelope::is_envelope(*profile)) {
+        return envelope::event(text.trim(), envelope, &context);
+    }
     let detected = parse::detect(text);
     if profile == Some(Profile::Zeek) && text.contains('\t') && !matches!(detected, Format::Json | Format::Syslog) {
         return Err(Fault::new("zeek: values without the #fields line above them", 0).into());
@@ -164,6 +168,11 @@ fn json(text: &str, context: &Context<'_>) -> Result<Event, Problem> {
 }
 
 fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
+    if context.profile.is_none()
+        && let Some(event) = envelope::unparsed_line(&leaves, context)
+    {
+        return Ok(event);
+    }
     let sensor = match context.profile {
         Some(profile @ (Profile::Suricata | Profile::Zeek)) => Some(profile),
         None => device::json_sensor::detect(&leaves),

@@ -18,6 +18,11 @@ const FACILITIES: [&str; 24] = [
 const SEVERITIES: [&str; 8] =
     ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"];
 
+/// The name of a severity by its code, 0 to 7 (RFC 5424 section 6.2.1).
+pub(crate) fn severity_name(code: u8) -> &'static str {
+    SEVERITIES.get(usize::from(code)).copied().unwrap_or("debug")
+}
+
 /// The event a syslog message means.
 pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     let app = parts.app.unwrap_or_default();

@@ -1,0 +1,416 @@
+//! GELF over UDP (whole, packed or in chunks) and TCP (each message ends with a zero byte).
+//!
+//! In: a bound socket or listener. Out: batches of records with the profile `gelf`. Overload: as syslog's (UDP drops
+//! and counts, TCP stops reading). Bounds: unfinished messages at once, their chunks (128), how long they wait (5 s),
+//! bytes of all of them, bytes of a message, unpacked. What cannot be unpacked is a record as it came, which becomes
+//! a dead letter. Failure: only a broken socket ends it. Source: GELF 1.1, "GELF via UDP" and "GELF via TCP".
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use nhatle_event::{Clock, Record, Text, Timestamp};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::tcp::{self, TcpLimits};
+use super::{BATCH_RECORDS_MAX, Batch, Counts, ListenError, SharedCounts, Sink, sizes};
+use crate::frame::{Origin, trim_frame};
+use crate::normalize::envelope;
+
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+const READ_BYTES: usize = 64 << 10;
+/// A chunk begins with these bytes, an id of eight, its number and how many there are.
+const CHUNK_MARK: [u8; 2] = [0x1e, 0x0f];
+/// A message has at most so many chunks.
+const CHUNKS_MAX: u8 = 128;
+/// An unfinished message is given up after so long, in nanoseconds.
+const CHUNK_WAIT_NS: i64 = 5_000_000_000;
+/// So many unfinished messages are held at once; past it the oldest is given up.
+const UNFINISHED_MAX: usize = 1024;
+/// And so many bytes of them.
+const UNFINISHED_BYTES_MAX: usize = 32 << 20;
+
+/// What the records of an input share.
+fn gelf(origin: Origin) -> Origin {
+    Origin { profile: Some(Text::const_new(envelope::GELF)), ..origin }
+}
+
+/// A bound UDP input.
+pub struct GelfUdpInput {
+    socket: UdpSocket,
+    origin: Origin,
+    record_bytes_max: usize,
+    counts: SharedCounts,
+}
+
+impl GelfUdpInput {
+    /// Binds `address`. `origin` is what its records share; the peer is set from each datagram.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(address: SocketAddr, origin: Origin, record_bytes_max: usize) -> Result<Self, ListenError> {
+        let socket = super::udp::bind(address).await?;
+        let record_bytes_max = record_bytes_max.max(1);
+        Ok(GelfUdpInput { socket, origin: gelf(origin), record_bytes_max, counts: SharedCounts::default() })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Its counts, shared.
+    pub fn counts(&self) -> SharedCounts {
+        Arc::clone(&self.counts)
+    }
+
+    /// Receives until the channel closes.
+    ///
+    /// # Errors
+    /// The socket broke.
+    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
+        let mut buffer = vec![0u8; DATAGRAM_BYTES_MAX];
+        let mut unfinished = Unfinished::default();
+        loop {
+            let mut records = Vec::new();
+            let mut received = self.socket.recv_from(&mut buffer).await;
+            loop {
+                let (length, peer) = match received {
+                    Ok(received) => received,
+                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => break,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(source) => {
+                        return Err(ListenError::Socket { input: self.origin.input.to_string(), source });
+                    }
+                };
+                let now = clock.now();
+                let peer = peer.ip().to_canonical();
+                let given_up = unfinished.given_up;
+                if let Some(message) = unfinished.push(peer, buffer.get(..length).unwrap_or_default(), now) {
+                    records.extend(self.record(&message, peer, now));
+                }
+                let lost = usize::try_from(unfinished.given_up - given_up).unwrap_or(usize::MAX);
+                Counts::add(&self.counts.dropped, lost);
+                if BATCH_RECORDS_MAX <= records.len() {
+                    break;
+                }
+                received = self.socket.try_recv_from(&mut buffer);
+            }
+            if records.is_empty() {
+                continue;
+            }
+            let sizes = sizes(&records);
+            match sink.try_send(Batch { records, done: None }) {
+                Ok(()) => self.counts.add_received(sizes),
+                Err(TrySendError::Full(_)) => Counts::add(&self.counts.dropped, sizes.0),
+                Err(TrySendError::Closed(_)) => {
+                    Counts::add(&self.counts.dropped, sizes.0);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn record(&self, message: &[u8], peer: IpAddr, now: Timestamp) -> Option<Record> {
+        let unpacked = unpack(message, self.record_bytes_max);
+        let bytes = trim_frame(unpacked.as_deref().unwrap_or(message));
+        let kept = bytes.get(..self.record_bytes_max).unwrap_or(bytes);
+        Counts::add(&self.counts.skipped_bytes, bytes.len() - kept.len());
+        let mut record = (!kept.is_empty()).then(|| self.origin.record(kept, now, kept.len() < bytes.len()))?;
+        record.peer = Some(peer);
+        Some(record)
+    }
+}
+
+/// A message unpacked, at most one byte past the bound; `None` where it is not packed or broken.
+fn unpack(message: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX - 1).saturating_add(1);
+    let mut unpacked = Vec::new();
+    let read = match message {
+        [0x1f, 0x8b, ..] => flate2::read::GzDecoder::new(message).take(limit).read_to_end(&mut unpacked),
+        // zlib: the method is 8, and the two bytes are a multiple of 31 (RFC 1950).
+        [first, second, ..] if first & 15 == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 => {
+            flate2::read::ZlibDecoder::new(message).take(limit).read_to_end(&mut unpacked)
+        }
+        _ => return None,
+    };
+    read.is_ok().then_some(unpacked)
+}
+
+/// A message of which chunks are missing.
+struct Pieces {
+    began: Timestamp,
+    bytes: usize,
+    /// Chunks by their number.
+    chunks: BTreeMap<u8, Vec<u8>>,
+    count: u8,
+}
+
+/// Messages of which chunks are missing, by who sent them and their id.
+#[derive(Default)]
+struct Unfinished {
+    messages: BTreeMap<(IpAddr, [u8; 8]), Pieces>,
+    bytes: usize,
+    /// How many messages were given up: chunks that never came, or no room.
+    given_up: u64,
+}
+
+impl Unfinished {
+    /// Takes a datagram; gives the message it is or completes.
+    fn push(&mut self, peer: IpAddr, datagram: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+        let Some(rest) = datagram.strip_prefix(&CHUNK_MARK) else { return Some(datagram.to_vec()) };
+        let (Some(id), Some([number, count]), Some(data)) =
+            (rest.first_chunk::<8>(), rest.get(8..10).and_then(|two| two.first_chunk::<2>()), rest.get(10..))
+        else {
+            return Some(datagram.to_vec());
+        };
+        if *count == 0 || CHUNKS_MAX < *count || count <= number {
+            return Some(datagram.to_vec());
+        }
+        self.give_up_before(now.plus_nanos(-CHUNK_WAIT_NS));
+        let key = (peer, *id);
+        let empty = || Pieces { began: now, bytes: 0, chunks: BTreeMap::new(), count: *count };
+        let pieces = self.messages.entry(key).or_insert_with(empty);
+        if pieces.count == *count && !pieces.chunks.contains_key(number) {
+            pieces.bytes += data.len();
+            self.bytes += data.len();
+            pieces.chunks.insert(*number, data.to_vec());
+        }
+        if pieces.chunks.len() == usize::from(pieces.count) {
+            let whole = self.messages.remove(&key)?;
+            self.bytes -= whole.bytes;
+            return Some(whole.chunks.into_values().flatten().collect());
+        }
+        while UNFINISHED_MAX < self.messages.len() || UNFINISHED_BYTES_MAX < self.bytes {
+            let oldest = self.messages.iter().min_by_key(|(_, pieces)| pieces.began).map(|(key, _)| *key);
+            let Some(pieces) = oldest.and_then(|key| self.messages.remove(&key)) else { break };
+            self.bytes -= pieces.bytes;
+            self.given_up += 1;
+        }
+        None
+    }
+
+    fn give_up_before(&mut self, limit: Timestamp) {
+        let before = self.messages.len();
+        let bytes = &mut self.bytes;
+        self.messages.retain(|_, pieces| {
+            let is_kept = limit <= pieces.began;
+            *bytes -= if is_kept { 0 } else { pieces.bytes };
+            is_kept
+        });
+        self.given_up += u64::try_from(before - self.messages.len()).unwrap_or(0);
+    }
+}
+
+/// A bound TCP input.
+pub struct GelfTcpInput {
+    listener: TcpListener,
+    origin: Origin,
+    limits: TcpLimits,
+    counts: SharedCounts,
+}
+
+impl GelfTcpInput {
+    /// Binds `address`. `origin` is what its records share; the peer is set from each connection.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(address: SocketAddr, origin: Origin, limits: TcpLimits) -> Result<GelfTcpInput, ListenError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
+        Ok(GelfTcpInput { listener, origin: gelf(origin), limits, counts: SharedCounts::default() })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Its counts, shared.
+    pub fn counts(&self) -> SharedCounts {
+        Arc::clone(&self.counts)
+    }
+
+    /// Accepts until the channel closes.
+    ///
+    /// # Errors
+    /// Never today: a listener that cannot accept now is asked again.
+    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
+        let counts = Arc::clone(&self.counts);
+        let (limits, origin, closed) = (self.limits, self.origin, sink.clone());
+        let serve = move |stream: TcpStream, origin: Origin| {
+            let (counts, sink, clock) = (Arc::clone(&self.counts), sink.clone(), Arc::clone(&clock));
+            connection(stream, origin, limits, counts, sink, clock)
+        };
+        tcp::accept(self.listener, &origin, limits.connections_max, &counts, &closed, serve).await;
+        Ok(())
+    }
+}
+
+/// Serves one connection until it ends.
+async fn connection(
+    mut stream: TcpStream,
+    origin: Origin,
+    limits: TcpLimits,
+    counts: SharedCounts,
+    sink: Sink,
+    clock: Arc<dyn Clock>,
+) {
+    let mut buffer = vec![0u8; READ_BYTES];
+    let mut messages = Messages { held: Vec::new(), bytes_max: limits.record_bytes_max.max(1), skipped: 0 };
+    loop {
+        let patience = if messages.held.is_empty() { limits.idle } else { limits.frame };
+        let read = match tokio::time::timeout(patience, stream.read(&mut buffer)).await {
+            Ok(Ok(length)) => length,
+            // Broken or silent: like an end.
+            Ok(Err(_)) | Err(_) => 0,
+        };
+        let mut records = Vec::new();
+        let now = clock.now();
+        let mut keep = |bytes: &[u8], is_cut: bool| {
+            let bytes = trim_frame(bytes);
+            records.extend((!bytes.is_empty()).then(|| origin.record(bytes, now, is_cut)));
+        };
+        let skipped = messages.skipped;
+        match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => messages.push(bytes, &mut keep),
+            None => messages.finish(&mut keep),
+        }
+        Counts::add(&counts.skipped_bytes, messages.skipped - skipped);
+        if !records.is_empty() {
+            let sizes = sizes(&records);
+            if sink.send(Batch { records, done: None }).await.is_err() {
+                Counts::add(&counts.dropped, sizes.0);
+                return;
+            }
+            counts.add_received(sizes);
+        }
+        if read == 0 {
+            return;
+        }
+    }
+}
+
+/// Cuts a stream at zero bytes.
+struct Messages {
+    /// The message so far, at most `bytes_max` bytes and one more that says it was longer.
+    held: Vec<u8>,
+    bytes_max: usize,
+    /// Bytes of over-long messages that were not kept.
+    skipped: usize,
+}
+
+impl Messages {
+    fn push(&mut self, bytes: &[u8], keep: &mut impl FnMut(&[u8], bool)) {
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(0, rest) {
+            let (piece, after) = rest.split_at(end);
+            self.hold(piece);
+            self.finish(keep);
+            rest = after.get(1..).unwrap_or_default();
+        }
+        self.hold(rest);
+    }
+
+    fn hold(&mut self, piece: &[u8]) {
+        let room = (self.bytes_max + 1).saturating_sub(self.held.len()).min(piece.len());
+        self.held.extend_from_slice(piece.get(..room).unwrap_or_default());
+        self.skipped += piece.len() - room;
+    }
+
+    fn finish(&mut self, keep: &mut impl FnMut(&[u8], bool)) {
+        let is_cut = self.bytes_max < self.held.len();
+        keep(self.held.get(..self.bytes_max).unwrap_or(&self.held), is_cut);
+        self.skipped += usize::from(is_cut);
+        self.held.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn chunk(id: u8, number: u8, count: u8, data: &[u8]) -> Vec<u8> {
+        [&CHUNK_MARK[..], &[id; 8], &[number, count], data].concat()
+    }
+
+    #[test]
+    fn chunks_in_any_order_make_the_message_once() {
+        let mut unfinished = Unfinished::default();
+        let mut push = |datagram: Vec<u8>| unfinished.push(PEER, &datagram, Timestamp(0));
+        assert_eq!(push(chunk(1, 2, 3, b"c")), None);
+        assert_eq!(push(chunk(1, 0, 3, b"a")), None);
+        assert_eq!(push(chunk(2, 0, 2, b"x")), None);
+        assert_eq!(push(chunk(1, 0, 3, b"again")), None);
+        assert_eq!(push(chunk(1, 1, 3, b"b")), Some(b"abc".to_vec()));
+        assert_eq!(push(b"{}".to_vec()), Some(b"{}".to_vec()));
+        // What claims to be a chunk and is none is a message, which will be a dead letter.
+        for broken in [chunk(3, 3, 3, b""), chunk(3, 0, 0, b""), chunk(3, 0, 129, b""), CHUNK_MARK.to_vec()] {
+            assert_eq!(push(broken.clone()), Some(broken));
+        }
+        assert_eq!((unfinished.messages.len(), unfinished.bytes), (1, 1));
+    }
+
+    #[test]
+    fn unfinished_messages_are_given_up_by_age_and_by_room() {
+        let mut unfinished = Unfinished::default();
+        unfinished.push(PEER, &chunk(1, 0, 2, b"x"), Timestamp(0));
+        unfinished.push(PEER, &chunk(2, 0, 2, b"y"), Timestamp(CHUNK_WAIT_NS + 1));
+        assert_eq!((unfinished.given_up, unfinished.messages.len(), unfinished.bytes), (1, 1, 1));
+        let mut unfinished = Unfinished::default();
+        let big = vec![b'x'; 60_000];
+        for at in 0..2_000u32 {
+            let mut datagram = chunk(0, 0, 2, &big);
+            datagram[2..6].copy_from_slice(&at.to_le_bytes());
+            unfinished.push(PEER, &datagram, Timestamp(i64::from(at)));
+        }
+        assert!(unfinished.bytes <= UNFINISHED_BYTES_MAX && unfinished.messages.len() <= UNFINISHED_MAX);
+        assert_eq!(unfinished.given_up, 2_000 - unfinished.messages.len() as u64);
+        assert_eq!(unfinished.bytes, unfinished.messages.len() * big.len());
+    }
+
+    #[test]
+    fn packed_messages_are_unpacked_under_the_bound() {
+        use std::io::Write;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&[b'a'; 1000]).expect("packs");
+        let gzip = gzip.finish().expect("packs");
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(b"{}").expect("packs");
+        assert_eq!(unpack(&zlib.finish().expect("packs"), 100).as_deref(), Some(b"{}".as_slice()));
+        assert_eq!(unpack(&gzip, 1000).map(|bytes| bytes.len()), Some(1000));
+        assert_eq!(unpack(&gzip, 10).map(|bytes| bytes.len()), Some(11));
+        assert_eq!(unpack(&gzip[..8], 10), None);
+        assert_eq!(unpack(b"{}", 10), None);
+    }
+
+    #[test]
+    fn a_stream_is_cut_at_zero_bytes_in_any_pieces() {
+        let stream = b"{\"a\":1}\0\0{\"long message\"}\0rest";
+        for piece in 1..stream.len() {
+            let mut messages = Messages { held: Vec::new(), bytes_max: 10, skipped: 0 };
+            let mut found = Vec::new();
+            let mut keep = |bytes: &[u8], is_cut: bool| {
+                if !bytes.is_empty() {
+                    found.push((String::from_utf8_lossy(bytes).into_owned(), is_cut));
+                }
+            };
+            stream.chunks(piece).for_each(|bytes| messages.push(bytes, &mut keep));
+            messages.finish(&mut keep);
+            let expected = [("{\"a\":1}", false), ("{\"long mes", true), ("rest", false)]
+                .map(|(text, cut)| (text.to_owned(), cut));
+            assert_eq!(found, expected, "in pieces of {piece}");
+            assert_eq!(messages.skipped, "sage\"}".len());
+        }
+    }
+}

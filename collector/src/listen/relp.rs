@@ -1,0 +1,410 @@
+//! RELP: syslog over TCP where each message is answered, and answered only after it is durable.
+//!
+//! In: a bound listener. Out: batches, one for each read, each with somebody waiting for its receipt. Answers go
+//! back in the order of the messages. Overload: a full channel stops the reading of that connection; at most
+//! [`RelpLimits::window`] messages are unanswered, then reading stops as well. When the store refuses, the session
+//! is closed without an answer: the sender keeps what was not answered and sends it again. Bounds: connections,
+//! idle time, bytes of a message, messages unanswered. Failure: a frame that is none closes the session with the
+//! reason in the log. Source: "RELP - The Reliable Event Logging Protocol", version 0 (librelp).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nhatle_event::{Clock, Record};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::tcp;
+use super::{Batch, Counts, ListenError, Receipt, Refusal, SharedCounts, Sink, sizes};
+use crate::frame::{Origin, RECORD_BYTES_MAX, trim_frame};
+
+const READ_BYTES: usize = 64 << 10;
+/// The longest command of the protocol is `serverclose`.
+const COMMAND_BYTES_MAX: usize = 32;
+/// A transaction number and a length have nine digits at most.
+const DIGITS_MAX: usize = 9;
+
+/// The bounds of a RELP input.
+#[derive(Clone, Copy, Debug)]
+pub struct RelpLimits {
+    /// How many sessions at once; more are closed at once and counted.
+    pub connections_max: usize,
+    /// A session that sends nothing for so long is closed, unless answers are outstanding.
+    pub idle: Duration,
+    /// A longer message closes the session: cutting it would acknowledge what is not kept.
+    pub message_bytes_max: usize,
+    /// How many messages may be unanswered.
+    pub window: usize,
+}
+
+impl Default for RelpLimits {
+    fn default() -> RelpLimits {
+        RelpLimits {
+            connections_max: 4096,
+            idle: Duration::from_secs(3600),
+            message_bytes_max: RECORD_BYTES_MAX,
+            window: 16_384,
+        }
+    }
+}
+
+/// A bound RELP input.
+pub struct RelpInput {
+    listener: TcpListener,
+    origin: Origin,
+    limits: RelpLimits,
+    counts: SharedCounts,
+}
+
+impl RelpInput {
+    /// Binds `address`. `origin` is what its records share; the peer is set from each session.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(address: SocketAddr, origin: Origin, limits: RelpLimits) -> Result<RelpInput, ListenError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
+        Ok(RelpInput { listener, origin, limits, counts: SharedCounts::default() })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Its counts, shared.
+    pub fn counts(&self) -> SharedCounts {
+        Arc::clone(&self.counts)
+    }
+
+    /// Accepts until the channel closes. Dropping the future ends its sessions; what they have not answered is
+    /// sent again.
+    ///
+    /// # Errors
+    /// Never today: a listener that cannot accept now is asked again.
+    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
+        let counts = Arc::clone(&self.counts);
+        let (limits, origin, closed) = (self.limits, self.origin, sink.clone());
+        let serve = move |stream: TcpStream, origin: Origin| {
+            let session = Session {
+                parser: Parser::new(limits.message_bytes_max),
+                origin,
+                limits,
+                counts: Arc::clone(&self.counts),
+                sink: sink.clone(),
+                clock: Arc::clone(&clock),
+                waiting: VecDeque::new(),
+                unanswered: 0,
+            };
+            session.run(stream)
+        };
+        tcp::accept(self.listener, &origin, limits.connections_max, &counts, &closed, serve).await;
+        Ok(())
+    }
+}
+
+/// A frame: transaction, command, data.
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
+    transaction: u32,
+    command: Vec<u8>,
+    data: Vec<u8>,
+}
+
+/// Why a session cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Broken {
+    #[error("a number is expected and none stands there")]
+    Number,
+    #[error("a command is expected and none stands there")]
+    Command,
+    #[error("a frame does not end where its length says")]
+    Trailer,
+    #[error("a message is longer than allowed")]
+    Length,
+    #[error("the command is not one that was offered")]
+    Unknown,
+}
+
+/// Cuts the stream into frames: `TXNR SP COMMAND SP DATALEN [SP DATA] LF`.
+struct Parser {
+    held: Vec<u8>,
+    /// So much of `held` is done with.
+    done: usize,
+    message_bytes_max: usize,
+}
+
+impl Parser {
+    fn new(message_bytes_max: usize) -> Parser {
+        Parser { held: Vec::new(), done: 0, message_bytes_max }
+    }
+
+    /// Takes the next bytes of the stream.
+    fn push(&mut self, bytes: &[u8]) {
+        self.held.drain(..self.done);
+        self.done = 0;
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame of what is held.
+    fn next(&mut self) -> Result<Option<Frame>, Broken> {
+        let Some((frame, length)) = self.look()? else { return Ok(None) };
+        self.done += length;
+        Ok(Some(frame))
+    }
+
+    fn look(&self) -> Result<Option<(Frame, usize)>, Broken> {
+        let held = self.held.get(self.done..).unwrap_or_default();
+        let Some((transaction, rest)) = number(held)? else { return Ok(None) };
+        let Some(rest) = rest.strip_prefix(b" ") else { return after(rest, Broken::Command) };
+        let end = rest.iter().take(COMMAND_BYTES_MAX + 1).position(|byte| !byte.is_ascii_alphanumeric());
+        let Some(end) = end else {
+            return if COMMAND_BYTES_MAX < rest.len() { Err(Broken::Command) } else { Ok(None) };
+        };
+        let (command, rest) = rest.split_at(end);
+        if command.is_empty() {
+            return Err(Broken::Command);
+        }
+        let Some(rest) = rest.strip_prefix(b" ") else { return Err(Broken::Number) };
+        let Some((length, rest)) = number(rest)? else { return Ok(None) };
+        let length = usize::try_from(length).map_err(|_huge| Broken::Length)?;
+        if self.message_bytes_max < length {
+            return Err(Broken::Length);
+        }
+        // Without data the space before it may be missing.
+        let (data, rest) = if length == 0 {
+            (&b""[..], rest.strip_prefix(b" ").unwrap_or(rest))
+        } else {
+            let Some(rest) = rest.strip_prefix(b" ") else { return after(rest, Broken::Trailer) };
+            let Some(split) = rest.split_at_checked(length) else { return Ok(None) };
+            split
+        };
+        let Some(rest) = rest.strip_prefix(b"\n") else { return after(rest, Broken::Trailer) };
+        let frame = Frame { transaction, command: command.to_vec(), data: data.to_vec() };
+        Ok(Some((frame, held.len() - rest.len())))
+    }
+}
+
+/// Nothing more may be there yet, or something else is.
+fn after<T>(rest: &[u8], broken: Broken) -> Result<Option<T>, Broken> {
+    if rest.is_empty() { Ok(None) } else { Err(broken) }
+}
+
+/// A number and what follows it; `None` while it may go on.
+fn number(bytes: &[u8]) -> Result<Option<(u32, &[u8])>, Broken> {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if DIGITS_MAX < digits || (digits == 0 && !bytes.is_empty()) {
+        return Err(Broken::Number);
+    }
+    if digits == bytes.len() {
+        return Ok(None);
+    }
+    let (digits, rest) = bytes.split_at(digits);
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(Broken::Number)?;
+    Ok(Some((number, rest)))
+}
+
+type Waited = oneshot::Receiver<Result<Receipt, Refusal>>;
+
+struct Session {
+    parser: Parser,
+    origin: Origin,
+    limits: RelpLimits,
+    counts: SharedCounts,
+    sink: Sink,
+    clock: Arc<dyn Clock>,
+    /// Batches on their way, the oldest in front: their transactions, and who tells that they are durable.
+    waiting: VecDeque<(Vec<u32>, Waited)>,
+    unanswered: usize,
+}
+
+/// What a read brought.
+enum Step {
+    Goes,
+    Closes,
+}
+
+impl Session {
+    async fn run(mut self, mut stream: TcpStream) {
+        let mut buffer = vec![0u8; READ_BYTES];
+        let (mut read_half, mut write_half) = stream.split();
+        loop {
+            let may_read = self.unanswered < self.limits.window;
+            let idle = self.waiting.is_empty();
+            tokio::select! {
+                told = front(&mut self.waiting) => {
+                    let Some((transactions, _)) = self.waiting.pop_front() else { continue };
+                    self.unanswered -= transactions.len();
+                    if let Err(refusal) = told {
+                        tracing::debug!(input = %self.origin.input, %refusal, "session closed, its messages come again");
+                        drop(write_half.write_all(b"0 serverclose 0\n").await);
+                        return;
+                    }
+                    let answers: String =
+                        transactions.iter().map(|transaction| format!("{transaction} rsp 6 200 OK\n")).collect();
+                    if write_half.write_all(answers.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+                read = read_half.read(&mut buffer), if may_read => {
+                    let Ok(length @ 1..) = read else { return };
+                    self.parser.push(buffer.get(..length).unwrap_or_default());
+                    match self.take(&mut write_half).await {
+                        Ok(Step::Goes) => {}
+                        Ok(Step::Closes) => return,
+                        Err(broken) => {
+                            tracing::warn!(input = %self.origin.input, peer = ?self.origin.peer, %broken, "session closed");
+                            return;
+                        }
+                    }
+                }
+                () = tokio::time::sleep(self.limits.idle), if idle => return,
+            }
+        }
+    }
+
+    /// Takes every whole frame that is held.
+    async fn take(&mut self, write: &mut tokio::net::tcp::WriteHalf<'_>) -> Result<Step, Broken> {
+        let (mut records, mut transactions) = (Vec::new(), Vec::new());
+        let mut step = Step::Goes;
+        let mut result = Ok(());
+        loop {
+            let frame = match self.parser.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(broken) => {
+                    result = Err(broken);
+                    break;
+                }
+            };
+            match frame.command.as_slice() {
+                b"open" => {
+                    let offer = "200 OK\nrelp_version=0\nrelp_software=nhatle\ncommands=syslog";
+                    let answer = format!("{} rsp {} {offer}\n", frame.transaction, offer.len());
+                    if write.write_all(answer.as_bytes()).await.is_err() {
+                        return Ok(Step::Closes);
+                    }
+                }
+                b"syslog" => {
+                    transactions.push(frame.transaction);
+                    records.extend(self.record(&frame.data));
+                }
+                b"close" => {
+                    self.hand_on(records, transactions).await;
+                    self.answer_all(write).await;
+                    drop(write.write_all(format!("{} rsp 0\n0 serverclose 0\n", frame.transaction).as_bytes()).await);
+                    return Ok(Step::Closes);
+                }
+                _ => {
+                    result = Err(Broken::Unknown);
+                    break;
+                }
+            }
+        }
+        // Also before a broken frame: those messages were whole.
+        if !self.hand_on(records, transactions).await {
+            step = Step::Closes;
+        }
+        result.map(|()| step)
+    }
+
+    fn record(&self, data: &[u8]) -> Option<Record> {
+        let data = trim_frame(data);
+        (!data.is_empty()).then(|| self.origin.record(data, self.clock.now(), false))
+    }
+
+    /// Hands a batch on. `false` when there is nobody left to take it.
+    async fn hand_on(&mut self, records: Vec<Record>, transactions: Vec<u32>) -> bool {
+        if transactions.is_empty() {
+            return true;
+        }
+        self.unanswered += transactions.len();
+        let (done, receipt) = oneshot::channel();
+        if records.is_empty() {
+            // Empty messages are durable as they are.
+            drop(done.send(Ok(Receipt::default())));
+            self.waiting.push_back((transactions, receipt));
+            return true;
+        }
+        let sizes = sizes(&records);
+        if self.sink.send(Batch { records, done: Some(done) }).await.is_err() {
+            Counts::add(&self.counts.dropped, sizes.0);
+            return false;
+        }
+        self.counts.add_received(sizes);
+        self.waiting.push_back((transactions, receipt));
+        true
+    }
+
+    /// Answers everything that is on its way, before the session ends.
+    async fn answer_all(&mut self, write: &mut tokio::net::tcp::WriteHalf<'_>) {
+        while !self.waiting.is_empty() {
+            let told = front(&mut self.waiting).await;
+            let Some((transactions, _)) = self.waiting.pop_front() else { return };
+            self.unanswered -= transactions.len();
+            if told.is_err() {
+                return;
+            }
+            for transaction in transactions {
+                if write.write_all(format!("{transaction} rsp 6 200 OK\n").as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the oldest batch; for ever where there is none.
+async fn front(waiting: &mut VecDeque<(Vec<u32>, Waited)>) -> Result<Receipt, Refusal> {
+    match waiting.front_mut() {
+        Some((_, receipt)) => {
+            receipt.await.unwrap_or_else(|_gone| Err(Refusal::Store { reason: "shutting down".to_owned() }))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The frames of a stream given in pieces of this size, as `transaction command data`.
+    fn frames(stream: &[u8], piece: usize) -> Result<Vec<String>, Broken> {
+        let mut parser = Parser::new(20);
+        let mut found = Vec::new();
+        for bytes in stream.chunks(piece) {
+            parser.push(bytes);
+            while let Some(frame) = parser.next()? {
+                let (command, data) = (String::from_utf8_lossy(&frame.command), String::from_utf8_lossy(&frame.data));
+                found.push(format!("{} {command} {data}", frame.transaction));
+            }
+        }
+        Ok(found)
+    }
+
+    #[track_caller]
+    fn check(stream: &[u8], expected: Result<&[&str], Broken>) {
+        for piece in [1, 2, 3, 7, stream.len().max(1)] {
+            let expected = expected.map(|list| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+            assert_eq!(frames(stream, piece), expected, "{} in pieces of {piece}", String::from_utf8_lossy(stream));
+        }
+    }
+
+    #[test]
+    fn frames_in_any_pieces() {
+        check(b"1 open 3 a\nb\n2 syslog 5 <13>x\n3 close 0\n", Ok(&["1 open a\nb", "2 syslog <13>x", "3 close "]));
+        check(b"3 close 0 \n4 syslog 1 \n\n", Ok(&["3 close ", "4 syslog \n"]));
+        check(b"1 syslog 5 <13", Ok(&[]));
+        check(b"x", Err(Broken::Number));
+        check(b"1234567890 open 0\n", Err(Broken::Number));
+        check(b"1 syslog 21 ", Err(Broken::Length));
+        check(b"1 syslog 2 abc\n", Err(Broken::Trailer));
+        check(b"1  1 a\n", Err(Broken::Command));
+        check(b"1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Err(Broken::Command));
+    }
+}

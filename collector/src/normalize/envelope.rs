@@ -1,0 +1,267 @@
+//! Envelopes: records that carry a line or document of somebody else, with a time and a host of their own.
+//!
+//! In: an object of Splunk HEC, one OpenTelemetry log record (as [`crate::listen::http`] writes it down), a GELF
+//! message, or a document of Filebeat with a line nobody has parsed. Out: the event that the inner text means, and
+//! what the envelope adds: its time where it names one, host, file, and its other fields where the inner text says
+//! nothing of them. Failure: a [`Problem`], when the envelope is none or the inner text breaks the format it claims.
+//! Source: Splunk "Format events for HTTP Event Collector"; opentelemetry-proto logs v1; GELF 1.1; Filebeat
+//! "Exported fields".
+
+use nhatle_event::json::Leaves;
+use nhatle_event::{Event, Field, Timestamp, Value};
+use serde_json::{Map, Value as Json};
+
+use super::{Context, Problem, normalize, set_sent, syslog};
+use crate::parse::json::moment;
+use crate::parse::{self, Fault, Format};
+use crate::profile::Profile;
+
+/// The profile of an object of Splunk HEC.
+pub const HEC: &str = "hec";
+/// The profile of an OpenTelemetry log record.
+pub const OTLP: &str = "otlp";
+/// The profile of a GELF message.
+pub const GELF: &str = "gelf";
+
+/// What an envelope says besides its inner text.
+#[derive(Default)]
+struct Outer {
+    /// When it happened, by the envelope.
+    timestamp: Option<Timestamp>,
+    /// How the inner text is read, where the envelope says so.
+    profile: Option<Profile>,
+    /// Fields for which the inner text has none.
+    fields: Vec<(String, Value)>,
+}
+
+/// Whether a profile is an envelope's.
+pub(crate) fn is_envelope(profile: Profile) -> bool {
+    matches!(profile, Profile::Hec | Profile::Otlp | Profile::Gelf)
+}
+
+/// The event of an envelope.
+///
+/// # Errors
+/// The text is no such envelope, or its inner text breaks its format.
+pub(crate) fn event(text: &str, profile: Profile, context: &Context<'_>) -> Result<Event, Problem> {
+    let name = profile.name();
+    let fault = |reason: String, offset| Problem::Fault(Fault::new(format!("{name}: {reason}"), offset));
+    // The bounds on leaves and depth are those of any JSON record.
+    parse::json::parse(text)?;
+    let envelope: Map<String, Json> =
+        serde_json::from_str(text).map_err(|error| fault(error.to_string(), error.column()))?;
+    let (inner, outer) = match profile {
+        Profile::Hec => hec(envelope),
+        Profile::Otlp => otlp(envelope),
+        _ => gelf(envelope),
+    };
+    let mut event = match inner {
+        Some(inner) if !inner.trim().is_empty() => {
+            let is_plain = outer.profile.is_none() && parse::detect(&inner) == Format::Plain;
+            let mut event = normalize(inner.trim_end(), outer.profile, context.record, context.offset_s)
+                .map_err(|problem| fault(reason_of(&problem), 0))?;
+            if is_plain && event.text(Field::EVENT_DATASET) == Some("syslog") {
+                event.set(Field::EVENT_MODULE, name);
+                event.set(Field::EVENT_DATASET, name);
+            }
+            event
+        }
+        // A log record may be all attributes.
+        _ if profile == Profile::Otlp => context.event(None, OTLP, OTLP),
+        _ => return Err(fault("there is no event in it".to_owned(), 0)),
+    };
+    if let Some(timestamp) = outer.timestamp {
+        event.timestamp = timestamp;
+    }
+    fill(&mut event, outer.fields);
+    Ok(event)
+}
+
+fn reason_of(problem: &Problem) -> String {
+    match problem {
+        Problem::Fault(fault) => fault.reason.to_string(),
+        Problem::DeadLetter(letter) => letter.reason.to_string(),
+    }
+}
+
+/// Sets what the event has nothing of yet.
+fn fill(event: &mut Event, fields: impl IntoIterator<Item = (String, Value)>) {
+    for (name, value) in fields {
+        let is_known = Field::lookup(&name).is_some_and(|field| event.get(field).is_some());
+        if !is_known {
+            set_sent(event, &name, value);
+        }
+    }
+}
+
+/// A text, or a document as its text.
+fn inner_text(value: Option<Json>) -> Option<String> {
+    match value? {
+        Json::String(text) => Some(text),
+        Json::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// The leaves of a JSON value under a name.
+fn leaves_of(name: &str, value: &Json, into: &mut Vec<(String, Value)>) {
+    let named = Json::Object(Map::from_iter([(name.to_owned(), value.clone())])).to_string();
+    if let Ok(leaves) = parse::json::parse(&named) {
+        into.extend(leaves.into_iter().map(|(name, value)| (name.to_string(), value)));
+    }
+}
+
+/// `{"time","host","source","sourcetype","index","fields","event"}`.
+fn hec(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
+    let mut outer = Outer::default();
+    outer.timestamp = envelope.get("time").and_then(epoch);
+    let text = |name: &str| envelope.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
+    outer.profile = text("sourcetype").and_then(profile_of_source_type);
+    for (name, field) in [
+        ("host", "host.name"),
+        ("source", "log.file.path"),
+        ("sourcetype", "labels.sourcetype"),
+        ("index", "labels.index"),
+    ] {
+        outer.fields.extend(text(name).map(|text| (field.to_owned(), Value::from(text))));
+    }
+    for (name, value) in envelope.get("fields").and_then(Json::as_object).into_iter().flatten() {
+        leaves_of(name, value, &mut outer.fields);
+    }
+    (inner_text(envelope.remove("event")), outer)
+}
+
+/// Seconds since 1970 as a number or text, with a fraction or without.
+fn epoch(value: &Json) -> Option<Timestamp> {
+    let value = match value {
+        Json::Number(number) => number.as_i64().map(Value::Long).or_else(|| number.as_f64().map(Value::Double))?,
+        Json::String(text) => Value::from(text.as_str()),
+        _ => return None,
+    };
+    moment(&value, 0)
+}
+
+/// The profile that a Splunk source type means, where it is one of ours.
+pub(crate) fn profile_of_source_type(name: &str) -> Option<Profile> {
+    let name = name.to_ascii_lowercase();
+    let known = match name.as_str() {
+        "access_combined" | "access_combined_wcookie" | "access_common" | "apache:access" => "apache",
+        "apache:error" => "apache",
+        "nginx:plus:access" | "nginx:plus:error" | "nginx:access" | "nginx:error" => "nginx",
+        "linux_secure" | "linux_messages_syslog" | "cron" => "linux",
+        "linux_audit" | "linux:audit" => "auditd",
+        "wineventlog" | "xmlwineventlog" => "windows",
+        "cisco:asa" => "cisco_asa",
+        "cisco:ios" => "cisco_ios",
+        "fgt_log" | "fortigate_log" | "fortinet" => "fortigate",
+        "pan:traffic" | "pan:threat" | "pan:system" | "pan:log" => "paloalto",
+        "bro:json" | "zeek:json" => "zeek",
+        _ if name.starts_with("wineventlog:") || name.starts_with("xmlwineventlog:") => "windows",
+        _ if name.starts_with("fgt_") || name.starts_with("fortigate_") => "fortigate",
+        other => other,
+    };
+    Profile::from_name(known).ok().filter(|profile| !is_envelope(*profile) && *profile != Profile::Json)
+}
+
+/// One log record with its `resource` and `scope`.
+fn otlp(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
+    let mut outer = Outer::default();
+    let nanos = |name: &str| {
+        let told = envelope.get(name)?;
+        told.as_str().and_then(|text| text.parse().ok()).or_else(|| told.as_i64()).filter(|nanos| 0 < *nanos)
+    };
+    outer.timestamp = nanos("timeUnixNano").or_else(|| nanos("observedTimeUnixNano")).map(Timestamp);
+    for (name, field) in [
+        ("severityText", "log.level"),
+        ("severityNumber", "event.severity"),
+        ("traceId", "trace.id"),
+        ("spanId", "span.id"),
+        ("eventName", "event.action"),
+    ] {
+        match envelope.get(name) {
+            Some(Json::String(text)) if !text.is_empty() => {
+                outer.fields.push((field.to_owned(), Value::from(text.as_str())))
+            }
+            Some(Json::Number(number)) => {
+                outer.fields.extend(number.as_i64().map(|n| (field.to_owned(), Value::Long(n))))
+            }
+            _ => {}
+        }
+    }
+    for group in ["attributes", "resource"] {
+        for (name, value) in envelope.get(group).and_then(Json::as_object).into_iter().flatten() {
+            leaves_of(name, value, &mut outer.fields);
+        }
+    }
+    if let Some(scope) = envelope.get("scope").and_then(Json::as_str).filter(|scope| !scope.is_empty()) {
+        outer.fields.push(("log.logger".to_owned(), Value::from(scope)));
+    }
+    (inner_text(envelope.remove("body")), outer)
+}
+
+/// GELF 1.1: `version`, `host`, `short_message`, `full_message`, `timestamp`, `level`, and `_` before all others.
+fn gelf(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
+    let mut outer = Outer::default();
+    outer.timestamp = envelope.get("timestamp").and_then(epoch);
+    for (name, value) in &envelope {
+        match (name.as_str(), value) {
+            ("host", Json::String(host)) => outer.fields.push(("host.name".to_owned(), Value::from(host.as_str()))),
+            ("full_message", Json::String(text)) => {
+                outer.fields.push(("gelf.full_message".to_owned(), Value::from(text.as_str())));
+            }
+            ("level", Json::Number(level)) => {
+                let code = level.as_i64().filter(|code| (0..8).contains(code));
+                if let Some(name) = code.and_then(|code| u8::try_from(code).ok()).map(syslog::severity_name) {
+                    outer.fields.push(("log.level".to_owned(), Value::from(name)));
+                }
+                outer.fields.extend(code.map(|code| ("log.syslog.severity.code".to_owned(), Value::Long(code))));
+            }
+            (other, value) => {
+                if let Some(name) = other.strip_prefix('_') {
+                    leaves_of(name, value, &mut outer.fields);
+                }
+            }
+        }
+    }
+    (inner_text(envelope.remove("short_message")), outer)
+}
+
+/// A document with a line in `message` that nobody has parsed, whose module says how to: Filebeat's, whose
+/// modules leave the parsing to a pipeline of Elasticsearch. `None` where it is no such document, or the line is
+/// not what the module says.
+pub(crate) fn unparsed_line(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
+    let text = |name: &str| leaves.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.text());
+    let line = text("message")?;
+    let is_parsed = ["event.category", "event.action", "source.ip", "process.name"]
+        .iter()
+        .any(|name| leaves.iter().any(|(known, _)| known == name));
+    if is_parsed {
+        return None;
+    }
+    let profile = ["event.dataset", "event.module", "fileset.module", "service.type"]
+        .into_iter()
+        .find_map(|name| profile_of_module(text(name)?))?;
+    let mut event = normalize(line.trim_end(), Some(profile), context.record, context.offset_s).ok()?;
+    if event.timestamp == context.record.received
+        && let Some(stamp) = parse::json::timestamp(leaves, context.offset_s)
+    {
+        event.timestamp = stamp;
+    }
+    let more = leaves.iter().filter(|(name, _)| name != "message" && name != "event.dataset" && name != "event.module");
+    fill(&mut event, more.map(|(name, value)| (name.to_string(), value.clone())));
+    Some(event)
+}
+
+fn profile_of_module(name: &str) -> Option<Profile> {
+    let known = match name {
+        "system.auth" | "system.syslog" | "system" => "linux",
+        "auditd.log" => "auditd",
+        "fortinet.firewall" | "fortinet_fortigate.log" => "fortigate",
+        "cisco.asa" | "cisco_asa.log" | "cisco.ftd" => "cisco_asa",
+        "cisco.ios" | "cisco_ios.log" => "cisco_ios",
+        "panw.panos" => "paloalto",
+        "cef.log" => "cef",
+        other => other.split_once('.').map_or(other, |(module, _)| module),
+    };
+    Profile::from_name(known).ok().filter(|profile| !is_envelope(*profile) && *profile != Profile::Json)
+}
