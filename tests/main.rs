@@ -29,6 +29,7 @@ mod replay;
 mod rule_import;
 mod rule_samples;
 mod rule_tools;
+mod senders;
 mod tamper;
 mod tidy;
 mod ward;

@@ -1,0 +1,291 @@
+//! Real senders against the real binary, with `kill -9` in the middle: rsyslog over RELP and `_bulk`, and a client of
+//! `_bulk` as Beats is one.
+//!
+//! rsyslog comes from Debian's packages, unpacked into the build folder and never installed. Where they cannot be
+//! had the tests say `skipped: no rsyslog`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Server, request, stdout, token, wait_for};
+
+/// So many lines are sent.
+const LINES: usize = 8_000;
+
+/// rsyslog, unpacked.
+struct Rsyslog {
+    folder: PathBuf,
+}
+
+impl Rsyslog {
+    /// Unpacks rsyslog unless that was done before.
+    fn get() -> Option<Rsyslog> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rsyslog");
+        let rsyslog = Rsyslog { folder };
+        if rsyslog.program().exists() || rsyslog.unpack().is_some() {
+            return Some(rsyslog);
+        }
+        eprintln!("skipped: no rsyslog");
+        None
+    }
+
+    fn unpack(&self) -> Option<()> {
+        // Beside it first, so that a half-unpacked one is never taken for whole.
+        let packages = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let names = [
+            "rsyslog",
+            "rsyslog-relp",
+            "rsyslog-elasticsearch",
+            "librelp0",
+            "libestr0",
+            "libfastjson4",
+            "liblognorm5",
+            "libcurl3-gnutls",
+        ];
+        let mut download = Command::new("apt-get");
+        download.arg("download").args(names).current_dir(packages.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        download.status().ok().filter(std::process::ExitStatus::success)?;
+        let root = packages.path().join("root");
+        for entry in std::fs::read_dir(packages.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                let status = Command::new("dpkg").arg("-x").args([&path, &root]).status().ok()?;
+                status.success().then_some(())?;
+            }
+        }
+        // Another test may have been faster.
+        std::fs::rename(root, &self.folder).ok();
+        self.program().exists().then_some(())
+    }
+
+    fn program(&self) -> PathBuf {
+        self.folder.join("usr/sbin/rsyslogd")
+    }
+
+    /// Starts it with an action, reading the lines of a file.
+    fn start(&self, folder: &Path, lines: &Path, action: &str) -> Sender {
+        let work = folder.join("rsyslog");
+        std::fs::create_dir_all(&work).unwrap();
+        let config = folder.join("rsyslog.conf");
+        let text = format!(
+            "global(workDirectory=\"{}\")\n\
+             module(load=\"imfile\" PollingInterval=\"1\")\nmodule(load=\"omrelp\")\nmodule(load=\"omelasticsearch\")\n\
+             template(name=\"line\" type=\"string\" string=\"<13>1 2026-02-03T04:05:06Z may-01 app - - - %msg%\")\n\
+             template(name=\"id\" type=\"string\" string=\"%msg%\")\n\
+             template(name=\"document\" type=\"string\" string=\"{{\\\"message\\\":\\\"%msg:::json%\\\"}}\")\n\
+             input(type=\"imfile\" File=\"{}\" Tag=\"app\" ruleset=\"out\")\n\
+             ruleset(name=\"out\") {{ {action} }}\n",
+            work.display(),
+            lines.display(),
+        );
+        std::fs::write(&config, text).unwrap();
+        let libraries = self.folder.join("usr/lib/x86_64-linux-gnu");
+        let child = Command::new(self.program())
+            .args(["-n", "-f"])
+            .arg(&config)
+            .arg("-i")
+            .arg(work.join("pid"))
+            .arg("-M")
+            .arg(libraries.join("rsyslog"))
+            .env("LD_LIBRARY_PATH", &libraries)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Sender { child }
+    }
+}
+
+/// A running rsyslog.
+struct Sender {
+    child: Child,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// How many messages of ours are stored.
+fn count(data: &Path) -> usize {
+    stdout(&["search", "message:dong*", "--data", data.to_str().unwrap(), "--count"]).trim().parse().unwrap()
+}
+
+/// Every stored message that is one of ours, with how often it is stored.
+fn stored(data: &Path) -> BTreeMap<String, usize> {
+    let data = data.to_str().unwrap();
+    let limit = (2 * LINES).to_string();
+    let text = stdout(&["search", "message:dong*", "--data", data, "--limit", &limit, "--format", "jsonl"]);
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let message = event["message"].as_str().unwrap().trim().to_owned();
+        *found.entry(message).or_insert(0) += 1;
+    }
+    found
+}
+
+/// A server whose input of this name has a port that stays the same through restarts.
+struct Place {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+    port: u16,
+    token: String,
+}
+
+impl Place {
+    fn new(setting: &str) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let token = token(&data, "sender", "ingest", None);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!("[collector]\n{setting} = \"127.0.0.1:{port}\"\n");
+        std::fs::write(folder.path().join("nhatle.toml"), config).unwrap();
+        Place { folder, data, port, token }
+    }
+
+    fn start(&self) -> Server {
+        Server::start(&self.data, &["--config", self.folder.path().join("nhatle.toml").to_str().unwrap()])
+    }
+
+    /// The lines to send, in a file.
+    fn lines(&self) -> PathBuf {
+        let mut text = String::new();
+        for number in 0..LINES {
+            writeln!(text, "{}", line(number)).unwrap();
+        }
+        let file = self.folder.path().join("lines.log");
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// Waits until every line is stored; gives how often each is.
+    fn wait_for_all(&self) -> BTreeMap<String, usize> {
+        let began = Instant::now();
+        let mut stored = stored(&self.data);
+        // What was sent again stands there twice, so only the distinct ones count.
+        while stored.len() < LINES && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(300));
+            stored = self::stored(&self.data);
+        }
+        let missing: Vec<String> = (0..LINES).map(line).filter(|line| !stored.contains_key(line)).collect();
+        assert!(
+            missing.is_empty(),
+            "{} are missing, among them {:?}",
+            missing.len(),
+            missing.iter().take(5).collect::<Vec<_>>()
+        );
+        stored
+    }
+
+    /// Kills the server twice while lines come in.
+    fn kill_twice(&self, mut server: Server) -> Server {
+        for part in 1..=2 {
+            wait_for("a part is stored", Duration::from_secs(60), || part * LINES / 10 < count(&self.data));
+            server.kill();
+            server = self.start();
+        }
+        server
+    }
+}
+
+fn line(number: usize) -> String {
+    format!("dong{number:05}")
+}
+
+#[track_caller]
+fn check_none_doubled(stored: &BTreeMap<String, usize>) {
+    let doubled: Vec<_> = stored.iter().filter(|(_, count)| **count != 1).take(5).collect();
+    assert!(doubled.is_empty(), "stored more than once: {doubled:?}");
+}
+
+/// How rsyslog waits while the server is away. Its own default keeps 1,000 messages and gives each further one up
+/// after two seconds, which no receiver can help.
+const QUEUE: &str = "action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\" queue.type=\"linkedList\" \
+                     queue.size=\"100000\" queue.timeoutEnqueue=\"60000\"";
+
+#[test]
+fn rsyslog_over_relp_loses_nothing_when_the_server_is_killed() {
+    let Some(rsyslog) = Rsyslog::get() else { return };
+    let place = Place::new("relp");
+    let server = place.start();
+    let action = format!(
+        "action(type=\"omrelp\" target=\"127.0.0.1\" port=\"{}\" template=\"line\" timeout=\"5\" {QUEUE})",
+        place.port
+    );
+    let sender = rsyslog.start(place.folder.path(), &place.lines(), &action);
+    let server = place.kill_twice(server);
+    // RELP has no ids: what was stored and not answered in time comes again.
+    assert_eq!(place.wait_for_all().len(), LINES);
+    drop(sender);
+    server.stop();
+}
+
+#[test]
+fn rsyslog_over_bulk_loses_and_doubles_nothing_when_the_server_is_killed() {
+    let Some(rsyslog) = Rsyslog::get() else { return };
+    let place = Place::new("elastic");
+    let server = place.start();
+    let action = format!(
+        "action(type=\"omelasticsearch\" server=\"http://127.0.0.1\" serverport=\"{}\" uid=\"rsyslog\" \
+         pwd=\"{}\" template=\"document\" searchIndex=\"logs\" searchType=\"\" bulkmode=\"on\" \
+         bulkid=\"id\" dynbulkid=\"on\" writeoperation=\"create\" queue.dequeueBatchSize=\"500\" {QUEUE})",
+        place.port, place.token
+    );
+    let sender = rsyslog.start(place.folder.path(), &place.lines(), &action);
+    let server = place.kill_twice(server);
+    check_none_doubled(&place.wait_for_all());
+    drop(sender);
+    server.stop();
+}
+
+/// A client as Beats is one: what got no answer is sent again, item by item as the answer says.
+#[test]
+fn bulk_loses_and_doubles_nothing_when_the_server_is_killed() {
+    const BATCH: usize = 200;
+    let place = Place::new("elastic");
+    let server = place.start();
+    let address = ([127, 0, 0, 1], place.port).into();
+    let authorization = format!("Bearer {}", place.token);
+    let client = std::thread::spawn(move || {
+        let mut repeats = 0;
+        for first in (0..LINES).step_by(BATCH) {
+            let mut body = String::new();
+            for number in first..first + BATCH {
+                let line = line(number);
+                writeln!(body, "{{\"create\":{{\"_id\":\"{line}\"}}}}\n{{\"message\":\"{line}\"}}").unwrap();
+            }
+            loop {
+                match request(address, "POST", "/_bulk", &[("Authorization", &authorization)], body.as_bytes()) {
+                    Ok(answer) if answer.status == 200 => {
+                        let answer = answer.json();
+                        let statuses: Vec<u64> = answer["items"]
+                            .as_array()
+                            .unwrap()
+                            .iter()
+                            .map(|item| item["create"]["status"].as_u64().unwrap())
+                            .collect();
+                        assert_eq!(statuses.len(), BATCH);
+                        assert!(statuses.iter().all(|status| matches!(status, 201 | 409)), "{answer}");
+                        repeats += statuses.iter().filter(|status| **status == 409).count();
+                        break;
+                    }
+                    _ => std::thread::sleep(Duration::from_millis(50)),
+                }
+            }
+        }
+        repeats
+    });
+    let server = place.kill_twice(server);
+    let repeats = client.join().unwrap();
+    eprintln!("{repeats} were stored before their answer got lost");
+    check_none_doubled(&place.wait_for_all());
+    server.stop();
+}
