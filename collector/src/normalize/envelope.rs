@@ -113,8 +113,7 @@ fn leaves_of(name: &str, value: &Json, into: &mut Vec<(String, Value)>) {
 
 /// `{"time","host","source","sourcetype","index","fields","event"}`.
 fn hec(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
-    let mut outer = Outer::default();
-    outer.timestamp = envelope.get("time").and_then(epoch);
+    let mut outer = Outer { timestamp: envelope.get("time").and_then(epoch), ..Outer::default() };
     let text = |name: &str| envelope.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
     outer.profile = text("sourcetype").and_then(profile_of_source_type);
     for (name, field) in [
@@ -201,8 +200,7 @@ fn otlp(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
 
 /// GELF 1.1: `version`, `host`, `short_message`, `full_message`, `timestamp`, `level`, and `_` before all others.
 fn gelf(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
-    let mut outer = Outer::default();
-    outer.timestamp = envelope.get("timestamp").and_then(epoch);
+    let mut outer = Outer { timestamp: envelope.get("timestamp").and_then(epoch), ..Outer::default() };
     for (name, value) in &envelope {
         match (name.as_str(), value) {
             ("host", Json::String(host)) => outer.fields.push(("host.name".to_owned(), Value::from(host.as_str()))),
@@ -264,4 +262,116 @@ fn profile_of_module(name: &str) -> Option<Profile> {
         other => other.split_once('.').map_or(other, |(module, _)| module),
     };
     Profile::from_name(known).ok().filter(|profile| !is_envelope(*profile) && *profile != Profile::Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Settings, to_event};
+    use nhatle_event::{Record, Text};
+
+    const NOW: Timestamp = Timestamp(1_770_091_600_000_000_000);
+
+    /// The event of a text with a profile, or the reason there is none.
+    fn read(profile: Option<&'static str>, text: &str) -> Result<Event, String> {
+        let mut record = Record::new(text.as_bytes(), "test", NOW);
+        record.profile = profile.map(Text::const_new);
+        to_event(&record, &Settings::default()).map_err(|letter| letter.reason.to_string())
+    }
+
+    #[track_caller]
+    fn check(profile: Option<&'static str>, text: &str, expected: &[(&str, &str)]) {
+        let event = read(profile, text).expect("is read");
+        assert_eq!(event.original[..], *text.as_bytes(), "the bytes stay as they came");
+        for (name, value) in expected {
+            let found = Field::lookup(name).and_then(|field| event.get(field)).and_then(Value::as_text);
+            assert_eq!(found.as_deref(), Some(*value), "{name} of {text}");
+        }
+    }
+
+    #[test]
+    fn a_line_in_an_envelope_is_read_as_if_it_came_alone() {
+        let line =
+            r"<34>1 2026-02-03T04:05:06Z may-01 sshd 77 - - Failed password for root from 203.0.113.9 port 4022 ssh2";
+        let expected = [
+            ("host.name", "may-01"),
+            ("user.name", "root"),
+            ("source.ip", "203.0.113.9"),
+            ("event.outcome", "failure"),
+        ];
+        check(Some(HEC), &format!(r#"{{"event":"{line}","host":"relay"}}"#), &expected);
+        check(Some(OTLP), &format!(r#"{{"body":"{line}","resource":{{"host.name":"relay"}}}}"#), &expected);
+        check(Some(GELF), &format!(r#"{{"host":"relay","short_message":"{line}"}}"#), &expected);
+    }
+
+    #[test]
+    fn gelf_gives_its_time_level_and_other_fields() {
+        let text = r#"{"version":"1.1","host":"may-01","short_message":"hỏng đĩa","timestamp":1770091500.25,"level":3,
+            "_user.name":"an","_app":"portal","_nhatle.unit":"W9"}"#;
+        check(
+            Some(GELF),
+            text,
+            &[
+                ("message", "hỏng đĩa"),
+                ("host.name", "may-01"),
+                ("log.level", "error"),
+                ("log.syslog.severity.code", "3"),
+                ("user.name", "an"),
+                ("app", "portal"),
+                ("event.dataset", "gelf"),
+            ],
+        );
+        let event = read(Some(GELF), text).expect("is read");
+        assert_eq!(event.timestamp, Timestamp(1_770_091_500_250_000_000));
+        assert_eq!(event.get(Field::NHATLE_UNIT), None, "what a sender writes sets no field of ours");
+    }
+
+    #[test]
+    fn a_line_of_filebeat_is_read_by_its_module() {
+        let text = r#"{"@timestamp":"2026-02-03T04:05:07.000Z","event":{"module":"nginx","dataset":"nginx.access"},
+            "message":"203.0.113.9 - - [03/Feb/2026:04:05:06 +0000] \"GET /a HTTP/1.1\" 404 12 \"-\" \"curl\"",
+            "host":{"name":"web-01"},"log":{"file":{"path":"/var/log/nginx/access.log"}}}"#;
+        let expected = [
+            ("source.ip", "203.0.113.9"),
+            ("http.response.status_code", "404"),
+            ("host.name", "web-01"),
+            ("log.file.path", "/var/log/nginx/access.log"),
+            ("event.module", "nginx"),
+        ];
+        check(None, text, &expected);
+        assert_eq!(
+            read(None, text).expect("is read").timestamp,
+            Timestamp(1_770_091_506_000_000_000),
+            "the line's own"
+        );
+        // Parsed by somebody before: left as it is.
+        let parsed =
+            r#"{"event":{"module":"nginx","action":"x"},"message":"203.0.113.9 - - [x","source":{"ip":"10.0.0.1"}}"#;
+        check(None, parsed, &[("source.ip", "10.0.0.1"), ("event.action", "x")]);
+    }
+
+    #[test]
+    fn what_is_no_envelope_says_why() {
+        for (profile, text, reason) in [
+            (HEC, r#"{"time":1}"#, "hec: there is no event in it"),
+            (HEC, r#"{"event":"  "}"#, "hec: there is no event in it"),
+            (GELF, r#"{"host":"a"}"#, "gelf: there is no event in it"),
+            (HEC, r#"{"event":{"a":1}"#, "json: "),
+            (GELF, "no json", "json: "),
+            (HEC, r#"{"event":"<34>1 2026-13-40T04:05:06Z a b - - - x"}"#, "hec: "),
+        ] {
+            let told = read(Some(profile), text).expect_err("is none");
+            assert!(told.starts_with(reason), "{text}: {told}");
+        }
+        assert!(read(Some(OTLP), r#"{"attributes":{"a":1}}"#).is_ok(), "a log record may be all attributes");
+    }
+
+    #[test]
+    fn a_source_type_means_a_profile_only_where_it_is_one() {
+        assert_eq!(profile_of_source_type("Access_Combined"), Some(Profile::Apache));
+        assert_eq!(profile_of_source_type("WinEventLog:Security"), Some(Profile::Windows));
+        for none in ["hec", "json", "_json", "something", ""] {
+            assert_eq!(profile_of_source_type(none), None, "{none}");
+        }
+    }
 }
