@@ -3,6 +3,7 @@
 //!
 //! Each takes any bytes and must return. What it asserts on the way is written at it.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use nhatle_collector::frame::{Framer, Origin};
@@ -66,6 +67,28 @@ pub fn evtx(data: &[u8]) {
     let template = Record::new(&b""[..], "fuzz", RECEIVED);
     let count = nhatle_collector::parse::evtx::EvtxReader::new(data, &template).take(1_000_000).count();
     assert!(count < 1_000_000, "more records than bytes");
+}
+
+/// An archive: its entries have plain names, give no more than they declare, and end.
+pub fn zip(data: &[u8]) {
+    use nhatle_collector::listen::zip::{EntryKind, ZipLimits, entries};
+    let Ok(mut file) = tempfile::NamedTempFile::new() else { return };
+    if file.write_all(data).is_err() {
+        return;
+    }
+    let limits = ZipLimits { entries_max: 64, entry_bytes_max: 1 << 20, total_bytes_max: 4 << 20 };
+    let Ok(found) = entries(file.path(), &limits) else { return };
+    assert!(found.len() <= limits.entries_max, "no more entries than allowed");
+    for entry in found {
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        match entry.kind {
+            EntryKind::Unreadable(_) => assert!(entry.open().is_err(), "what is not taken cannot be opened"),
+            EntryKind::File | EntryKind::Folder => assert!(entry.name.split('/').all(is_plain), "the name is plain"),
+        }
+        let Ok(mut bytes) = entry.open() else { continue };
+        let read = std::io::copy(&mut bytes, &mut std::io::sink());
+        assert!(read.is_err() || read.is_ok_and(|count| count == entry.size), "all of it, or an error");
+    }
 }
 
 /// Rule text compiles or is refused with a place; what compiles can be run.

@@ -27,7 +27,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Try rules on files, without a store.
     #[command(
-        after_help = "Example: nhatle detect --rules rules/sigma --format html -o timeline.html evidence/ logs.zip"
+        after_help = "Example: nhatle detect evidence/ logs.zip --format count\nExample: nhatle detect --rules sigma/rules --level high --from 2026-02-03 --zone +07:00 --format html -o timeline.html evidence/\nExample: zcat auth.log.gz | nhatle detect --source sshd --format table -\n\nExit code: 0 done; 1 done, but a rule did not load or a file is damaged or could not be read (named on standard error); 2 wrong arguments; 3 no rules, no such file, or the output cannot be written."
     )]
     Detect(DetectArgs),
     /// Show each record of files as one normalized ECS JSON line.
@@ -132,6 +132,8 @@ pub enum DetectFormat {
     Csv,
     /// One JSON object with counts and times.
     Summary,
+    /// A line a rule: how many findings, level, title, first and last time.
+    Count,
     /// One page to open in a browser or print: a timeline in Vietnamese and English.
     Html,
 }
@@ -151,6 +153,15 @@ pub struct DetectArgs {
     /// Only rules of this level and above: informational, low, medium, high, critical.
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
+    /// Only events from this moment on: RFC 3339, or a day in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only events before this moment.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Show times of csv, table, count and html at this distance from UTC, such as +07:00; jsonl stays in UTC.
+    #[arg(long, value_name = "OFFSET", default_value = "+00:00", allow_hyphen_values = true)]
+    pub zone: String,
     /// Print into a file, not on standard output.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -166,7 +177,7 @@ pub struct DetectArgs {
     /// The source profile of the files; detected by content if not given.
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// EVTX, JSON lines, JSON array, syslog or text; also .gz, .zst and .zip; folders are walked.
+    /// EVTX, JSON lines, JSON array, syslog or text; also .gz, .zst and .zip; folders are walked; - is standard input.
     #[arg(value_name = "FILE|DIR", required = true)]
     pub files: Vec<PathBuf>,
 }

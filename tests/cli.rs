@@ -209,7 +209,7 @@ fn detect_prints_csv_table_and_summary() {
     };
     let csv = with("csv");
     assert_eq!(csv.lines().count(), 4, "{csv}");
-    assert!(csv.starts_with("timestamp,level,title,rule,file,index,fields\n"), "{csv}");
+    assert!(csv.starts_with("timestamp,level,title,rule,file,index,fields,"), "{csv}");
     assert_eq!(with("table").lines().count(), 3);
     let summary: Value = serde_json::from_str(&with("summary")).unwrap();
     for (key, expected) in [("events", 5), ("matches", 3), ("rules_loaded", 1), ("rules_failed", 0)] {

@@ -84,6 +84,98 @@ fn a_timeline_is_one_page_that_interprets_nothing() {
 }
 
 #[test]
+fn a_time_asked_for_holds_for_matches_and_correlations() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let args = ["detect", "--rules", path(&rules), path(&logs), "--by-time", "--format"];
+    let run = |format: &str, more: &[&str]| stdout(&[&args[..], &[format], more].concat());
+    let from = ["--from", "2026-02-03T04:05:20Z", "--to", "2026-02-03T04:05:40Z"];
+    let lines = run("jsonl", &from);
+    assert!(lines.lines().count() == 2 && !lines.contains("correlation"), "two of three: {lines}");
+    let summary: Value = serde_json::from_str(&run("summary", &from)).unwrap();
+    assert_eq!((&summary["events"], &summary["outside"]), (&json!(12), &json!(6)));
+    assert_eq!(run("jsonl", &["--to", "2026-02-03"]), "");
+    for wrong in [["--from", "yesterday"], ["--zone", "Asia/Hanoi"]] {
+        assert_eq!(crate::support::run(&[&args[..], &["jsonl"], &wrong].concat()).status.code(), Some(2), "{wrong:?}");
+    }
+    let turned = ["--from", "2026-02-04", "--to", "2026-02-03"];
+    assert_eq!(crate::support::run(&[&args[..], &["jsonl"], &turned].concat()).status.code(), Some(2));
+}
+
+#[test]
+fn times_are_shown_in_the_zone_asked_for() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let run = |format: &str| {
+        stdout(&["detect", "--rules", path(&rules), "--zone", "+07:00", "--format", format, path(&logs)])
+    };
+    for format in ["csv", "table", "count"] {
+        let text = run(format);
+        assert!(text.contains("2026-02-03T11:05:10+07:00") && !text.contains("T04:05"), "{format}: {text}");
+    }
+    assert!(run("jsonl").contains("2026-02-03T04:05:10Z"));
+    let page = run("html");
+    assert!(page.contains("2026-02-03 11:05:10") && page.contains("+07:00") && !page.contains(" 04:05:"), "{page}");
+}
+
+#[test]
+fn findings_are_counted_by_rule() {
+    let folder = folder();
+    let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));
+    let text = stdout(&["detect", "--rules", path(&rules), "--format", "count", path(&logs)]);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[0][..4], ["1", "high", "Many", "failed"], "the most urgent first");
+    assert_eq!(lines[1][..5], ["4", "medium", "Failed", "2026-02-03T04:05:10Z", "2026-02-03T04:05:40Z"]);
+}
+
+#[test]
+fn a_cell_is_never_a_formula() {
+    let folder = folder();
+    let (rules, log) = (folder.path().join("rules.yml"), folder.path().join("formula.jsonl"));
+    let event = json!({"@timestamp": "2026-02-03T04:05:06Z", "EventID": 4625, "Channel": "Security", "Computer": "=cmd|' /C calc'!A0"});
+    std::fs::write(&log, format!("{event}\n")).unwrap();
+    let text = stdout(&["detect", "--rules", path(&rules), "--format", "csv", path(&log)]);
+    assert!(text.contains(",'=cmd|") && text.contains(",Security,4625,"), "{text}");
+}
+
+#[test]
+fn standard_input_is_a_file() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let folder = folder();
+    let (rules, log) = (folder.path().join("rules.yml"), folder.path().join("logs/a.jsonl"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nhatle"))
+        .args(["detect", "--rules", path(&rules), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&std::fs::read(log).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["file"], &line["index"], output.status.code()), (&json!("-"), &json!(1), Some(0)));
+}
+
+#[test]
+fn damage_of_an_event_log_is_named_and_ends_in_one() {
+    let folder = folder();
+    let rules = folder.path().join("rules.yml");
+    let chunk = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/evtx/chunk");
+    let output = run(&["detect", "--rules", path(&rules), "--format", "summary", path(&chunk)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("evtx/chunk: file ends inside a chunk") && said.contains("file offset 4096"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    // A line that cannot be parsed is named too, and is no damage.
+    let broken = folder.path().join("broken.jsonl");
+    std::fs::write(&broken, "{\"a\":1}\n{\"a\":\n").unwrap();
+    let output = run(&["detect", "--rules", path(&rules), "--format", "summary", path(&broken)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("broken.jsonl: record 1, byte ") && said.contains("json"), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn a_level_leaves_out_what_is_below_it() {
     let folder = folder();
     let (rules, logs) = (folder.path().join("rules.yml"), folder.path().join("logs"));

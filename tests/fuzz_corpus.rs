@@ -87,6 +87,11 @@ fn evtx_corpus() {
 }
 
 #[test]
+fn zip_corpus() {
+    replay("zip", bodies::zip);
+}
+
+#[test]
 fn rule_corpus() {
     replay("rule", bodies::rule);
 }

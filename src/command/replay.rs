@@ -62,7 +62,11 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<End> {
     Ok(if loaded.errors.is_empty() { End::Done } else { End::Findings })
 }
 
-fn time(text: &str, flag: &str) -> anyhow::Result<Timestamp> {
+/// The moment that `flag` says.
+///
+/// # Errors
+/// It is none.
+pub fn time(text: &str, flag: &str) -> anyhow::Result<Timestamp> {
     // A day alone is its beginning, in UTC.
     let day = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
     let at = Timestamp::parse(day.as_deref().unwrap_or(text), 0);

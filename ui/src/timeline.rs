@@ -69,6 +69,10 @@ pub struct TimelineRule {
 pub struct Timeline {
     /// When it was made.
     pub made: Timestamp,
+    /// The zone times are shown in (`UTC`, `+07:00`), and how many nanoseconds it is ahead of UTC.
+    pub zone: String,
+    /// See `zone`.
+    pub zone_offset_ns: i64,
     /// Files read.
     pub files: u64,
     /// Events looked at.
@@ -140,7 +144,7 @@ impl PageOf<'_> {
     }
 
     fn time(&self, at: &Timestamp) -> String {
-        let text = at.to_string();
+        let text = at.plus_nanos(self.t.zone_offset_ns).to_string();
         let seconds = text.split_once('.').map_or(text.trim_end_matches('Z'), |(seconds, _)| seconds);
         seconds.replace('T', " ")
     }

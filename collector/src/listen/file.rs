@@ -7,7 +7,7 @@
 //! compression breaks ends the file with a [`FileError`]. The content decides the form, not the name.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::parse::json::Scanner;
 
 /// How many bytes of one record of a file are kept.
 pub const FILE_RECORD_BYTES_MAX: usize = 16 << 20;
+/// How standard input is named; a file of this name is `./-`.
+pub const STANDARD_INPUT: &str = "-";
 /// How deep folders are followed.
 pub const FOLDER_DEPTH_MAX: usize = 32;
 /// How many files one call reads.
@@ -81,6 +83,10 @@ impl FileOptions {
 pub fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FileError> {
     let mut files = Vec::new();
     for path in paths {
+        if path.as_os_str() == STANDARD_INPUT {
+            files.push(path.clone());
+            continue;
+        }
         collect(path, 0, &mut files)?;
     }
     Ok(files)
@@ -114,12 +120,12 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Fi
 pub struct FileEntry {
     /// Its place in the file, from 0.
     pub index: u64,
-    path: Arc<str>,
-    content: Content,
+    pub(super) path: Arc<str>,
+    pub(super) content: Content,
 }
 
 #[derive(Clone, Debug)]
-enum Content {
+pub(super) enum Content {
     Record(Record),
     /// A line that means what the header above it says; `None` = there was none.
     Headed(Record, Option<Arc<Header>>),
@@ -143,22 +149,27 @@ impl FileEntry {
                 event
             }
         };
-        event.set(Field::LOG_FILE_PATH, &*self.path);
-        event.set(Field::NHATLE_EVIDENCE_FILE, &*self.path);
-        event.set(Field::NHATLE_FILE_INDEX, i64::try_from(self.index).unwrap_or(i64::MAX));
+        set_place(&mut event, &self.path, self.index);
         Ok(event)
     }
 }
 
+/// Writes down which file an event stands in, and where.
+pub(super) fn set_place(event: &mut Event, path: &str, index: u64) {
+    event.set(Field::LOG_FILE_PATH, path);
+    event.set(Field::NHATLE_EVIDENCE_FILE, path);
+    event.set(Field::NHATLE_FILE_INDEX, i64::try_from(index).unwrap_or(i64::MAX));
+}
+
 /// The records of one file, in order, unconverted.
 pub struct FileEntries {
-    path: PathBuf,
-    shown: Arc<str>,
-    form: Form,
-    index: u64,
-    origin: Origin,
-    received: Timestamp,
-    has_ended: bool,
+    pub(super) path: PathBuf,
+    pub(super) shown: Arc<str>,
+    pub(super) form: Form,
+    pub(super) index: u64,
+    pub(super) origin: Origin,
+    pub(super) received: Timestamp,
+    pub(super) has_ended: bool,
     /// The line being read; its room is used again for the next one.
     line: Vec<u8>,
     /// The first line of the next record, where it was needed to know that the one before ended.
@@ -184,16 +195,16 @@ impl HeldLine {
     }
 }
 
-type Reader = BufReader<Box<dyn Read + Send>>;
+pub(super) type Reader = BufReader<Box<dyn Read + Send>>;
 
-enum Form {
-    /// Windows event records.
-    Evtx(Box<EvtxReader<Reader>>),
+pub(super) enum Form {
+    /// Windows event records. Chunks are read into their own memory, past any buffer.
+    Evtx(Box<EvtxReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>>),
     /// Text in one of its shapes.
     Text(Reader, Shape),
 }
 
-enum Shape {
+pub(super) enum Shape {
     /// Lines of text or JSON.
     Lines(LineForm),
     /// JSON values one after another, an array's elements or pretty-printed objects.
@@ -204,11 +215,14 @@ enum Shape {
 }
 
 impl FileEntries {
-    /// Opens a file.
+    /// Opens a file; [`STANDARD_INPUT`] is the program's own input.
     ///
     /// # Errors
     /// It cannot be opened or its front not be read.
     pub fn open(path: &Path, options: &FileOptions) -> Result<FileEntries, FileError> {
+        if path.as_os_str() == STANDARD_INPUT {
+            return FileEntries::read(Box::new(std::io::stdin()), path, options.now, options);
+        }
         let read_error = |source| FileError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
@@ -242,7 +256,11 @@ impl FileEntries {
         let mut origin = Origin::new(&shown);
         (origin.profile, origin.unit) = (options.profile.clone(), options.unit.clone());
         let form = match form {
-            FrontForm::Evtx => Form::Evtx(Box::new(EvtxReader::new(reader, &origin.record(b"", received, false)))),
+            FrontForm::Evtx => {
+                let front = Cursor::new(reader.buffer().to_vec());
+                let input = front.chain(reader.into_inner());
+                Form::Evtx(Box::new(EvtxReader::new(input, &origin.record(b"", received, false))))
+            }
             FrontForm::Lines => Form::Text(reader, Shape::Lines(lines)),
             FrontForm::Array => Form::Text(reader, Shape::Values { is_inside: false }),
             FrontForm::Objects => Form::Text(reader, Shape::Values { is_inside: true }),
@@ -269,9 +287,9 @@ impl FileEntries {
         let mut place =
             Place { index: &mut self.index, origin: &self.origin, received: self.received, line: &mut self.line };
         match &mut self.form {
-            Form::Evtx(reader) => Ok(reader.next().map(|result| {
+            Form::Evtx(reader) => Ok(reader.next_decoded().map(|decoded| {
                 let record = place.origin.record(b"", place.received, false);
-                (place.take_index(), Content::Read(Box::new((result, record))))
+                (decoded.position, Content::Read(Box::new((decoded.result, record))))
             })),
             Form::Text(reader, shape) => match shape {
                 Shape::Lines(LineForm::Joined(join)) => place.next_joined(reader, *join, &mut self.held),
@@ -468,7 +486,7 @@ fn peek(reader: &mut Reader) -> std::io::Result<Option<u8>> {
 }
 
 /// Reads up to the newline, keeps what the limit allows; whether it was cut, `None` at the end.
-fn read_line(reader: &mut Reader, line: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+pub(super) fn read_line(reader: &mut Reader, line: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
     let (mut has_any, mut is_cut) = (false, false);
     loop {
         let bytes = reader.fill_buf()?;

@@ -24,8 +24,11 @@ pub mod gelf;
 pub mod http;
 pub mod lines;
 pub mod file;
+pub mod blocks;
 pub mod zip;
 
+#[cfg(test)]
+mod blocks_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

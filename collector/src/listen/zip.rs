@@ -354,7 +354,9 @@ fn large_sizes(mut extra: &[u8], sizes: &mut [u64; 3]) -> Option<()> {
 
 /// A name as a path of plain parts below anything; `None` where it is none.
 fn plain_name(name: &str) -> Option<String> {
-    let name = name.strip_suffix('/').unwrap_or(name);
+    // .NET before 4.6.1 wrote names with the separators of Windows, against APPNOTE 4.4.17.1.
+    let name = if name.contains('/') { name.to_owned() } else { name.replace('\\', "/") };
+    let name = name.strip_suffix('/').unwrap_or(&name);
     let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     let has_strange = name.chars().any(|letter| letter.is_control() || matches!(letter, '\\' | ':'));
     let is_path = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.split('/').all(is_plain);

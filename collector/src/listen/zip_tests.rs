@@ -117,6 +117,8 @@ fn entries_come_back_as_they_were_packed() {
     for (entry, one) in found.iter().zip(&list).filter(|(entry, _)| entry.kind == EntryKind::File) {
         assert_eq!(read(entry).expect("can be read"), one.bytes, "{}", entry.name);
     }
+    let windows = open(&archive(&[made("logs\\Security.evtx", b"x", 0)]), &ZipLimits::default()).expect("is whole");
+    assert_eq!((windows[0].name.as_str(), &windows[0].kind), ("logs/Security.evtx", &EntryKind::File));
     assert_eq!(open(&archive(&[]), &ZipLimits::default()).expect("is whole").len(), 0);
 }
 
@@ -129,6 +131,8 @@ fn an_entry_that_cannot_be_had_says_why_and_the_others_are_read() {
         (made("a//b", b"x", 0), "leads out"),
         (made("C:/a", b"x", 0), "leads out"),
         (made("a\\..\\b", b"x", 0), "leads out"),
+        (made("\\\\server\\a", b"x", 0), "leads out"),
+        (made("a/b\\c", b"x", 0), "leads out"),
         (made("a\0b", b"x", 0), "leads out"),
         (Made { mode: 0o120_777, ..made("link", b"/etc/shadow", 0) }, "link"),
         (Made { mode: 0o010_644, ..made("pipe", b"", 0) }, "no plain file"),

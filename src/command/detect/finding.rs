@@ -27,6 +27,10 @@ pub struct Finding {
     pub at: Timestamp,
     /// The machine it happened on, where the event says it.
     pub host: Option<String>,
+    /// The Windows channel, else the dataset.
+    pub channel: Option<String>,
+    /// The event's number or name at its source.
+    pub code: Option<String>,
     /// The values the rule looked at, by the rule's names; of a correlation the group.
     pub fields: Map<String, Value>,
     /// Which events.
@@ -60,10 +64,13 @@ impl Finding {
     /// A match of one event.
     pub fn of_event(rules: &RuleSet, rule: (&Rule, RuleId), event: &Event, place: Place) -> Finding {
         let fields = matched_fields(rules, rule.1, event);
+        let text = |field: Field| event.get(field)?.as_text().map(|text| text.into_owned());
         Finding {
             meta: rule.0.meta.clone(),
             at: event.timestamp,
-            host: event.text(Field::HOST_NAME).map(str::to_owned),
+            host: text(Field::HOST_NAME),
+            channel: text(Field::WINLOG_CHANNEL).or_else(|| text(Field::EVENT_DATASET)),
+            code: text(Field::EVENT_CODE),
             fields: fields.into_iter().map(|(name, value)| (name, value_to_json(&value))).collect(),
             of: Of::Event {
                 place,
@@ -85,6 +92,8 @@ impl Finding {
         Finding {
             meta: meta.clone(),
             at: fired.end,
+            channel: None,
+            code: None,
             host: group.get("host.name").or_else(|| group.get("Computer")).and_then(Value::as_str).map(str::to_owned),
             fields: group,
             of: Of::Events { kind, count: fired.count, start: fired.start, places },

@@ -1,4 +1,4 @@
-//! How findings are printed: JSON lines, CSV or columns, as they come or in order of time; or a page.
+//! How findings are printed: JSON lines, CSV or columns, as they come or in order of time; counted by rule; or a page.
 //!
 //! In order of time, the lines wait in a temporary file; memory holds 24 bytes for each.
 
@@ -9,17 +9,37 @@ use anyhow::Context;
 use nhatle_event::Timestamp;
 use serde_json::Value;
 
+use super::count::RuleCounts;
 use super::finding::{Finding, Of};
 use super::timeline::Page;
+use super::zone::Zone;
 use crate::cli::DetectFormat;
 use crate::command::output;
+
+/// What a line of CSV holds. New ones come at the end.
+const CSV_COLUMNS: [&str; 12] = [
+    "timestamp",
+    "level",
+    "title",
+    "rule",
+    "file",
+    "index",
+    "fields",
+    "host",
+    "channel",
+    "event_code",
+    "record_id",
+    "tags",
+];
 
 /// See the module.
 pub struct Printer {
     format: DetectFormat,
     out: Box<dyn Write>,
+    zone: Zone,
     by_time: Option<Spool>,
     page: Page,
+    counts: RuleCounts,
 }
 
 impl Printer {
@@ -27,12 +47,12 @@ impl Printer {
     ///
     /// # Errors
     /// `out` cannot be written, or there is no room for a temporary file.
-    pub fn new(format: DetectFormat, by_time: bool, mut out: Box<dyn Write>) -> anyhow::Result<Printer> {
+    pub fn new(format: DetectFormat, by_time: bool, zone: Zone, mut out: Box<dyn Write>) -> anyhow::Result<Printer> {
         if format == DetectFormat::Csv {
-            writeln!(out, "timestamp,level,title,rule,file,index,fields")?;
+            writeln!(out, "{}", CSV_COLUMNS.join(","))?;
         }
         let by_time = if by_time { Some(Spool::new()?) } else { None };
-        Ok(Printer { format, out, by_time, page: Page::default() })
+        Ok(Printer { format, out, zone, by_time, page: Page::new(zone), counts: RuleCounts::default() })
     }
 
     /// Prints a finding, or keeps it.
@@ -46,9 +66,13 @@ impl Printer {
                 self.page.add(finding);
                 return Ok(());
             }
+            DetectFormat::Count => {
+                self.counts.add(finding);
+                return Ok(());
+            }
             DetectFormat::Jsonl => finding.json().to_string(),
-            DetectFormat::Csv => csv(finding),
-            DetectFormat::Table => row(finding),
+            DetectFormat::Csv => csv(finding, self.zone),
+            DetectFormat::Table => row(finding, self.zone),
         };
         match &mut self.by_time {
             Some(spool) => spool.add(finding.at, &line)?,
@@ -67,6 +91,7 @@ impl Printer {
         }
         match self.format {
             DetectFormat::Summary => writeln!(self.out, "{summary}")?,
+            DetectFormat::Count => self.counts.write(&mut self.out, self.zone)?,
             DetectFormat::Html => self.out.write_all(self.page.html(summary)?.as_bytes())?,
             DetectFormat::Jsonl | DetectFormat::Csv | DetectFormat::Table => {}
         }
@@ -74,22 +99,37 @@ impl Printer {
     }
 }
 
-fn csv(finding: &Finding) -> String {
+/// A program that opens the file may take a cell for a formula that begins with one of these (OWASP, CSV injection).
+const FORMULA_MARKS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+fn csv(finding: &Finding, zone: Zone) -> String {
     let meta = &finding.meta;
-    let (time, index) = (finding.at.to_string(), index(finding));
+    let (time, index) = (zone.show(finding.at), index(finding));
     let fields = Value::from(finding.fields.clone()).to_string();
     let file = finding.place().map_or("", |place| &*place.file);
-    let cells = [&time, meta.level.name(), &meta.title, &meta.id, file, &index, &fields];
-    cells.map(output::csv).join(",")
+    let record_id = match &finding.of {
+        Of::Event { record_id: Some(id), .. } => id.to_string(),
+        Of::Event { record_id: None, .. } | Of::Events { .. } => String::new(),
+    };
+    let [host, channel, code] =
+        [&finding.host, &finding.channel, &finding.code].map(|text| text.as_deref().unwrap_or_default());
+    let (level, tags) = (meta.level.name(), meta.tags.join(" "));
+    let cells: [&str; CSV_COLUMNS.len()] =
+        [&time, level, &meta.title, &meta.id, file, &index, &fields, host, channel, code, &record_id, &tags];
+    let guarded = |cell: &str| match cell.starts_with(FORMULA_MARKS) {
+        true => output::csv(&format!("'{cell}")),
+        false => output::csv(cell),
+    };
+    cells.map(guarded).join(",")
 }
 
-fn row(finding: &Finding) -> String {
+fn row(finding: &Finding, zone: Zone) -> String {
     let meta = &finding.meta;
-    let (time, index) = (finding.at.to_string(), index(finding));
-    let title = output::cut(&meta.title, 50);
+    let (time, index) = (zone.show(finding.at), index(finding));
+    let (title, host) = (output::cut(&meta.title, 50), output::cut(finding.host.as_deref().unwrap_or("-"), 20));
     let file = finding.place().map_or("", |place| &*place.file);
     let file = file.rsplit('/').next().unwrap_or_default();
-    format!("{time:<27} {:<13} {title:<50} {}:{index}", meta.level.name(), output::cut(file, 40))
+    format!("{time:<27} {:<13} {host:<20} {title:<50} {}:{index}", meta.level.name(), output::cut(file, 40))
 }
 
 /// The index; a correlation has none of its own.

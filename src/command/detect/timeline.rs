@@ -13,16 +13,22 @@ use nhatle_ui::timeline::{ROWS_MAX, Timeline, TimelineRow, TimelineRule, html};
 use serde_json::Value;
 
 use super::finding::{Finding, Of};
+use super::zone::Zone;
 
 /// See the module.
-#[derive(Default)]
 pub struct Page {
+    zone: Zone,
     rows: Vec<(Level, TimelineRow)>,
     rules: BTreeMap<String, (Level, TimelineRule)>,
     times: Vec<Timestamp>,
 }
 
 impl Page {
+    /// A page without findings yet.
+    pub fn new(zone: Zone) -> Page {
+        Page { zone, rows: Vec::new(), rules: BTreeMap::new(), times: Vec::new() }
+    }
+
     /// Takes a finding.
     pub fn add(&mut self, finding: &Finding) {
         let meta = &finding.meta;
@@ -68,6 +74,8 @@ impl Page {
         let number = |name: &str| summary.get(name).and_then(Value::as_u64).unwrap_or_default();
         let timeline = Timeline {
             made: SystemClock.now(),
+            zone: self.zone.name(),
+            zone_offset_ns: self.zone.moved(Timestamp(0)).0,
             files: number("files"),
             events: number("events"),
             dead_letters: number("dead_letters"),

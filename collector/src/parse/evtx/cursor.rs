@@ -72,6 +72,11 @@ impl<'a> Cursor<'a> {
         Ok(usize::try_from(self.u32()?).unwrap_or(usize::MAX))
     }
 
+    /// Sixteen bytes that name something.
+    pub fn guid(&mut self) -> Result<[u8; 16], Fault> {
+        self.array()
+    }
+
     /// Eight bytes.
     pub fn u64(&mut self) -> Result<u64, Fault> {
         Ok(u64::from_le_bytes(self.array()?))

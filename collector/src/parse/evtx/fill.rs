@@ -12,6 +12,7 @@ use foldhash::{HashMap, HashMapExt};
 use nhatle_event::{Text, Value};
 
 use super::cursor::{Cursor, Fault};
+use super::kept::{Definition, Kept};
 use super::plan::{Content, Origin, Place, Plan, Slot, Target, compile};
 use super::value::{BINARY_XML, moment, value};
 use crate::normalize::windows::{Part, WindowsEvent};
@@ -25,9 +26,11 @@ const VALUE_BYTES_MAX: usize = 1 << 20;
 /// How many bytes of templates one chunk may make us compile: a chunk is 64 KiB, so honest ones are under that.
 const TEMPLATE_BYTES_MAX: usize = 1 << 20;
 
-/// The plans of one chunk's templates.
+/// The plans of one chunk's templates, and those that were needed before.
 pub(super) struct Plans {
+    /// By the place of the definition in the present chunk.
     plans: HashMap<(usize, Place), Arc<Plan>>,
+    kept: Kept,
     bytes_left: usize,
     /// Descriptors of the values of the template instances being filled in; kept to reuse the memory.
     values: Vec<Filler>,
@@ -41,14 +44,16 @@ struct Filler {
     end: usize,
 }
 
-impl Plans {
-    /// No plans yet.
-    pub fn new() -> Plans {
-        Plans { plans: HashMap::with_capacity(32), bytes_left: TEMPLATE_BYTES_MAX, values: Vec::with_capacity(64) }
+impl Default for Plans {
+    fn default() -> Plans {
+        let (plans, values) = (HashMap::with_capacity(32), Vec::with_capacity(64));
+        Plans { plans, kept: Kept::new(), bytes_left: TEMPLATE_BYTES_MAX, values }
     }
+}
 
-    /// Forgets everything, for the next chunk.
-    pub fn clear(&mut self) {
+impl Plans {
+    /// Forgets where definitions stood in the chunk before.
+    pub fn begin_chunk(&mut self) {
         self.plans.clear();
         self.bytes_left = TEMPLATE_BYTES_MAX;
     }
@@ -93,7 +98,7 @@ impl Filling<'_> {
                 0x01 => {
                     let size = end.saturating_sub(cursor.at());
                     self.spend_template_bytes(size, &cursor)?;
-                    let plan = compile(self.chunk, cursor.at(), end, place, Origin::Direct)?;
+                    let (plan, _names) = compile(self.chunk, (cursor.at(), end), place, Origin::Direct)?;
                     return self.fill(&plan, 0, depth);
                 }
                 _ => return Err(cursor.fault("unknown token")),
@@ -140,11 +145,20 @@ impl Filling<'_> {
             return Ok(Arc::clone(plan));
         }
         let mut cursor = Cursor::new(self.chunk, definition);
-        cursor.take(20)?;
+        cursor.take(4)?;
+        let guid = cursor.guid()?;
         let size = cursor.offset()?;
         self.spend_template_bytes(size, &cursor)?;
-        let end = cursor.at().saturating_add(size);
-        let plan = Arc::new(compile(self.chunk, cursor.at(), end, place, Origin::Template)?);
+        let (start, end) = (cursor.at(), cursor.at().saturating_add(size));
+        let wanted = Definition { chunk: self.chunk, guid, start, end, place };
+        let plan = if let Some(plan) = self.plans.kept.find(wanted) {
+            plan
+        } else {
+            let (plan, names) = compile(self.chunk, (start, end), place, Origin::Template)?;
+            let plan = Arc::new(plan);
+            self.plans.kept.keep(wanted, &names, &plan);
+            plan
+        };
         self.plans.plans.insert((definition, place), Arc::clone(&plan));
         Ok(plan)
     }

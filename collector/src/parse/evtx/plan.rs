@@ -8,7 +8,7 @@
 use nhatle_event::{Field, Text};
 
 use super::cursor::{Cursor, Fault};
-use super::value::push_utf16;
+use super::value::utf16;
 use crate::normalize::windows::{EVENT_DATA, Part, USER_DATA};
 
 /// How deep elements may stand in each other.
@@ -96,10 +96,22 @@ pub(super) enum Origin {
     Direct,
 }
 
-/// Compiles the elements from `at` to `end`, standing at `place`.
-pub(super) fn compile(chunk: &[u8], at: usize, end: usize, place: Place, origin: Origin) -> Result<Plan, Fault> {
+/// A name that a template refers to: where the reference stands in the chunk, and where the name does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NameAt {
+    pub reference: usize,
+    pub target: usize,
+}
+
+/// Compiles the elements from `at` to `end`, standing at `place`; also gives the names they refer to.
+pub(super) fn compile(
+    chunk: &[u8],
+    (at, end): (usize, usize),
+    place: Place,
+    origin: Origin,
+) -> Result<(Plan, Vec<NameAt>), Fault> {
     let bytes = chunk.get(..end).ok_or(Fault { reason: "template ends past the chunk", offset: at })?;
-    let mut compiler = Compiler { chunk, cursor: Cursor::new(bytes, at), origin, slots: Vec::new() };
+    let mut compiler = Compiler { chunk, cursor: Cursor::new(bytes, at), origin, slots: Vec::new(), names: Vec::new() };
     while let Some(token) = compiler.cursor.peek() {
         match token & 0x3f {
             0x00 => break,
@@ -108,7 +120,7 @@ pub(super) fn compile(chunk: &[u8], at: usize, end: usize, place: Place, origin:
             _ => return Err(compiler.cursor.fault("unknown token between elements")),
         }
     }
-    Ok(Plan { slots: compiler.slots })
+    Ok((Plan { slots: compiler.slots }, compiler.names))
 }
 
 struct Compiler<'a> {
@@ -116,6 +128,7 @@ struct Compiler<'a> {
     cursor: Cursor<'a>,
     origin: Origin,
     slots: Vec<Slot>,
+    names: Vec<NameAt>,
 }
 
 impl Compiler<'_> {
@@ -268,14 +281,14 @@ impl Compiler<'_> {
 
     fn sized_text(&mut self) -> Result<Text, Fault> {
         let count = usize::from(self.cursor.u16()?);
-        let mut text = Text::default();
-        push_utf16(self.cursor.take(2 * count)?, &mut text);
-        Ok(text)
+        Ok(utf16(self.cursor.take(2 * count)?))
     }
 
     /// A name: an offset in the chunk, and the name itself where that is the present place.
     fn name(&mut self) -> Result<Text, Fault> {
+        let reference = self.cursor.at();
         let offset = self.cursor.offset()?;
+        self.names.push(NameAt { reference, target: offset });
         if offset == self.cursor.at() {
             return read_name(&mut self.cursor);
         }
@@ -290,8 +303,7 @@ fn read_name(cursor: &mut Cursor<'_>) -> Result<Text, Fault> {
     if NAME_BYTES_MAX < size {
         return Err(cursor.fault("name is too long"));
     }
-    let mut name = Text::default();
-    push_utf16(cursor.take(size)?, &mut name);
+    let name = utf16(cursor.take(size)?);
     cursor.u16()?;
     Ok(name)
 }
@@ -326,7 +338,17 @@ fn resolve(place: Place, name: &str, attributes: &[(Text, Content)]) -> (Target,
 }
 
 fn data(home: &'static str, name: &str) -> Target {
-    match Field::intern(&format!("{home}{name}")) {
+    // Elements that stand in the record itself come this way for every record, so their names are put together here.
+    let mut buffer = [0; 96];
+    let end = home.len() + name.len();
+    let field = if end <= buffer.len() {
+        buffer[..home.len()].copy_from_slice(home.as_bytes());
+        buffer[home.len()..end].copy_from_slice(name.as_bytes());
+        std::str::from_utf8(&buffer[..end]).ok().and_then(Field::intern)
+    } else {
+        Field::intern(&format!("{home}{name}"))
+    };
+    match field {
         Some(field) => Target::Data { field, is_repeat: false },
         None => Target::Named { home, name: Text::from(name) },
     }

@@ -12,10 +12,14 @@ use nhatle_event::{Text, Timestamp, Value};
 
 /// How many characters are narrowed at once.
 const ASCII_BLOCK: usize = 64;
+/// How many bytes a text holds without an allocation.
+const INLINE_BYTES: usize = 24;
 /// The flag that makes a type an array of it.
 const ARRAY: u8 = 0x80;
 /// A nested binary XML fragment.
 pub(super) const BINARY_XML: u8 = 0x21;
+/// How many parts of an identifier are put together in a buffer; Windows writes up to 15.
+const TEXT_PARTS_MAX: usize = 20;
 const STRING: u8 = 0x01;
 const ANSI_STRING: u8 = 0x02;
 const FILETIME: u8 = 0x11;
@@ -40,9 +44,29 @@ pub(super) fn moment(kind: u8, bytes: &[u8]) -> Value {
 
 /// Text of UTF-16 bytes without the zeros at its end; what is no UTF-16 becomes U+FFFD.
 pub(super) fn utf16(bytes: &[u8]) -> Text {
+    let (mut units, _odd) = bytes.as_chunks::<2>();
+    while let [rest @ .., [0, 0]] = units {
+        units = rest;
+    }
+    if units.iter().fold(0, |seen, unit| seen | u16::from_le_bytes(*unit)) < 0x80 {
+        return ascii(units);
+    }
     let mut text = Text::default();
-    push_utf16(bytes, &mut text);
+    push_utf16(units.as_flattened(), &mut text);
     text
+}
+
+/// Text of units that are all ASCII: one look, one copy, one allocation where it is too long for none.
+fn ascii(units: &[[u8; 2]]) -> Text {
+    let mut buffer = [0u8; INLINE_BYTES];
+    if let Some(buffer) = buffer.get_mut(..units.len()) {
+        for (place, unit) in buffer.iter_mut().zip(units) {
+            *place = unit[0];
+        }
+        return Text::from(std::str::from_utf8(buffer).unwrap_or_default());
+    }
+    let bytes: Vec<u8> = units.iter().map(|unit| unit[0]).collect();
+    Text::from(String::from_utf8(bytes).unwrap_or_default())
 }
 
 /// Appends UTF-16 bytes to `out` as UTF-8.
@@ -159,8 +183,8 @@ fn single(kind: u8, bytes: &[u8]) -> Option<Value> {
         0x12 => Value::from(systemtime(bytes.try_into().ok()?)),
         0x13 => Value::from(sid(bytes)?),
         0x10 | 0x14 | 0x15 => match bytes.len() {
-            4 => Value::from(format_text(format_args!("{:#x}", u32::from_le_bytes(bytes.try_into().ok()?)))),
-            8 => Value::from(format_text(format_args!("{:#x}", u64::from_le_bytes(bytes.try_into().ok()?)))),
+            4 => Value::from(hexadecimal(u64::from(u32::from_le_bytes(bytes.try_into().ok()?)))),
+            8 => Value::from(hexadecimal(u64::from_le_bytes(bytes.try_into().ok()?))),
             _ => return None,
         },
         0x23 => Value::Text(utf16(bytes)),
@@ -203,21 +227,92 @@ fn sid(bytes: &[u8]) -> Option<Text> {
     let [revision, count, a, b, c, d, e, f, rest @ ..] = bytes else { return None };
     let rest = rest.get(..4 * usize::from(*count))?;
     let authority = u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]);
-    let mut text = format_text(format_args!("S-{revision}-{authority}"));
-    for part in rest.as_chunks::<4>().0 {
-        write!(text, "-{}", u32::from_le_bytes(*part)).expect("writing to a string cannot go wrong");
+    // `S-`, three digits, and a dash and ten digits for each part; the authority has at most fifteen.
+    let mut text = Digits::<256>::default();
+    text.push(b"S-").decimal(u64::from(*revision)).push(b"-").decimal(authority);
+    if TEXT_PARTS_MAX < usize::from(*count) {
+        let mut long = text.text();
+        for part in rest.as_chunks::<4>().0 {
+            write!(long, "-{}", u32::from_le_bytes(*part)).expect("writing to a string cannot go wrong");
+        }
+        return Some(long);
     }
-    Some(text)
+    for part in rest.as_chunks::<4>().0 {
+        text.push(b"-").decimal(u64::from(u32::from_le_bytes(*part)));
+    }
+    Some(text.text())
+}
+
+/// `0x…` in lower case without leading zeros.
+fn hexadecimal(number: u64) -> Text {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Digits::<24>::default();
+    text.push(b"0x");
+    let count = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for nth in (0..count).rev() {
+        text.push(&[DIGITS[usize::try_from(number >> (4 * nth) & 15).unwrap_or(0)]]);
+    }
+    text.text()
+}
+
+/// ASCII text put together without the machinery of formatting: identifiers stand in every record.
+struct Digits<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Default for Digits<N> {
+    fn default() -> Digits<N> {
+        Digits { bytes: [0; N], length: 0 }
+    }
+}
+
+impl<const N: usize> Digits<N> {
+    /// Adds text; what finds no room is left out, which no caller lets happen.
+    fn push(&mut self, text: &[u8]) -> &mut Digits<N> {
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + text.len()) {
+            room.copy_from_slice(text);
+            self.length += text.len();
+        }
+        self
+    }
+
+    fn decimal(&mut self, mut number: u64) -> &mut Digits<N> {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+            number /= 10;
+            if number == 0 {
+                return self.push(&digits[at..]);
+            }
+        }
+    }
+
+    /// A number with leading zeros.
+    fn padded(&mut self, number: u32, width: usize) -> &mut Digits<N> {
+        let mut digits = [b'0'; 10];
+        let mut rest = number;
+        for digit in digits.iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        self.push(&digits[digits.len() - width.min(digits.len())..])
+    }
+
+    fn text(&self) -> Text {
+        std::str::from_utf8(&self.bytes[..self.length]).map(Text::from).unwrap_or_default()
+    }
 }
 
 /// The moment with seven digits of fraction, as Windows writes it.
 fn filetime(units: u64) -> Text {
     let c = Timestamp::from_filetime(units).civil();
-    let fraction = c.nanosecond / 100;
-    format_text(format_args!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{fraction:07}Z",
-        c.year, c.month, c.day, c.hour, c.minute, c.second
-    ))
+    let mut text = Digits::<32>::default();
+    text.padded(c.year.unsigned_abs(), 4).push(b"-").padded(c.month, 2).push(b"-").padded(c.day, 2);
+    text.push(b"T").padded(c.hour, 2).push(b":").padded(c.minute, 2).push(b":").padded(c.second, 2);
+    text.push(b".").padded(c.nanosecond / 100, 7).push(b"Z").text()
 }
 
 /// Eight numbers: year, month, day of the week, day, hour, minute, second, millisecond.
@@ -278,6 +373,35 @@ mod tests {
         fn text_of_any_length_is_what_the_standard_library_reads(text in "[a-zệ🏙]{0,200}") {
             proptest::prop_assert_eq!(utf16(&wide(&text)), text);
         }
+    }
+
+    #[test]
+    fn text_put_together_is_what_formatting_gives() {
+        for number in [0, 1, 9, 10, 0xf, 0x10, 0x1234_5678, u64::from(u32::MAX), u64::MAX] {
+            assert_eq!(hexadecimal(number), format!("{number:#x}"));
+            assert_eq!(Digits::<24>::default().decimal(number).text(), number.to_string());
+        }
+        for count in [0usize, 1, 15, 20, 21, 255] {
+            let mut bytes = vec![1, u8::try_from(count).expect("fits"), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+            bytes.extend([0xff; 4].repeat(count));
+            let parts = "-4294967295".repeat(count);
+            check(0x13, &bytes, format!("S-1-281474976710655{parts}"));
+        }
+        let far = Timestamp::from_filetime(u64::MAX).civil();
+        check(
+            0x11,
+            &[0xff; 8],
+            format!(
+                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:07}Z",
+                far.year,
+                far.month,
+                far.day,
+                far.hour,
+                far.minute,
+                far.second,
+                far.nanosecond / 100
+            ),
+        );
     }
 
     #[test]
