@@ -197,9 +197,12 @@ impl HeldLine {
 
 pub(super) type Reader = BufReader<Box<dyn Read + Send>>;
 
+/// What stood in a buffer, and then the rest without one.
+type Unbuffered = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
 pub(super) enum Form {
     /// Windows event records. Chunks are read into their own memory, past any buffer.
-    Evtx(Box<EvtxReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>>),
+    Evtx(Box<EvtxReader<Unbuffered>>),
     /// Text in one of its shapes.
     Text(Reader, Shape),
 }

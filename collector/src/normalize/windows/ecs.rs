@@ -77,7 +77,7 @@ pub(crate) fn to_event(
 }
 
 /// [`to_event`] that leaves the source empty, for the next event.
-pub(super) fn drain(
+pub(crate) fn drain(
     source: &mut WindowsEvent,
     original: impl Into<Arc<[u8]>>,
     fallback: Timestamp,

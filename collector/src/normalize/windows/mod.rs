@@ -28,7 +28,7 @@ mod json_tests;
 #[cfg(test)]
 mod json_twin_tests;
 
-pub(crate) use ecs::to_event;
+pub(crate) use ecs::{drain, to_event};
 pub use json::from_document;
 #[cfg(test)]
 pub use json::from_leaves;

@@ -34,6 +34,8 @@ pub(super) struct Plans {
     bytes_left: usize,
     /// Descriptors of the values of the template instances being filled in; kept to reuse the memory.
     values: Vec<Filler>,
+    /// The event being read; its memory is used again.
+    event: Option<Box<WindowsEvent>>,
 }
 
 /// One value of a template instance.
@@ -46,8 +48,13 @@ struct Filler {
 
 impl Default for Plans {
     fn default() -> Plans {
-        let (plans, values) = (HashMap::with_capacity(32), Vec::with_capacity(64));
-        Plans { plans, kept: Kept::new(), bytes_left: TEMPLATE_BYTES_MAX, values }
+        Plans {
+            plans: HashMap::with_capacity(32),
+            kept: Kept::new(),
+            bytes_left: TEMPLATE_BYTES_MAX,
+            values: Vec::with_capacity(64),
+            event: None,
+        }
     }
 }
 
@@ -58,14 +65,15 @@ impl Plans {
         self.bytes_left = TEMPLATE_BYTES_MAX;
     }
 
-    /// Reads the binary XML from `at` to `end` of the chunk.
-    pub fn read(&mut self, chunk: &[u8], at: usize, end: usize) -> Result<WindowsEvent, Fault> {
+    /// Reads the binary XML from `at` to `end` of the chunk. The event is for the caller to empty.
+    pub fn read(&mut self, chunk: &[u8], at: usize, end: usize) -> Result<&mut WindowsEvent, Fault> {
         self.values.clear();
-        let mut event = WindowsEvent::default();
+        let mut event = self.event.take().unwrap_or_default();
         let (values_left, bytes_left) = (VALUES_MAX, VALUE_BYTES_MAX);
         let mut filling = Filling { plans: self, chunk, event: &mut event, is_alone: true, values_left, bytes_left };
+        // What a record that breaks off had until then goes with it.
         filling.fragment(at, end, Place::Root, 0)?;
-        Ok(event)
+        Ok(self.event.insert(event))
     }
 }
 

@@ -99,7 +99,7 @@ impl Decoder {
         let event = self.plans.read(chunk, start + 24, end - 4)?;
         let original: Arc<[u8]> = chunk[start..end].into();
         let fallback = written.map_or(template.received, Timestamp::from_filetime);
-        Ok(windows::to_event(event, original, fallback, template))
+        Ok(windows::drain(event, original, fallback, template))
     }
 }
 
