@@ -146,27 +146,21 @@ impl fmt::Display for Timestamp {
 
 /// Reads an RFC 3339 date and time from the front of `bytes`; also returns what follows it.
 pub fn parse_prefix(bytes: &[u8], default_offset_s: i32) -> Option<(Timestamp, &[u8])> {
-    let number = |range: std::ops::Range<usize>| -> Option<u32> {
-        bytes
-            .get(range)?
-            .iter()
-            .try_fold(0u32, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
-    };
-    let separators = bytes.get(4) == Some(&b'-')
-        && bytes.get(7) == Some(&b'-')
-        && matches!(bytes.get(10), Some(b'T' | b't' | b' '))
-        && bytes.get(13) == Some(&b':')
-        && bytes.get(16) == Some(&b':');
-    if !separators {
+    let front = bytes.first_chunk::<19>()?;
+    if [front[4], front[7], front[13], front[16]] != *b"--::" || !matches!(front[10], b'T' | b't' | b' ') {
         return None;
     }
+    let number = |at: usize| -> Option<u32> {
+        let (tens, ones) = (front[at].wrapping_sub(b'0'), front[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
+    };
     let mut civil = Civil {
-        year: i32::try_from(number(0..4)?).ok()?,
-        month: number(5..7)?,
-        day: number(8..10)?,
-        hour: number(11..13)?,
-        minute: number(14..16)?,
-        second: number(17..19)?,
+        year: i32::try_from(number(0)? * 100 + number(2)?).ok()?,
+        month: number(5)?,
+        day: number(8)?,
+        hour: number(11)?,
+        minute: number(14)?,
+        second: number(17)?,
         nanosecond: 0,
     };
     let mut rest = bytes.get(19..)?;
@@ -288,6 +282,13 @@ mod tests {
         }
         check("2026-02-03T04:05:06.Z", None);
         check("2026-02-03T04:05:06Zx", None);
+        for at in 0..19 {
+            // Each of the first bytes counts.
+            let mut text = *b"2026-02-03T04:05:06Z";
+            text[at] = b'/';
+            check(std::str::from_utf8(&text).expect("is ASCII"), None);
+            check(std::str::from_utf8(&b"2026-02-03T04:05:06"[..at]).expect("is ASCII"), None);
+        }
     }
 
     proptest! {

@@ -83,7 +83,7 @@ impl Value {
     pub fn as_long(&self) -> Option<i64> {
         match self {
             Value::Long(number) => Some(*number),
-            Value::Text(text) => text.trim().parse().ok(),
+            Value::Text(text) => text.parse().or_else(|_padded| text.trim().parse()).ok(),
             _ => None,
         }
     }
@@ -92,7 +92,7 @@ impl Value {
     pub fn as_ip(&self) -> Option<IpAddr> {
         match self {
             Value::Ip(address) => Some(*address),
-            Value::Text(text) => text.trim().parse().ok(),
+            Value::Text(text) => text.parse().or_else(|_padded| text.trim().parse()).ok(),
             _ => None,
         }
     }

@@ -94,7 +94,7 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         }
         return Ok(event);
     }
-    if profile.is_none() && service::modsecurity::is_audit_entry(text) {
+    if profile.is_none() && detected != Format::Json && service::modsecurity::is_audit_entry(text) {
         return Ok(service::modsecurity::audit_entry(text, &context)?);
     }
     let format = match (profile, detected) {

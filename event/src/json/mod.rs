@@ -13,11 +13,13 @@ use crate::event::{Event, Stored};
 use crate::value::{Text, Value};
 
 pub mod reader;
+mod names;
 pub mod plain;
 
 #[cfg(test)]
 mod twin_tests;
 
+pub use names::{NAMES_BYTES_MAX, NAMES_MAX};
 pub use reader::{Document, Reader};
 
 /// How deep objects and arrays may stand in each other.

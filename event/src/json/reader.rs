@@ -1,61 +1,38 @@
 //! `Reader`: one JSON object to flattened leaves in one pass over its text.
 //!
-//! In: text. Out: a [`Document`]: dotted names, which are slices of the text where they stand in it, their hashes
-//! and their values. Promise: what it reads, the plain reader ([`super::plain`]) reads the same; whatever is
-//! unusual (broken JSON, a bound passed) is left to the plain reader, which says what is wrong and where. The
-//! buffers are kept from one document to the next, up to [`KEPT_BYTES_MAX`].
+//! In: text. Out: a [`Document`]: numbered names and their values. Promise: what it reads, the plain reader
+//! ([`super::plain`]) reads the same; whatever is unusual (broken JSON, a bound passed, more names than are kept) is
+//! left to the plain reader, which says what is wrong and where. Names and buffers are kept from one document to the
+//! next: a key is first compared with the one that stood behind the same key the last time. Buffers are kept up to
+//! [`KEPT_BYTES_MAX`], names up to [`super::NAMES_MAX`] and [`super::NAMES_BYTES_MAX`].
 //! Source: RFC 8259. Strings are looked at eight bytes at a time; D. Lemire's test finds quotes and control
 //! characters in one comparison.
 
-use std::hash::{BuildHasher, Hasher};
-use std::sync::LazyLock;
-
-use foldhash::fast::RandomState;
-
+use super::names::{Names, ROOT};
 use super::{DEPTH_MAX, JsonError, LEAVES_MAX, LOOKS_MAX, Leaves, PATH_BYTES_MAX, plain};
 use crate::value::{Text, Value};
 
 /// How many bytes of buffers a reader keeps between documents.
 pub const KEPT_BYTES_MAX: usize = 1 << 20;
-/// How many slots the table of names has at first; twice the leaves of nearly all documents.
-const SLOTS: usize = 128;
-
-/// One seed for the process, so that a name's hash is the same in all documents.
-static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Reads documents, one after another.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reader {
     leaves: Vec<Leaf>,
-    /// The names that do not stand in the text as they are: made of several keys, or of one with escapes.
-    joined: String,
-    /// The name of what is being read, where it is made of several keys or has escapes.
-    path: String,
+    names: Names,
     /// The text of a string with escapes.
     unescaped: String,
-    /// Leaves by hash of their name, open addressing: place and 1; 0 is free. A power of two.
-    slots: Vec<u32>,
-    hashes: RandomState,
     /// How many names were looked at for empty objects.
     looked: usize,
 }
 
 #[derive(Debug)]
 struct Leaf {
-    name: Name,
-    hash: u64,
-    /// The name was one key of the document itself.
+    /// Its number; a key of the document that is written like its name.
+    name: u32,
+    /// It came as that key.
     is_flat: bool,
     value: Value,
-}
-
-/// Where a name stands.
-#[derive(Clone, Copy, Debug)]
-enum Name {
-    /// In the document's text, from and to.
-    Sent(u32, u32),
-    /// In `joined`, from and to.
-    Joined(u32, u32),
 }
 
 /// A string of the document.
@@ -66,165 +43,70 @@ enum Found {
     Unescaped,
 }
 
-impl Default for Reader {
-    fn default() -> Reader {
-        Reader {
-            leaves: Vec::new(),
-            joined: String::new(),
-            path: String::new(),
-            unescaped: String::new(),
-            slots: Vec::new(),
-            hashes: HASHES.clone(),
-            looked: 0,
-        }
-    }
-}
-
 impl Reader {
     /// Reads one JSON object and flattens it.
     ///
     /// # Errors
     /// As [`super::flatten`].
-    pub fn read<'a>(&'a mut self, text: &'a str) -> Result<Document<'a>, JsonError> {
+    pub fn read(&mut self, text: &str) -> Result<Document<'_>, JsonError> {
         if !self.read_usual(text) {
             self.clear();
             self.fill(plain::flatten(text.as_bytes())?);
         }
-        Ok(Document { text, reader: self })
+        Ok(Document { reader: self })
     }
 
     /// A document of leaves that were read already, each name once.
     pub fn hold(&mut self, leaves: Leaves) -> Document<'_> {
         self.clear();
         self.fill(leaves);
-        Document { text: "", reader: self }
+        Document { reader: self }
     }
 
     /// Reads a document with nothing unusual about it; `false` where the plain reader has to look at it.
     pub(super) fn read_usual(&mut self, text: &str) -> bool {
-        self.clear();
-        let mut cursor = Cursor { text, bytes: text.as_bytes(), at: 0, reader: self };
-        u32::try_from(text.len()).is_ok() && cursor.document().is_some()
+        for _ in 0..2 {
+            self.clear();
+            let mut cursor = Cursor { text, bytes: text.as_bytes(), at: 0, before: ROOT, is_full: false, reader: self };
+            if cursor.document().is_some() {
+                return true;
+            }
+            if !cursor.is_full {
+                return false;
+            }
+            // There may be room for the names of this document alone.
+            self.names = Names::default();
+        }
+        false
     }
 
     /// Makes room for the next document; lets go of what a huge one left behind.
     fn clear(&mut self) {
-        let kept = self.leaves.capacity() * size_of::<Leaf>()
-            + self.joined.capacity()
-            + self.path.capacity()
-            + self.unescaped.capacity()
-            + self.slots.capacity() * size_of::<u32>();
-        if KEPT_BYTES_MAX < kept {
+        if KEPT_BYTES_MAX < self.leaves.capacity() * size_of::<Leaf>() + self.unescaped.capacity() {
             *self = Reader::default();
         }
         self.leaves.clear();
-        self.joined.clear();
-        self.path.clear();
         self.looked = 0;
-        if self.slots.len() == SLOTS {
-            self.slots.fill(0);
-        } else {
-            self.slots.clear();
-            self.slots.resize(SLOTS, 0);
-        }
+        self.names.begin();
     }
 
     /// Takes what the plain reader read.
     fn fill(&mut self, leaves: Leaves) {
         for (name, value) in leaves {
-            let hash = self.hash(&name);
-            if let Err(slot) = self.place("", &name, hash) {
-                let name = self.join(&name);
-                self.append(slot, Leaf { name, hash, is_flat: false, value });
-            }
+            let name = self.names.hold(&name);
+            self.names.set_place(name, self.leaves.len());
+            self.leaves.push(Leaf { name, is_flat: false, value });
         }
     }
-
-    #[inline]
-    fn hash(&self, name: &str) -> u64 {
-        let mut hasher = self.hashes.build_hasher();
-        hasher.write(name.as_bytes());
-        hasher.finish()
-    }
-
-    /// Keeps a name that does not stand in the text.
-    fn join(&mut self, name: &str) -> Name {
-        let from = self.joined.len();
-        self.joined.push_str(name);
-        // The bounds of leaves and paths keep this far below `u32`.
-        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Name::Joined(place(from), place(self.joined.len()))
-    }
-
-    /// Where the leaf of this name stands, or the free slot that is for it.
-    #[inline]
-    fn place(&self, text: &str, name: &str, hash: u64) -> Result<usize, usize> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut slot = slot_of(hash) & mask;
-        loop {
-            let at = match self.slots.get(slot) {
-                None | Some(0) => return Err(slot),
-                Some(place) => index(*place - 1),
-            };
-            match self.leaves.get(at) {
-                Some(leaf) if leaf.hash != hash || leaf.name.of(text, &self.joined) != name => {}
-                _ => return Ok(at),
-            }
-            slot = (slot + 1) & mask;
-        }
-    }
-
-    /// Adds a leaf at the free slot that is for it.
-    #[inline]
-    fn append(&mut self, slot: usize, leaf: Leaf) {
-        self.leaves.push(leaf);
-        if let Some(place) = self.slots.get_mut(slot) {
-            *place = u32::try_from(self.leaves.len()).unwrap_or(u32::MAX);
-        }
-        if self.slots.len() <= self.leaves.len() * 2 {
-            self.grow();
-        }
-    }
-
-    /// Doubles the table, so that at most half of it is taken.
-    #[cold]
-    fn grow(&mut self) {
-        let length = self.slots.len().max(SLOTS / 2) * 2;
-        self.slots.clear();
-        self.slots.resize(length, 0);
-        for (leaf, place) in self.leaves.iter().zip(1u32..) {
-            let mut slot = slot_of(leaf.hash) & (length - 1);
-            while self.slots[slot] != 0 {
-                slot = (slot + 1) & (length - 1);
-            }
-            self.slots[slot] = place;
-        }
-    }
-}
-
-fn slot_of(hash: u64) -> usize {
-    index(u32::try_from(hash >> 32).unwrap_or_default())
 }
 
 fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-impl Name {
-    #[inline]
-    fn of<'a>(self, text: &'a str, joined: &'a str) -> &'a str {
-        match self {
-            Name::Sent(from, to) => text.get(index(from)..index(to)),
-            Name::Joined(from, to) => joined.get(index(from)..index(to)),
-        }
-        .unwrap_or_default()
-    }
-}
-
 /// A document that was read: its leaves in the order first seen, each name once.
 #[derive(Debug)]
 pub struct Document<'a> {
-    text: &'a str,
     reader: &'a mut Reader,
 }
 
@@ -241,7 +123,7 @@ impl Document<'_> {
 
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let at = self.reader.place(self.text, name, self.reader.hash(name)).ok()?;
+        let at = self.reader.names.place(self.reader.names.lookup(name)?)?;
         Some(&self.reader.leaves[at].value)
     }
 
@@ -252,19 +134,27 @@ impl Document<'_> {
     #[inline]
     pub fn leaf(&self, at: usize) -> (&str, &Value) {
         let leaf = &self.reader.leaves[at];
-        (leaf.name.of(self.text, &self.reader.joined), &leaf.value)
+        (self.reader.names.name(leaf.name), &leaf.value)
     }
 
-    /// Name, its hash (the same for the same name as long as the process lives) and value of all leaves.
-    pub fn hashed(&self) -> impl Iterator<Item = (&str, u64, &Value)> {
-        let named = |leaf: &Leaf| leaf.name.of(self.text, &self.reader.joined);
-        self.reader.leaves.iter().map(move |leaf| (named(leaf), leaf.hash, &leaf.value))
+    /// The number of the name at this place: dense from 0, the same for the same name in all documents of this
+    /// generation.
+    ///
+    /// # Panics
+    /// There are not so many leaves.
+    #[inline]
+    pub fn number(&self, at: usize) -> usize {
+        index(self.reader.leaves[at].name)
+    }
+
+    /// What numbers of names are good for: those of another generation, or reader, are others.
+    pub fn generation(&self) -> u64 {
+        self.reader.names.generation()
     }
 
     /// All names and values.
     pub fn leaves(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let named = |leaf: &Leaf| leaf.name.of(self.text, &self.reader.joined);
-        self.reader.leaves.iter().map(move |leaf| (named(leaf), &leaf.value))
+        self.reader.leaves.iter().map(|leaf| (self.reader.names.name(leaf.name), &leaf.value))
     }
 
     /// Takes the value at this place out; `Null` stays.
@@ -278,12 +168,11 @@ impl Document<'_> {
 
     /// The leaves with names of their own.
     pub fn to_leaves(&mut self) -> Leaves {
-        (0..self.len())
-            .map(|at| {
-                let value = self.take(at);
-                (Text::from(self.leaf(at).0), value)
-            })
-            .collect()
+        let named = |leaf: &mut Leaf| {
+            let value = std::mem::replace(&mut leaf.value, Value::Null);
+            (Text::from(self.reader.names.name(leaf.name)), value)
+        };
+        self.reader.leaves.iter_mut().map(named).collect()
     }
 }
 
@@ -292,6 +181,10 @@ struct Cursor<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// The name read last.
+    before: u32,
+    /// There was no room for a name.
+    is_full: bool,
     reader: &'a mut Reader,
 }
 
@@ -310,7 +203,7 @@ impl Cursor<'_> {
     fn document(&mut self) -> Option<()> {
         self.skip_space();
         self.eat(b'{')?;
-        self.object(0, false)?;
+        self.object(ROOT, 0, false)?;
         self.skip_space();
         (self.at == self.bytes.len()).then_some(())
     }
@@ -326,40 +219,26 @@ impl Cursor<'_> {
         }
     }
 
+    #[inline]
     fn eat(&mut self, wanted: u8) -> Option<()> {
         (self.bytes.get(self.at) == Some(&wanted)).then(|| self.at += 1)
     }
 
     /// The members of an object whose brace is behind, to the closing one.
-    fn object(&mut self, depth: usize, is_element: bool) -> Option<()> {
-        let length = self.reader.path.len();
-        let place = Place { depth, is_flat: length == 0, is_element };
+    fn object(&mut self, parent: u32, depth: usize, is_element: bool) -> Option<()> {
+        let place = Place { depth, is_flat: parent == ROOT, is_element };
         self.skip_space();
         if self.eat(b'}').is_some() {
             return Some(());
         }
         loop {
             self.eat(b'"')?;
-            let sent = match self.string()? {
-                Found::Sent(from, to) if length == 0 => Some((from, to)),
-                Found::Sent(from, to) => {
-                    self.reader.path.push('.');
-                    self.reader.path.push_str(self.text.get(from..to)?);
-                    None
-                }
-                Found::Unescaped => {
-                    if length > 0 {
-                        self.reader.path.push('.');
-                    }
-                    self.reader.path.push_str(&self.reader.unescaped);
-                    None
-                }
-            };
+            let name = self.key(parent)?;
+            self.before = name;
             self.skip_space();
             self.eat(b':')?;
             self.skip_space();
-            self.value(sent, place)?;
-            self.reader.path.truncate(length);
+            self.value(name, place)?;
             self.skip_space();
             match self.bytes.get(self.at)? {
                 b',' => self.at += 1,
@@ -373,8 +252,33 @@ impl Cursor<'_> {
         }
     }
 
-    /// Any value. Its name stands in the text where `sent` says so, else it is the path.
-    fn value(&mut self, sent: Option<(usize, usize)>, place: Place) -> Option<()> {
+    /// The name of a key whose first quote is behind.
+    #[inline]
+    fn key(&mut self, parent: u32) -> Option<u32> {
+        let names = &self.reader.names;
+        if let Some((name, length)) = names.expected(self.before, parent, self.bytes.get(self.at..)?) {
+            self.at += length + 1;
+            return Some(name);
+        }
+        self.other_key(parent)
+    }
+
+    #[inline(never)]
+    fn other_key(&mut self, parent: u32) -> Option<u32> {
+        let found = self.string()?;
+        let Reader { names, unescaped, .. } = &mut *self.reader;
+        let key = match found {
+            Found::Sent(from, to) => self.text.get(from..to)?,
+            Found::Unescaped => unescaped.as_str(),
+        };
+        let number = names.number(self.before, parent, key);
+        self.is_full |= number.is_none();
+        number
+    }
+
+    /// Any value, under its name.
+    #[inline]
+    fn value(&mut self, name: u32, place: Place) -> Option<()> {
         let value = match self.bytes.get(self.at)? {
             b'"' => {
                 self.at += 1;
@@ -384,13 +288,13 @@ impl Cursor<'_> {
                 }
             }
             b'-' | b'0'..=b'9' => self.number()?,
-            b'{' | b'[' => return self.nested(sent, place),
+            b'{' | b'[' => return self.nested(name, place),
             b't' => self.word(b"true", Value::Boolean(true))?,
             b'f' => self.word(b"false", Value::Boolean(false))?,
             b'n' => self.word(b"null", Value::Null)?,
             _ => return None,
         };
-        self.put(sent, value, place)
+        self.put(name, value, place)
     }
 
     fn word(&mut self, word: &[u8], value: Value) -> Option<Value> {
@@ -399,36 +303,33 @@ impl Cursor<'_> {
     }
 
     /// An object or an array; one with nothing in it is an empty list.
-    fn nested(&mut self, sent: Option<(usize, usize)>, place: Place) -> Option<()> {
+    fn nested(&mut self, name: u32, place: Place) -> Option<()> {
         if DEPTH_MAX <= place.depth {
             return None;
-        }
-        if let Some((from, to)) = sent {
-            self.reader.path.push_str(self.text.get(from..to)?);
         }
         let is_object = self.bytes.get(self.at) == Some(&b'{');
         self.at += 1;
         let is_empty = if is_object {
             let before = self.reader.leaves.len();
-            self.object(place.depth + 1, place.is_element)?;
-            before == self.reader.leaves.len() && !self.has_leaves_below()?
+            // What stands in an object without a name is named like the document's own keys.
+            let parent = if self.reader.names.name(name).is_empty() { ROOT } else { name };
+            self.object(parent, place.depth + 1, place.is_element)?;
+            before == self.reader.leaves.len() && !self.has_leaves_below(name)?
         } else {
-            self.array(place.depth)?
+            self.array(name, place.depth)?
         };
-        if is_empty { self.put(None, Value::List(Vec::new()), place) } else { Some(()) }
+        if is_empty { self.put(name, Value::List(Vec::new()), place) } else { Some(()) }
     }
 
     /// The elements of an array whose bracket is behind, to the closing one; whether there were none.
-    fn array(&mut self, depth: usize) -> Option<bool> {
+    fn array(&mut self, name: u32, depth: usize) -> Option<bool> {
         let place = Place { depth: depth + 1, is_flat: false, is_element: true };
         self.skip_space();
         if self.eat(b']').is_some() {
             return Some(true);
         }
-        let length = self.reader.path.len();
         loop {
-            self.value(None, place)?;
-            self.reader.path.truncate(length);
+            self.value(name, place)?;
             self.skip_space();
             match self.bytes.get(self.at)? {
                 b',' => self.at += 1,
@@ -442,53 +343,43 @@ impl Cursor<'_> {
         }
     }
 
-    /// Whether a name begins with the path and a dot.
-    fn has_leaves_below(&mut self) -> Option<bool> {
+    /// Whether a leaf's name begins with this one and a dot.
+    fn has_leaves_below(&mut self, name: u32) -> Option<bool> {
         self.reader.looked += self.reader.leaves.len();
-        let reader = &*self.reader;
-        if LOOKS_MAX < reader.looked {
+        let Reader { names, leaves, looked, .. } = &*self.reader;
+        if LOOKS_MAX < *looked {
             return None;
         }
-        let is_below = |name: &str| name.strip_prefix(&*reader.path).is_some_and(|rest| rest.starts_with('.'));
-        Some(reader.leaves.iter().any(|leaf| is_below(leaf.name.of(self.text, &reader.joined))))
+        let path = names.name(name);
+        let is_below = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        Some(leaves.iter().any(|leaf| is_below(names.name(leaf.name))))
     }
 
     /// Adds a value. A name of the document itself with a dot in it wins over the same name nested; otherwise the
     /// last value of a name counts, and elements of an array gather.
-    fn put(&mut self, sent: Option<(usize, usize)>, value: Value, place: Place) -> Option<()> {
-        let reader = &mut *self.reader;
-        if LEAVES_MAX <= reader.leaves.len() || (!place.is_flat && PATH_BYTES_MAX < reader.path.len()) {
+    #[inline]
+    fn put(&mut self, name: u32, value: Value, place: Place) -> Option<()> {
+        let Reader { names, leaves, .. } = &mut *self.reader;
+        if LEAVES_MAX <= leaves.len() || (!place.is_flat && PATH_BYTES_MAX < names.name(name).len()) {
             return None;
         }
-        let name = match sent {
-            Some((from, to)) => self.text.get(from..to)?,
-            None => reader.path.as_str(),
-        };
-        let hash = reader.hash(name);
-        let at = match reader.place(self.text, name, hash) {
-            Ok(at) => at,
-            Err(slot) => {
-                let name = match sent {
-                    Some((from, to)) => Name::Sent(u32::try_from(from).ok()?, u32::try_from(to).ok()?),
-                    None => {
-                        let path = std::mem::take(&mut reader.path);
-                        let name = reader.join(&path);
-                        reader.path = path;
-                        name
-                    }
-                };
-                reader.append(slot, Leaf { name, hash, is_flat: place.is_flat, value });
-                return Some(());
+        let name = names.flat(name);
+        match names.place(name) {
+            None => {
+                names.set_place(name, leaves.len());
+                leaves.push(Leaf { name, is_flat: place.is_flat, value });
             }
-        };
-        let holds_flat = reader.leaves[at].is_flat && name.contains('.');
-        let leaf = &mut reader.leaves[at];
-        if place.is_element && !holds_flat {
-            leaf.value.push(value);
-        } else if place.is_flat || !holds_flat {
-            leaf.value = value;
+            Some(at) => {
+                let leaf = leaves.get_mut(at)?;
+                let holds_flat = leaf.is_flat && names.name(name).contains('.');
+                if place.is_element && !holds_flat {
+                    leaf.value.push(value);
+                } else if place.is_flat || !holds_flat {
+                    leaf.value = value;
+                }
+                leaf.is_flat |= place.is_flat;
+            }
         }
-        leaf.is_flat |= place.is_flat;
         Some(())
     }
 
@@ -547,9 +438,12 @@ impl Cursor<'_> {
     /// A string with a first escape at `to`.
     #[inline(never)]
     fn unescape(&mut self, mut from: usize, mut to: usize) -> Option<Found> {
-        self.reader.unescaped.clear();
+        let unescaped = &mut self.reader.unescaped;
+        unescaped.clear();
         loop {
-            self.reader.unescaped.push_str(self.text.get(from..to)?);
+            if from < to {
+                unescaped.push_str(self.text.get(from..to)?);
+            }
             match self.bytes.get(to)? {
                 b'"' => {
                     self.at = to + 1;
@@ -559,24 +453,22 @@ impl Cursor<'_> {
                 _ => return None,
             }
             from = to + 2;
-            let c = match self.bytes.get(to + 1)? {
-                b'"' => '"',
-                b'\\' => '\\',
-                b'/' => '/',
-                b'b' => '\u{8}',
-                b'f' => '\u{c}',
-                b'n' => '\n',
-                b'r' => '\r',
-                b't' => '\t',
+            match *self.bytes.get(to + 1)? {
+                byte @ (b'"' | b'\\' | b'/') => unescaped.push(char::from(byte)),
+                b'b' => unescaped.push('\u{8}'),
+                b'f' => unescaped.push('\u{c}'),
+                b'n' => unescaped.push('\n'),
+                b'r' => unescaped.push('\r'),
+                b't' => unescaped.push('\t'),
                 b'u' => {
                     let (c, used) = unicode_escape(self.bytes.get(to..)?)?;
                     from = to + used;
-                    c
+                    unescaped.push(c);
                 }
                 _ => return None,
-            };
-            self.reader.unescaped.push(c);
-            to = end_of_plain(self.bytes, from);
+            }
+            // Escapes often stand together.
+            to = if self.bytes.get(from) == Some(&b'\\') { from } else { end_of_plain(self.bytes, from) };
         }
     }
 }
@@ -597,7 +489,7 @@ fn unicode_escape(bytes: &[u8]) -> Option<(char, usize)> {
 
 /// The first place from `at` on with a quote, a backslash or a control character; the length where there is none.
 #[inline]
-fn end_of_plain(bytes: &[u8], at: usize) -> usize {
+pub(super) fn end_of_plain(bytes: &[u8], at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((block, after)) = rest.split_first_chunk::<8>() {

@@ -22,25 +22,38 @@ const OWN_FIELDS: usize = 28;
 /// How many ECS fields an event usually gains from its data.
 const ECS_FIELDS: usize = 24;
 
-/// Where the data fields of an event stand, by the lowest bits of their numbers: a hint that is checked. Fields of
-/// an event under way are only ever added behind.
-struct Places([u16; 256]);
-
-impl Default for Places {
-    fn default() -> Places {
-        Places([0; 256])
-    }
+/// Where the data fields of an event stand, by the lowest bits of their numbers. Fields of an event under way are
+/// only ever added behind.
+struct Places {
+    places: [u16; 256],
+    /// Every data field was noted.
+    is_whole: bool,
 }
 
 impl Places {
-    /// A field stands at this place; it hides others with the same lowest bits.
-    fn note(&mut self, field: Field, at: usize) {
-        self.0[field.index() % 256] = u16::try_from(at).unwrap_or(u16::MAX);
+    const NONE: u16 = u16::MAX;
+    /// Several fields have these lowest bits, or the place is past what is noted.
+    const UNSURE: u16 = u16::MAX - 1;
+
+    fn new() -> Places {
+        Places { places: [Places::NONE; 256], is_whole: true }
     }
 
+    /// A field stands at this place.
+    fn note(&mut self, field: Field, at: usize) {
+        let slot = &mut self.places[field.index() % 256];
+        *slot = match u16::try_from(at) {
+            Ok(at) if *slot == Places::NONE && at < Places::UNSURE => at,
+            _ => Places::UNSURE,
+        };
+    }
+
+    #[inline]
     fn get<'e>(&self, event: &'e Event, field: Field) -> Option<&'e Value> {
-        match event.fields().get(usize::from(self.0[field.index() % 256])) {
+        let slot = self.places[field.index() % 256];
+        match event.fields().get(usize::from(slot)) {
             Some((known, value)) if *known == field => Some(value),
+            _ if self.is_whole && slot != Places::UNSURE => None,
             _ => event.get(field),
         }
     }
@@ -97,7 +110,7 @@ pub(crate) fn drain(
     set_dataset(&mut event, dataset, source);
     let task = source.take(Part::TaskText);
     set_system(&mut event, source, known);
-    let mut places = Places::default();
+    let mut places = Places::new();
     for (field, value) in source.drain_data() {
         places.note(field, event.fields().len());
         if event.fields().len() < FIELDS_MAX {
@@ -107,6 +120,7 @@ pub(crate) fn drain(
         }
     }
     let (unnamed, overflow) = source.take_others();
+    places.is_whole = unnamed.is_empty() && overflow.is_empty() && event.fields().len() < FIELDS_MAX;
     set_unnamed(&mut event, unnamed, known);
     for (name, value) in overflow {
         event.set_named(&name, value);
@@ -260,7 +274,8 @@ fn apply(ready: &'static Ready, event: &mut Event, places: &Places) {
 /// The ECS field a move sets, and its value; `None` where there is nothing to say.
 fn moved(one: &ReadyMove, event: &Event, places: &Places) -> Option<(Field, Value)> {
     let to = one.to?;
-    let value = one.from.iter().flatten().find_map(|from| places.get(event, *from))?;
+    let [first, second] = one.from;
+    let value = first.and_then(|from| places.get(event, from)).or_else(|| places.get(event, second?))?;
     // A move to a field that is set already would come to nothing.
     if says_nothing(value) || (!one.is_list && event.get(to).is_some()) {
         return None;

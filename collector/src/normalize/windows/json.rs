@@ -60,8 +60,8 @@ struct Known {
     flat: Names<FlatName>,
     winlogbeat: Names<BeatName>,
     evtx_dump: Names<DumpName>,
-    /// The places of a document's names.
-    places: Vec<u32>,
+    /// The data fields that the leaves of a flat document are for sure.
+    sure: Vec<Option<Field>>,
     /// The leaves that are not of the Windows event.
     rest: Vec<usize>,
 }
@@ -142,9 +142,9 @@ impl BeatName {
 
 /// `winlog.*` as Winlogbeat writes it; what stands beside it is ECS already.
 fn winlogbeat(document: &mut Document<'_>, source: &mut WindowsEvent, known: &mut Known) {
-    known.winlogbeat.places(document, &mut known.places, BeatName::of);
-    for (at, place) in known.places.iter().enumerate() {
-        match known.winlogbeat.meaning(*place) {
+    known.winlogbeat.begin(document);
+    for at in 0..document.len() {
+        match known.winlogbeat.meaning(document, at, BeatName::of) {
             BeatName::Data(data) => data.put(document.take(at), source),
             BeatName::Part(part) => source.set(*part, document.take(at)),
             BeatName::Sent => known.rest.push(at),
@@ -195,10 +195,10 @@ impl DumpName {
 
 /// `{"Event":{"System":…,"EventData":…}}` with attributes under `#attributes`, `@Name` or `_attributes`.
 fn evtx_dump(document: &mut Document<'_>, source: &mut WindowsEvent, known: &mut Known) {
-    known.evtx_dump.places(document, &mut known.places, DumpName::of);
+    known.evtx_dump.begin(document);
     let mut names = Vec::new();
-    for (at, place) in known.places.iter().enumerate() {
-        match known.evtx_dump.meaning(*place) {
+    for at in 0..document.len() {
+        match known.evtx_dump.meaning(document, at, DumpName::of) {
             DumpName::Part(part) => source.set(*part, document.take(at)),
             DumpName::DataNames => names.push(document.take(at)),
             DumpName::DataValues => named_data(names.pop(), document.take(at), source),
@@ -325,6 +325,14 @@ impl FlatName {
         FlatName { parts: PART_NAMES.get(name).map_or(&[], Vec::as_slice), nxlog, other }
     }
 
+    /// The data field it is whatever stands beside it, where a document had it before.
+    fn sure(&self) -> Option<Field> {
+        match &self.other {
+            Other::Data(data) if self.parts.is_empty() && self.nxlog.is_none() => data.field,
+            _ => None,
+        }
+    }
+
     /// The data field it is, where it is data.
     fn data<'n>(&mut self, name: impl FnOnce() -> &'n str) -> Option<&DataName> {
         if let Other::Unmet(home, front) = self.other {
@@ -342,8 +350,12 @@ fn flat(document: &mut Document<'_>, source: &mut WindowsEvent, known: &mut Know
         let name = document.leaf(best.places[Part::TimeCreated as usize].1).0;
         if TIMES.contains(&name) { source.time = Some(stamp) } else { source.written = Some(stamp) }
     }
-    for (at, place) in known.places.iter().enumerate() {
-        let name = known.flat.meaning(*place);
+    for (at, sure) in known.sure.iter().enumerate() {
+        if let Some(field) = sure {
+            source.add(*field, document.take(at));
+            continue;
+        }
+        let name = known.flat.meaning(document, at, FlatName::of);
         let is_best = |(row, _): &&(usize, usize)| best.places[*row].1 == at;
         let part = name.parts.iter().find(is_best).map(|(row, _)| PARTS[*row].part);
         if let Some(part) = part.or(name.nxlog.filter(|_part| is_nxlog)) {
@@ -376,12 +388,15 @@ struct Best {
 }
 
 /// Which leaf holds each part: of the names that are there and fit, the surest. So a name with a `System_` twin is
-/// left for the data. Writes down the places of all names on the way.
+/// left for the data.
 fn places_of(document: &Document<'_>, known: &mut Known) -> Best {
     let mut best = Best { places: [(usize::MAX, usize::MAX); PART_COUNT], stamp: None };
-    known.flat.places(document, &mut known.places, FlatName::of);
-    for (at, place) in known.places.iter().enumerate() {
-        for (row, rank) in known.flat.meaning(*place).parts {
+    known.flat.begin(document);
+    known.sure.clear();
+    for at in 0..document.len() {
+        let name = known.flat.meaning(document, at, FlatName::of);
+        known.sure.push(name.sure());
+        for (row, rank) in name.parts {
             if best.places[*row].0 <= *rank {
                 continue;
             }

@@ -1,131 +1,67 @@
-//! `Names`: what the names of a form of JSON mean, told once for each name and then found by hash.
+//! `Names`: what the names of a form of JSON mean, told once for each name and then found by its number.
 //!
-//! In: a name and the hash its document has for it. Out: the place of its meaning. Promise: a meaning is a function
-//! of the name alone, so that forgetting one changes nothing; names are kept up to [`NAMES_MAX`] and
-//! [`NAMES_BYTES_MAX`] and those of one document more.
+//! In: a document, whose reader numbers names. Out: meanings. Promise: a meaning is a function of the name alone, so
+//! that forgetting one changes nothing. They last as long as the reader's numbers, which are bounded.
 
-use hashbrown::HashTable;
 use nhatle_event::json::Document;
 
-/// How many names are kept.
-pub(super) const NAMES_MAX: usize = 4096;
-/// How many bytes of names are kept.
-pub(super) const NAMES_BYTES_MAX: usize = 1 << 18;
-
-/// Meanings by name.
+/// Meanings by number of the name.
 #[derive(Debug)]
 pub(super) struct Names<T> {
-    table: HashTable<u32>,
-    known: Vec<Known<T>>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Known<T> {
-    hash: u64,
-    name: Box<str>,
-    /// The name that stood behind this one the last time: most documents are like the last one.
-    next: u32,
-    meaning: T,
+    generation: Option<u64>,
+    meanings: Vec<Option<T>>,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Names<T> {
-        Names { table: HashTable::new(), known: Vec::new(), bytes: 0 }
+        Names { generation: None, meanings: Vec::new() }
     }
 }
 
 impl<T> Names<T> {
-    /// Before each document: forgets everything where too much is kept.
-    fn begin(&mut self) {
-        if NAMES_MAX < self.known.len() || NAMES_BYTES_MAX < self.bytes {
-            *self = Names::default();
+    /// Before each document: forgets what was told of other numbers.
+    pub fn begin(&mut self, document: &Document<'_>) {
+        if self.generation != Some(document.generation()) {
+            *self = Names { generation: Some(document.generation()), meanings: Vec::new() };
         }
     }
 
-    /// The place of the name's meaning, good until the next [`Names::begin`]. `before` is the place of the name
-    /// in front of it.
+    /// The meaning of the name at this place of the document.
     #[inline]
-    fn place(&mut self, before: Option<u32>, name: &str, hash: u64, told: impl FnOnce(&str) -> T) -> u32 {
-        let is_it = |known: &Known<T>| known.hash == hash && *known.name == *name;
-        let guess = before.map_or(0, |before| self.known[index(before)].next);
-        if self.known.get(index(guess)).is_some_and(is_it) {
-            return guess;
+    pub fn meaning(&mut self, document: &Document<'_>, at: usize, told: impl FnOnce(&str) -> T) -> &mut T {
+        let number = document.number(at);
+        if self.meanings.len() <= number {
+            self.meanings.resize_with(number + 1, || None);
         }
-        let place = match self.table.find(hash, |place| is_it(&self.known[index(*place)])) {
-            Some(place) => *place,
-            None => self.learn(name, hash, told(name)),
-        };
-        if let Some(before) = before {
-            self.known[index(before)].next = place;
-        }
-        place
+        self.meanings[number].get_or_insert_with(|| told(document.leaf(at).0))
     }
-
-    fn learn(&mut self, name: &str, hash: u64, meaning: T) -> u32 {
-        // A document has far fewer leaves than `u32` has numbers.
-        let place = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        self.bytes += name.len();
-        self.known.push(Known { hash, name: name.into(), next: 0, meaning });
-        self.table.insert_unique(hash, place, |place| self.known[index(*place)].hash);
-        place
-    }
-
-    /// The places of all names of a document.
-    pub fn places(&mut self, document: &Document<'_>, places: &mut Vec<u32>, told: impl Fn(&str) -> T) {
-        self.begin();
-        places.clear();
-        let mut before = None;
-        for (name, hash, _) in document.hashed() {
-            let place = self.place(before, name, hash, &told);
-            before = Some(place);
-            places.push(place);
-        }
-    }
-
-    /// The meaning at a place.
-    pub fn meaning(&mut self, place: u32) -> &mut T {
-        &mut self.known[index(place)].meaning
-    }
-
-    /// How many names are known.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-}
-
-fn index(place: u32) -> usize {
-    usize::try_from(place).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use nhatle_event::json::Reader;
+
     use super::*;
 
     #[test]
-    fn a_name_keeps_its_meaning_and_strangers_cannot_fill_the_memory() {
+    fn a_meaning_is_told_once_and_never_of_another_name() {
+        let (mut one, mut other) = (Reader::default(), Reader::default());
         let mut names: Names<String> = Names::default();
         let mut told = 0;
-        for document in 0..40 {
-            names.begin();
-            let mut before = None;
-            for at in 0..500 {
-                // Half of the names are always the same, in changing order; two hashes collide.
-                let name =
-                    if at % 2 == 0 { format!("n{}", (at + document) % 500) } else { format!("x{document}.{at}") };
-                let place = names.place(before, &name, at % 3, |name| {
+        for document in 0..60 {
+            let text = format!(r#"{{"a{}":1,"b":2,"c":{{"d":3}}}}"#, document % 7);
+            // Two readers take turns of ten documents.
+            let reader = if document / 10 % 2 == 0 { &mut one } else { &mut other };
+            let found = reader.read(&text).expect("is read");
+            names.begin(&found);
+            for at in 0..found.len() {
+                let meaning = names.meaning(&found, at, |name| {
                     told += 1;
                     name.to_uppercase()
                 });
-                assert_eq!(*names.meaning(place), name.to_uppercase());
-                before = Some(place);
+                assert_eq!(*meaning, found.leaf(at).0.to_uppercase());
             }
-            assert!(names.len() <= NAMES_MAX + 500);
         }
-        assert!(told < 40 * 500, "names are kept");
-        names.place(None, &"n".repeat(NAMES_BYTES_MAX + 1), 7, str::to_owned);
-        names.begin();
-        assert_eq!(names.len(), 0, "long names are not kept");
+        assert!(told <= 6 * 10, "told again only when the reader changes: {told}");
     }
 }
