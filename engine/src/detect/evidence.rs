@@ -219,7 +219,8 @@ fn describe(rules: &RuleSet, test: &Test) -> (&'static str, Vec<String>) {
         Test::Text(pattern) => (word_of(pattern), vec![literal_of(pattern)]),
         Test::OneOf(patterns) => ("", patterns.iter().take(LITERALS_SHOWN).map(written).collect()),
         Test::Number(number) => ("", vec![number.to_string()]),
-        Test::Regex(expression) => ("re", vec![expression.clone()]),
+        // As the rule has it: the loader writes `$` so.
+        Test::Regex(expression) => ("re", vec![expression.replace(r"\n?\z", "$")]),
         Test::Cidr { network, prefix } => ("cidr", vec![format!("{network}/{prefix}")]),
         Test::Compare(comparison, limit) => (comparison_word(*comparison), vec![limit.to_string()]),
         Test::TimePart(part, comparison, wanted) => {

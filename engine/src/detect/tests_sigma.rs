@@ -272,6 +272,8 @@ fn regular_expressions_search_with_case_and_flags() {
     item("A|re|contains: 'b+'", &[(r#"{"A":"abbc"}"#, true)]);
     item("A|re: '(?i)ABC'", &[(r#"{"A":"xabc"}"#, true)]);
     item("A|re: '\\*'", &[(r#"{"A":"a*b"}"#, true), (r#"{"A":"ab"}"#, false)]);
+    item("A|re: 'a$'", &[(r#"{"A":"a\n"}"#, true), (r#"{"A":"a\n\n"}"#, false), (r#"{"A":"a\nb"}"#, false)]);
+    item("A|re|m: 'a$'", &[(r#"{"A":"a\nb"}"#, true)]);
     item("A|re: '^a{2,3}$'", &[(r#"{"A":"aaa"}"#, true), (r#"{"A":"aaaa"}"#, false)]);
     item("A|re: ['^x', 'y$']", &[(r#"{"A":"xa"}"#, true), (r#"{"A":"ay"}"#, true), (r#"{"A":"axya"}"#, false)]);
     item("A|re|all: ['^x', 'y$']", &[(r#"{"A":"xy"}"#, true), (r#"{"A":"xa"}"#, false)]);

@@ -1,6 +1,6 @@
 //! Regular expressions as Sigma writes them in (PCRE, RE2), as the `regex` crate reads them out.
 //!
-//! The crate gives four things a meaning of its own, which would change a rule silently or refuse it: `\<` and `\>`
+//! `$` is also before a line break that ends the text (PCRE). The crate gives four more things a meaning of its own, which would change a rule silently or refuse it: `\<` and `\>`
 //! (edges of words; elsewhere the characters), `&&`, `~~` and `--` in a class (operations on sets; elsewhere the
 //! characters), `[` in a class (a class within; elsewhere the character), and `{` that begins no repetition (an
 //! error; elsewhere the character). What is left means the same in all of them, or is refused by the crate.
@@ -8,9 +8,13 @@
 
 use std::borrow::Cow;
 
-/// The pattern as the `regex` crate takes it.
-pub(crate) fn to_crate(pattern: &str) -> Cow<'_, str> {
-    let is_plain = !pattern.contains(['{', '[']) && !pattern.contains("\\<") && !pattern.contains("\\>");
+/// The end of the text, or before a line break that is its end.
+const END: &str = r"\n?\z";
+
+/// The pattern as the `regex` crate takes it; `is_multiline` where its flags make `$` the end of each line.
+pub(crate) fn to_crate(pattern: &str, is_multiline: bool) -> Cow<'_, str> {
+    let is_multiline = is_multiline || turns_multiline(pattern);
+    let is_plain = !pattern.contains(['{', '[', '$']) && !pattern.contains("\\<") && !pattern.contains("\\>");
     if is_plain {
         return Cow::Borrowed(pattern);
     }
@@ -20,6 +24,10 @@ pub(crate) fn to_crate(pattern: &str) -> Cow<'_, str> {
         rest = match character {
             '\\' => escape(rest, &mut out),
             '[' => class(rest, &mut out),
+            '$' if !is_multiline => {
+                out.push_str(END);
+                &rest[1..]
+            }
             '{' if !is_repetition(rest) => {
                 out.push_str("\\{");
                 &rest[1..]
@@ -100,6 +108,12 @@ fn class<'a>(text: &'a str, out: &mut String) -> &'a str {
     rest
 }
 
+/// Whether the pattern has `(?m)` or the like somewhere; then its `$` are left as they are.
+fn turns_multiline(pattern: &str) -> bool {
+    let flags = |text: &str| text.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '-').any(|c| c == 'm');
+    pattern.match_indices("(?").any(|(at, _)| pattern.get(at + 2..).is_some_and(flags))
+}
+
 /// Whether `{` begins a repetition: `{2}`, `{2,}`, `{2,4}`. `{,4}` means one thing here and another there, and is left
 /// to be refused.
 fn is_repetition(text: &str) -> bool {
@@ -127,6 +141,10 @@ mod tests {
             ("[]a[]", r"[]a\[]"),
             ("[^]&&]", r"[^]&\&]"),
             (r"\${jndi", r"\$\{jndi"),
+            ("a$|b[$]c", r"a\n?\z|b[$]c"),
+            ("(?m)a$", "(?m)a$"),
+            ("(?i-m:a)$", "(?i-m:a)$"),
+            ("(?i)a$", r"(?i)a\n?\z"),
             ("x{", r"x\{"),
             ("{}", r"\{}"),
             ("a{2}b{2,}c{2,4}d{,4}", "a{2}b{2,}c{2,4}d{,4}"),
@@ -139,15 +157,16 @@ mod tests {
             ("(?P<name>a)", "(?P<name>a)"),
         ];
         for (pattern, expected) in rows {
-            assert_eq!(to_crate(pattern), expected, "{pattern}");
+            assert_eq!(to_crate(pattern, false), expected, "{pattern}");
         }
+        assert_eq!(to_crate("a$", true), "a$");
     }
 
     proptest::proptest! {
         /// Where the crate compiles the translation, it has kept every character a value can be made of.
         #[test]
         fn any_text_is_translated(pattern in r"[a\[\]\\{}<>&~^,0-9é:-]{0,24}") {
-            let translated = to_crate(&pattern);
+            let translated = to_crate(&pattern, false);
             let kept = |text: &str| text.chars().filter(|c| *c != '\\').collect::<String>();
             proptest::prop_assert_eq!(kept(&translated), kept(&pattern));
         }

@@ -204,7 +204,7 @@ pub(crate) fn finished_regex(
     if REGEX_BYTES_MAX < pattern.len() {
         return Err(format!("the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
     }
-    let pattern = to_crate(pattern);
+    let pattern = to_crate(pattern, flags.contains('m'));
     let body = match position {
         Position::Start => format!(r"\A(?:{pattern})"),
         Position::End => format!(r"(?:{pattern})\z"),

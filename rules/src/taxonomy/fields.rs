@@ -53,6 +53,13 @@ pub(super) const ALIASES: &[(&str, &str, &[&str])] = &[
     ("windows", "SourceName", &["winlog.provider_name"]),
     ("windows", "Computer", &["winlog.computer_name"]),
     ("windows", "ComputerName", &["winlog.computer_name"]),
+    // As NXLog writes them.
+    ("windows", "Hostname", &["winlog.computer_name"]),
+    ("windows", "ProviderGuid", &["winlog.provider_guid"]),
+    ("windows", "RecordNumber", &["winlog.record_id"]),
+    ("windows", "ExecutionProcessID", &["winlog.process.pid"]),
+    ("windows", "ThreadID", &["winlog.process.thread.id"]),
+    ("windows", "OpcodeValue", &["winlog.opcode"]),
     ("windows", "EventID", &["winlog.event_id"]),
     // The time of an event is kept beside its fields, as `@timestamp`.
     ("windows", "UtcTimeCreated", &["@timestamp"]),

@@ -140,6 +140,16 @@ fn names_lead_to_fields_best_first() {
             "-/windows/system",
             &["Channel", "winlog.event_data.Channel", "winlog.user_data.Channel", "winlog.channel"],
         ),
+        (
+            "SourceName",
+            "-/windows/windefend",
+            &["SourceName", "winlog.event_data.SourceName", "winlog.user_data.SourceName", "winlog.provider_name"],
+        ),
+        (
+            "RecordNumber",
+            "-/windows/security",
+            &["RecordNumber", "winlog.event_data.RecordNumber", "winlog.user_data.RecordNumber", "winlog.record_id"],
+        ),
         ("a0", "-/linux/auditd", &["a0", "auditd.data.a0", "iptables.a0", "winlog.event_data.a0"]),
         ("source.ip", "-/windows/security", &["source.ip"]),
         ("Source.IP", "-/other/-", &["Source.IP", "other.Source.IP", "source.ip"]),
