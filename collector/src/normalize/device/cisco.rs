@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use nhatle_event::{Event, Field, Value};
 
 use super::template::Template;
-use super::{Act, act, observer, set_text};
+use super::{Act, act, ftd, observer, set_text};
 use crate::normalize::Context;
 use crate::parse::Syslog;
 
@@ -257,6 +257,10 @@ const WORDINGS: &[(&str, &str, &str, Act)] = &[
     ),
 ];
 
+/// What Cisco calls a severity, by its number.
+const LEVELS: [&str; 8] =
+    ["emergency", "alert", "critical", "error", "warning", "notification", "informational", "debug"];
+
 static TEMPLATES: LazyLock<Vec<(&'static str, Template, &'static str, Act)>> = LazyLock::new(|| {
     let row = |(code, wording, action, meaning): &(&'static str, &'static str, &'static str, Act)| {
         (*code, Template::new(wording), *action, *meaning)
@@ -323,6 +327,13 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     event.set_named(&format!("{home}facility"), mark.facility);
     event.set_named(&format!("{home}mnemonic"), mark.mnemonic);
     let code = if is_asa { mark.mnemonic.to_owned() } else { format!("{}-{}", mark.facility, mark.mnemonic) };
+    if let Some(level) = usize::try_from(mark.severity).ok().and_then(|level| LEVELS.get(level)) {
+        event.set(Field::LOG_LEVEL, *level);
+    }
+    if is_asa && ftd::fill(&code, message, &mut event) {
+        event.set(Field::EVENT_CODE, code);
+        return event;
+    }
     let found = TEMPLATES.iter().filter(|(known, ..)| *known == code);
     let fitting = found.into_iter().find(|(_, template, ..)| template.fill(message, &mut event));
     if let Some((_, _, action, meaning)) = fitting {

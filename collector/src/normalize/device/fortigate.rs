@@ -226,11 +226,26 @@ fn device_event(event: &mut Event, pairs: &Pairs<'_>) {
     {
         set_text(event, Field::SOURCE_IP, peer);
     }
+    ends_of_tunnel(event, pairs);
     set_user(event, Field::USER_NAME, value(pairs, "user").or_else(|| value(pairs, "xauthuser")));
     set_user(event, Field::SOURCE_USER_NAME, value(pairs, "user"));
     if value(pairs, "cfgpath").is_some_and(|path| matches!(path, "system.admin" | "user.local")) {
         set_user(event, Field::USER_TARGET_NAME, value(pairs, "cfgobj"));
     }
+}
+
+/// Both ends of an IPsec tunnel: who began it (`init`) is its source.
+fn ends_of_tunnel(event: &mut Event, pairs: &Pairs<'_>) {
+    let (Some(here), Some(there)) = (value(pairs, "locip"), value(pairs, "remip")) else { return };
+    let (here_port, there_port) = (value(pairs, "locport"), value(pairs, "remport"));
+    let is_ours = value(pairs, "init") == Some("local");
+    let (from, to) =
+        if is_ours { ((here, here_port), (there, there_port)) } else { ((there, there_port), (here, here_port)) };
+    set_text(event, Field::SOURCE_IP, from.0);
+    set_text(event, Field::DESTINATION_IP, to.0);
+    set_text(event, Field::SOURCE_PORT, from.1.unwrap_or_default());
+    set_text(event, Field::DESTINATION_PORT, to.1.unwrap_or_default());
+    set_text(event, Field::NETWORK_DIRECTION, value(pairs, "dir").unwrap_or_default());
 }
 
 fn is_address(text: &str) -> bool {
@@ -279,6 +294,21 @@ mod tests {
             Some(Profile::Fortigate),
             &[("source.ip", "203.0.113.9"), ("event.outcome", "failure"), ("event.category", "authentication")],
         );
+    }
+
+    #[test]
+    fn who_began_a_tunnel_is_its_source() {
+        let line = |init: &str| {
+            format!(
+                r#"date=2026-11-23 time=09:10:00 devname="f" devid="F" logid="0101037127" type="event" subtype="vpn" action="negotiate" remip=203.0.113.9 locip=192.0.2.1 remport=4500 locport=500 status="success" init="{init}" dir="outbound""#
+            )
+        };
+        check(
+            &line("local"),
+            None,
+            &[("source.ip", "192.0.2.1"), ("destination.port", "4500"), ("network.direction", "outbound")],
+        );
+        check(&line("remote"), None, &[("source.ip", "203.0.113.9"), ("destination.ip", "192.0.2.1")]);
     }
 
     #[test]

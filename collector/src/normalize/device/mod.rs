@@ -18,6 +18,7 @@ pub mod template;
 pub mod fortigate;
 pub mod mikrotik;
 pub mod cisco;
+pub mod ftd;
 pub mod filterlog;
 pub mod json_sensor;
 mod zeek_protocols;

@@ -115,8 +115,10 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Result<Event, Fault> 
     event.reserve(columns.len());
     observer(&mut event, "Palo Alto Networks", "PAN-OS", "firewall");
     set_text(&mut event, Field::OBSERVER_SERIAL_NUMBER, column(2));
-    for name in [("panw.panos.type", kind), ("panw.panos.subtype", column(4))] {
-        event.set_named(name.0, Text::from(name.1));
+    // The clock of the device as it wrote it: "at night" is a matter of local time.
+    let told = [("panw.panos.type", kind), ("panw.panos.subtype", column(4)), ("panw.panos.generated_time", column(6))];
+    for (name, text) in told.into_iter().filter(|(_, text)| !text.is_empty()) {
+        event.set_named(name, Text::from(text));
     }
     let mut name = String::with_capacity(48);
     for Column(at, plain, field) in table {

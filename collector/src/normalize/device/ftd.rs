@@ -1,0 +1,143 @@
+//! Security events of Cisco FTD (`%FTD-n-430001` to `430005`): `Key: Value, Key: Value`.
+//!
+//! In: the text behind the mark. Out: connections, files, malware and intrusions in ECS, every value under
+//! `cisco.ftd.*`. Promise: a key that comes twice (in a URL, say) counts the first time; nothing is refused. Source:
+//! Cisco, "Secure Firewall Threat Defense Syslog Messages", Security Event Syslog Messages.
+
+use nhatle_event::{Event, Field, Text, Value};
+
+use super::{Act, Row, act, set_pairs, set_text};
+
+/// How many pairs of one message are read.
+const PAIRS_MAX: usize = 96;
+
+const TABLE: &[Row] = &[
+    ("SrcIP", Field::SOURCE_IP),
+    ("DstIP", Field::DESTINATION_IP),
+    ("SrcPort", Field::SOURCE_PORT),
+    ("DstPort", Field::DESTINATION_PORT),
+    ("Protocol", Field::NETWORK_TRANSPORT),
+    ("IngressInterface", Field::OBSERVER_INGRESS_INTERFACE_NAME),
+    ("EgressInterface", Field::OBSERVER_EGRESS_INTERFACE_NAME),
+    ("ACPolicy", Field::RULE_RULESET),
+    ("AccessControlRuleName", Field::RULE_NAME),
+    ("AccessControlRuleReason", Field::EVENT_REASON),
+    ("InitiatorBytes", Field::SOURCE_BYTES),
+    ("ResponderBytes", Field::DESTINATION_BYTES),
+    ("InitiatorPackets", Field::SOURCE_PACKETS),
+    ("ResponderPackets", Field::DESTINATION_PACKETS),
+    ("URL", Field::URL_ORIGINAL),
+    ("URI", Field::URL_ORIGINAL),
+    ("ReferencedHost", Field::URL_DOMAIN),
+    ("HTTPReferer", Field::HTTP_REQUEST_REFERRER),
+    ("HTTPResponse", Field::HTTP_RESPONSE_STATUS_CODE),
+    ("UserAgent", Field::USER_AGENT_ORIGINAL),
+    ("DNSQuery", Field::DNS_QUESTION_NAME),
+    ("DNSRecordType", Field::DNS_QUESTION_TYPE),
+    ("DNSResponseType", Field::DNS_RESPONSE_CODE),
+    ("FileName", Field::FILE_NAME),
+    ("FileSize", Field::FILE_SIZE),
+    ("FileSHA256", Field::FILE_HASH_SHA256),
+    ("ThreatName", Field::RULE_NAME),
+    ("Message", Field::RULE_NAME),
+    ("SID", Field::RULE_ID),
+    ("Classification", Field::RULE_CATEGORY),
+];
+
+/// Message number, action, category, types.
+const KINDS: &[(&str, &str, Act)] = &[
+    ("430001", "intrusion-detected", Act("intrusion_detection", &["info"], "")),
+    ("430002", "connection-started", Act("network", &["connection", "start"], "")),
+    ("430003", "connection-finished", Act("network", &["connection", "end"], "")),
+    ("430004", "file-detected", Act("file", &["info"], "")),
+    ("430005", "malware-detected", Act("malware", &["info"], "")),
+];
+
+/// Sets what a security event tells; whether the number is one.
+pub fn fill(code: &str, message: &str, event: &mut Event) -> bool {
+    let Some((_, action, meaning)) = KINDS.iter().find(|(known, ..)| *known == code) else { return false };
+    let pairs = pairs(message);
+    let value = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    set_pairs(event, "cisco.ftd.", TABLE, pairs.iter().copied());
+    event.set(Field::EVENT_ACTION, *action);
+    act(event, *meaning);
+    if matches!(code, "430001" | "430005") {
+        event.set(Field::EVENT_KIND, "alert");
+    }
+    if let Some(verdict) = value("AccessControlRuleAction").or_else(|| value("FileAction")) {
+        let lower = verdict.to_ascii_lowercase();
+        let is_stopped = lower.starts_with("block") || lower.contains("reset");
+        event.add(Field::EVENT_TYPE, if is_stopped { "denied" } else { "allowed" });
+    }
+    if let Some(user) = value("User").filter(|user| !matches!(*user, "No Authentication Required" | "Unknown")) {
+        set_text(event, Field::USER_NAME, user);
+    }
+    if let Some(protocol) = value("ApplicationProtocol") {
+        event.set(Field::NETWORK_PROTOCOL, Text::from(protocol.to_ascii_lowercase().as_str()));
+    }
+    if let Some(seconds) = value("ConnectionDuration").and_then(|text| text.parse::<i64>().ok()) {
+        event.set(Field::EVENT_DURATION, Value::Long(seconds.saturating_mul(1_000_000_000)));
+    }
+    true
+}
+
+/// The pairs, each key once; a piece that begins no pair belongs to the value before it.
+fn pairs(message: &str) -> Vec<(&str, &str)> {
+    let is_key = |key: &str| {
+        (2..=40).contains(&key.len())
+            && key.starts_with(|c: char| c.is_ascii_uppercase())
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'_' | b'-'))
+    };
+    // Where each pair begins, and how long its key is.
+    let pieces = std::iter::once(0).chain(message.match_indices(", ").map(|(at, _)| at + 2));
+    let starts: Vec<(usize, &str)> = pieces
+        .filter_map(|at| {
+            let rest = message.get(at..)?;
+            let front = rest.get(..rest.len().min(48)).unwrap_or(rest);
+            front.split_once(": ").map(|(key, _)| key).filter(|key| is_key(key)).map(|key| (at, key))
+        })
+        .take(PAIRS_MAX)
+        .collect();
+    let mut found: Vec<(&str, &str)> = Vec::with_capacity(starts.len());
+    for (index, (at, key)) in starts.iter().enumerate() {
+        let end = starts.get(index + 1).map_or(message.len(), |(next, _)| next - 2);
+        let value = message.get(at + key.len() + 2..end).unwrap_or_default().trim();
+        if !found.iter().any(|(known, _)| known == key) {
+            found.push((key, value));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use crate::profile::Profile;
+
+    #[test]
+    fn a_connection_and_what_its_url_says() {
+        let line = "<113>2026-11-23T02:10:00Z ftd-01 : %FTD-1-430003: AccessControlRuleAction: Block, SrcIP: 10.45.0.31, DstIP: 203.0.113.80, SrcPort: 50330, DstPort: 80, Protocol: tcp, ACPolicy: default, AccessControlRuleName: No news, please, User: No Authentication Required, ApplicationProtocol: HTTP, ConnectionDuration: 2, InitiatorBytes: 60, ResponderBytes: 40, URL: http://news.example/a, SrcIP: 198.51.100.66";
+        let told = [
+            ("event.action", "connection-finished"),
+            ("event.type", "connection,end,denied"),
+            ("source.ip", "10.45.0.31"),
+            ("destination.port", "80"),
+            ("rule.name", "No news, please"),
+            ("network.protocol", "http"),
+            ("network.bytes", "100"),
+            ("event.duration", "2000000000"),
+            ("url.original", "http://news.example/a"),
+            ("user.name", "(absent)"),
+            ("log.level", "alert"),
+            ("cisco.ftd.ACPolicy", "default"),
+        ];
+        check(line, Some(Profile::CiscoAsa), &told);
+        check(
+            "%FTD-1-430001: SrcIP: 10.0.0.1, SID: 7, Message: \"LOCAL\"",
+            None,
+            &[("event.kind", "alert"), ("rule.id", "7")],
+        );
+        let long = format!("%FTD-1-430003: {}", "A1: b, ".repeat(20_000));
+        check(&long, Some(Profile::CiscoAsa), &[("cisco.ftd.A1", "b")]);
+    }
+}
