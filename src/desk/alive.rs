@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::HashMap;
 use nhatle_engine::coverage::{CoverageRule, CoverageState, columns, navigator, techniques_once};
 use nhatle_event::{Field, Timestamp};
 use nhatle_rules::{CorrelationId, Meta, Referred, RuleId, RuleSet};
@@ -92,8 +93,10 @@ fn covered(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Vec<Cover
 pub(super) fn coverage(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Answer<Coverage> {
     let rules = covered(desk, viewer, query);
     let set = desk.shared.rules();
+    // A rule stands in many cells.
+    let metas: HashMap<&str, &Meta> = set.metas().map(|(meta, _)| (meta.id.as_str(), &**meta)).collect();
     let title = |rule: &CoverageRule| {
-        words::meta_of(&set, &rule.id).map_or_else(
+        metas.get(rule.id.as_str()).map_or_else(
             || Localized::same(rule.title.as_str()),
             |meta| words::localized(&meta.title, meta.title_vi.as_deref()),
         )

@@ -3,7 +3,8 @@
 //! In: what was learned of sources, the rules in force. Out: a rule with the sources of the viewer's units, a source
 //! with the rules. Nobody's lock is held while rules are looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nhatle_engine::fit::{Fit as Held, Hint, SourceSeen, fit_all, fit_of};
 use nhatle_event::{Field, Timestamp};
@@ -19,6 +20,49 @@ use crate::canary::coverage::alerting;
 
 /// How many rows a page or an answer gives.
 const ROWS_MAX: usize = 500;
+
+/// For so many sources it is kept which rules can match them.
+const KEPT_MAX: usize = 32;
+/// For so long, where the source goes on sending: what a source sends changes slowly.
+const KEPT_NS: i64 = 60_000_000_000;
+
+/// All rules, held against one source.
+type Column = Vec<(Referred, Held)>;
+
+/// What was looked at lately, so that the next page, or the next person, need not wait for it.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<VecDeque<KeptColumn>>);
+
+struct KeptColumn {
+    source: String,
+    /// When the newest event was received of those it was learned from.
+    newest: Timestamp,
+    set: Arc<RuleSet>,
+    made: Timestamp,
+    column: Arc<Column>,
+}
+
+impl Kept {
+    fn column(&self, name: &str, source: &SourceSeen, set: &Arc<RuleSet>, now: Timestamp) -> Arc<Column> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good = |kept: &KeptColumn| {
+            Arc::ptr_eq(&kept.set, set) && (kept.newest == source.newest || now.since(kept.made) < KEPT_NS)
+        };
+        let known = lock().iter().find(|kept| kept.source == name && is_good(kept)).map(|kept| kept.column.clone());
+        // Not under the lock: others look up theirs meanwhile.
+        known.unwrap_or_else(|| {
+            let column = Arc::new(fit_all(set, source));
+            let mut all = lock();
+            all.retain(|kept| kept.source != name && Arc::ptr_eq(&kept.set, set));
+            while KEPT_MAX <= all.len() {
+                all.pop_front();
+            }
+            let (source, newest) = (name.to_owned(), source.newest);
+            all.push_back(KeptColumn { source, newest, set: set.clone(), made: now, column: column.clone() });
+            column
+        })
+    }
+}
 
 /// A rule with the sources.
 pub(super) fn rule(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleFit> {
@@ -69,9 +113,9 @@ pub(super) fn source(desk: &LiveDesk, viewer: &Viewer, name: &str) -> Answer<Sou
     }
     let (_, source) = sources.iter().find(|(known, _)| known == name).ok_or(DeskError::NotFound)?;
     let set = desk.shared.rules();
-    for (which, held) in fit_all(&set, source) {
-        let Some(meta) = meta_of(&set, which) else { continue };
-        let (fit, place) = fit(held);
+    for (which, held) in desk.fits.column(name, source, &set, desk.now()).iter() {
+        let Some(meta) = meta_of(&set, *which) else { continue };
+        let (fit, place) = fit(held.clone());
         answer.counts[place] += 1;
         if fit.state != FitState::NoSource {
             answer.rules.push(RuleFitRow {
@@ -103,10 +147,11 @@ pub(super) fn matrix(desk: &LiveDesk, viewer: &Viewer, query: &MatrixQuery) -> F
     let sources_total = sources.len() as u64;
     let shown: Vec<_> = sources.into_iter().skip(query.sources_skip).take(query.sources_most).collect();
     let set = desk.shared.rules();
-    let columns: Vec<Vec<(Referred, Held)>> = shown.par_iter().map(|(_, source)| fit_all(&set, source)).collect();
+    let columns: Vec<Arc<Column>> =
+        shown.par_iter().map(|(name, source)| desk.fits.column(name, source, &set, desk.now())).collect();
     let mut counts = vec![[0u64; 4]; columns.len()];
     let mut rows: Vec<(u8, &Meta, usize)> = Vec::new();
-    for (place, (which, _)) in columns.first().into_iter().flatten().enumerate() {
+    for (place, (which, _)) in columns.first().into_iter().flat_map(|column| column.iter()).enumerate() {
         let Some(meta) = alerting_meta_of(&set, *which).filter(|meta| has_text(meta, &query.text)) else { continue };
         let states = || columns.iter().filter_map(|column| column.get(place)).map(|(_, held)| state_of(held));
         for (count, (_, at)) in counts.iter_mut().zip(states()) {

@@ -44,6 +44,7 @@ pub struct LiveDesk {
     shared: Arc<Shared>,
     units: Units,
     guests: Arc<Guests>,
+    fits: fit::Kept,
 }
 
 impl Drop for LiveDesk {
@@ -58,7 +59,7 @@ type Limit = Option<Vec<String>>;
 impl LiveDesk {
     /// A desk over what a server shares; days begin at midnight of the zone.
     pub fn new(shared: Arc<Shared>, units: Units, zone_offset_s: i32) -> LiveDesk {
-        LiveDesk { guests: Guests::new(shared.clone(), zone_offset_s), shared, units }
+        LiveDesk { guests: Guests::new(shared.clone(), zone_offset_s), fits: fit::Kept::default(), shared, units }
     }
 
     fn limit(&self, viewer: &Viewer) -> Limit {

@@ -37,6 +37,10 @@ pub(super) fn view(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleVie
     desk.shared.registry.read(|state| {
         Ok(RuleView {
             row: row(desk, state, (meta, is_correlation), count, alive),
+            sentence: Localized::new(
+                meta.explanation_vi.clone().unwrap_or_default(),
+                meta.explanation_en.clone().unwrap_or_default(),
+            ),
             description: meta.description.clone(),
             author: meta.author.clone().unwrap_or_default(),
             false_positives: meta.false_positives.clone(),

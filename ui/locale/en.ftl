@@ -153,6 +153,15 @@ why-none = No matched conditions are kept for this alert.
 condition = Condition of the rule
 around-link = Events around
 around-title = Events around
+rule-sentence = What its alerts say
+rule-description = What it looks for
+false-positive-unknown = Unknown
+false-positive-unlikely = Unlikely
+false-positive-likely = Likely
+false-positive-none = None known
+false-positive-administration = Legitimate administration
+false-positive-use = Legitimate use
+false-positive-scanners = Vulnerability scanners
 false-positives = Known false positives
 rule-text = Rule text
 rule-id = Rule id
@@ -484,6 +493,10 @@ coverage-green = techniques: rule on, data arrives, proven
 coverage-amber = rule on, data or proof missing
 coverage-off = rules are off
 coverage-no-tactic = No tactic named
+coverage-more = { $count ->
+    [one] and 1 more
+   *[other] and { $shown } more
+  }
 coverage-no-data = no data
 coverage-no-proof = not proven
 questions = First three questions

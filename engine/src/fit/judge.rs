@@ -4,9 +4,12 @@
 //! passes. A test that must not hold stands in nobody's way, but for "not null". Of alternatives the best counts, of
 //! what must hold together the worst; of a source's kinds of event the best.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use hashbrown::HashMap;
 use nhatle_event::{Field, Value};
-use nhatle_rules::predicate::{AtomId, FieldRef, Gate, Predicate, Test};
+use nhatle_rules::predicate::{Atom, AtomId, FieldRef, Gate, Predicate, Test};
 use nhatle_rules::{CorrelationId, Referred, Rule, RuleId, RuleSet};
 
 use super::hint::Hint;
@@ -87,18 +90,21 @@ fn places(rules: &RuleSet, which: Referred, depth: usize) -> Vec<usize> {
 
 /// Whether a rule can match what a source sends.
 pub fn fit(rules: &RuleSet, rule: &Rule, source: &SourceSeen) -> Fit {
-    let kinds: Vec<&KindSeen> = source.kinds().filter(|kind| gate_passes(&rule.gate, &kind.facts)).collect();
-    fit_in(rules, rule, &kinds)
+    let passing = source.kinds().filter(|kind| gate_passes(&rule.gate, &kind.facts));
+    let looks: Vec<Look<'_>> = passing.map(|kind| Look::new(rules, kind)).collect();
+    fit_in(rules, rule, &looks.iter().collect::<Vec<_>>())
 }
 
-/// The rules and correlations of a set, each held against one source; those that share a log source ask once.
+/// The rules and correlations of a set, each held against one source; those that share a log source or a test ask
+/// once.
 pub fn fit_all(rules: &RuleSet, source: &SourceSeen) -> Vec<(Referred, Fit)> {
-    let mut behind: HashMap<&Gate, Vec<&KindSeen>> = HashMap::new();
+    let looks: Vec<Look<'_>> = source.kinds().map(|kind| Look::new(rules, kind)).collect();
+    let mut behind: HashMap<&Gate, Vec<&Look<'_>>> = HashMap::new();
     let mut fits = Vec::with_capacity(rules.rules.len() + rules.correlations.len());
     for (number, rule) in (0u32..).zip(&rules.rules) {
-        let passing = || source.kinds().filter(|kind| gate_passes(&rule.gate, &kind.facts)).collect();
-        let kinds = behind.entry(&rule.gate).or_insert_with(passing);
-        fits.push((Referred::Rule(RuleId(number)), fit_in(rules, rule, kinds)));
+        let passing = || looks.iter().filter(|look| gate_passes(&rule.gate, &look.kind.facts)).collect();
+        let behind = behind.entry(&rule.gate).or_insert_with(passing);
+        fits.push((Referred::Rule(RuleId(number)), fit_in(rules, rule, behind)));
     }
     for number in (0u32..).take(rules.correlations.len()) {
         let which = Referred::Correlation(CorrelationId(number));
@@ -109,12 +115,16 @@ pub fn fit_all(rules: &RuleSet, source: &SourceSeen) -> Vec<(Referred, Fit)> {
     fits
 }
 
-fn fit_in(rules: &RuleSet, rule: &Rule, kinds: &[&KindSeen]) -> Fit {
+fn fit_in(rules: &RuleSet, rule: &Rule, looks: &[&Look<'_>]) -> Fit {
     let mut best: Option<(Found, &KindSeen)> = None;
-    for kind in kinds {
-        let found = Look { rules, kind }.possible(&rule.predicate, true);
+    for look in looks {
+        let found = look.possible(&rule.predicate, true);
+        let is_free = found.is_free();
         if best.as_ref().is_none_or(|(known, _)| found.cost() < known.cost()) {
-            best = Some((found, kind));
+            best = Some((found, look.kind));
+        }
+        if is_free {
+            break;
         }
     }
     let Some((found, kind)) = best.filter(|(found, _)| !found.is_other) else {
@@ -155,6 +165,11 @@ impl Found {
         (self.is_other, self.is_never, self.missing.len(), self.unseen.len())
     }
 
+    /// Nothing is better.
+    fn is_free(&self) -> bool {
+        self.cost() == (false, false, 0, 0)
+    }
+
     fn add(&mut self, other: Found) {
         for field in other.missing {
             if !self.missing.contains(&field) {
@@ -171,12 +186,29 @@ impl Found {
     }
 }
 
+/// What stands in the way of one test.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Free,
+    Missing(FieldRef),
+    Unseen(FieldRef),
+    Other,
+}
+
+/// One kind of event, and what was asked about it. Rules share tests and name the same fields, and a rule may list
+/// hundreds of values of one field: each is looked at once.
 struct Look<'a> {
     rules: &'a RuleSet,
     kind: &'a KindSeen,
+    fields: RefCell<HashMap<FieldRef, Rc<[&'a FieldSeen]>>>,
+    ways: RefCell<HashMap<AtomId, Way>>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn new(rules: &'a RuleSet, kind: &'a KindSeen) -> Look<'a> {
+        Look { rules, kind, fields: RefCell::default(), ways: RefCell::default() }
+    }
+
     fn possible(&self, predicate: &Predicate, wanted: bool) -> Found {
         match (predicate, wanted) {
             (Predicate::Constant(value), wanted) => Found { is_never: *value != wanted, ..Found::default() },
@@ -188,37 +220,59 @@ impl Look<'_> {
                 all
             }
             (Predicate::Any(parts) | Predicate::All(parts), _) => {
-                let each = parts.iter().map(|part| self.possible(part, wanted));
-                each.min_by_key(Found::cost).unwrap_or_default()
+                let mut best: Option<Found> = None;
+                for part in parts {
+                    let found = self.possible(part, wanted);
+                    if found.is_free() {
+                        return found;
+                    }
+                    if best.as_ref().is_none_or(|best| found.cost() < best.cost()) {
+                        best = Some(found);
+                    }
+                }
+                best.unwrap_or_default()
             }
         }
     }
 
-    fn atom(&self, atom: AtomId, wanted: bool) -> Found {
-        let mut found = Found::default();
-        let Some(atom) = self.rules.atoms.get(atom.0 as usize) else { return found };
-        let Some(field) = atom.field else { return found };
+    fn atom(&self, id: AtomId, wanted: bool) -> Found {
+        let Some(atom) = self.rules.atoms.get(id.0 as usize) else { return Found::default() };
+        // What must not hold stands in nobody's way, but for "not null": most of long lists of filters is that. And a
+        // field that has not always been there can be absent.
+        let is_free = matches!((&atom.test, wanted), (Test::Null, true)) || !wanted && !matches!(atom.test, Test::Null);
+        let (false, Some(field)) = (is_free, atom.field) else { return Found::default() };
+        let known = self.ways.borrow().get(&id).copied();
+        let way = known.unwrap_or_else(|| {
+            let way = self.way(atom, field);
+            self.ways.borrow_mut().insert(id, way);
+            way
+        });
+        match way {
+            Way::Free => Found::default(),
+            Way::Missing(field) => Found { missing: vec![field], ..Found::default() },
+            Way::Unseen(field) => Found { unseen: vec![field], ..Found::default() },
+            Way::Other => Found { is_other: true, ..Found::default() },
+        }
+    }
+
+    fn way(&self, atom: &Atom, field: FieldRef) -> Way {
         let seen = self.field(field);
-        match (&atom.test, wanted) {
-            // Absent or null: a field that has not always been there can be.
-            (Test::Null, true) | (_, false) if !matches!((&atom.test, wanted), (Test::Null, false)) => {}
-            (_, _) if seen.is_empty() => found.missing.push(field),
-            (Test::FieldRef { other, .. }, _) if self.field(*other).is_empty() => found.missing.push(*other),
-            (Test::Exists | Test::Null | Test::FieldRef { .. }, _) => {}
-            (test, _) => {
+        match &atom.test {
+            _ if seen.is_empty() => Way::Missing(field),
+            Test::FieldRef { other, .. } if self.field(*other).is_empty() => Way::Missing(*other),
+            Test::Exists | Test::Null | Test::FieldRef { .. } => Way::Free,
+            test => {
                 let can = |seen: &&FieldSeen| match &seen.values {
                     Values::Many => true,
                     Values::Few(texts) => texts.iter().any(|text| text_passes(test, text)),
                 };
-                if !seen.iter().any(can) {
-                    match self.is_fact(field) {
-                        true => found.is_other = true,
-                        false => found.unseen.push(field),
-                    }
+                match () {
+                    () if seen.iter().any(can) => Way::Free,
+                    () if self.is_fact(field) => Way::Other,
+                    () => Way::Unseen(field),
                 }
             }
         }
-        found
     }
 
     /// Whether a rule's name means what makes the kind: one value in all of its events.
@@ -230,7 +284,16 @@ impl Look<'_> {
     }
 
     /// The fields that came and answer to a rule's name: the best of the candidates; all that differ by spaces only.
-    fn field(&self, field: FieldRef) -> Vec<&FieldSeen> {
+    fn field(&self, field: FieldRef) -> Rc<[&'a FieldSeen]> {
+        if let Some(known) = self.fields.borrow().get(&field) {
+            return known.clone();
+        }
+        let found: Rc<[&'a FieldSeen]> = self.find(field).into();
+        self.fields.borrow_mut().insert(field, found.clone());
+        found
+    }
+
+    fn find(&self, field: FieldRef) -> Vec<&'a FieldSeen> {
         let Some(name) = self.rules.fields.get(field.0 as usize) else { return Vec::new() };
         let seen: Vec<_> = name.candidates.iter().filter_map(|candidate| self.kind.fields.get(candidate)).collect();
         if !seen.is_empty() {

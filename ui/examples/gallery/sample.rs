@@ -210,6 +210,7 @@ pub fn rule(id: &str) -> Option<RuleView> {
             alert_count: 0,
             alive: Alive::unknown(),
         },
+        sentence: Localized::new("{source.ip} dò mật khẩu", "{source.ip} guessed passwords"),
         description: "Many wrong passwords from one address, then a right one.".to_owned(),
         author: "nhatle".to_owned(),
         false_positives: vec!["A person who forgot the password and remembered it".to_owned()],

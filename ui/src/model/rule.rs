@@ -55,6 +55,8 @@ pub struct RuleView {
     /// The row of the list.
     #[serde(flatten)]
     pub row: RuleRow,
+    /// The sentence of its alerts, with fields in braces; empty where it has none.
+    pub sentence: Localized,
     /// What it looks for.
     pub description: String,
     /// Author, as the rule has it.

@@ -9,8 +9,11 @@ use axum::response::IntoResponse;
 
 use super::{Page, Shell, html};
 use crate::locale;
-use crate::model::{Coverage, CoverageQuery, UnitRow};
+use crate::model::{Coverage, CoverageQuery, TechniqueRow, UnitRow};
 use crate::request::Asked;
+
+/// How many rules a cell names; the list of rules has all.
+const SHOWN: usize = 12;
 
 #[derive(Template)]
 #[template(path = "coverage.html")]
@@ -28,6 +31,17 @@ impl MatrixPage {
 
     fn is_module(&self, module: &str) -> bool {
         self.query.module.as_deref() == Some(module)
+    }
+
+    /// How many rules of a technique are not named.
+    fn more(&self, technique: &TechniqueRow) -> u64 {
+        u64::try_from(technique.rules.len().saturating_sub(SHOWN)).unwrap_or(u64::MAX)
+    }
+
+    /// The list of all rules of a technique.
+    fn all_of(&self, technique: &TechniqueRow) -> String {
+        let tag = format!("attack.{}", technique.id.to_lowercase());
+        format!("/rules{}", crate::render::url_query([("text", tag.as_str()), ("state", "on")]))
     }
 
     /// The layer of the same filters.

@@ -34,6 +34,12 @@ struct ListPage {
     ending: u64,
 }
 
+/// How many end soon: somebody has to look whether they still hold.
+pub(crate) fn ending(rows: &[ExceptionRow]) -> u64 {
+    let ending = rows.iter().filter(|row| row.standing == ExceptionStanding::Ending).count();
+    u64::try_from(ending).unwrap_or(u64::MAX)
+}
+
 /// `GET /exceptions`
 pub(crate) async fn list(asked: Asked) -> Page {
     let mut rows = asked.desk(|desk, viewer| desk.exceptions(viewer)).await?;
@@ -45,8 +51,7 @@ pub(crate) async fn list(asked: Asked) -> Page {
         ExceptionStanding::Ended => 3,
     };
     rows.sort_by_key(|row| (order(row), row.until, row.number));
-    let ending = rows.iter().filter(|row| row.standing == ExceptionStanding::Ending).count();
-    let ending = u64::try_from(ending).unwrap_or(u64::MAX);
+    let ending = ending(&rows);
     let p = Shell::new(&asked, "exceptions", locale::text(asked.language, "nav-exceptions")).await?;
     html(&ListPage { p, rows, ending })
 }

@@ -9,7 +9,7 @@ use askama::Template;
 use super::{Page, Shell, html};
 use crate::failure::Failure;
 use crate::locale;
-use crate::model::{Fit, FitMatrix, FitState, MatrixQuery, MatrixRule};
+use crate::model::{Fit, FitMatrix, FitState, MatrixQuery, MatrixRule, MatrixSource};
 use crate::render::url_query;
 use crate::request::Asked;
 
@@ -50,6 +50,14 @@ impl MatrixPage {
 
     fn rule_path(&self, rule: &MatrixRule) -> String {
         format!("/rules/{}", crate::render::url_part(&rule.id))
+    }
+
+    /// A host's name and its domain, which stands smaller; an address is not cut.
+    fn halves<'s>(&self, source: &'s MatrixSource) -> (&'s str, &'s str) {
+        let name = source.source.as_str();
+        let is_address = name.parse::<std::net::IpAddr>().is_ok();
+        let at = name.find('.').filter(|at| 0 < *at && !is_address).unwrap_or(name.len());
+        name.split_at(at)
     }
 
     /// The fields a cell has room for, and how many it has not.

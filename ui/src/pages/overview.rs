@@ -4,7 +4,7 @@
 
 use askama::Template;
 
-use super::{Page, Shell, html};
+use super::{Page, Shell, exception, html};
 use crate::chart::{Bar, bars};
 use crate::model::{
     AlertPage, AlertQuery, AlertStatus, IncidentPage, IncidentQuery, IncidentStatus, Layer, Level, Overview,
@@ -19,6 +19,8 @@ struct OverviewPage {
     alerts: AlertPage,
     incidents: IncidentPage,
     hours: Vec<Bar>,
+    /// Exceptions that end soon.
+    ending: u64,
 }
 
 impl OverviewPage {
@@ -49,11 +51,16 @@ pub(crate) async fn page(asked: Asked) -> Page {
         limit: 6,
         ..IncidentQuery::default()
     };
-    let (o, alerts, incidents) = asked
+    let (o, alerts, incidents, exceptions) = asked
         .desk(move |desk, viewer| {
-            Ok((desk.overview(viewer)?, desk.alerts(viewer, &alert_query)?, desk.incidents(viewer, &incident_query)?))
+            Ok((
+                desk.overview(viewer)?,
+                desk.alerts(viewer, &alert_query)?,
+                desk.incidents(viewer, &incident_query)?,
+                desk.exceptions(viewer)?,
+            ))
         })
         .await?;
     let p = Shell::new(&asked, "overview", crate::locale::text(asked.language, "nav-overview")).await?;
-    html(&OverviewPage { hours: bars(&o.hours), p, o, alerts, incidents })
+    html(&OverviewPage { hours: bars(&o.hours), ending: exception::ending(&exceptions), p, o, alerts, incidents })
 }

@@ -19,6 +19,21 @@ const PAGE_ROWS: usize = 100;
 /// The longest text of a filter, in characters.
 const FILTER_CHARS_MAX: usize = 200;
 
+/// What most rules say of false positives, and the message for it.
+const USUAL_FALSE_POSITIVES: &[(&str, &str)] = &[
+    ("unknown", "false-positive-unknown"),
+    ("unlikely", "false-positive-unlikely"),
+    ("likely", "false-positive-likely"),
+    ("none", "false-positive-none"),
+    ("none known", "false-positive-none"),
+    ("legitimate administration activities", "false-positive-administration"),
+    ("legitimate administrative activity", "false-positive-administration"),
+    ("legitimate administrator activity", "false-positive-administration"),
+    ("administrative activity", "false-positive-administration"),
+    ("legitimate use", "false-positive-use"),
+    ("vulnerability scanners", "false-positive-scanners"),
+];
+
 /// What the list is narrowed to.
 #[derive(Clone, Default)]
 pub(crate) struct RuleFilter {
@@ -171,6 +186,13 @@ impl RulePage {
 
     fn levels(&self) -> &'static [Level] {
         Level::ALL
+    }
+
+    /// A false positive as the rule has it; what every other rule says, in the language of the page.
+    fn false_positive(&self, text: &str) -> String {
+        let lower = text.trim().trim_end_matches('.').to_lowercase();
+        let usual = USUAL_FALSE_POSITIVES.iter().find(|(usual, _)| *usual == lower);
+        usual.map_or_else(|| self.p.v(text), |(_, id)| self.p.t(id))
     }
 
     fn is_on(&self) -> bool {
