@@ -7,7 +7,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use nhatle_collector::frame::{Framer, Origin};
-use nhatle_collector::{Profile, Settings, to_event};
+use nhatle_collector::listen::lines::Join;
+use nhatle_collector::parse::headed::Headers;
+use nhatle_collector::{Profile, Settings, headed_to_event, to_event};
 use nhatle_engine::detect::{Detector, naive};
 use nhatle_event::json::{Reader, flatten, plain};
 use nhatle_event::{Event, Record, Text, Timestamp};
@@ -59,6 +61,35 @@ pub fn json(data: &[u8]) {
                 "the reader was not clean"
             );
         }
+    }
+}
+
+/// Lines below headers are events or dead letters with an offset inside the line; joining loses no line.
+pub fn lines(data: &[u8]) {
+    let (settings, mut headers) = (Settings::default(), Headers::default());
+    let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
+    for line in &lines {
+        if headers.take(line) {
+            continue;
+        }
+        let record = Record::new(*line, "fuzz", RECEIVED);
+        match headed_to_event(&record, headers.current().as_deref(), &settings) {
+            Ok(event) => assert_eq!(&*event.original, *line, "the bytes are kept"),
+            Err(dead_letter) => assert!(dead_letter.offset <= line.len(), "the offset is inside the line"),
+        }
+    }
+    for join in [Join::ModsecurityAudit, Join::Postgresql, Join::MysqlSlow, Join::MysqlGeneral] {
+        let mut records: Vec<Vec<u8>> = Vec::new();
+        for line in &lines {
+            match records.last_mut() {
+                Some(held) if join.goes_on(held, line) => {
+                    held.push(b'\n');
+                    held.extend_from_slice(line);
+                }
+                _ => records.push(line.to_vec()),
+            }
+        }
+        assert_eq!(records.join(&b'\n'), data, "{join:?} loses or moves lines");
     }
 }
 

@@ -72,6 +72,11 @@ fn frame_corpus() {
 }
 
 #[test]
+fn lines_corpus() {
+    replay("lines", bodies::lines);
+}
+
+#[test]
 fn parse_corpus() {
     replay("parse", bodies::parse);
 }
