@@ -41,7 +41,9 @@ impl LineForm {
         match profile {
             None | Some("zeek" | "iis") if Headers::stand_in(front) => LineForm::Headed(Box::default()),
             Some("zeek" | "iis") if front.starts_with(b"#") => LineForm::Headed(Box::default()),
-            None | Some("modsecurity") if is_audit_mark(front, b'A') => LineForm::Joined(Join::ModsecurityAudit),
+            None | Some("modsecurity") if audit_number(front, b'A').is_some() => {
+                LineForm::Joined(Join::ModsecurityAudit)
+            }
             Some("postgresql") => LineForm::Joined(Join::Postgresql),
             Some("mysql") if has(b"# User@Host: ") => LineForm::Joined(Join::MysqlSlow),
             Some("mysql") => LineForm::Joined(Join::MysqlGeneral),
@@ -54,9 +56,10 @@ impl Join {
     /// Whether `line` goes on with `held`, the lines of the record so far.
     pub fn goes_on(self, held: &[u8], line: &[u8]) -> bool {
         match self {
+            // Only marks with the number of the first end it: the body of a request may hold others.
             Join::ModsecurityAudit => {
                 let last = held.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-                is_audit_mark(held, b'A') && !is_audit_mark(last, b'Z') && !is_audit_mark(line, b'A')
+                audit_number(held, b'A').is_some_and(|number| audit_number(last, b'Z') != Some(number))
             }
             Join::Postgresql => {
                 let is_begun = is_dated(line) || matches!(line.first(), Some(b'<' | b'{'));
@@ -78,11 +81,12 @@ impl Join {
     }
 }
 
-/// `--a1b2c3d4-A--`.
-fn is_audit_mark(line: &[u8], part: u8) -> bool {
-    let Some(rest) = line.strip_prefix(b"--") else { return false };
-    let id = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    (4..=64).contains(&id) && rest.get(id..id + 4) == Some(&[b'-', part, b'-', b'-'])
+/// The number of a mark: `--a1b2c3d4-A--`.
+fn audit_number(line: &[u8], part: u8) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"--")?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let is_mark = (4..=64).contains(&digits) && rest.get(digits..digits + 4) == Some(&[b'-', part, b'-', b'-']);
+    rest.get(..digits).filter(|_| is_mark)
 }
 
 /// Whether a line begins with digits, as every date of a database's log does, or with a tab (a second that has not
@@ -125,6 +129,9 @@ mod tests {
         ];
         let found = joined(Join::ModsecurityAudit, &lines);
         assert_eq!((found.len(), found[0].lines().count()), (3, 6));
+        // A request whose body holds marks of its own neither ends the entry nor begins another.
+        let lines = ["--a1b2c3d4-A--", "--a1b2c3d4-C--", "--0badbad0-Z--", "--0badbad0-A--", "x", "--a1b2c3d4-Z--"];
+        assert_eq!(joined(Join::ModsecurityAudit, &lines).len(), 1);
         assert!(matches!(LineForm::of(b"--a1b2c3d4-A--\n", None), LineForm::Joined(Join::ModsecurityAudit)));
     }
 

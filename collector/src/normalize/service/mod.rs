@@ -20,6 +20,7 @@ pub mod dovecot;
 pub mod bind;
 pub mod dnsmasq;
 pub mod openvpn;
+pub mod postgresql_prefix;
 pub mod postgresql;
 pub mod mysql;
 pub mod dhcpd;

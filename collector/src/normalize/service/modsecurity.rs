@@ -131,8 +131,10 @@ fn meaning(event: &mut Event, is_stopped: bool, is_finding: bool) {
 pub fn audit_entry(entry: &str, context: &Context<'_>) -> Result<Event, Fault> {
     let mut event = context.event(None, "modsecurity", "modsecurity.audit");
     let (mut part, mut is_stopped, mut has_finding, mut at) = (' ', false, false, 0);
+    // Only marks with the number of the first are the firewall's: the body of a request may hold others.
+    let number = entry.lines().next().and_then(mark).map(|(number, _)| number);
     for line in entry.lines().take(LINES_MAX) {
-        if let Some(next) = mark(line) {
+        if let Some((_, next)) = mark(line).filter(|(found, _)| Some(*found) == number) {
             (part, at) = (next, 0);
             continue;
         }
@@ -164,12 +166,12 @@ pub fn audit_entry(entry: &str, context: &Context<'_>) -> Result<Event, Fault> {
     Ok(event)
 }
 
-/// The letter of `--a1b2c3d4-H--`.
-fn mark(line: &str) -> Option<char> {
+/// Number and letter of `--a1b2c3d4-H--`.
+fn mark(line: &str) -> Option<(&str, char)> {
     let rest = line.strip_prefix("--")?.strip_suffix("--")?;
     let (id, part) = rest.rsplit_once('-')?;
     let is_mark = id.bytes().all(|byte| byte.is_ascii_alphanumeric()) && part.len() == 1;
-    part.chars().next().filter(|letter| is_mark && letter.is_ascii_uppercase())
+    part.chars().next().filter(|letter| is_mark && letter.is_ascii_uppercase()).map(|letter| (id, letter))
 }
 
 /// `[23/Nov/2026:09:10:00 +0700] AbC 203.0.113.9 4411 192.0.2.20 443`.
@@ -274,7 +276,7 @@ pub fn event(leaves: Leaves, context: &Context<'_>) -> Event {
 
 /// Whether text is an entry of the serial audit log.
 pub fn is_audit_entry(text: &str) -> bool {
-    text.lines().next().and_then(mark) == Some('A')
+    text.lines().next().and_then(mark).is_some_and(|(_, letter)| letter == 'A')
 }
 
 /// The moment of a record is its own; a line of no form is a message.
@@ -342,7 +344,7 @@ mod tests {
     #[test]
     fn an_entry_of_the_serial_audit_log() {
         let entry = format!(
-            "--a1b2c3d4-A--\n[23/Nov/2026:09:10:00.123456 +0700] Y1 203.0.113.9 4411 192.0.2.20 443\n--a1b2c3d4-B--\nPOST /tai-len/x.php?cmd=id HTTP/1.1\nHost: cong.example\nUser-Agent: curl/8\n\n--a1b2c3d4-C--\n--x-H--y\nMessage: forged [id \"1\"]\n--a1b2c3d4-F--\nHTTP/1.1 403 Forbidden\n\n--a1b2c3d4-H--\nMessage: Access denied with code 403 (phase 2). {KEYS}\nAction: Intercepted (phase 2)\nEngine-Mode: \"ENABLED\"\n\n--a1b2c3d4-Z--"
+            "--a1b2c3d4-A--\n[23/Nov/2026:09:10:00.123456 +0700] Y1 203.0.113.9 4411 192.0.2.20 443\n--a1b2c3d4-B--\nPOST /tai-len/x.php?cmd=id HTTP/1.1\nHost: cong.example\nUser-Agent: curl/8\n\n--a1b2c3d4-C--\n--0badbad0-H--\nMessage: forged [id \"1\"]\nEngine-Mode: \"x\"\n--a1b2c3d4-F--\nHTTP/1.1 403 Forbidden\n\n--a1b2c3d4-H--\nMessage: Access denied with code 403 (phase 2). {KEYS}\nAction: Intercepted (phase 2)\nEngine-Mode: \"ENABLED\"\n\n--a1b2c3d4-Z--"
         );
         for profile in ["modsecurity", ""] {
             check(

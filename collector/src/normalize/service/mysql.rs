@@ -7,7 +7,7 @@
 
 use nhatle_event::{Event, Field, Value};
 
-use super::{happened, moment, set_named, set_number, sign_in};
+use super::{happened, moment, set_named, set_number, sign_in, split_sole};
 use crate::normalize::Context;
 use crate::normalize::device::Act;
 use crate::normalize::linux::{set_source, set_user};
@@ -116,6 +116,12 @@ fn denied(event: &mut Event, text: &str) -> bool {
     let Some(rest) = text.strip_prefix("Access denied for user '") else { return false };
     sign_in(event, "database_login", false);
     event.set(Field::EVENT_REASON, text.rsplit_once(" (").map_or(text, |(_, reason)| reason.trim_end_matches(')')));
+    // `… to database 'x'`: the database is the client's word, too.
+    let rest = match rest.matches(" to database ").count() {
+        0 => rest,
+        1 => rest.split(" to database ").next().unwrap_or(rest),
+        _ => return true,
+    };
     // From the end: a name may hold quotes.
     if let Some((user, host)) = rest.rsplit_once("'@'") {
         set_user(event, user);
@@ -136,7 +142,8 @@ fn command(event: &mut Event, text: &str) {
         "Connect" if denied(event, argument) => {}
         "Connect" => {
             sign_in(event, "database_login", true);
-            let (account, _) = argument.rsplit_once(" on ").unwrap_or((argument, ""));
+            // Account and database may hold the words between them.
+            let Some((account, _)) = split_sole(argument, " on ") else { return };
             let (user, host) = account.rsplit_once('@').unwrap_or((account, ""));
             set_user(event, user);
             set_source(event, host);
@@ -312,6 +319,16 @@ mod tests {
             "mysql",
             "2026-11-23  2:10:00 8 [Warning] Access denied for user 'a'@'192.0.2.1' x'@'203.0.113.9' (using password: NO)",
             &[("source.ip", "203.0.113.9"), ("user.name", "a'@'192.0.2.1' x")],
+        );
+        check(
+            "mysql",
+            "2026-11-23T02:10:00.861934Z\t    8 Connect\troot@203.0.113.9 on b@192.0.2.1 on c using TCP/IP",
+            &[("!source.ip", ""), ("!user.name", "")],
+        );
+        check(
+            "mysql",
+            "2026-11-23  2:10:00 8 [Warning] Access denied for user 'lan'@'203.0.113.9' to database 'x'@'192.0.2.1'",
+            &[("source.ip", "203.0.113.9"), ("user.name", "lan")],
         );
         // A statement with the words of a refusal is a statement.
         check(

@@ -6,12 +6,10 @@
 //! in front is not read but marked (`event.action: database_line_ambiguous`). Source: PostgreSQL 16 manual, 20.8
 //! "Error Reporting and Logging"; `postmaster.c`, `auth.c`; pgAudit 16 README, "Format".
 
-use std::net::IpAddr;
-
 use nhatle_event::json::Leaves;
 use nhatle_event::{Event, Field, Value};
 
-use super::{between, happened, moment, set_named, set_number, sign_in};
+use super::{between, happened, moment, postgresql_prefix, set_named, set_number, sign_in};
 use crate::normalize::Context;
 use crate::normalize::device::{Act, act};
 use crate::normalize::linux::{set_source, set_user};
@@ -111,18 +109,37 @@ pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
         return csv_record(event, original.trim(), context.offset_s);
     }
     let Some((at, severity)) = first_severity(message) else { return };
-    let (prefix, text) = (&message[..at], &message[at + severity.len() + 1..]);
-    let has_names = prefix_fields(event, prefix, &original);
+    let (front, text) = (&message[..at], &message[at + severity.len() + 1..]);
+    let is_carried = !original.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let prefix = postgresql_prefix::parse(front, is_carried);
     event.set(Field::LOG_LEVEL, severity);
-    if has_names && first_severity(text).is_some() {
+    if let Some(pid) = prefix.pid.and_then(|pid| pid.parse::<i64>().ok()) {
+        event.set(Field::PROCESS_PID, pid);
+    }
+    if let Some((zone, offset)) = prefix.zone.and_then(|zone| ZONES.iter().find(|(name, _)| *name == zone)) {
+        if let Some(stamp) = moment_of(&original, *offset).filter(|_| !is_carried) {
+            event.timestamp = stamp;
+        }
+        event.set(Field::EVENT_TIMEZONE, *zone);
+    }
+    if prefix.is_doubtful || (prefix.has_names && first_severity(text).is_some()) {
         event.set(Field::EVENT_ACTION, "database_line_ambiguous");
-        event.remove(Field::USER_NAME);
-        event.remove(Field::SOURCE_IP);
-        event.remove(Field::RELATED_USER);
         return;
+    }
+    set_number(event, "postgresql.log.session_line_number", prefix.line.unwrap_or_default());
+    set_named(event, "postgresql.log.database", prefix.database);
+    set_named(event, "postgresql.log.application_name", prefix.application);
+    set_user(event, prefix.user.unwrap_or_default());
+    if let Some(client) = prefix.client.filter(|client| postgresql_prefix::is_address(client)) {
+        set_source(event, client.split('(').next().unwrap_or(client));
     }
     event.set(Field::MESSAGE, text.trim());
     meaning(event, severity, text.trim());
+}
+
+/// Whether a word is a zone that is known by name.
+pub fn is_zone(word: &str) -> bool {
+    ZONES.iter().any(|(name, _)| *name == word)
 }
 
 /// The first place where a severity stands as the server writes it: the word, a colon and two spaces.
@@ -141,59 +158,6 @@ fn first_severity(text: &str) -> Option<(usize, &'static str)> {
         from = at + 3;
     }
     None
-}
-
-/// `UTC [9-1] lan@hoso `, `UTC:192.0.2.9(4411):lan@hoso:[127]:`, `user=lan,db=hoso,app=psql,client=192.0.2.9 `. Whether
-/// a name of a stranger's choice stands in it.
-fn prefix_fields(event: &mut Event, prefix: &str, original: &str) -> bool {
-    let mut has_names = false;
-    for word in prefix.split([' ', '\t', ',']).flat_map(colon_parts) {
-        let bare = word.trim_matches(['<', '>', ':', ';']);
-        if let Some((_, offset)) = ZONES.iter().find(|(name, _)| *name == bare) {
-            if let Some(stamp) = moment_of(original, *offset) {
-                event.timestamp = stamp;
-            }
-            event.set(Field::EVENT_TIMEZONE, bare);
-        } else if let Some(inside) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let (pid, line) = inside.split_once('-').unwrap_or((inside, ""));
-            if let Ok(pid) = pid.parse::<i64>() {
-                event.set(Field::PROCESS_PID, pid);
-            }
-            set_number(event, "postgresql.log.session_line_number", line);
-        } else if is_address(bare) {
-            set_source(event, bare.split('(').next().unwrap_or(bare));
-        } else if let Some((key, value)) = bare.split_once('=') {
-            has_names = true;
-            pair(event, key, value);
-        } else if let Some((user, database)) = bare.rsplit_once('@') {
-            has_names = true;
-            set_user(event, user.trim_matches(['[', ']']));
-            set_named(event, "postgresql.log.database", Some(database.trim_matches(['[', ']'])));
-        } else if !bare.is_empty() && !bare.bytes().all(|byte| byte.is_ascii_digit() || b"-:.+/".contains(&byte)) {
-            has_names = true;
-        }
-    }
-    has_names
-}
-
-/// The parts of a word whose prefix is written with colons.
-fn colon_parts(word: &str) -> impl Iterator<Item = &str> {
-    let is_joined = word.contains(":[");
-    word.split(move |c| is_joined && c == ':')
-}
-
-fn is_address(word: &str) -> bool {
-    word.split('(').next().is_some_and(|address| address.parse::<IpAddr>().is_ok())
-}
-
-fn pair(event: &mut Event, key: &str, value: &str) {
-    match key {
-        "user" | "u" => set_user(event, value),
-        "db" | "database" | "d" => set_named(event, "postgresql.log.database", Some(value)),
-        "app" | "a" => set_named(event, "postgresql.log.application_name", Some(value)),
-        "client" | "host" | "h" if is_address(value) => set_source(event, value.split('(').next().unwrap_or(value)),
-        _ => {}
-    }
 }
 
 /// The moment at the front of a line, in a zone that the line names.
