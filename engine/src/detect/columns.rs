@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use hashbrown::HashMap;
 use nhatle_event::Field;
 use nhatle_event::field::{TABLE, VENDOR_FIELDS_MAX};
-use nhatle_rules::predicate::{FieldRef, RuleField};
+use nhatle_rules::predicate::{FieldRef, RuleField, sigma_key};
 
 const ROUTES_PER_BLOCK: usize = 256;
 
@@ -29,7 +29,17 @@ type Block = Box<[OnceLock<Box<[Route]>>]>;
 pub struct Columns {
     column_of: Vec<u32>,
     names: Vec<RuleField>,
+    /// For each candidate the columns that name it.
+    by_field: HashMap<Field, Vec<Route>>,
+    /// The same by name without spaces, see [`RuleField::rank`].
+    by_key: HashMap<Box<str>, Vec<Spaced>>,
     routes: Box<[OnceLock<Block>]>,
+}
+
+/// A candidate of a column, and whether its name has spaces.
+struct Spaced {
+    route: Route,
+    has_spaces: bool,
 }
 
 impl Columns {
@@ -46,8 +56,20 @@ impl Columns {
             }
             column_of.push(number);
         }
+        let (mut by_field, mut by_key) = (HashMap::<_, Vec<Route>>::new(), HashMap::<_, Vec<Spaced>>::new());
+        for (column, field) in (0u32..).zip(&names) {
+            let count = u32::try_from(field.candidates.len()).unwrap_or(u32::MAX);
+            for (rank, candidate) in (0u32..).zip(&field.candidates) {
+                by_field.entry(*candidate).or_default().push(Route { column, rank });
+                let name = candidate.name();
+                let route = Route { column, rank: count.saturating_add(rank) };
+                let spaced = Spaced { route, has_spaces: name.contains(' ') };
+                by_key.entry(sigma_key(name).into()).or_default().push(spaced);
+            }
+        }
         let blocks = (TABLE.len() + VENDOR_FIELDS_MAX).div_ceil(ROUTES_PER_BLOCK);
-        Columns { column_of, names, routes: (0..blocks).map(|_| OnceLock::new()).collect() }
+        let routes = (0..blocks).map(|_| OnceLock::new()).collect();
+        Columns { column_of, names, by_field, by_key, routes }
     }
 
     /// How many columns there are.
@@ -73,13 +95,48 @@ impl Columns {
         block[index % ROUTES_PER_BLOCK].get_or_init(|| self.find_routes(field))
     }
 
+    /// What [`RuleField::rank`] says of each column, from tables.
     fn find_routes(&self, field: Field) -> Box<[Route]> {
-        let ranked = (0u32..).zip(&self.names).filter_map(|(column, name)| Some((column, name.rank(field)?)));
-        ranked.map(|(column, rank)| Route { column, rank }).collect()
+        let name = field.name();
+        let has_spaces = name.contains(' ');
+        let exact = self.by_field.get(&field).into_iter().flatten().copied();
+        let spaced = self.by_key.get(&*sigma_key(name)).into_iter().flatten();
+        let spaced = spaced.filter(|spaced| has_spaces || spaced.has_spaces).map(|spaced| spaced.route);
+        // Ranks of names without spaces come after all others, so the lowest of a column is the one meant.
+        let mut routes: Vec<Route> = exact.chain(spaced).collect();
+        routes.sort_unstable_by_key(|route| (route.column, route.rank));
+        routes.dedup_by_key(|route| route.column);
+        routes.into()
     }
 }
 
 /// Two names with equal keys mean the same.
 fn merge_key(field: &RuleField) -> (&str, &[Field], &[String]) {
     (&field.name, &field.candidates, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_say_what_the_ranks_of_names_say() {
+        let known = ["Threat Name", "ThreatName", "Threat  Name", "a b", "ab", "a b c", "user.name", "x"];
+        let known: Vec<Field> = known.iter().filter_map(|name| Field::intern(name)).collect();
+        let mut fields = Vec::new();
+        for first in 0..known.len() {
+            for second in 0..known.len() {
+                let candidates = vec![known[first], known[second], known[(first + second) % known.len()]];
+                fields.push(RuleField { name: format!("{first} {second}"), candidates });
+            }
+        }
+        let columns = Columns::new(&fields);
+        for field in known.iter().copied().chain(Field::intern("never a candidate")) {
+            let expected: Vec<Route> = (0u32..)
+                .zip(&columns.names)
+                .filter_map(|(column, name)| Some(Route { column, rank: name.rank(field)? }))
+                .collect();
+            assert_eq!(columns.routes(field), expected, "{field}");
+        }
+    }
 }

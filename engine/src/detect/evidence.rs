@@ -12,7 +12,7 @@ use nhatle_rules::{RuleId, RuleSet};
 
 use super::gate::gate_passes;
 use super::naive::{field_of, predicate_holds, value_of};
-use super::worker::{has_null, searched_fields};
+use super::searched::{has_null, searched_fields};
 use crate::matching::{holder_of, pattern_matches, text_passes};
 use crate::moment::seen_by;
 

@@ -3,18 +3,15 @@
 //! In: the rules' [`Gate`]s and an event. Out: a [`Door`], the set of rules behind which the event may
 //! pass, shared by all events with the same module, dataset, channel, code, program, registry event type
 //! and categories. Only values that some gate names make a difference, so that a sender who invents names
-//! cannot make more doors; still, at most [`DOORS_MAX`] are kept.
+//! cannot make more doors.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use hashbrown::HashMap;
 use nhatle_event::{Event, Field, Value};
 use nhatle_rules::RuleSet;
 use nhatle_rules::predicate::{Gate, GateCase};
-
-/// How many kinds of event one worker remembers.
-pub const DOORS_MAX: usize = 4096;
 
 static EVENT_TYPE: LazyLock<Option<Field>> = LazyLock::new(|| Field::intern("winlog.event_data.EventType"));
 static EVENT_TYPE_FLAT: LazyLock<Option<Field>> = LazyLock::new(|| Field::intern("EventType"));
@@ -36,6 +33,23 @@ impl Bits {
         }
     }
 
+    /// Puts in all that another set of the same room has.
+    pub fn join(&mut self, other: &Bits) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    }
+
+    /// The numbers in the set, in order.
+    pub fn each(&self) -> impl Iterator<Item = u32> {
+        (0u32..).zip(&self.0).flat_map(|(place, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros();
+                rest &= rest.wrapping_sub(1);
+                (bit < 64).then_some(place * 64 + bit)
+            })
+        })
+    }
+
     /// Whether the number is in.
     pub fn contains(&self, number: u32) -> bool {
         self.0.get(number as usize / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
@@ -44,6 +58,10 @@ impl Bits {
 
 /// The single-valued facts of an event that gates look at, in the order of the key.
 const FACTS: usize = 6;
+/// The place of `winlog.channel` among them, which is compared without case.
+const CHANNEL: usize = 2;
+/// The place of `process.name`.
+const PROGRAM: usize = 4;
 
 /// The texts of an event that gates look at.
 fn facts(event: &Event) -> [Option<Cow<'_, str>>; FACTS] {
@@ -57,6 +75,46 @@ fn facts(event: &Event) -> [Option<Cow<'_, str>>; FACTS] {
         text(Field::PROCESS_NAME),
         event_type(),
     ]
+}
+
+/// Where the fields that gates look at stand in an event, the same for all events with the same fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FactPlaces {
+    /// Those of [`facts`] in their order; where two names mean one fact, the better one first.
+    single: [[Option<usize>; 2]; FACTS],
+    categories: Option<usize>,
+}
+
+impl FactPlaces {
+    /// Looks for them once.
+    pub fn of(event: &Event) -> FactPlaces {
+        let place = |field: Field| event.fields().iter().position(|(known, _)| *known == field);
+        let event_types = [EVENT_TYPE.and_then(place), EVENT_TYPE_FLAT.and_then(place)];
+        let one = |field| [place(field), None];
+        FactPlaces {
+            single: [
+                one(Field::EVENT_MODULE),
+                one(Field::EVENT_DATASET),
+                one(Field::WINLOG_CHANNEL),
+                one(Field::EVENT_CODE),
+                one(Field::PROCESS_NAME),
+                event_types,
+            ],
+            categories: place(Field::EVENT_CATEGORY),
+        }
+    }
+
+    /// Where `event.dataset` is.
+    pub fn dataset(&self) -> Option<usize> {
+        self.single[1][0]
+    }
+}
+
+/// The numbers of the last values of each fact: most values are those of the event before.
+#[derive(Clone, Debug, Default)]
+pub struct FactMemory {
+    single: [Option<(Value, u32)>; FACTS],
+    categories: Option<(Value, Box<[u32]>)>,
 }
 
 /// The fields each list of a case is about: those of [`lists`] in their order, then the categories.
@@ -95,7 +153,7 @@ pub fn gate_passes(gate: &Gate, event: &Event) -> bool {
         let single = lists(case).into_iter().zip(&facts).enumerate().all(|(place, (list, fact))| {
             list.is_empty()
                 || fact.as_ref().is_some_and(|fact| {
-                    list.iter().any(|one| if place == 2 { one.to_lowercase() == **fact } else { one == fact })
+                    list.iter().any(|one| if place == CHANNEL { one.to_lowercase() == **fact } else { one == fact })
                 })
         });
         let category = case.categories.is_empty()
@@ -109,9 +167,9 @@ pub fn gate_passes(gate: &Gate, event: &Event) -> bool {
 /// What is behind the gates for one kind of event.
 #[derive(Debug)]
 pub struct Door {
-    /// The rules that look at it, in order of id.
-    pub rules: Box<[u32]>,
-    /// The same as a set.
+    /// Whether no rule looks at it.
+    pub is_empty: bool,
+    /// The rules that look at it.
     pub allowed: Bits,
     /// The columns those rules read.
     pub columns: Bits,
@@ -134,33 +192,52 @@ struct Case {
     categories: Box<[u32]>,
 }
 
-/// The gates of all rules, as numbers.
+/// The rules that have one gate.
+struct Group {
+    /// `None` lets everything pass.
+    cases: Option<Vec<Case>>,
+    rules: Bits,
+    columns: Bits,
+    has_keywords: bool,
+}
+
+/// The gates of all rules, as numbers. Thousands of rules have some hundred gates.
 pub struct Gates {
     /// For each fact the number of each text that a gate names, from 1; 0 is every other text.
     numbers: [HashMap<String, u32>; FACTS],
     categories: HashMap<String, u32>,
-    cases: Vec<Option<Vec<Case>>>,
-    reads: Vec<Reads>,
+    groups: Vec<Group>,
+    rule_count: usize,
     column_count: usize,
 }
 
 impl Gates {
     /// Numbers what the gates of a rule set name. `reads` is what each rule reads, in order of id.
-    pub fn new(rules: &RuleSet, reads: Vec<Reads>, column_count: usize) -> Gates {
+    pub fn new(rules: &RuleSet, reads: &[Reads], column_count: usize) -> Gates {
+        let rule_count = rules.rules.len();
         let mut gates = Gates {
             numbers: Default::default(),
             categories: HashMap::new(),
-            cases: Vec::with_capacity(rules.rules.len()),
-            reads,
+            groups: Vec::new(),
+            rule_count,
             column_count,
         };
-        for rule in &rules.rules {
-            let cases = match &rule.gate {
-                Gate::Any => None,
-                Gate::Never => Some(Vec::new()),
-                Gate::Cases(cases) => Some(cases.iter().map(|case| gates.number_case(case)).collect()),
-            };
-            gates.cases.push(cases);
+        let mut places: HashMap<&Gate, usize> = HashMap::new();
+        for ((number, rule), reads) in (0u32..).zip(&rules.rules).zip(reads) {
+            let place = *places.entry(&rule.gate).or_insert_with(|| {
+                let cases = match &rule.gate {
+                    Gate::Any => None,
+                    Gate::Never => Some(Vec::new()),
+                    Gate::Cases(cases) => Some(cases.iter().map(|case| gates.number_case(case)).collect()),
+                };
+                let (rules, columns) = (Bits::new(rule_count), Bits::new(column_count));
+                gates.groups.push(Group { cases, rules, columns, has_keywords: false });
+                gates.groups.len() - 1
+            });
+            let group = &mut gates.groups[place];
+            group.rules.insert(number);
+            group.has_keywords |= reads.has_keywords;
+            reads.columns.iter().for_each(|column| group.columns.insert(*column));
         }
         gates
     }
@@ -169,7 +246,7 @@ impl Gates {
         let mut place = 0;
         let lists = lists(case).map(|list| {
             let numbers = &mut self.numbers[place];
-            let is_channel = place == 2;
+            let is_channel = place == CHANNEL;
             place += 1;
             list.iter()
                 .map(|text| number_of(numbers, if is_channel { text.to_lowercase() } else { text.clone() }))
@@ -180,38 +257,72 @@ impl Gates {
     }
 
     /// Writes the key of an event's kind: the number of each fact, then the categories in order.
-    pub fn key(&self, event: &Event, key: &mut Vec<u32>) {
+    pub fn key(&self, event: &Event, places: &FactPlaces, memory: &mut FactMemory, key: &mut Vec<u32>) {
         key.clear();
-        for (fact, numbers) in facts(event).iter().zip(&self.numbers) {
-            key.push(fact.as_ref().and_then(|fact| numbers.get(&**fact).copied()).unwrap_or(0));
+        for fact in 0..FACTS {
+            key.push(self.number_of_fact(event, fact, &places.single[fact], &mut memory.single[fact]));
         }
-        if let Some(value) = event.get(Field::EVENT_CATEGORY) {
-            let texts = value.each().filter_map(Value::as_text);
-            key.extend(texts.filter_map(|text| self.categories.get(&*text).copied()));
-            key[FACTS..].sort_unstable();
+        let Some((_, value)) = places.categories.and_then(|place| event.fields().get(place)) else { return };
+        if let Some((known, numbers)) = &memory.categories
+            && known == value
+        {
+            key.extend_from_slice(numbers);
+            return;
         }
+        let texts = value.each().filter_map(Value::as_text);
+        key.extend(texts.filter_map(|text| self.categories.get(&*text).copied()));
+        key[FACTS..].sort_unstable();
+        memory.categories = Some((value.clone(), key[FACTS..].into()));
+    }
+
+    fn number_of_fact(
+        &self,
+        event: &Event,
+        fact: usize,
+        places: &[Option<usize>; 2],
+        memory: &mut Option<(Value, u32)>,
+    ) -> u32 {
+        let numbers = &self.numbers[fact];
+        if numbers.is_empty() {
+            return 0;
+        }
+        let values = places.iter().flatten().filter_map(|place| event.fields().get(*place)).map(|(_, value)| value);
+        for value in values {
+            if let Some((known, number)) = memory
+                && known == value
+            {
+                return *number;
+            }
+            if let Some(text) = first_text(value) {
+                let text = if fact == CHANNEL { Cow::Owned(text.to_lowercase()) } else { text };
+                let number = numbers.get(&*text).copied().unwrap_or(0);
+                // Programs differ from event to event.
+                if fact != PROGRAM {
+                    *memory = Some((value.clone(), number));
+                }
+                return number;
+            }
+        }
+        0
     }
 
     /// The door of a kind of event.
-    pub fn door(&self, key: &[u32]) -> Arc<Door> {
+    pub fn door(&self, key: &[u32]) -> Door {
         let mut door = Door {
-            rules: Box::default(),
-            allowed: Bits::new(self.cases.len()),
+            is_empty: true,
+            allowed: Bits::new(self.rule_count),
             columns: Bits::new(self.column_count),
             has_keywords: false,
         };
-        let mut rules = Vec::new();
-        for ((rule, cases), reads) in (0u32..).zip(&self.cases).zip(&self.reads) {
-            if !cases.as_ref().is_none_or(|cases| cases.iter().any(|case| case.passes(key))) {
-                continue;
+        for group in &self.groups {
+            if group.cases.as_ref().is_none_or(|cases| cases.iter().any(|case| case.passes(key))) {
+                door.is_empty = false;
+                door.allowed.join(&group.rules);
+                door.columns.join(&group.columns);
+                door.has_keywords |= group.has_keywords;
             }
-            rules.push(rule);
-            door.allowed.insert(rule);
-            door.has_keywords |= reads.has_keywords;
-            reads.columns.iter().for_each(|column| door.columns.insert(*column));
         }
-        door.rules = rules.into();
-        Arc::new(door)
+        door
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! In: the atoms that rules put on a column. Out: for a text, the numbers of the atoms that hold. Whole
 //! values stand in a hash map; everything that has a literal in it is found by one Aho-Corasick automaton
-//! over the folded text (contiguous NFA: small, and the value cache hides its speed) and, where the place or
+//! over the folded text (a contiguous NFA where they are many: small, and the value cache hides its speed) and, where the place or
 //! the rest matters, checked; numbers, addresses and dates are read once. Regular expressions only leave
 //! *hints*: marks that one of their required literals is there.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::contiguous;
+use aho_corasick::{Anchored, dfa};
 use hashbrown::HashMap;
 use nhatle_rules::fold::fold;
 use nhatle_rules::predicate::{Atom, Pattern, Shape, Test};
@@ -94,21 +96,24 @@ impl IndexBuilder {
     pub fn build(self) -> ColumnIndex {
         let mut needles: Vec<_> = self.needles.into_iter().collect();
         needles.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(needles.iter().map(|(literal, _)| literal));
-        let (literals, hits): (Vec<_>, Vec<Box<[Hit]>>) =
-            needles.into_iter().map(|(literal, hits)| (literal, hits.into_boxed_slice())).unzip();
-        let search = match automaton {
-            _ if literals.is_empty() => Search::None,
-            Ok(automaton) => Search::Automaton(automaton),
-            Err(_) => Search::OneByOne(literals.into()),
-        };
+        let (mut literals, mut hits, mut hit_ranges) = (Vec::new(), Vec::new(), Vec::new());
+        for (literal, of_literal) in needles {
+            hit_ranges.push((number(hits.len()), number(of_literal.len())));
+            hits.extend(of_literal);
+            literals.push(literal);
+        }
+        let is_plain = |literal: &String| literal.bytes().all(is_plain_byte);
+        let only_literals = self.equals.is_empty()
+            && self.numbers.is_empty()
+            && self.scalars.is_empty()
+            && self.anything.is_empty()
+            && self.always.is_empty();
         ColumnIndex {
             equals: self.equals.into_iter().map(|(text, hits)| (text.into(), hits.into())).collect(),
-            search,
+            passes_over_plain: only_literals && !literals.iter().any(is_plain),
+            search: Search::new(literals),
             hits: hits.into(),
+            hit_ranges: hit_ranges.into(),
             numbers: self.numbers.into_iter().map(|(bits, atoms)| (bits, atoms.into())).collect(),
             scalars: self.scalars.into(),
             anything: self.anything.into(),
@@ -117,22 +122,63 @@ impl IndexBuilder {
     }
 }
 
+/// Bounded by the bytes of a rule set.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Digits and what stands between them in numbers, dates, addresses and identifiers.
+fn is_plain_byte(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'{' | b'}' | b'-' | b':' | b'.' | b'+' | b'T' | b'Z' | b't'
+        | b'z' | b'x' | b'X' | b' ' | b',' | b'/')
+}
+
+/// Whether a text consists of nothing else: `2026-03-09T22:41:07Z`, `{5770385f-c22a-43e0-bf4c-06f5698ffbd9}`.
+pub fn is_plain(text: &str) -> bool {
+    text.bytes().all(is_plain_byte)
+}
+
+/// Up to so many bytes of literals are searched by a table of all moves; more would fill the processor's cache.
+const DENSE_BYTES_MAX: usize = 2048;
+
 enum Search {
     None,
-    Automaton(AhoCorasick),
+    Dense(dfa::DFA),
+    Compact(contiguous::NFA),
     OneByOne(Box<[String]>),
+}
+
+impl Search {
+    fn new(literals: Vec<String>) -> Search {
+        if literals.is_empty() {
+            return Search::None;
+        }
+        let bytes: usize = literals.iter().map(String::len).sum();
+        let dense = (bytes <= DENSE_BYTES_MAX).then(|| dfa::Builder::new().prefilter(false).build(&literals).ok());
+        if let Some(dense) = dense.flatten() {
+            return Search::Dense(dense);
+        }
+        match contiguous::Builder::new().prefilter(false).build(&literals) {
+            Ok(compact) => Search::Compact(compact),
+            Err(_) => Search::OneByOne(literals.into()),
+        }
+    }
 }
 
 /// See the module.
 pub struct ColumnIndex {
     equals: HashMap<Box<str>, Box<[Hit]>>,
     search: Search,
-    /// What each literal marks, by its number in the search.
-    hits: Box<[Box<[Hit]>]>,
+    /// What literals mark, one after another.
+    hits: Box<[Hit]>,
+    /// For each literal where its marks begin in `hits`, and how many they are.
+    hit_ranges: Box<[(u32, u32)]>,
     numbers: HashMap<u64, Box<[u32]>>,
     scalars: Box<[u32]>,
     anything: Box<[u32]>,
     always: Box<[Hit]>,
+    /// Nothing is looked for that could stand in a text that [`is_plain`].
+    pub passes_over_plain: bool,
 }
 
 impl ColumnIndex {
@@ -146,13 +192,19 @@ impl ColumnIndex {
             && self.always.is_empty()
     }
 
-    /// Writes the atoms that hold for a value, in order and without repeats, to `worker.held`.
+    /// Adds the atoms that hold for the value at hand ([`LookUp::begin`]) to `worker.held`, in no order and
+    /// perhaps repeated.
     pub fn look_up(&self, atoms: &[Atom], text: &str, worker: &mut LookUp) {
-        worker.begin(self.hits.len());
-        let folded = fold(text);
+        worker.next_column(self.hit_ranges.len());
+        let folded = std::mem::take(&mut worker.folded);
         let values = Values { atoms, text, folded: &folded };
         worker.held.extend_from_slice(&self.anything);
-        for hit in self.equals.get(&*folded).into_iter().flatten().chain(&self.always) {
+        if !self.equals.is_empty() {
+            for hit in self.equals.get(&*folded).into_iter().flatten() {
+                values.mark(*hit, &mut worker.held);
+            }
+        }
+        for hit in &self.always {
             values.mark(*hit, &mut worker.held);
         }
         self.search_literals(&values, worker);
@@ -166,20 +218,14 @@ impl ColumnIndex {
                 .iter()
                 .filter(|number| atoms.get(**number as usize).is_some_and(|atom| scalar_passes(&atom.test, text))),
         );
-        held.sort_unstable();
-        held.dedup();
+        worker.folded = folded;
     }
 
     fn search_literals(&self, values: &Values<'_>, worker: &mut LookUp) {
-        let length = values.folded.len();
         match &self.search {
             Search::None => {}
-            Search::Automaton(automaton) => {
-                for found in automaton.find_overlapping_iter(values.folded) {
-                    let literal = found.pattern().as_usize();
-                    self.mark_literal(literal, found.start() == 0, found.end() == length, values, worker);
-                }
-            }
+            Search::Dense(automaton) => self.walk(automaton, values, worker),
+            Search::Compact(automaton) => self.walk(automaton, values, worker),
             Search::OneByOne(literals) => {
                 for (number, literal) in literals.iter().enumerate() {
                     if values.folded.contains(literal.as_str()) {
@@ -191,6 +237,25 @@ impl ColumnIndex {
         }
     }
 
+    /// One walk of the automaton over the folded text. The library's own iterator over overlapping matches
+    /// does the same and takes up its state anew for each match.
+    fn walk<A: Automaton>(&self, automaton: &A, values: &Values<'_>, worker: &mut LookUp) {
+        let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
+        let length = values.folded.len();
+        for (place, byte) in values.folded.bytes().enumerate() {
+            state = automaton.next_state(Anchored::No, state, byte);
+            if !automaton.is_special(state) || !automaton.is_match(state) {
+                continue;
+            }
+            let end = place + 1;
+            for nth in 0..automaton.match_len(state) {
+                let literal = automaton.match_pattern(state, nth);
+                let is_at_start = automaton.pattern_len(literal) == end;
+                self.mark_literal(literal.as_usize(), is_at_start, end == length, values, worker);
+            }
+        }
+    }
+
     /// A literal was found: what needs no place is marked the first time, the rest where the place is right,
     /// so that a literal repeated a million times in a value costs no more than finding it.
     fn mark_literal(&self, number: usize, start: bool, end: bool, values: &Values<'_>, worker: &mut LookUp) {
@@ -198,7 +263,8 @@ impl ColumnIndex {
         if !is_first && !start && !end {
             return;
         }
-        for hit in &self.hits[number] {
+        let (first, count) = self.hit_ranges[number];
+        for hit in &self.hits[first as usize..][..count as usize] {
             match hit.check {
                 Check::Start if start => worker.held.push(hit.atom),
                 Check::End if end => worker.held.push(hit.atom),
@@ -214,14 +280,33 @@ impl ColumnIndex {
 pub struct LookUp {
     /// The atoms that held for the last value.
     pub held: Vec<u32>,
-    /// For each literal the last look-up that met it.
+    /// The last value, folded.
+    folded: String,
+    /// For each literal of a column the last look-up that met it.
     met: Vec<u32>,
     now: u32,
 }
 
 impl LookUp {
-    fn begin(&mut self, literal_count: usize) {
+    /// Makes a value ready to be looked up in some columns.
+    pub fn begin(&mut self, text: &str) {
         self.held.clear();
+        self.folded.clear();
+        if text.is_ascii() {
+            self.folded.push_str(text);
+            self.folded.make_ascii_lowercase();
+        } else {
+            self.folded.push_str(&fold(text));
+        }
+    }
+
+    /// Puts what held in order, without repeats.
+    pub fn finish(&mut self) {
+        self.held.sort_unstable();
+        self.held.dedup();
+    }
+
+    fn next_column(&mut self, literal_count: usize) {
         if self.now == u32::MAX {
             self.met.fill(0);
             self.now = 0;

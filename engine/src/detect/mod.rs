@@ -15,6 +15,9 @@ mod gate;
 mod index;
 mod literals;
 mod network;
+mod program;
+mod searched;
+mod shape;
 mod witness;
 mod worker;
 pub mod naive;
@@ -47,6 +50,9 @@ const FIRST_PLAN_EVENTS: u32 = 2048;
 /// See [`FIRST_PLAN_EVENTS`].
 const PLAN_EVENTS_MAX: u32 = 1 << 20;
 
+/// A worker's counts are added to those of all when it has counted so many events.
+const ADDED_UP_AFTER: u32 = 512;
+
 /// A rule that matches an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Match {
@@ -66,6 +72,7 @@ pub struct Detector {
 
 struct Measured {
     counts: Counts,
+    plans: u32,
     next_plan: u32,
     interval: u32,
 }
@@ -75,8 +82,8 @@ impl Detector {
     pub fn new(rules: Arc<RuleSet>) -> Detector {
         let network = Arc::new(Network::new(rules));
         let counts = Counts::new(network.mark_count(), network.columns.count());
-        let plan = RwLock::new(Arc::new(witness::plan(&network, &counts)));
-        let measured = Measured { counts, next_plan: FIRST_PLAN_EVENTS, interval: FIRST_PLAN_EVENTS };
+        let plan = RwLock::new(Arc::new(witness::plan(&network, &counts, 1)));
+        let measured = Measured { counts, plans: 1, next_plan: FIRST_PLAN_EVENTS, interval: FIRST_PLAN_EVENTS };
         Detector { network, plan, measured: Mutex::new(measured), idle: Mutex::new(Vec::new()) }
     }
 
@@ -101,7 +108,7 @@ impl Detector {
             let mut worker = self.worker();
             let mut matches = Vec::new();
             for position in first..count.min(first + CHUNK_EVENTS) {
-                if let Some(event) = event_at(position).filter(|event| !is_our_alert(event)) {
+                if let Some(event) = event_at(position) {
                     worker.run(event, |rule| matches.push(Match { position, rule: RuleId(rule) }));
                 }
             }
@@ -125,7 +132,10 @@ impl Detector {
     }
 
     fn give_back(&self, mut worker: Worker) {
-        self.measured.lock().unwrap_or_else(PoisonError::into_inner).counts.absorb(&mut worker.counts);
+        // Adding up takes as long as some hundred events.
+        if ADDED_UP_AFTER <= worker.counts.events {
+            self.measured.lock().unwrap_or_else(PoisonError::into_inner).counts.absorb(&mut worker.counts);
+        }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
@@ -135,7 +145,8 @@ impl Detector {
         if measured.counts.events < measured.next_plan {
             return;
         }
-        self.plan_from(&measured.counts);
+        measured.plans = measured.plans.wrapping_add(1);
+        self.plan_from(&measured.counts, measured.plans);
         if measured.interval < PLAN_EVENTS_MAX {
             measured.interval = measured.interval.saturating_mul(8).min(PLAN_EVENTS_MAX);
         } else {
@@ -145,8 +156,8 @@ impl Detector {
         measured.next_plan = measured.counts.events.saturating_add(measured.interval);
     }
 
-    fn plan_from(&self, counts: &Counts) {
-        let plan = Arc::new(witness::plan(&self.network, counts));
+    fn plan_from(&self, counts: &Counts, serial: u32) {
+        let plan = Arc::new(witness::plan(&self.network, counts, serial));
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
     }
 }

@@ -9,7 +9,7 @@ use nhatle_rules::{RuleId, RuleSet};
 use regex::Regex;
 
 use super::gate::gate_passes;
-use super::worker::{has_null, searched_texts};
+use super::searched::{has_null, searched_texts};
 use super::{Match, is_our_alert};
 use crate::matching::{compile_regex, holder_of, text_passes};
 use crate::moment::seen_by;

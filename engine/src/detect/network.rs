@@ -6,25 +6,31 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hashbrown::HashMap;
 use nhatle_rules::RuleSet;
 use nhatle_rules::predicate::{Predicate, Test};
 use regex::Regex;
 
 use super::columns::Columns;
-use super::gate::{Gates, Reads};
+use super::gate::{Bits, Gates, Reads};
 use super::index::{ColumnIndex, IndexBuilder};
 use super::literals::required_literals;
+use super::program::Programs;
 use crate::matching::compile_regex;
 use crate::moment::moment_field;
 
-/// How an atom is found.
+/// The mark of an atom that no index tells.
+pub const NO_MARK: u32 = u32::MAX;
+
+/// How an atom is found: by a mark in the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// Its index sets this mark whenever the atom holds, or could hold for a regular expression.
-    Indexed(u32),
-    /// No index tells; it is tried when a rule asks.
-    Unindexed,
+pub struct AtomPlace {
+    /// The column; that of keywords for an atom without a field.
+    pub column: u32,
+    /// The mark its index sets whenever the atom holds, or could hold for a regular expression; or
+    /// [`NO_MARK`], and the atom is tried when a rule asks.
+    pub mark: u32,
+    /// Whether the mark alone says that the atom holds.
+    pub is_exact: bool,
 }
 
 /// See the module.
@@ -39,8 +45,13 @@ pub struct Network {
     pub gates: Gates,
     /// The columns that an event's moment can fill.
     pub moments: Box<[u32]>,
-    hints: HashMap<u32, u32>,
-    regexes: HashMap<u32, OnceLock<Option<Regex>>>,
+    /// The predicates.
+    pub programs: Programs,
+    places: Box<[AtomPlace]>,
+    mark_count: usize,
+    keyword_marks: Bits,
+    /// For each atom, empty for those that are no regular expression.
+    regexes: Box<[OnceLock<Option<Regex>>]>,
 }
 
 impl Network {
@@ -49,26 +60,51 @@ impl Network {
         let columns = Columns::new(&rules.fields);
         let keywords = columns.count();
         let mut builders: Vec<IndexBuilder> = (0..=keywords).map(|_| IndexBuilder::default()).collect();
-        let (mut hints, mut regexes) = (HashMap::new(), HashMap::new());
+        let mut mark_count = rules.atoms.len();
+        let mut places = Vec::with_capacity(rules.atoms.len());
         for (number, atom) in (0u32..).zip(&rules.atoms) {
             let column = atom.field.map_or(keywords, |field| columns.of(field) as usize);
-            let Some(builder) = builders.get_mut(column) else { continue };
-            builder.add(number, &atom.test);
-            if let Test::Regex(expression) = &atom.test {
-                regexes.insert(number, OnceLock::new());
-                if let Some(literals) = required_literals(expression) {
-                    let hint = u32::try_from(rules.atoms.len() + hints.len()).unwrap_or(u32::MAX);
-                    builder.add_hints(hint, literals);
-                    hints.insert(number, hint);
+            let mut place =
+                AtomPlace { column: u32::try_from(column).unwrap_or(NO_MARK), mark: number, is_exact: true };
+            if let Some(builder) = builders.get_mut(column) {
+                builder.add(number, &atom.test);
+                match &atom.test {
+                    Test::Regex(expression) => {
+                        (place.mark, place.is_exact) = (NO_MARK, false);
+                        if let Some(literals) = required_literals(expression) {
+                            place.mark = u32::try_from(mark_count).unwrap_or(NO_MARK);
+                            mark_count += 1;
+                            builder.add_hints(place.mark, literals);
+                        }
+                    }
+                    Test::Exists | Test::Null | Test::FieldRef { .. } => {
+                        (place.mark, place.is_exact) = (NO_MARK, false)
+                    }
+                    _ => {}
                 }
             }
+            places.push(place);
         }
-        let reads = rules.rules.iter().map(|rule| reads_of(&rules, &columns, &rule.predicate)).collect();
-        let gates = Gates::new(&rules, reads, columns.count());
+        let keyword_marks = keyword_marks(&places, keywords, mark_count);
+        let programs = Programs::new(&rules, &places);
+        let regexes = rules.atoms.iter().map(|_| OnceLock::new()).collect();
+        let reads: Vec<Reads> = rules.rules.iter().map(|rule| reads_of(&rules, &columns, &rule.predicate)).collect();
+        let gates = Gates::new(&rules, &reads, columns.count());
         let indexes = builders.into_iter().map(IndexBuilder::build).collect();
         let moments = moment_field()
             .map_or_else(Box::default, |field| columns.routes(field).iter().map(|route| route.column).collect());
-        Network { rules, columns, indexes, gates, moments, hints, regexes }
+        Network {
+            rules,
+            columns,
+            indexes,
+            gates,
+            moments,
+            programs,
+            places: places.into(),
+            mark_count,
+            keyword_marks,
+            regexes,
+        }
     }
 
     /// The place of the keyword index, which is also the number of its column.
@@ -76,18 +112,25 @@ impl Network {
         u32::try_from(self.columns.count()).unwrap_or(u32::MAX)
     }
 
+    /// The index of keywords.
+    pub fn index_of_keywords(&self) -> Option<&ColumnIndex> {
+        self.indexes.last()
+    }
+
     /// How many marks there are.
     pub fn mark_count(&self) -> usize {
-        self.rules.atoms.len() + self.hints.len()
+        self.mark_count
     }
 
     /// How an atom is found.
-    pub fn mark_of(&self, atom: u32) -> Mark {
-        match self.rules.atoms.get(atom as usize).map(|atom| &atom.test) {
-            Some(Test::Regex(_)) => self.hints.get(&atom).map_or(Mark::Unindexed, |hint| Mark::Indexed(*hint)),
-            Some(Test::Exists | Test::Null | Test::FieldRef { .. }) | None => Mark::Unindexed,
-            Some(_) => Mark::Indexed(atom),
-        }
+    pub fn place_of(&self, atom: u32) -> AtomPlace {
+        let nowhere = AtomPlace { column: NO_MARK, mark: NO_MARK, is_exact: false };
+        self.places.get(atom as usize).copied().unwrap_or(nowhere)
+    }
+
+    /// Whether a mark is a keyword's.
+    pub fn is_keyword(&self, mark: u32) -> bool {
+        self.keyword_marks.contains(mark)
     }
 
     /// The compiled expression of an atom, compiled now if it was not needed before.
@@ -95,8 +138,16 @@ impl Network {
         let Some(Test::Regex(expression)) = self.rules.atoms.get(atom as usize).map(|atom| &atom.test) else {
             return None;
         };
-        self.regexes.get(&atom)?.get_or_init(|| compile_regex(expression)).as_ref()
+        self.regexes.get(atom as usize)?.get_or_init(|| compile_regex(expression)).as_ref()
     }
+}
+
+/// The marks that stand in the index of keywords.
+fn keyword_marks(places: &[AtomPlace], keywords: usize, mark_count: usize) -> Bits {
+    let mut marks = Bits::new(mark_count);
+    let of_keywords = places.iter().filter(|place| place.column as usize == keywords && place.mark != NO_MARK);
+    of_keywords.for_each(|place| marks.insert(place.mark));
+    marks
 }
 
 /// The columns a predicate reads, and whether it searches all values.

@@ -158,8 +158,7 @@ proptest! {
         let detector = Detector::new(Arc::new(rules.clone()));
         prop_assert_eq!(&detector.detect_events(&events), &expected);
         // Again with measured witnesses and a warm cache, and split elsewhere.
-        let counts = detector.measured.lock().expect("no panic").counts.clone();
-        detector.plan_from(&counts);
+        detector.plan_now();
         let cut = cut.min(events.len());
         let mut found = detector.detect_events(&events[..cut]);
         let rest = detector.detect_events(&events[cut..]);
@@ -192,6 +191,18 @@ proptest! {
     }
 }
 
+impl Detector {
+    /// Chooses witnesses by all that was counted so far.
+    fn plan_now(&self) {
+        let mut measured = self.measured.lock().expect("no panic");
+        for worker in self.idle.lock().expect("no panic").iter_mut() {
+            measured.counts.absorb(&mut worker.counts);
+        }
+        measured.plans += 1;
+        self.plan_from(&measured.counts, measured.plans);
+    }
+}
+
 /// How many evaluations (a rule on an event) [`evaluations_in_bulk_are_equal`] makes when not told otherwise.
 const EVALUATIONS: u64 = 200_000;
 
@@ -209,8 +220,7 @@ fn evaluations_in_bulk_are_equal() {
         let detector = Detector::new(Arc::new(rules.clone()));
         // Cold, on several threads; then with measured witnesses and a warm cache, in pieces of one thread each.
         assert_eq!(detector.detect_events(&events), expected, "{rules:?}");
-        let counts = detector.measured.lock().expect("no panic").counts.clone();
-        detector.plan_from(&counts);
+        detector.plan_now();
         let mut found = Vec::new();
         for (piece, events) in events.chunks(97).enumerate() {
             let moved = |one: Match| Match { position: one.position + piece * 97, ..one };

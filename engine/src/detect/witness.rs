@@ -8,17 +8,32 @@
 
 use nhatle_rules::predicate::{Pattern, Predicate, Shape, Test};
 
-use super::network::{Mark, Network};
+use super::gate::Bits;
+use super::network::{NO_MARK, Network};
 
 /// What wakes which rules.
 #[derive(Debug, Default)]
 pub struct Plan {
+    /// Tells plans of one detector apart.
+    pub serial: u32,
     /// For each atom and hint: the rules it wakes.
     pub by_mark: Vec<Box<[u32]>>,
     /// For each column: the rules that wake when the event has the field.
     pub by_column: Vec<Box<[u32]>>,
     /// Rules that must be looked at whenever the gate lets the event pass.
-    pub always: Vec<bool>,
+    pub always: Bits,
+}
+
+impl Plan {
+    /// Writes the rules that any of these marks wakes, in order and without repeats.
+    pub fn wakes_of(&self, marks: &[u32], wakes: &mut Vec<u32>) {
+        wakes.clear();
+        for rules in marks.iter().filter_map(|mark| self.by_mark.get(*mark as usize)) {
+            wakes.extend_from_slice(rules);
+        }
+        wakes.sort_unstable();
+        wakes.dedup();
+    }
 }
 
 /// How often marks were seen.
@@ -38,6 +53,17 @@ impl Counts {
         Counts { marks: vec![0; marks], columns: vec![0; columns], events: 0 }
     }
 
+    /// Counts an event with these columns.
+    pub fn count_event(&mut self, columns: &[u32]) {
+        self.events = self.events.saturating_add(1);
+        add_one(&mut self.columns, columns);
+    }
+
+    /// Counts what held for a value.
+    pub fn count_marks(&mut self, marks: &[u32]) {
+        add_one(&mut self.marks, marks);
+    }
+
     /// Adds the counts of a worker and empties them.
     pub fn absorb(&mut self, other: &mut Counts) {
         let add = |sum: &mut [u32], part: &mut [u32]| {
@@ -54,6 +80,14 @@ impl Counts {
     pub fn halve(&mut self) {
         self.marks.iter_mut().chain(&mut self.columns).for_each(|count| *count /= 2);
         self.events /= 2;
+    }
+}
+
+fn add_one(counts: &mut [u32], places: &[u32]) {
+    for place in places {
+        if let Some(count) = counts.get_mut(*place as usize) {
+            *count = count.saturating_add(1);
+        }
     }
 }
 
@@ -76,14 +110,14 @@ enum Need {
 const ALWAYS_COST: f64 = 1.0;
 
 /// Chooses the witnesses of all rules.
-pub fn plan(network: &Network, counts: &Counts) -> Plan {
+pub fn plan(network: &Network, counts: &Counts, serial: u32) -> Plan {
     let mut by_mark = vec![Vec::new(); network.mark_count()];
     let mut by_column = vec![Vec::new(); network.columns.count()];
-    let mut always = vec![false; network.rules.rules.len()];
+    let mut always = Bits::new(network.rules.rules.len());
     let chooser = Chooser { network, counts };
-    for ((number, rule), always) in (0u32..).zip(&network.rules.rules).zip(&mut always) {
+    for (number, rule) in (0u32..).zip(&network.rules.rules) {
         match chooser.need(&rule.predicate, false) {
-            Need::Nothing => *always = true,
+            Need::Nothing => always.insert(number),
             Need::OneOf(_, mut wakes) => {
                 wakes.sort_unstable();
                 wakes.dedup();
@@ -97,7 +131,7 @@ pub fn plan(network: &Network, counts: &Counts) -> Plan {
         }
     }
     let boxed = |lists: Vec<Vec<u32>>| lists.into_iter().map(Vec::into_boxed_slice).collect();
-    Plan { by_mark: boxed(by_mark), by_column: boxed(by_column), always }
+    Plan { serial, by_mark: boxed(by_mark), by_column: boxed(by_column), always }
 }
 
 struct Chooser<'a> {
@@ -152,14 +186,14 @@ impl Chooser<'_> {
         let Some(atom) = self.network.rules.atoms.get(number as usize) else { return Need::Nothing };
         let column = atom.field.map(|field| self.network.columns.of(field));
         let present = || column.map_or(Need::Nothing, |column| self.need_present(column));
-        match (&atom.test, is_negated, self.network.mark_of(number)) {
+        match (&atom.test, is_negated, self.network.place_of(number).mark) {
             (Test::Null, true, _) | (Test::Exists | Test::FieldRef { .. }, false, _) => present(),
             (Test::Null, false, _) | (_, true, _) => Need::Nothing,
-            (_, false, Mark::Indexed(mark)) => {
+            (_, false, NO_MARK) => present(),
+            (_, false, mark) => {
                 let guess = guess(&atom.test).max(self.floor_of(column));
                 Need::OneOf(self.cost(self.counts.marks.get(mark as usize), guess), vec![Wake::Mark(mark)])
             }
-            (_, false, Mark::Unindexed) => present(),
         }
     }
 

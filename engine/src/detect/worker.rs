@@ -1,359 +1,390 @@
 //! A worker: the memory one thread needs to run events through the network, and the run itself.
 //!
 //! In: an event. Out: the rules that match, in order of id. Nothing is kept from one event to the next but
-//! the value cache, the doors and the counts, none of which changes what matches.
+//! the value cache, the shapes and the counts, none of which changes what matches.
+//!
+//! An event costs: finding its shape, one look at the cache for each value somebody asks for, and the
+//! evaluation of the rules these wake. Which atoms hold is not written anywhere: each value leaves its list
+//! of marks, and a rule that wakes looks its atoms up in them.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use nhatle_event::{Event, Field, Value};
-use nhatle_rules::predicate::{FieldRef, Predicate, Test};
+use nhatle_event::{Event, Value};
+use nhatle_rules::predicate::{FieldRef, Test};
 
-use super::cache::ValueCache;
-use super::gate::{DOORS_MAX, Door};
-use super::index::LookUp;
-use super::network::{Mark, Network};
+use super::cache::{Entry, ValueCache};
+use super::gate::Bits;
+use super::index::{LookUp, is_plain};
+use super::network::{NO_MARK, Network};
+use super::program::Kind;
+use super::searched::{has_null, searched_texts};
+use super::shape::{Group, Route, Shapes, Step};
 use super::witness::{Counts, Plan};
 use crate::matching::holder_of;
-use crate::moment::{moment_field, with_moment};
+use crate::moment::with_moment;
 
-/// Which of the event's fields fills a column.
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    event: u32,
-    rank: u32,
-    place: usize,
-}
+/// So many events of a worker are counted, each; then one of [`COUNTED_EVERY`].
+const COUNTED_FIRST: u64 = 16_384;
+/// See [`COUNTED_FIRST`].
+const COUNTED_EVERY: u64 = 16;
+/// Lists of marks up to this length are searched from front to back.
+const SHORT_LIST: usize = 16;
 
 /// See the module.
 pub struct Worker {
     network: Arc<Network>,
     plan: Arc<Plan>,
+    shapes: Shapes,
     cache: ValueCache,
     look_up: LookUp,
-    doors: HashMap<Box<[u32]>, Arc<Door>>,
-    key: Vec<u32>,
+    text: String,
+    seen: u64,
     /// What happened on this worker since counts were last taken.
     pub counts: Counts,
-    slots: Vec<Slot>,
-    touched: Vec<u32>,
     state: State,
 }
 
-/// What is known of the event at hand. A number equal to `now` means yes, for this event.
+/// What is known of the event at hand.
 struct State {
+    /// The number of the event. An entry of `woken` equal to it means yes.
     now: u32,
-    marks: Vec<u32>,
-    refused: Vec<u32>,
-    woken: Vec<u32>,
+    woken: Box<[u32]>,
     rules: Vec<u32>,
+    /// The marks of all values, one step after another.
+    held: Vec<u32>,
+    /// Where in `held` those of a step end.
+    ends: Vec<usize>,
+    /// Marks of keywords.
+    keywords: Vec<u32>,
+    /// For each atom that had to be tried: twice the number of the event, one more if it holds.
+    tried: Box<[u64]>,
 }
 
 impl Worker {
     /// A worker with empty memory.
     pub fn new(network: Arc<Network>, plan: Arc<Plan>) -> Worker {
-        let (marks, columns) = (network.mark_count(), network.columns.count());
         let state = State {
             now: 0,
-            marks: vec![0; marks],
-            refused: vec![0; network.rules.atoms.len()],
-            woken: vec![0; network.rules.rules.len()],
+            woken: vec![0; network.rules.rules.len()].into(),
             rules: Vec::new(),
+            held: Vec::new(),
+            ends: Vec::new(),
+            keywords: Vec::new(),
+            tried: vec![0; network.rules.atoms.len()].into(),
         };
         Worker {
+            counts: Counts::new(network.mark_count(), network.columns.count()),
             plan,
-            cache: ValueCache::new(columns + 1),
+            shapes: Shapes::default(),
+            cache: ValueCache::default(),
             look_up: LookUp::default(),
-            doors: HashMap::new(),
-            key: Vec::new(),
-            counts: Counts::new(marks, columns),
-            slots: vec![Slot::default(); columns],
-            touched: Vec::new(),
+            text: String::new(),
+            seen: 0,
             state,
             network,
         }
     }
 
-    /// Goes on with another plan. Which values wake which rules is forgotten.
+    /// Goes on with another plan. Which values wake which rules is worked out again where it is asked for.
     pub fn follow(&mut self, plan: &Arc<Plan>) {
         if !Arc::ptr_eq(&self.plan, plan) {
             self.plan = plan.clone();
-            self.cache.clear();
+            self.shapes.forget_routes();
         }
     }
 
     /// Calls `found` with the number of each rule that matches, in order.
-    pub fn run(&mut self, event: &Event, mut found: impl FnMut(u32)) {
-        let door = self.door(event);
-        if door.rules.is_empty() {
+    pub fn run(&mut self, event: &Event, found: impl FnMut(u32)) {
+        let Some(number) = self.shapes.find(&self.network, &self.plan, event) else { return };
+        if !self.shapes.route(number).is_some_and(|route| route.reads_moment) {
+            return self.run_on(number, event, found);
+        }
+        let timed = with_moment(event);
+        if let Some(number) = self.shapes.find(&self.network, &self.plan, &timed) {
+            self.run_on(number, &timed, found);
+        }
+    }
+
+    fn run_on(&mut self, route: u32, event: &Event, mut found: impl FnMut(u32)) {
+        let Some((route, allowed, groups)) = self.shapes.route_mut(route) else { return };
+        if route.steps.is_empty() && route.wakes.is_empty() {
             return;
         }
-        let timed;
-        let event = if self.network.moments.iter().any(|column| door.columns.contains(*column)) {
-            timed = with_moment(event);
-            &timed
-        } else {
-            event
-        };
-        self.begin();
-        self.fill_slots(event, &door);
-        self.mark_columns(event, &door);
-        if door.has_keywords {
-            self.mark_keywords(event, &door);
+        self.state.begin();
+        let is_counted = self.seen < COUNTED_FIRST || self.seen.is_multiple_of(COUNTED_EVERY);
+        self.seen += 1;
+        if is_counted {
+            self.counts.count_event(&route.columns);
         }
-        self.wake_the_rest(&door);
+        let mut reader = Reader {
+            network: &self.network,
+            plan: &self.plan,
+            allowed,
+            cache: &mut self.cache,
+            look_up: &mut self.look_up,
+            counts: is_counted.then_some(&mut self.counts),
+            state: &mut self.state,
+        };
+        route.wakes.iter().for_each(|rule| reader.state.wake(*rule));
+        for step in &mut route.steps {
+            if let (Some((_, value)), Some(group)) =
+                (event.fields().get(step.place as usize), groups.get(step.group as usize))
+            {
+                reader.read_value(step, group, value, &mut self.text);
+            }
+            reader.state.ends.push(reader.state.held.len());
+        }
         if self.state.rules.is_empty() {
             return;
         }
-        self.state.rules.sort_unstable();
+        self.state.finish();
         let rules = std::mem::take(&mut self.state.rules);
-        // One clone an event: the count is shared by all threads, so touching it for each atom is dear.
-        let network = self.network.clone();
-        for number in &rules {
-            if let Some(rule) = network.rules.rules.get(*number as usize)
-                && self.holds(&network, &rule.predicate, event)
-            {
-                found(*number);
-            }
-        }
+        let mut judge = Judge { network: &self.network, route, event, state: &mut self.state };
+        rules.iter().filter(|rule| judge.matches(**rule)).for_each(|rule| found(*rule));
         self.state.rules = rules;
     }
+}
 
-    fn door(&mut self, event: &Event) -> Arc<Door> {
-        self.network.gates.key(event, &mut self.key);
-        if let Some(door) = self.doors.get(self.key.as_slice()) {
-            return door.clone();
-        }
-        if DOORS_MAX <= self.doors.len() {
-            self.doors.clear();
-        }
-        let door = self.network.gates.door(&self.key);
-        self.doors.insert(self.key.as_slice().into(), door.clone());
-        door
-    }
+/// Reads the values of an event.
+struct Reader<'a> {
+    network: &'a Network,
+    plan: &'a Plan,
+    allowed: &'a Bits,
+    cache: &'a mut ValueCache,
+    look_up: &'a mut LookUp,
+    counts: Option<&'a mut Counts>,
+    state: &'a mut State,
+}
 
-    fn begin(&mut self) {
-        let state = &mut self.state;
-        if state.now == u32::MAX {
-            state.now = 0;
-            state.marks.fill(0);
-            state.refused.fill(0);
-            state.woken.fill(0);
-            self.slots.fill(Slot::default());
-        }
-        state.now += 1;
-        state.rules.clear();
-        self.touched.clear();
-        self.counts.events = self.counts.events.saturating_add(1);
-    }
-
-    /// Finds for each column that matters the best field the event has.
-    fn fill_slots(&mut self, event: &Event, door: &Door) {
-        let now = self.state.now;
-        for (place, (field, _)) in event.fields().iter().enumerate() {
-            for route in self.network.columns.routes(*field) {
-                if !door.columns.contains(route.column) {
-                    continue;
+impl Reader<'_> {
+    fn read_value(&mut self, step: &mut Step, group: &Group, value: &Value, buffer: &mut String) {
+        buffer.clear();
+        let written = match value {
+            Value::Text(text) => return self.read(step, group, text),
+            Value::List(values) => {
+                let start = self.state.held.len();
+                for text in values.iter().filter_map(Value::as_text) {
+                    self.read(step, group, &text);
                 }
-                let Some(slot) = self.slots.get_mut(route.column as usize) else { continue };
-                if slot.event != now {
-                    self.touched.push(route.column);
-                } else if slot.rank <= route.rank {
-                    continue;
-                }
-                *slot = Slot { event: now, rank: route.rank, place };
+                return self.state.put_in_order(start);
             }
+            Value::Long(_) | Value::Date(_) | Value::Ip(_) if group.passes_over_plain => return,
+            // As `Value::as_text` writes them, without a string of their own.
+            Value::Long(long) => write!(buffer, "{long}"),
+            Value::Ip(address) => write!(buffer, "{address}"),
+            other => match other.as_text() {
+                Some(text) => return self.read(step, group, &text),
+                None => return,
+            },
+        };
+        if written.is_ok() {
+            self.read(step, group, buffer);
         }
     }
 
-    fn mark_columns(&mut self, event: &Event, door: &Door) {
-        for touched in 0..self.touched.len() {
-            let column = self.touched[touched];
-            let slot = self.slots[column as usize];
-            if let Some(count) = self.counts.columns.get_mut(column as usize) {
-                *count = count.saturating_add(1);
-            }
-            for rule in self.plan.by_column.get(column as usize).into_iter().flatten() {
-                self.state.wake(*rule, door);
-            }
-            let Some((_, value)) = event.fields().get(slot.place) else { continue };
-            value.each().filter_map(Value::as_text).for_each(|text| self.mark_value(column, &text, door));
+    /// Takes note of what holds for one value, and wakes the rules that waited for it.
+    fn read(&mut self, step: &mut Step, group: &Group, text: &str) {
+        if let Some(entry) = self.cache.is_still(step.last.as_ref(), text) {
+            return self.take(entry);
         }
-    }
-
-    fn mark_keywords(&mut self, event: &Event, door: &Door) {
-        let column = self.network.keyword_column();
-        for (field, value) in event.fields() {
-            if is_searched(*field) {
-                value.each().filter_map(Value::as_text).for_each(|text| self.mark_value(column, &text, door));
-            }
-        }
-    }
-
-    /// Marks what holds for one value, and wakes the rules that waited for it.
-    fn mark_value(&mut self, column: u32, text: &str, door: &Door) {
-        let Some(index) = self.network.indexes.get(column as usize) else { return };
-        if index.is_empty() {
+        if group.passes_over_plain && is_plain(text) {
             return;
         }
-        let (atoms, plan, look_up) = (&self.network.rules.atoms, &self.plan, &mut self.look_up);
-        let (state, counts) = (&mut self.state, &mut self.counts);
-        if self.cache.is_worth_it(column, text.len()) {
-            let entry = self.cache.entry(column, text, || {
-                index.look_up(atoms, text, look_up);
-                let mut wakes: Vec<u32> = Vec::new();
-                let waiting = look_up.held.iter().filter_map(|mark| plan.by_mark.get(*mark as usize));
-                waiting.for_each(|rules| wakes.extend_from_slice(rules));
-                wakes.sort_unstable();
-                wakes.dedup();
-                (look_up.held.as_slice().into(), wakes.into())
-            });
-            let Some(entry) = entry else { return };
-            entry.marks.iter().for_each(|mark| state.mark(*mark, counts));
-            entry.wakes.iter().for_each(|rule| state.wake(*rule, door));
+        let number = step.group;
+        if !self.cache.is_worth_it(number, text.len()) {
+            return self.read_uncached(group, text);
+        }
+        let hash = self.cache.hash(number, text);
+        let entry = match self.cache.find(hash, number, text, self.plan) {
+            Some(entry) => entry,
+            None => {
+                self.look_up(group, text);
+                self.cache.insert(hash, number, text, &self.look_up.held, self.plan)
+            }
+        };
+        step.last = Some(self.cache.remember(entry));
+        self.take(entry);
+    }
+
+    fn read_uncached(&mut self, group: &Group, text: &str) {
+        self.look_up(group, text);
+        let Reader { state, counts, look_up, .. } = self;
+        state.take(&look_up.held, counts.as_deref_mut(), self.network);
+        for rules in look_up.held.iter().filter_map(|mark| self.plan.by_mark.get(*mark as usize)) {
+            rules.iter().for_each(|rule| state.wake_if(*rule, self.allowed));
+        }
+    }
+
+    fn take(&mut self, entry: Entry) {
+        if entry.is_idle() {
             return;
         }
-        index.look_up(atoms, text, look_up);
-        for mark in &look_up.held {
-            state.mark(*mark, counts);
-            for rule in plan.by_mark.get(*mark as usize).into_iter().flatten() {
-                state.wake(*rule, door);
-            }
+        self.state.take(self.cache.marks(&entry), self.counts.as_deref_mut(), self.network);
+        for rule in self.cache.wakes(&entry) {
+            self.state.wake_if(*rule, self.allowed);
         }
     }
 
-    /// Wakes the rules that wait for nothing.
-    fn wake_the_rest(&mut self, door: &Door) {
-        let plan = &self.plan;
-        for rule in door.rules.iter().filter(|rule| plan.always.get(**rule as usize).is_some_and(|always| *always)) {
-            self.state.wake(*rule, door);
+    fn look_up(&mut self, group: &Group, text: &str) {
+        self.look_up.begin(text);
+        for index in group.columns.iter().filter_map(|column| self.network.indexes.get(*column as usize)) {
+            index.look_up(&self.network.rules.atoms, text, self.look_up);
         }
-    }
-
-    fn holds(&mut self, network: &Network, predicate: &Predicate, event: &Event) -> bool {
-        match predicate {
-            Predicate::Constant(value) => *value,
-            Predicate::Atom(atom) => self.atom_holds(network, atom.0, event),
-            Predicate::All(parts) => parts.iter().all(|part| self.holds(network, part, event)),
-            Predicate::Any(parts) => parts.iter().any(|part| self.holds(network, part, event)),
-            Predicate::Not(part) => !self.holds(network, part, event),
-        }
-    }
-
-    fn atom_holds(&mut self, network: &Network, number: u32, event: &Event) -> bool {
-        let place = number as usize;
-        if self.state.marks.get(place) == Some(&self.state.now) {
-            return true;
-        }
-        let Some(atom) = network.rules.atoms.get(place) else { return false };
-        let is_decided = match network.mark_of(number) {
-            Mark::Indexed(mark) if mark == number => true,
-            Mark::Indexed(hint) => self.state.marks.get(hint as usize) != Some(&self.state.now),
-            Mark::Unindexed => false,
-        };
-        if is_decided || self.state.refused[place] == self.state.now {
-            return false;
-        }
-        let holds = match (&atom.test, atom.field) {
-            (Test::Exists, Some(field)) => self.value(field, event).is_some(),
-            (Test::Null, Some(field)) => has_null(self.value(field, event)),
-            (Test::FieldRef { other, position, case }, Some(field)) => {
-                holder_of(&self.texts(field, event), &self.texts(*other, event), *position, *case).is_some()
-            }
-            (Test::Regex(_), Some(field)) => network
-                .regex(number)
-                .is_some_and(|regex| self.texts(field, event).iter().any(|text| regex.is_match(text))),
-            (Test::Regex(_), None) => {
-                network.regex(number).is_some_and(|regex| searched_texts(event).any(|text| regex.is_match(&text)))
-            }
-            _ => false,
-        };
-        let memory = if holds { &mut self.state.marks } else { &mut self.state.refused };
-        memory[place] = self.state.now;
-        holds
-    }
-
-    fn value<'e>(&self, field: FieldRef, event: &'e Event) -> Option<&'e Value> {
-        let slot = self.slots.get(self.network.columns.of(field) as usize)?;
-        let (_, value) = event.fields().get(slot.place)?;
-        (slot.event == self.state.now).then_some(value)
-    }
-
-    fn texts<'e>(&self, field: FieldRef, event: &'e Event) -> Vec<Cow<'e, str>> {
-        self.value(field, event).into_iter().flat_map(Value::each).filter_map(Value::as_text).collect()
+        self.look_up.finish();
     }
 }
 
 impl State {
-    fn mark(&mut self, mark: u32, counts: &mut Counts) {
-        let place = mark as usize;
-        if let (Some(held), Some(count)) = (self.marks.get_mut(place), counts.marks.get_mut(place))
-            && *held != self.now
-        {
-            *held = self.now;
-            *count = count.saturating_add(1);
+    fn begin(&mut self) {
+        if self.now == u32::MAX {
+            self.now = 0;
+            self.woken.fill(0);
+            self.tried.fill(0);
+        }
+        self.now += 1;
+        self.rules.clear();
+        self.held.clear();
+        self.ends.clear();
+        self.keywords.clear();
+    }
+
+    fn take(&mut self, marks: &[u32], counts: Option<&mut Counts>, network: &Network) {
+        self.held.extend_from_slice(marks);
+        if let Some(counts) = counts {
+            counts.count_marks(marks);
+        }
+        self.keywords.extend(marks.iter().filter(|mark| network.is_keyword(**mark)));
+    }
+
+    fn put_in_order(&mut self, start: usize) {
+        let part = self.held.get_mut(start..).unwrap_or_default();
+        part.sort_unstable();
+        let mut kept = start;
+        for place in start..self.held.len() {
+            if kept == start || self.held[kept - 1] != self.held[place] {
+                self.held[kept] = self.held[place];
+                kept += 1;
+            }
+        }
+        self.held.truncate(kept);
+    }
+
+    fn finish(&mut self) {
+        self.rules.sort_unstable();
+        self.keywords.sort_unstable();
+        self.keywords.dedup();
+    }
+
+    fn wake_if(&mut self, rule: u32, allowed: &Bits) {
+        if allowed.contains(rule) {
+            self.wake(rule);
         }
     }
 
-    fn wake(&mut self, rule: u32, door: &Door) {
-        let Some(woken) = self.woken.get_mut(rule as usize) else { return };
-        if *woken != self.now && door.allowed.contains(rule) {
+    fn wake(&mut self, rule: u32) {
+        if let Some(woken) = self.woken.get_mut(rule as usize)
+            && *woken != self.now
+        {
             *woken = self.now;
             self.rules.push(rule);
         }
     }
-}
 
-/// Whether a value counts as `null`: absent, null, a list with a null in it or with nothing.
-pub fn has_null(value: Option<&Value>) -> bool {
-    match value {
-        None | Some(Value::Null) => true,
-        Some(Value::List(values)) => values.is_empty() || values.contains(&Value::Null),
-        Some(_) => false,
+    fn marks_of_step(&self, step: usize) -> &[u32] {
+        let start = step.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(step).and_then(|end| self.held.get(start..*end)).unwrap_or(&[])
     }
 }
 
-/// The values that keywords are looked for in: what was sent, not what we say of it. Left out are our own
-/// fields and the ECS words for kinds of events, which no sender of a plain log wrote.
-pub fn searched_texts(event: &Event) -> impl Iterator<Item = Cow<'_, str>> {
-    searched_fields(event).flat_map(|(_, value)| value.each()).filter_map(Value::as_text)
+/// Decides about the rules that woke.
+struct Judge<'a> {
+    network: &'a Network,
+    route: &'a Route,
+    event: &'a Event,
+    state: &'a mut State,
 }
 
-/// The fields that keywords are looked for in, see [`searched_texts`].
-pub fn searched_fields(event: &Event) -> impl Iterator<Item = (Field, &Value)> {
-    event.fields().iter().filter(|(field, _)| is_searched(*field)).map(|(field, value)| (*field, value))
-}
+impl<'a> Judge<'a> {
+    fn matches(&mut self, rule: u32) -> bool {
+        self.network.programs.start_of(rule).is_some_and(|start| self.holds(start))
+    }
 
-fn is_searched(field: Field) -> bool {
-    let is_ours = match field {
-        Field::EVENT_KIND
-        | Field::EVENT_CATEGORY
-        | Field::EVENT_TYPE
-        | Field::EVENT_ACTION
-        | Field::EVENT_OUTCOME
-        | Field::EVENT_MODULE
-        | Field::EVENT_DATASET
-        | Field::EVENT_SEVERITY
-        | Field::EVENT_TIMEZONE
-        | Field::EVENT_START
-        | Field::EVENT_END
-        | Field::HOST_OS_TYPE
-        | Field::NETWORK_TYPE
-        | Field::NETWORK_DIRECTION
-        | Field::LOG_OFFSET
-        | Field::LOG_FILE_PATH
-        | Field::LOG_SOURCE_ADDRESS
-        | Field::LOG_SYSLOG_PRIORITY
-        | Field::LOG_SYSLOG_FACILITY_CODE
-        | Field::LOG_SYSLOG_FACILITY_NAME
-        | Field::LOG_SYSLOG_SEVERITY_CODE
-        | Field::LOG_SYSLOG_SEVERITY_NAME
-        | Field::OBSERVER_VENDOR
-        | Field::OBSERVER_PRODUCT => true,
-        known if known.known().is_some() => known.name().starts_with("nhatle."),
-        other if Some(other) == moment_field() => true,
-        _ => false,
-    };
-    !is_ours
+    /// Whether the part of a program that begins here holds.
+    fn holds(&mut self, start: u32) -> bool {
+        let Some(node) = self.network.programs.node(start) else { return false };
+        match node.kind {
+            Kind::Constant(value) => value,
+            Kind::Atom(atom) => self.atom_holds(atom),
+            Kind::Not => !self.holds(start + 1),
+            Kind::All => !self.has_part(start + 1, node.end, false),
+            Kind::Any => self.has_part(start + 1, node.end, true),
+        }
+    }
+
+    /// Whether one of the parts between two places holds, or does not.
+    fn has_part(&mut self, mut place: u32, end: u32, wanted: bool) -> bool {
+        while place < end {
+            if self.holds(place) == wanted {
+                return true;
+            }
+            place = self.network.programs.node(place).map_or(end, |node| node.end);
+        }
+        false
+    }
+
+    fn atom_holds(&mut self, number: u32) -> bool {
+        let place = self.network.place_of(number);
+        if place.mark != NO_MARK {
+            let is_marked = self.is_marked(place.column, place.mark);
+            if place.is_exact || !is_marked {
+                return is_marked;
+            }
+        }
+        let Some(tried) = self.state.tried.get(number as usize) else { return false };
+        let now = u64::from(self.state.now) * 2;
+        if *tried >= now {
+            return *tried == now + 1;
+        }
+        let holds = self.try_atom(number);
+        self.state.tried[number as usize] = now + u64::from(holds);
+        holds
+    }
+
+    fn is_marked(&self, column: u32, mark: u32) -> bool {
+        let marks = if column == self.network.keyword_column() {
+            self.state.keywords.as_slice()
+        } else {
+            self.route.slot(column).step().map_or(&[][..], |step| self.state.marks_of_step(step))
+        };
+        if marks.len() <= SHORT_LIST { marks.contains(&mark) } else { marks.binary_search(&mark).is_ok() }
+    }
+
+    /// Decides an atom that no mark decides.
+    fn try_atom(&self, number: u32) -> bool {
+        let Some(atom) = self.network.rules.atoms.get(number as usize) else { return false };
+        match (&atom.test, atom.field) {
+            (Test::Exists, Some(field)) => self.value(field).is_some(),
+            (Test::Null, Some(field)) => has_null(self.value(field)),
+            (Test::FieldRef { other, position, case }, Some(field)) => {
+                let (ones, others): (Vec<_>, Vec<_>) = (self.texts(field).collect(), self.texts(*other).collect());
+                holder_of(&ones, &others, *position, *case).is_some()
+            }
+            (Test::Regex(_), field) => self.network.regex(number).is_some_and(|regex| match field {
+                Some(field) => self.texts(field).any(|text| regex.is_match(&text)),
+                None => searched_texts(self.event).any(|text| regex.is_match(&text)),
+            }),
+            _ => false,
+        }
+    }
+
+    fn value(&self, field: FieldRef) -> Option<&'a Value> {
+        let place = self.route.slot(self.network.columns.of(field)).place()?;
+        self.event.fields().get(place).map(|(_, value)| value)
+    }
+
+    fn texts(&self, field: FieldRef) -> impl Iterator<Item = Cow<'a, str>> {
+        self.value(field).into_iter().flat_map(Value::each).filter_map(Value::as_text)
+    }
 }
