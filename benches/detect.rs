@@ -1,24 +1,123 @@
-//! Events to matches: nanoseconds an event with small and large rule sets, index and naive twin.
+//! Events to matches: nanoseconds an event by kind of log, cold and warm, one thread and two; loading; memory; rules
+//! tied to channel and event id; index and naive twin.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nhatle_collector::Settings;
+use nhatle_collector::listen::file::{FileEntries, FileOptions};
 use nhatle_engine::detect::{Detector, naive};
-use rayon::ThreadPoolBuilder;
+use nhatle_event::{Event, Field, Timestamp};
+use nhatle_rules::{LoadOptions, RuleSet};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::{input, measure};
+use crate::{input, measure, report, tied};
 
 /// The naive twin looks at so many events only.
 const NAIVE_EVENTS: usize = 1_000;
+/// How often events are run through one detector before the figures that count.
+const REPEATS: usize = 5;
+
+/// Kinds of log in the day, by module.
+const KINDS: [(&str, &[&str]); 4] = [
+    ("Windows and Sysmon", &["windows"]),
+    ("auditd", &["auditd"]),
+    ("web access", &["nginx", "apache"]),
+    ("firewall", &["iptables", "fortinet_fortigate", "mikrotik", "pfsense", "opnsense", "cisco"]),
+];
 
 pub fn run() {
-    let events = input::events();
-    let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let day = input::events();
     for (name, rules) in input::rule_sets() {
         measure("detect", &format!("{name}: make ready"), "ms", 1e3, 3, || Detector::new(rules.clone()));
-        let detector = Detector::new(rules.clone());
-        let factor = 1e9 / events.len() as f64;
-        let chunks = || events.chunks(4096).map(|chunk| detector.detect_events(chunk).len()).sum::<usize>();
-        pool.install(|| measure("detect", &format!("{name}: index"), "ns/event", factor, 5, chunks));
-        let few = &events[..NAIVE_EVENTS.min(events.len())];
+        passes(&name, &rules, &day);
+        for (kind, modules) in KINDS {
+            let is_kind = |event: &&Event| event.text(Field::EVENT_MODULE).is_some_and(|one| modules.contains(&one));
+            let events: Vec<Event> = day.iter().filter(is_kind).cloned().collect();
+            passes(&format!("{name}, {kind}"), &rules, &events);
+        }
+        let few = &day[..NAIVE_EVENTS.min(day.len())];
         let factor = 1e9 / few.len() as f64;
         measure("detect", &format!("{name}: naive"), "ns/event", factor, 1, || naive::detect(&rules, few));
     }
+    if let Some(folder) = input::corpus().map(|corpus| corpus.join("sigma/rules/rules/windows")) {
+        let options = LoadOptions::default();
+        let load = || RuleSet::load(std::slice::from_ref(&folder), &options);
+        measure("detect", "sigmahq windows: load", "ms", 1e3, 3, load);
+        let rules = Arc::new(load());
+        let events = attacks();
+        passes(&format!("sigmahq windows ({} rules), attacks", rules.rules.len()), &rules, &events);
+        let tied = Arc::new(RuleSet::from_texts(&tied::texts(&folder), &options));
+        passes(&format!("tied ({} rules), attacks", tied.rules.len()), &tied, &events);
+        let is_windows = |event: &&Event| event.text(Field::EVENT_MODULE) == Some("windows");
+        let windows: Vec<Event> = day.iter().filter(is_windows).cloned().collect();
+        passes(&format!("tied ({} rules), Windows of the day", tied.rules.len()), &tied, &windows);
+    }
+    for (row, unit) in [("VmRSS:", "resident"), ("VmHWM:", "peak")] {
+        report("detect", &format!("memory, {unit}"), "MiB", vec![memory_mib(row)]);
+    }
+}
+
+fn pool(threads: usize) -> ThreadPool {
+    ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+}
+
+/// Cold is the first pass of a new detector; warm the passes after it.
+fn passes(name: &str, rules: &Arc<RuleSet>, events: &[Event]) {
+    if events.is_empty() {
+        eprintln!("detect: {name}: no events");
+        return;
+    }
+    let factor = 1e9 / events.len() as f64;
+    let pass =
+        |detector: &Detector| events.chunks(4096).map(|chunk| detector.detect_events(chunk).len()).sum::<usize>();
+    let name = format!("{name}, {} events", events.len());
+    pool(1).install(|| {
+        let cold = (0..REPEATS).map(|_| {
+            let detector = Detector::new(rules.clone());
+            let began = Instant::now();
+            std::hint::black_box(pass(&detector));
+            began.elapsed().as_secs_f64() * factor
+        });
+        report("detect", &format!("{name}: cold"), "ns/event", cold.collect());
+        let detector = Detector::new(rules.clone());
+        pass(&detector);
+        measure("detect", &format!("{name}: warm"), "ns/event", factor, REPEATS, || pass(&detector));
+        one_by_one(&name, &detector, events);
+    });
+    let detector = Detector::new(rules.clone());
+    pool(2).install(|| {
+        pass(&detector);
+        measure("detect", &format!("{name}: warm, 2 threads"), "ns/event", factor, REPEATS, || pass(&detector));
+    });
+}
+
+/// What single events take. Two readings of the clock are in it.
+fn one_by_one(name: &str, detector: &Detector, events: &[Event]) {
+    let took = |event: &Event| {
+        let began = Instant::now();
+        std::hint::black_box(detector.detect_events(std::slice::from_ref(event)));
+        began.elapsed().as_secs_f64() * 1e9
+    };
+    let mut times: Vec<f64> = events.iter().map(took).collect();
+    times.sort_by(f64::total_cmp);
+    for (share, shown) in [(50, "p50"), (99, "p99")] {
+        let place = (times.len() * share / 100).min(times.len() - 1);
+        report("detect", &format!("{name}: single {shown}"), "ns", vec![times[place]]);
+    }
+}
+
+/// Events of attacks recorded for rules, where `NHATLE_BENCH_JSONL` names a file of them.
+fn attacks() -> Vec<Event> {
+    let Some(file) = std::env::var_os("NHATLE_BENCH_JSONL").map(PathBuf::from) else { return Vec::new() };
+    let now = Timestamp::parse("2026-11-26T00:00:00Z", 0).unwrap();
+    let entries = FileEntries::open(&file, &FileOptions::new(now)).unwrap();
+    entries.filter_map(|entry| entry.ok()?.convert(&Settings::default()).ok()).collect()
+}
+
+fn memory_mib(row: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(row)).unwrap_or("0");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

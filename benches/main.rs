@@ -19,6 +19,7 @@ mod parse;
 mod replay;
 mod server;
 mod store;
+mod tied;
 
 use std::time::Instant;
 

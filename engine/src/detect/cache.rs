@@ -31,6 +31,8 @@ pub struct Entry {
     list: u32,
     mark_count: u32,
     wake_count: u32,
+    /// One of the marks is a keyword's.
+    pub has_keyword: bool,
     /// The plan the wakes are of.
     plan: u32,
 }
@@ -149,7 +151,8 @@ impl ValueCache {
                 let mut marks = std::mem::take(&mut self.moved);
                 marks.clear();
                 marks.extend_from_slice(self.old.marks(found));
-                let entry = self.insert(hash, group, value, &marks, plan);
+                let has_keyword = found.has_keyword;
+                let entry = self.insert((hash, group), value, (&marks, has_keyword), plan);
                 self.moved = marks;
                 entry
             }
@@ -176,8 +179,14 @@ impl ValueCache {
         entry
     }
 
-    /// Remembers a value that is not known.
-    pub fn insert(&mut self, hash: u64, group: u32, value: &str, marks: &[u32], plan: &Plan) -> Entry {
+    /// Remembers a value that is not known, by hash and group: its marks, and whether one is a keyword's.
+    pub fn insert(
+        &mut self,
+        (hash, group): (u64, u32),
+        value: &str,
+        (marks, has_keyword): (&[u32], bool),
+        plan: &Plan,
+    ) -> Entry {
         if GENERATION_BYTES_MAX < self.young.bytes() + value.len() {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
@@ -192,6 +201,7 @@ impl ValueCache {
             list: number(self.young.lists.len()),
             mark_count: number(marks.len()),
             wake_count: number(self.waking.len()),
+            has_keyword,
             plan: plan.serial,
         };
         self.young.lists.extend_from_slice(marks);

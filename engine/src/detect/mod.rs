@@ -26,6 +26,8 @@ pub mod evidence;
 mod tests;
 #[cfg(test)]
 mod tests_sigma;
+#[cfg(test)]
+mod tests_worker;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

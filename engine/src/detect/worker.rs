@@ -201,7 +201,9 @@ impl Reader<'_> {
             Some(entry) => entry,
             None => {
                 self.look_up(group, text);
-                self.cache.insert(hash, number, text, &self.look_up.held, self.plan)
+                let held = self.look_up.held.as_slice();
+                let has_keyword = held.iter().any(|mark| self.network.is_keyword(*mark));
+                self.cache.insert((hash, number), text, (held, has_keyword), self.plan)
             }
         };
         step.last = Some(self.cache.remember(entry));
@@ -211,7 +213,8 @@ impl Reader<'_> {
     fn read_uncached(&mut self, group: &Group, text: &str) {
         self.look_up(group, text);
         let Reader { state, counts, look_up, .. } = self;
-        state.take(&look_up.held, counts.as_deref_mut(), self.network);
+        state.take(&look_up.held, counts.as_deref_mut());
+        state.take_keywords(&look_up.held, self.network);
         for rules in look_up.held.iter().filter_map(|mark| self.plan.by_mark.get(*mark as usize)) {
             rules.iter().for_each(|rule| state.wake_if(*rule, self.allowed));
         }
@@ -221,7 +224,11 @@ impl Reader<'_> {
         if entry.is_idle() {
             return;
         }
-        self.state.take(self.cache.marks(&entry), self.counts.as_deref_mut(), self.network);
+        let marks = self.cache.marks(&entry);
+        self.state.take(marks, self.counts.as_deref_mut());
+        if entry.has_keyword {
+            self.state.take_keywords(marks, self.network);
+        }
         for rule in self.cache.wakes(&entry) {
             self.state.wake_if(*rule, self.allowed);
         }
@@ -250,11 +257,14 @@ impl State {
         self.keywords.clear();
     }
 
-    fn take(&mut self, marks: &[u32], counts: Option<&mut Counts>, network: &Network) {
+    fn take(&mut self, marks: &[u32], counts: Option<&mut Counts>) {
         self.held.extend_from_slice(marks);
         if let Some(counts) = counts {
             counts.count_marks(marks);
         }
+    }
+
+    fn take_keywords(&mut self, marks: &[u32], network: &Network) {
         self.keywords.extend(marks.iter().filter(|mark| network.is_keyword(**mark)));
     }
 
