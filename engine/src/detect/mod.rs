@@ -5,9 +5,10 @@
 //! (`naive` is the obvious twin it is compared with). It cannot fail: a value that a test cannot read does
 //! not pass it.
 //!
-//! The order of work for an event: the log-source gate leaves the rules that look at it; its fields fill the
-//! columns those rules read; each value is looked up once (cache, else index) and gives the atoms that hold
-//! and the rules they wake; woken rules evaluate their predicate over those atoms.
+//! The order of work for an event: its shape (which fields, in which order) and the facts of its log source
+//! give its route: the rules that look at it, and the fields those read. Each value of these is looked up once
+//! (what it was in the event before, else the cache, else the indexes of its columns) and gives the marks of
+//! the atoms that hold and the rules they wake; woken rules are evaluated over those marks, cheap tests first.
 
 mod cache;
 mod columns;
