@@ -12,6 +12,7 @@ use crate::ast::{
 use crate::attack;
 use crate::error::Fault;
 use crate::parse::condition::pattern_matches;
+use crate::parse::modifier::word;
 use crate::set::Level;
 use crate::taxonomy;
 use crate::yaml::{Node, Place};
@@ -46,6 +47,7 @@ pub(crate) const NAMES: &[&str] = &[
     "regex-is-text",
     "search-unused",
     "tag-format",
+    "type-of-value",
 ];
 
 const STATUSES: &[&str] = &["stable", "test", "experimental", "deprecated", "unsupported"];
@@ -256,6 +258,9 @@ pub(crate) fn item(item: &Item) -> Vec<Fault> {
         let reason = "no single value equals all of these; write `contains|all`, or leave out `all`";
         warn(item.place, "all-of-different-values", reason);
     }
+    if let Some((value, reason)) = item.values.iter().find_map(|value| Some((value, wrong_type(item, value)?))) {
+        warn(value.place, "type-of-value", &reason);
+    }
     for value in &item.values {
         let ValueKind::Text(text) = &value.kind else { continue };
         if has(Modifier::Re) && !text.is_empty() && text.chars().all(|c| !r"\.+*?()|[]{}^$#".contains(c)) {
@@ -268,6 +273,34 @@ pub(crate) fn item(item: &Item) -> Vec<Fault> {
         }
     }
     found
+}
+
+/// What other Sigma tools refuse and we read as it is meant: a bare number where a modifier takes text, text where it
+/// takes a number.
+fn wrong_type(item: &Item, value: &Value) -> Option<String> {
+    use Modifier as M;
+    let takes_text = |modifier: &&Modifier| {
+        matches!(
+            modifier,
+            M::Contains | M::StartsWith | M::EndsWith | M::Cased | M::Windash | M::Base64 | M::Base64Offset
+        )
+    };
+    let takes_number = |modifier: &&Modifier| {
+        matches!(modifier, M::Compare(_) | M::Minute | M::Hour | M::Day | M::Week | M::Month | M::Year)
+    };
+    let is_pattern = item.modifiers.iter().any(|modifier| matches!(modifier, M::Re | M::FieldRef));
+    match &value.kind {
+        ValueKind::Number(_, written) if !is_pattern => {
+            let modifier = word(*item.modifiers.iter().find(takes_text)?);
+            Some(format!("`{modifier}` takes text; other tools refuse a bare number here, write '{written}'"))
+        }
+        ValueKind::Text(text) => {
+            let modifier = word(*item.modifiers.iter().find(takes_number)?);
+            let shown: String = text.chars().take(40).collect();
+            Some(format!("`{modifier}` takes a number; other tools refuse it in quotes, write {shown}"))
+        }
+        _ => None,
+    }
 }
 
 /// Two texts without wildcards that differ also without case.

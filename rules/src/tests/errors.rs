@@ -171,6 +171,8 @@ fn what_looks_wrong_is_a_warning() {
         ("  s:\n    A|all: [x, y]\n  condition: s", "all-of-different-values", "`contains|all`"),
         ("  s:\n    A: [x, null]\n  condition: s", "null-in-list", "does not belong"),
         ("  s:\n    A: []\n  condition: s", "empty-list", "read as null"),
+        ("  s:\n    A|contains: [x, 5]\n  condition: s", "type-of-value", "write '5'"),
+        ("  s:\n    A|gte: '5'\n  condition: s", "type-of-value", "write 5"),
         ("  s:\n    A|base64offset: abc\n  condition: s", "base64offset-without-contains", "add `contains`"),
         ("  s:\n    A: '*'\n  condition: s", "only-wildcard", "`exists` says it plainer"),
         ("  s:\n    A|re: plain-text\n  condition: s", "regex-is-text", "write `contains`"),
@@ -182,7 +184,9 @@ fn what_looks_wrong_is_a_warning() {
     for (detection, lint, reason) in rows {
         check_warning(&rule(detection), lint, reason);
     }
-    for good in ["A|all: ['x*', '*y']", "A|re: 'a.b'", "A|contains|all: [x, y]", "A|all: [x, X]"] {
+    for good in
+        ["A|all: ['x*', '*y']", "A|re: 'a.b'", "A|contains|all: [x, y]", "A|all: [x, X]", "A|re: 4.8", "A|hour: 5"]
+    {
         let set = load(&rule(&format!("  s:\n    {good}\n  condition: s")));
         assert!(set.warnings.iter().all(|one| one.lint.is_some_and(|lint| MISSING.contains(&lint))), "{good}");
     }
