@@ -290,7 +290,8 @@ fn wrong_type(item: &Item, value: &Value) -> Option<String> {
     };
     let is_pattern = item.modifiers.iter().any(|modifier| matches!(modifier, M::Re | M::FieldRef));
     match &value.kind {
-        ValueKind::Number(_, written) if !is_pattern => {
+        // With zeros in front it is text to loaders of YAML 1.1, or should be.
+        ValueKind::Number(_, written) if !is_pattern && !written.starts_with("00") => {
             let modifier = word(*item.modifiers.iter().find(takes_text)?);
             Some(format!("`{modifier}` takes text; other tools refuse a bare number here, write '{written}'"))
         }

@@ -184,9 +184,15 @@ fn what_looks_wrong_is_a_warning() {
     for (detection, lint, reason) in rows {
         check_warning(&rule(detection), lint, reason);
     }
-    for good in
-        ["A|all: ['x*', '*y']", "A|re: 'a.b'", "A|contains|all: [x, y]", "A|all: [x, X]", "A|re: 4.8", "A|hour: 5"]
-    {
+    for good in [
+        "A|all: ['x*', '*y']",
+        "A|re: 'a.b'",
+        "A|contains|all: [x, y]",
+        "A|all: [x, X]",
+        "A|re: 4.8",
+        "A|hour: 5",
+        "A|contains: 00429",
+    ] {
         let set = load(&rule(&format!("  s:\n    {good}\n  condition: s")));
         assert!(set.warnings.iter().all(|one| one.lint.is_some_and(|lint| MISSING.contains(&lint))), "{good}");
     }
