@@ -1,0 +1,266 @@
+//! Cisco ASA/FTD and IOS: `%FACILITY-SEVERITY-MNEMONIC: message`.
+//!
+//! In: a syslog message of such a device. Out: the event; connections, denials, logins, configuration and
+//! switch-port events in ECS by the wordings of [`asa`] and [`ios`], FTD's security events by [`ftd`]; the
+//! message's name in `event.code`. Failure: a record that is given as Cisco's and has no such mark is a plain message. Source: Cisco ASA syslog messages guide; Cisco IOS
+//! system message guide.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use nhatle_event::{Event, Field, Value};
+
+use super::template::Template;
+use super::{Act, act, ftd, observer, set_text};
+use crate::normalize::Context;
+use crate::parse::Syslog;
+
+mod asa;
+mod ios;
+
+const DENIED: Act = Act("network", &["connection", "denied"], "failure");
+const OPENED: Act = Act("network", &["connection", "start", "allowed"], "success");
+const CLOSED: Act = Act("network", &["connection", "end"], "success");
+const LOGIN: Act = Act("authentication", &["start"], "success");
+const REFUSED: Act = Act("authentication", &["start"], "failure");
+const CHANGED: Act = Act("configuration", &["change"], "success");
+const COMMAND: Act = Act("process", &["start"], "success");
+const LOGOUT: Act = Act("authentication", &["end"], "success");
+const SEEN: Act = Act("network", &["info"], "");
+
+/// A message's name, its wording (empty = any), action (empty = none), meaning.
+type Wording = (&'static str, &'static str, &'static str, Act);
+
+/// What Cisco calls a severity, by its number.
+const LEVELS: [&str; 8] =
+    ["emergency", "alert", "critical", "error", "warning", "notification", "informational", "debug"];
+
+/// The compiled wordings of a table.
+struct Table(Vec<(&'static str, Template, &'static str, Act)>);
+
+impl Table {
+    fn new(wordings: &'static [Wording]) -> Table {
+        Table(
+            wordings
+                .iter()
+                .map(|(code, wording, action, act)| (*code, Template::new(wording), *action, *act))
+                .collect(),
+        )
+    }
+
+    /// Fills in what the first fitting wording of this name tells.
+    fn fill(&self, code: &str, message: &str, event: &mut Event) {
+        let is_named = |known: &str| known.strip_suffix('*').map_or(known == code, |front| code.starts_with(front));
+        let mut named = self.0.iter().filter(|(known, ..)| is_named(known));
+        if let Some((_, _, action, meaning)) = named.find(|(_, template, ..)| template.fill(message, event)) {
+            if !action.is_empty() {
+                event.set(Field::EVENT_ACTION, *action);
+            }
+            act(event, *meaning);
+        }
+    }
+}
+
+static ASA: LazyLock<Table> = LazyLock::new(|| Table::new(asa::WORDINGS));
+static IOS: LazyLock<Table> = LazyLock::new(|| Table::new(ios::WORDINGS));
+
+/// The mark of a message: facility, severity, mnemonic, and what follows.
+struct Mark<'a> {
+    facility: &'a str,
+    severity: i64,
+    mnemonic: &'a str,
+    message: &'a str,
+}
+
+/// How far into a line the mark may stand (behind a sequence number, a name and a date).
+const MARK_AT_MAX: usize = 200;
+
+fn mark(text: &str) -> Option<Mark<'_>> {
+    let places = text.match_indices('%').map(|(at, _)| at).take_while(|at| *at <= MARK_AT_MAX).take(8);
+    places.filter_map(|at| mark_at(text.get(at + 1..)?)).next()
+}
+
+fn mark_at(text: &str) -> Option<Mark<'_>> {
+    let (name, message) = text.split_once(": ").or_else(|| text.split_once(':'))?;
+    let is_name =
+        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));
+    let (front, mnemonic) = name.rsplit_once('-').filter(|_| is_name)?;
+    let (facility, severity) = front.rsplit_once('-')?;
+    let severity = severity.parse::<i64>().ok().filter(|severity| (0..=7).contains(severity))?;
+    (!facility.is_empty() && !mnemonic.is_empty()).then_some(Mark { facility, severity, mnemonic, message })
+}
+
+/// Whether a message of this program and text is an ASA's (true) or an IOS device's (false).
+pub fn is_asa(parts: &Syslog<'_>) -> Option<bool> {
+    let app = parts.app.unwrap_or_default();
+    let text = parts.message.trim_start_matches([':', ' ']);
+    let name = if app.starts_with('%') { app } else { text };
+    let named = name.strip_prefix('%')?;
+    let is_asa = ["ASA-", "FTD-", "PIX-", "FWSM-"].iter().any(|start| named.starts_with(start));
+    let is_marked = mark_at(text.get(1..).unwrap_or_default()).is_some() || mark_at(&format!("{named}: ")).is_some();
+    is_marked.then_some(is_asa)
+}
+
+/// The event of a message. The tag in front may have been taken for the program's name, so the mark is put
+/// together again from both.
+pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
+    let (dataset, product, home) =
+        if is_asa { ("cisco.asa", "asa", "cisco.asa.") } else { ("cisco.ios", "ios", "cisco.ios.") };
+    let mut event = context.event(parts.timestamp, "cisco", dataset);
+    observer(&mut event, "Cisco", product, if is_asa { "firewall" } else { "switch" });
+    let joined;
+    let whole = match parts.app.filter(|app| app.starts_with('%')) {
+        Some(app) => {
+            joined = format!("{app}: {}", parts.message);
+            joined.as_str()
+        }
+        None => parts.message,
+    };
+    let Some(mark) = mark(whole) else { return event };
+    let message = mark.message.trim();
+    event.set(Field::MESSAGE, message);
+    event.set(Field::EVENT_SEVERITY, Value::Long(mark.severity));
+    event.set_named(&format!("{home}facility"), mark.facility);
+    event.set_named(&format!("{home}mnemonic"), mark.mnemonic);
+    let code = if is_asa { mark.mnemonic.to_owned() } else { format!("{}-{}", mark.facility, mark.mnemonic) };
+    if let Some(level) = usize::try_from(mark.severity).ok().and_then(|level| LEVELS.get(level)) {
+        event.set(Field::LOG_LEVEL, *level);
+    }
+    if is_asa && ftd::fill(&code, message, &mut event) {
+        // A list of values, which has no wording.
+    } else if is_asa {
+        ASA.fill(&code, &without_users(&code, message, &mut event), &mut event);
+        same_person(&mut event);
+        drop_untranslated(&mut event);
+    } else {
+        IOS.fill(&code, message, &mut event);
+    }
+    // The connection's kind is a word of the wording itself; so is who began it.
+    for word in message.split(' ').take(8) {
+        match word {
+            "inbound" | "outbound" => event.set_default(Field::NETWORK_DIRECTION, word),
+            "Inbound" => event.set_default(Field::NETWORK_DIRECTION, "inbound"),
+            "TCP" | "UDP" | "ICMP" if event.get(Field::NETWORK_TRANSPORT).is_none() => {
+                set_text(&mut event, Field::NETWORK_TRANSPORT, word);
+            }
+            _ => {}
+        }
+    }
+    // Without a name of its own in the header, the word before the mark is the device.
+    if let Some(name) = parts.app.filter(|app| parts.host.is_none() && parts.procid.is_none() && !app.starts_with('%'))
+    {
+        event.set(Field::HOST_HOSTNAME, name);
+        event.set(Field::OBSERVER_NAME, name);
+    }
+    event.set(Field::EVENT_CODE, code);
+    event
+}
+
+/// The message without the users that stand in parentheses behind an address (`57621(LOCAL\\an)`), and without the
+/// angle brackets of VPN messages; the first such user is the source's.
+fn without_users<'a>(code: &str, message: &'a str, event: &mut Event) -> Cow<'a, str> {
+    if ["113039", "716", "722"].iter().any(|front| code.starts_with(front)) && message.contains('<') {
+        return Cow::Owned(message.replace(['<', '>'], ""));
+    }
+    // At most an address has one, on each side.
+    let mut left = Cow::Borrowed(message);
+    for _ in 0..2 {
+        let Some(begin) = left.find("(LOCAL\\") else { break };
+        let Some(length) = left.get(begin..).and_then(|rest| rest.find(')')) else { break };
+        let user = left.get(begin + 1..begin + length).unwrap_or_default().to_owned();
+        event.set_default(Field::SOURCE_USER_NAME, user);
+        let mut text = left.into_owned();
+        text.replace_range(begin..=begin + length, "");
+        left = Cow::Owned(text);
+    }
+    left
+}
+
+/// Who signs in at an address is the user there.
+fn same_person(event: &mut Event) {
+    let Some(user) = event.text(Field::USER_NAME).map(Value::from) else { return };
+    if event.get(Field::SOURCE_IP).is_some() {
+        event.set_default(Field::SOURCE_USER_NAME, user);
+    }
+}
+
+/// Takes out translated addresses and ports that are the real ones.
+fn drop_untranslated(event: &mut Event) {
+    let sides = [
+        (Field::SOURCE_NAT_IP, Field::SOURCE_IP),
+        (Field::SOURCE_NAT_PORT, Field::SOURCE_PORT),
+        (Field::DESTINATION_NAT_IP, Field::DESTINATION_IP),
+        (Field::DESTINATION_NAT_PORT, Field::DESTINATION_PORT),
+    ];
+    for (translated, real) in sides {
+        if event.get(translated).is_some() && event.get(translated) == event.get(real) {
+            event.remove(translated);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use crate::profile::Profile;
+
+    #[test]
+    fn an_asa_denies_and_signs_in() {
+        let line = r#"<164>Nov 23 2026 09:10:00 fw-01 : %ASA-4-106023: Deny tcp src outside:203.0.113.45/40000 dst inside:192.0.2.20/22 by access-group "outside_in" [0x0, 0x0]"#;
+        let told = [
+            ("event.code", "106023"),
+            ("source.ip", "203.0.113.45"),
+            ("destination.port", "22"),
+            ("network.transport", "tcp"),
+            ("rule.name", "outside_in"),
+            ("event.type", "connection,denied"),
+            ("event.dataset", "cisco.asa"),
+        ];
+        check(line, Some(Profile::CiscoAsa), &told);
+        check(line, None, &told);
+        check(
+            r#"<166>%ASA-6-605004: Login denied from 203.0.113.45/40001 to outside:192.0.2.1/ssh for user "a" from 198.51.100.66"""#,
+            Some(Profile::CiscoAsa),
+            &[("source.ip", "203.0.113.45"), ("event.outcome", "failure")],
+        );
+    }
+
+    #[test]
+    fn who_began_a_connection_is_its_source() {
+        let line = |way: &str| {
+            format!(
+                "<166>Nov 23 2026 09:10:00 fw-01 : %ASA-6-302013: Built {way} TCP connection 7 for outside:203.0.113.80/443 (203.0.113.80/443) to inside:10.45.0.31/50330 (192.0.2.1/50330)"
+            )
+        };
+        let (out, into) = (line("outbound"), line("inbound"));
+        check(&out, None, &[("source.ip", "10.45.0.31"), ("destination.port", "443"), ("network.transport", "tcp")]);
+        check(
+            &into,
+            None,
+            &[("source.ip", "203.0.113.80"), ("destination.port", "50330"), ("network.direction", "inbound")],
+        );
+    }
+
+    #[test]
+    fn a_switch_tells_of_logins_and_ports() {
+        check(
+            "<189>29: *Nov 23 2026 02:10:00.000 UTC: %SYS-5-CONFIG_I: Configured from console by admin on vty0 (203.0.113.9)",
+            None,
+            &[
+                ("event.code", "SYS-CONFIG_I"),
+                ("user.name", "admin"),
+                ("source.ip", "203.0.113.9"),
+                ("event.dataset", "cisco.ios"),
+            ],
+        );
+        check(
+            "<186>Nov 23 02:10:00 sw-01: %PORT_SECURITY-2-PSECURE_VIOLATION: Security violation occurred, caused by MAC address 0000.5e00.5301 on port FastEthernet0/7.",
+            Some(Profile::CiscoIos),
+            &[
+                ("event.action", "port-security-violation"),
+                ("source.mac", "0000.5e00.5301"),
+                ("observer.ingress.interface.name", "FastEthernet0/7"),
+            ],
+        );
+    }
+}
