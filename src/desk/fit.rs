@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nhatle_engine::fit::{Fit as Held, Hint, SourceSeen, fit_all, fit_of};
+use nhatle_engine::fit::{Expressions, Fit as Held, Hint, SourceSeen, fit_all, fit_of};
 use nhatle_event::{Field, Timestamp};
 use nhatle_rules::{Meta, Referred, RuleId, RuleSet};
 use nhatle_ui::model::{
@@ -31,7 +31,10 @@ type Column = Vec<(Referred, Held)>;
 
 /// What was looked at lately, so that the next page, or the next person, need not wait for it.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<VecDeque<KeptColumn>>);
+pub(super) struct Kept {
+    columns: Mutex<VecDeque<KeptColumn>>,
+    expressions: Expressions,
+}
 
 struct KeptColumn {
     source: String,
@@ -44,14 +47,14 @@ struct KeptColumn {
 
 impl Kept {
     fn column(&self, name: &str, source: &SourceSeen, set: &Arc<RuleSet>, now: Timestamp) -> Arc<Column> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.columns.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = |kept: &KeptColumn| {
             Arc::ptr_eq(&kept.set, set) && (kept.newest == source.newest || now.since(kept.made) < KEPT_NS)
         };
         let known = lock().iter().find(|kept| kept.source == name && is_good(kept)).map(|kept| kept.column.clone());
         // Not under the lock: others look up theirs meanwhile.
         known.unwrap_or_else(|| {
-            let column = Arc::new(fit_all(set, source));
+            let column = Arc::new(fit_all(set, source, &self.expressions));
             let mut all = lock();
             all.retain(|kept| kept.source != name && Arc::ptr_eq(&kept.set, set));
             while KEPT_MAX <= all.len() {
@@ -78,7 +81,7 @@ pub(super) fn rule(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleFit
     let mut answer = RuleFit::default();
     let sources = desk.shared.seen().sources();
     for (name, source) in sources.iter().filter(|(_, source)| may_see(&limit, &unit_of(source))) {
-        let (fit, place) = fit(fit_of(&set, which, source));
+        let (fit, place) = fit(fit_of(&set, which, source, &desk.fits.expressions));
         answer.counts[place] += 1;
         if fit.state == FitState::NoSource {
             continue;
@@ -92,7 +95,7 @@ pub(super) fn rule(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleFit
     }
     answer.sources.sort_by_key(|row| std::cmp::Reverse(order(row.fit.state)));
     answer.sources.truncate(ROWS_MAX);
-    if let Held::NoSource(hint) = fit_of(&set, which, &SourceSeen::default()) {
+    if let Held::NoSource(hint) = fit_of(&set, which, &SourceSeen::default(), &desk.fits.expressions) {
         answer.hint = hint.map_or("", Hint::name);
     }
     Ok(answer)

@@ -6,16 +6,44 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use nhatle_event::{Field, Value};
 use nhatle_rules::predicate::{Atom, AtomId, FieldRef, Gate, Predicate, Test};
 use nhatle_rules::{CorrelationId, Referred, Rule, RuleId, RuleSet};
+use regex::Regex;
 
 use super::hint::Hint;
 use super::seen::{FieldSeen, KindSeen, SourceSeen, Values};
 use crate::detect::gate_passes;
-use crate::matching::text_passes;
+use crate::matching::{compile_regex, text_passes};
+
+/// How many compiled expressions are kept.
+const EXPRESSIONS_MAX: usize = 1_000;
+
+/// Regular expressions of rules, compiled once for all sources and kinds of event they are held against. Compiling one
+/// takes thousands of times longer than asking it.
+#[derive(Debug, Default)]
+pub struct Expressions(Mutex<HashMap<String, Option<Regex>>>);
+
+impl Expressions {
+    fn passes(&self, test: &Test, text: &str) -> bool {
+        let Test::Regex(expression) = test else { return text_passes(test, text) };
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().get(expression.as_str()).cloned();
+        let regex = known.unwrap_or_else(|| {
+            let regex = compile_regex(expression);
+            let mut kept = kept();
+            if EXPRESSIONS_MAX <= kept.len() {
+                kept.clear();
+            }
+            kept.insert(expression.to_string(), regex.clone());
+            regex
+        });
+        regex.is_some_and(|regex| regex.is_match(text))
+    }
+}
 
 /// How many names are given for what is missing.
 const NAMES_MAX: usize = 8;
@@ -65,10 +93,10 @@ impl Fit {
 }
 
 /// A rule, or a correlation by the rules it counts: what several must send together is as good as its worst.
-pub fn fit_of(rules: &RuleSet, which: Referred, source: &SourceSeen) -> Fit {
+pub fn fit_of(rules: &RuleSet, which: Referred, source: &SourceSeen, expressions: &Expressions) -> Fit {
     let mut worst: Option<Fit> = None;
     for rule in places(rules, which, 0).into_iter().filter_map(|place| rules.rules.get(place)) {
-        let next = fit(rules, rule, source);
+        let next = fit(rules, rule, source, expressions);
         if worst.as_ref().is_none_or(|worst| next.rank() < worst.rank()) {
             worst = Some(next);
         }
@@ -89,16 +117,16 @@ fn places(rules: &RuleSet, which: Referred, depth: usize) -> Vec<usize> {
 }
 
 /// Whether a rule can match what a source sends.
-pub fn fit(rules: &RuleSet, rule: &Rule, source: &SourceSeen) -> Fit {
+pub fn fit(rules: &RuleSet, rule: &Rule, source: &SourceSeen, expressions: &Expressions) -> Fit {
     let passing = source.kinds().filter(|kind| gate_passes(&rule.gate, &kind.facts));
-    let looks: Vec<Look<'_>> = passing.map(|kind| Look::new(rules, kind)).collect();
+    let looks: Vec<Look<'_>> = passing.map(|kind| Look::new(rules, kind, expressions)).collect();
     fit_in(rules, rule, &looks.iter().collect::<Vec<_>>())
 }
 
 /// The rules and correlations of a set, each held against one source; those that share a log source or a test ask
 /// once.
-pub fn fit_all(rules: &RuleSet, source: &SourceSeen) -> Vec<(Referred, Fit)> {
-    let looks: Vec<Look<'_>> = source.kinds().map(|kind| Look::new(rules, kind)).collect();
+pub fn fit_all(rules: &RuleSet, source: &SourceSeen, expressions: &Expressions) -> Vec<(Referred, Fit)> {
+    let looks: Vec<Look<'_>> = source.kinds().map(|kind| Look::new(rules, kind, expressions)).collect();
     let mut behind: HashMap<&Gate, Vec<&Look<'_>>> = HashMap::new();
     let mut fits = Vec::with_capacity(rules.rules.len() + rules.correlations.len());
     for (number, rule) in (0u32..).zip(&rules.rules) {
@@ -200,13 +228,14 @@ enum Way {
 struct Look<'a> {
     rules: &'a RuleSet,
     kind: &'a KindSeen,
+    expressions: &'a Expressions,
     fields: RefCell<HashMap<FieldRef, Rc<[&'a FieldSeen]>>>,
     ways: RefCell<HashMap<AtomId, Way>>,
 }
 
 impl<'a> Look<'a> {
-    fn new(rules: &'a RuleSet, kind: &'a KindSeen) -> Look<'a> {
-        Look { rules, kind, fields: RefCell::default(), ways: RefCell::default() }
+    fn new(rules: &'a RuleSet, kind: &'a KindSeen, expressions: &'a Expressions) -> Look<'a> {
+        Look { rules, kind, expressions, fields: RefCell::default(), ways: RefCell::default() }
     }
 
     fn possible(&self, predicate: &Predicate, wanted: bool) -> Found {
@@ -264,7 +293,7 @@ impl<'a> Look<'a> {
             test => {
                 let can = |seen: &&FieldSeen| match &seen.values {
                     Values::Many => true,
-                    Values::Few(texts) => texts.iter().any(|text| text_passes(test, text)),
+                    Values::Few(texts) => texts.iter().any(|text| self.expressions.passes(test, text)),
                 };
                 match () {
                     () if seen.iter().any(can) => Way::Free,

@@ -9,7 +9,7 @@ mod judge;
 mod hint;
 
 pub use hint::Hint;
-pub use judge::{Fit, fit, fit_all, fit_of};
+pub use judge::{Expressions, Fit, fit, fit_all, fit_of};
 pub use seen::{FieldSeen, KindSeen, Seen, SourceSeen, Values};
 
 #[cfg(test)]

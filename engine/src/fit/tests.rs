@@ -6,7 +6,7 @@ use nhatle_event::{Event, Field, Timestamp};
 use nhatle_rules::{LoadOptions, Referred, RuleId, RuleSet};
 
 use super::seen::{FIELDS_MAX, KINDS_MAX, SOURCES_MAX, VALUES_MAX};
-use super::{Fit, Hint, Seen, fit_all, fit_of};
+use super::{Expressions, Fit, Hint, Seen, fit_all, fit_of};
 
 fn rules(source: &str, detection: &str) -> RuleSet {
     let text = format!(
@@ -31,8 +31,12 @@ fn windows(source: &str, channel: &str, code: &str, fields: &[(&str, &str)]) -> 
 
 fn fit(set: &RuleSet, seen: &Seen, source: &str) -> Fit {
     let source = seen.source(source).expect("it sent something");
-    let fit = fit_of(set, Referred::Rule(RuleId(0)), &source);
-    assert_eq!(fit_all(set, &source), [(Referred::Rule(RuleId(0)), fit.clone())], "one by one as all together");
+    let fit = fit_of(set, Referred::Rule(RuleId(0)), &source, &Expressions::default());
+    assert_eq!(
+        fit_all(set, &source, &Expressions::default()),
+        [(Referred::Rule(RuleId(0)), fit.clone())],
+        "one by one as all together"
+    );
     fit
 }
 

@@ -13,7 +13,7 @@ use crate::model::{Coverage, CoverageQuery, TechniqueRow, UnitRow};
 use crate::request::Asked;
 
 /// How many rules a cell names; the list of rules has all.
-const SHOWN: usize = 12;
+const SHOWN: usize = 6;
 
 #[derive(Template)]
 #[template(path = "coverage.html")]
