@@ -1,5 +1,7 @@
 //! Bytes to event: nanoseconds a record by format, one thread.
 
+use nhatle_collector::listen::file::files_below;
+use nhatle_collector::parse::evtx::{Decoder, EvtxReader};
 use nhatle_collector::{Settings, to_event};
 use nhatle_event::{Record, Text, Timestamp};
 
@@ -65,4 +67,30 @@ pub fn run() {
             (0..rounds).flat_map(|_| records).filter(|record| to_event(record, &settings).is_ok()).count()
         });
     }
+    evtx();
+}
+
+/// The corpus's EVTX files, read before; one decoder for all, as `nhatle detect` has one a thread.
+fn evtx() {
+    let Some(corpus) = input::corpus() else { return };
+    let paths = files_below(&[corpus.join("evtx")]).unwrap_or_default();
+    let is_evtx = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "evtx");
+    let files: Vec<Vec<u8>> = paths.into_iter().filter(is_evtx).filter_map(|path| std::fs::read(path).ok()).collect();
+    let template = Record::new(&b""[..], "bench", Timestamp(0));
+    let mut decoder = Decoder::default();
+    let mut decode = |rounds: usize| {
+        let mut count = 0;
+        for bytes in (0..rounds).flat_map(|_| &files) {
+            let mut reader = EvtxReader::new(&bytes[..], &template);
+            while let Some(chunk) = reader.read_chunk() {
+                let mut decoded = Vec::new();
+                decoder.decode(chunk, &template, &mut decoded);
+                count += decoded.len();
+            }
+        }
+        count
+    };
+    let (count, rounds) = (decode(1).max(1), 20);
+    let factor = 1e9 / (count * rounds) as f64;
+    measure("parse", "EVTX", "ns/record", factor, 5, || decode(rounds));
 }

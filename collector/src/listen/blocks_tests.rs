@@ -82,11 +82,11 @@ fn arrays_and_pretty_objects_come_in_blocks() {
 #[test]
 fn a_broken_archive_gives_what_it_has_both_ways() {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    for number in 0..200_000u32 {
+    for number in 0..40_000u32 {
         writeln!(packer, "{}", number.wrapping_mul(2_654_435_761)).expect("memory is there");
     }
     let packed = packer.finish().expect("memory is there");
-    for length in [packed.len() / 4, packed.len() / 2, packed.len() - 4, packed.len()] {
+    for length in [packed.len() / 2, packed.len() - 4, packed.len()] {
         let [slow, fast] = both_ways(&packed[..length]);
         assert_eq!((slow.0.len(), slow.1), (fast.0.len(), fast.1), "{length}");
         assert_eq!(slow.1, length < packed.len());

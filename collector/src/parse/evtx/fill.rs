@@ -107,7 +107,7 @@ impl Filling<'_> {
                     let size = end.saturating_sub(cursor.at());
                     self.spend_template_bytes(size, &cursor)?;
                     let (plan, _names) = compile(self.chunk, (cursor.at(), end), place, Origin::Direct)?;
-                    return self.fill(&plan, 0, depth);
+                    return self.fill_once(plan, depth);
                 }
                 _ => return Err(cursor.fault("unknown token")),
             }
@@ -174,6 +174,15 @@ impl Filling<'_> {
     fn fill(&mut self, plan: &Plan, base: usize, depth: usize) -> Result<(), Fault> {
         self.is_alone = self.event.has_no_data();
         plan.slots.iter().try_for_each(|slot| self.slot(slot, base, depth))
+    }
+
+    /// Fills a plan that no other record uses: its text is moved, not copied.
+    fn fill_once(&mut self, plan: Plan, depth: usize) -> Result<(), Fault> {
+        self.is_alone = self.event.has_no_data();
+        plan.slots.into_iter().try_for_each(|slot| match slot.content {
+            Content::Literal(text) => self.put(&slot.target, Value::Text(text), 0),
+            Content::Substitution(_) | Content::Mixed(_) => self.slot(&slot, 0, depth),
+        })
     }
 
     fn slot(&mut self, slot: &Slot, base: usize, depth: usize) -> Result<(), Fault> {

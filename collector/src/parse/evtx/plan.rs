@@ -5,6 +5,7 @@
 //! Promise: bounded depth and size; the same tokens give the same plan. Failure: `Fault` with the byte.
 //! Source: libevtx documentation, "Windows XML Event Log (EVTX) format", sections 5.1 to 5.4 (tokens).
 
+use nhatle_event::field::Marks;
 use nhatle_event::{Field, Text};
 
 use super::cursor::{Cursor, Fault};
@@ -15,6 +16,8 @@ use crate::normalize::windows::{EVENT_DATA, Part, USER_DATA};
 const ELEMENTS_DEEP_MAX: usize = 32;
 /// How many slots one template may have; Windows' largest manifests have some two hundred.
 const SLOTS_MAX: usize = 4096;
+/// How many most have.
+const SLOTS_USUAL: usize = 32;
 /// How long one name may be, in bytes of UTF-16.
 const NAME_BYTES_MAX: usize = 1024;
 
@@ -111,7 +114,8 @@ pub(super) fn compile(
     origin: Origin,
 ) -> Result<(Plan, Vec<NameAt>), Fault> {
     let bytes = chunk.get(..end).ok_or(Fault { reason: "template ends past the chunk", offset: at })?;
-    let mut compiler = Compiler { chunk, cursor: Cursor::new(bytes, at), origin, slots: Vec::new(), names: Vec::new() };
+    let (cursor, slots) = (Cursor::new(bytes, at), Vec::with_capacity(SLOTS_USUAL));
+    let mut compiler = Compiler { chunk, cursor, origin, slots, names: Vec::new(), marks: Marks::default() };
     while let Some(token) = compiler.cursor.peek() {
         match token & 0x3f {
             0x00 => break,
@@ -129,6 +133,8 @@ struct Compiler<'a> {
     origin: Origin,
     slots: Vec<Slot>,
     names: Vec<NameAt>,
+    /// Of the data fields of `slots`.
+    marks: Marks,
 }
 
 impl Compiler<'_> {
@@ -159,13 +165,21 @@ impl Compiler<'_> {
         while self.cursor.peek().is_some_and(|token| token & 0x3f == 0x06) {
             self.cursor.u8()?;
             let name = self.name()?;
-            let mut pieces = Vec::new();
-            while let Some(piece) = self.piece()? {
-                pieces.push(piece);
-            }
-            attributes.push((name, joined(pieces)));
+            let content = self.pieces()?;
+            attributes.push((name, content));
         }
         Ok(attributes)
+    }
+
+    /// All pieces of a value; mostly there is one.
+    fn pieces(&mut self) -> Result<Content, Fault> {
+        let Some(first) = self.piece()? else { return Ok(Content::Literal(Text::default())) };
+        let Some(second) = self.piece()? else { return Ok(first) };
+        let mut pieces = vec![first, second];
+        while let Some(piece) = self.piece()? {
+            pieces.push(piece);
+        }
+        Ok(joined(pieces))
     }
 
     /// What stands between a start and its end: text, or elements.
@@ -210,7 +224,8 @@ impl Compiler<'_> {
         }
         if let Target::Data { field, is_repeat } = &mut target {
             let same = |slot: &Slot| matches!(&slot.target, Target::Data { field: known, .. } if known == field);
-            *is_repeat = self.slots.iter().any(same);
+            *is_repeat = self.marks.may_hold(*field) && self.slots.iter().any(same);
+            self.marks.mark(*field);
         }
         self.slots.push(Slot { target, content, place });
         Ok(())
@@ -288,7 +303,9 @@ impl Compiler<'_> {
     fn name(&mut self) -> Result<Text, Fault> {
         let reference = self.cursor.at();
         let offset = self.cursor.offset()?;
-        self.names.push(NameAt { reference, target: offset });
+        if self.origin == Origin::Template {
+            self.names.push(NameAt { reference, target: offset });
+        }
         if offset == self.cursor.at() {
             return read_name(&mut self.cursor);
         }
