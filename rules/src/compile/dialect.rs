@@ -1,9 +1,10 @@
 //! Regular expressions as Sigma writes them in (PCRE, RE2), as the `regex` crate reads them out.
 //!
-//! `$` is also before a line break that ends the text (PCRE). The crate gives four more things a meaning of its own, which would change a rule silently or refuse it: `\<` and `\>`
-//! (edges of words; elsewhere the characters), `&&`, `~~` and `--` in a class (operations on sets; elsewhere the
-//! characters), `[` in a class (a class within; elsewhere the character), and `{` that begins no repetition (an
-//! error; elsewhere the character). What is left means the same in all of them, or is refused by the crate.
+//! `$` is also before a line break that ends the text (PCRE). The crate gives four more things a meaning of its own,
+//! which would change a rule silently or refuse it: `\<` and `\>` (edges of words; elsewhere the characters), `&&`,
+//! `~~` and `--` in a class (operations on sets; elsewhere the characters), `[` in a class (a class within; elsewhere
+//! the character), and `{` that begins no repetition (an error; elsewhere the character). What is left means the same
+//! in all of them, or is refused by the crate.
 //! Total; cannot fail. Source: PCRE2 pattern syntax; RE2 syntax; syntax of the crate `regex` 1.
 
 use std::borrow::Cow;
