@@ -41,6 +41,7 @@ fn lines_of_devices_here_tell_what_they_must_and_nothing_a_stranger_wrote() {
         ("vn-devices/hikvision/isapi-alerts-made.jsonl", "hikvision"),
         ("vn-devices/dahua/event-lines-made.jsonl", "dahua"),
         ("vn-devices/mikrotik/auth-and-firewall.jsonl", "mikrotik"),
+        ("vn-devices/pfsense/elastic-integrations-lines.jsonl", "pfsense"),
     ];
     for (file, profile) in files {
         let Some(text) = corpus(file) else { return };

@@ -7,7 +7,7 @@
 use nhatle_event::{Event, Field};
 
 use super::template::Template;
-use super::{Act, act, observer, set_text};
+use super::{Act, act, community, observer, set_text};
 use crate::normalize::Context;
 use crate::parse::{Fault, Syslog};
 
@@ -79,6 +79,7 @@ fn packet(event: &mut Event, line: &str) -> Result<(), Fault> {
     let is_denied = matches!(column(6), Some("block" | "reject"));
     let kinds: &[&str] = if is_denied { &["connection", "denied"] } else { &["connection", "allowed"] };
     act(event, Act("network", kinds, ""));
+    community::set(event);
     Ok(())
 }
 

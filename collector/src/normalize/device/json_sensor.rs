@@ -34,6 +34,7 @@ const SURICATA: &[Row] = &[
     ("dns.queries.rrname", Field::DNS_QUESTION_NAME),
     ("dns.queries.rrtype", Field::DNS_QUESTION_TYPE),
     ("http.hostname", Field::URL_DOMAIN),
+    ("http.hostname", Field::DESTINATION_DOMAIN),
     ("http.url", Field::URL_ORIGINAL),
     ("http.http_user_agent", Field::USER_AGENT_ORIGINAL),
     ("http.http_method", Field::HTTP_REQUEST_METHOD),
@@ -205,6 +206,7 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
         event.add(Field::EVENT_TYPE, if action.as_deref() == Some("blocked") { "denied" } else { "allowed" });
     }
     fill(&mut event, "suricata.eve.", SURICATA, leaves);
+    zeek_protocols::set_direction(&mut event);
     if let Some(name) = event.text(Field::RULE_NAME).map(Text::from) {
         event.set_default(Field::MESSAGE, name);
     }

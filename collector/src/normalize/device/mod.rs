@@ -23,6 +23,7 @@ pub mod filterlog;
 pub mod json_sensor;
 mod zeek_protocols;
 pub mod stamp;
+mod community;
 pub mod cef;
 pub mod leef;
 pub mod paloalto;
@@ -314,6 +315,7 @@ pub(super) fn finish(event: &mut Event) {
     if let Some(address) = event.get(Field::SOURCE_IP).and_then(Value::as_ip) {
         event.set_default(Field::NETWORK_TYPE, if address.is_ipv6() { "ipv6" } else { "ipv4" });
     }
+    split_url(event);
     for field in [Field::USER_NAME, Field::USER_TARGET_NAME, Field::SOURCE_USER_NAME] {
         if let Some(user) = event.text(field).map(Text::from) {
             event.add(Field::RELATED_USER, user);
@@ -333,6 +335,38 @@ pub(super) fn finish(event: &mut Event) {
         if let (Some(sent), Some(received)) = (of(sent), of(received)) {
             event.set_default(sum, sent.saturating_add(received));
         }
+    }
+}
+
+/// Path, query, extension and domain of `url.original`, where the device gives only the whole.
+fn split_url(event: &mut Event) {
+    if event.get(Field::URL_PATH).is_some() {
+        return;
+    }
+    let Some(url) = event.text(Field::URL_ORIGINAL).map(Text::from) else { return };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
+    let Some(at) = rest.find('/') else { return };
+    let (host, path) = rest.split_at(at);
+    let path = path.split('#').next().unwrap_or_default();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default();
+    let is_host =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let is_extension = extension.len() <= 10 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let extension = if is_extension { extension } else { "" };
+    let domain = if is_host { host } else { "" };
+    let found = [
+        (Field::URL_PATH, path),
+        (Field::URL_QUERY, query),
+        (Field::URL_EXTENSION, extension),
+        (Field::URL_SCHEME, scheme),
+        (Field::URL_DOMAIN, domain),
+    ];
+    for (field, text) in found.into_iter().filter(|(_, text)| !text.is_empty()) {
+        event.set_default(field, Text::from(text));
     }
 }
 

@@ -199,6 +199,7 @@ fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str
         kinds.push(if is_stopped { "denied" } else { "allowed" });
     }
     event.set(Field::EVENT_CATEGORY, category);
+    event.set(Field::EVENT_OUTCOME, "success");
     for kind in kinds {
         event.add(Field::EVENT_TYPE, kind);
     }

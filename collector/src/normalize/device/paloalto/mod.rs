@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use nhatle_event::{Event, Field, Text, Value};
 
 use super::template::Wordings;
-use super::{Act, act, observer, set_text, stamp};
+use super::{Act, act, observer, set_text, stamp, zeek_protocols};
 use crate::normalize::Context;
 use crate::parse::{Fault, Syslog};
 
@@ -138,6 +138,7 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Result<Event, Fault> 
     }
     mean(&mut event, kind, &column);
     users(&mut event);
+    zeek_protocols::set_direction(&mut event);
     Ok(event)
 }
 
@@ -208,11 +209,6 @@ fn threat<'a>(event: &mut Event, column: &impl Fn(usize) -> &'a str) {
             set_text(event, Field::FILE_NAME, what)
         }
         _ => set_text(event, Field::URL_ORIGINAL, what),
-    }
-    match column(35) {
-        "client-to-server" | "0" => event.set(Field::NETWORK_DIRECTION, "outbound"),
-        "server-to-client" | "1" => event.set(Field::NETWORK_DIRECTION, "inbound"),
-        _ => {}
     }
     let digest = match column(43).len() {
         32 => Some(Field::FILE_HASH_MD5),

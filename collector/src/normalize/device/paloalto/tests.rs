@@ -61,14 +61,20 @@ fn threats_that_passed_and_that_did_not() {
             ("rule.id", "100000"),
             ("file.name", "a, \"b\",203.0.113.99.exe"),
             ("log.level", "critical"),
-            ("network.direction", "inbound"),
+            ("panw.panos.direction", "server-to-client"),
             ("observer.name", "PA-440"),
         ],
     );
     check(
         &line("url", "block-url", "\"evil.example/a?b=c\""),
         None,
-        &[("event.type", "denied"), ("url.domain", "evil.example"), ("event.category", "web")],
+        &[
+            ("event.type", "denied"),
+            ("url.domain", "evil.example"),
+            ("url.path", "/a"),
+            ("url.query", "b=c"),
+            ("event.category", "web"),
+        ],
     );
 }
 
