@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::clock::{Clocks, Source};
 use super::group::{Carried, Edit, Group, Hit, Mark, Moment, Part, Rare};
+use super::hits::Hits;
 use super::running::Running;
 use super::{Correlator, Counters, sources};
 
@@ -134,8 +135,7 @@ struct Written {
 }
 
 struct WrittenGroup {
-    hits: VecDeque<Hit>,
-    fired: Vec<Mark>,
+    hits: Hits,
     rare: Option<Box<Rare>>,
     forgotten: i64,
     touched: u64,
@@ -160,12 +160,11 @@ impl Written {
             let mut group = Group::new(&running.frame.condition, written.source);
             running.hit_count += written.hits.len();
             group.hits = written.hits;
-            group.fired = written.fired;
             group.rare = written.rare;
             group.forgotten = written.forgotten;
             group.touched = written.touched;
             group.restore(&running.frame);
-            running.groups.insert(key, group);
+            running.groups.insert(&key, group);
         }
     }
 }
@@ -251,7 +250,7 @@ impl Writer {
             out.moment_after(&mut before, hit.moment());
             out.wide(hit.weight);
         });
-        self.list(group.fired.iter(), |out, mark| {
+        self.list(group.fired().iter(), |out, mark| {
             out.moment_after(&mut before, mark.moment);
             out.number(mark.digest);
             out.carried(mark.carried.as_ref());
@@ -419,10 +418,10 @@ impl<'a> Reader<'a> {
             Some((moment, edit))
         })?;
         let parts = self.list(|input| Some((input.moment_after(&mut before)?, input.list(Reader::part)?)))?;
-        let is_rare = !edits.is_empty() || !parts.is_empty();
-        let rare = is_rare.then(|| Box::new(Rare { edits, parts: parts.into_iter().collect() }));
+        let is_rare = !fired.is_empty() || !edits.is_empty() || !parts.is_empty();
+        let rare = is_rare.then(|| Box::new(Rare { fired, edits, parts: parts.into_iter().collect() }));
         let (forgotten, touched, source) = (self.signed()?, self.number()?, self.narrow()?);
-        Some(WrittenGroup { hits: hits.into(), fired, rare, forgotten, touched, source })
+        Some(WrittenGroup { hits: hits.into_iter().collect(), rare, forgotten, touched, source })
     }
 
     fn moment_after(&mut self, before: &mut Moment) -> Option<Moment> {

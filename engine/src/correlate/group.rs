@@ -9,13 +9,14 @@
 //!
 //! Hits of equal time stand in the order they arrived.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhatle_event::{Seq, Text};
 
 use super::FIRING_EVENTS_MAX;
 use super::condition::Condition;
+use super::hits::Hits;
 use super::window::{Weight, Window};
 
 /// What a group needs to know of its correlation.
@@ -144,28 +145,37 @@ pub enum Change {
 /// What most groups do not have.
 #[derive(Clone, Debug, Default)]
 pub struct Rare {
+    /// Windows that fired, in order.
+    pub fired: Vec<Mark>,
     /// Waiting changes.
     pub edits: Vec<(Moment, Edit)>,
     /// The parts of hits that are more than an event that counts for itself.
     pub parts: BTreeMap<Moment, Vec<Part>>,
 }
 
+impl Rare {
+    fn is_empty(&self) -> bool {
+        self.fired.is_empty() && self.edits.is_empty() && self.parts.is_empty()
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// In order.
-    pub hits: VecDeque<Hit>,
-    /// Place of the first hit in the window over the newest.
-    first: usize,
+    pub hits: Hits,
     window: Window,
-    /// Windows that fired, in order.
-    pub fired: Vec<Mark>,
     /// See there.
     pub rare: Option<Box<Rare>>,
     /// Time of the newest hit that was let go.
     pub forgotten: i64,
+    /// Time of the oldest hit, or of one before it: whether there is anything to forget is asked at every hit, and
+    /// the oldest hit stands elsewhere in memory.
+    oldest: i64,
     /// Number of the last hit anywhere in the correlation that touched this group.
     pub touched: u64,
+    /// Place of the first hit in the window over the newest.
+    first: u32,
     /// The source all its hits are from, or [`super::clock::MANY`].
     pub source: u32,
 }
@@ -174,15 +184,28 @@ impl Group {
     /// A group without hits.
     pub fn new(condition: &Condition, source: u32) -> Group {
         Group {
-            hits: VecDeque::new(),
-            first: 0,
+            hits: Hits::default(),
             window: Window::new(condition),
-            fired: Vec::new(),
             rare: None,
             forgotten: i64::MIN,
+            oldest: i64::MAX,
             touched: 0,
+            first: 0,
             source,
         }
+    }
+
+    /// Windows that fired, in order.
+    pub fn fired(&self) -> &[Mark] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.fired)
+    }
+
+    fn fired_mut(&mut self) -> &mut Vec<Mark> {
+        &mut self.rare.get_or_insert_default().fired
+    }
+
+    fn set_first(&mut self, first: usize) {
+        self.first = u32::try_from(first).expect("hits of a group are bounded far below 2^32");
     }
 
     /// Time of its newest hit.
@@ -197,9 +220,9 @@ impl Group {
 
     /// Whether [`Group::forget`] has anything to do.
     pub fn has_to_forget(&self, frame: &Frame, horizon: i64) -> bool {
-        let is_old_fired = || 1 < self.fired.len() && self.fired.first().is_some_and(|mark| mark.moment.0 < horizon);
-        let is_old = self.hits.front().is_some_and(|oldest| oldest.at < horizon);
-        is_old || frame.hits_max < self.hits.len() || is_old_fired()
+        let is_old_fired =
+            || 1 < self.fired().len() && self.fired().first().is_some_and(|mark| mark.moment.0 < horizon);
+        self.oldest < horizon || frame.hits_max < self.hits.len() || is_old_fired()
     }
 
     /// Whether changes wait for [`Group::settle`].
@@ -212,17 +235,21 @@ impl Group {
         if self.hits.back().is_some_and(|last| moment <= last.moment()) {
             return false;
         }
-        self.hits.push_back(Hit { at: moment.0, seq: moment.1, weight });
+        let newest = Hit { at: moment.0, seq: moment.1, weight };
+        self.oldest = self.oldest.min(moment.0);
+        self.hits.push_back(newest);
         let end = self.hits.len() - 1;
-        let since = slide(frame, &self.hits, &mut self.first, &mut self.window, end);
-        let count = end + 1 - self.first;
+        let mut first = self.first as usize;
+        let since = slide(frame, &self.hits, &mut first, &mut self.window, newest);
+        self.set_first(first);
+        let count = end + 1 - first;
         if count < frame.hits_least {
             return true;
         }
-        let is_quiet = self.fired.last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
+        let is_quiet = self.fired().last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
         if !is_quiet && let Some(value) = self.window.verdict(&frame.condition, since, count) {
-            let fired = self.fired_at(self.first, end, value);
-            self.fired.push(Mark::of(&fired));
+            let fired = self.fired_at(first, end, value);
+            self.fired_mut().push(Mark::of(&fired));
             changes.push(Change::Fired(fired));
         }
         true
@@ -265,7 +292,8 @@ impl Group {
         let place = self.hits.partition_point(|hit| hit.moment() < from);
         let moved = self.apply(frame, place, edits);
         let added = (before, self.hits.len());
-        if self.rare.as_ref().is_some_and(|rare| rare.parts.is_empty()) {
+        self.note_oldest();
+        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
             self.rare = None;
         }
         moved + self.judge_again(frame, place, (from, to), added, changes)
@@ -302,8 +330,12 @@ impl Group {
                 rare.parts.insert(moment, parts);
             }
         }
-        self.hits.extend(tail);
+        tail.for_each(|hit| self.hits.push_back(hit));
         moved
+    }
+
+    fn note_oldest(&mut self) {
+        self.oldest = self.hits.front().map_or(i64::MAX, |hit| hit.at);
     }
 
     /// Judges from `place` on, where something changed between two moments, until everything is as it was.
@@ -316,35 +348,36 @@ impl Group {
         added: (usize, usize),
         changes: &mut Vec<Change>,
     ) -> usize {
-        let kept = self.fired.partition_point(|mark| mark.moment < from);
-        let old = self.fired.split_off(kept);
+        let kept = self.fired().partition_point(|mark| mark.moment < from);
+        let old = self.rare.as_mut().map(|rare| rare.fired.split_off(kept)).unwrap_or_default();
         let mut is_same_from = old.len();
         let since = from.0.saturating_sub(frame.timespan_ns);
         let mut first = self.hits.partition_point(|hit| hit.at < since);
         let mut window = Window::new(&frame.condition);
-        (first..place).for_each(|end| window.add(&frame.condition, self.hits[end].at, self.hits[end].weight));
+        let inside = (first..place).filter_map(|place| self.hits.get(place));
+        inside.for_each(|hit| window.add(&frame.condition, hit.at, hit.weight));
         let last_touched = to.0.saturating_add(frame.timespan_ns);
         let begun = first;
         let mut end = place;
         let mut passed = 0;
         let mut fresh = Vec::new();
-        while end < self.hits.len() {
-            let moment = self.hits[end].moment();
+        while let Some(newest) = self.hits.get(end) {
+            let moment = newest.moment();
             while old.get(passed).is_some_and(|mark| mark.moment < moment) {
                 passed += 1;
             }
             // Nothing differs from here on when no window holds a change and the last one fired is the same.
             let last_old = passed.checked_sub(1).and_then(|last| old.get(last)).map(|mark| mark.moment);
-            let last_new = self.fired.get(kept..).and_then(|marks| marks.last()).map(|mark| mark.moment);
+            let last_new = self.fired().get(kept..).and_then(|marks| marks.last()).map(|mark| mark.moment);
             if last_touched < moment.0 && self.is_as_quiet(frame, moment.0, last_old, last_new, kept) {
                 is_same_from = passed;
                 break;
             }
-            let since = slide(frame, &self.hits, &mut first, &mut window, end);
-            let is_quiet = self.fired.last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
+            let since = slide(frame, &self.hits, &mut first, &mut window, newest);
+            let is_quiet = self.fired().last().is_some_and(|mark| touches(frame, mark.moment.0, moment.0));
             if !is_quiet && let Some(value) = window.verdict(&frame.condition, since, end + 1 - first) {
                 let fired = self.fired_at(first, end, value);
-                self.fired.push(Mark::of(&fired));
+                self.fired_mut().push(Mark::of(&fired));
                 fresh.push(fired);
             }
             end += 1;
@@ -353,27 +386,30 @@ impl Group {
             // The newest hits were taken out: the window is over the one before them.
             self.restore(frame);
         } else if end == self.hits.len() {
-            (self.first, self.window) = (first, window);
+            self.set_first(first);
+            self.window = window;
         } else {
             // Every change lies before the window over the newest hit.
-            self.first = (self.first + added.1).saturating_sub(added.0);
+            self.set_first((self.first as usize + added.1).saturating_sub(added.0));
         }
         let is_in = |marks: &[Mark], mark: &Mark| {
             let place = marks.partition_point(|known| known.moment < mark.moment);
             marks.get(place).is_some_and(|known| known.is_same(mark))
         };
-        let gone = old[..is_same_from].iter().filter(|mark| !is_in(&self.fired[kept..], mark));
+        let gone = old[..is_same_from].iter().filter(|mark| !is_in(&self.fired()[kept..], mark));
         changes.extend(gone.map(|mark| Change::Withdrawn(mark.moment, mark.carried.clone())));
         let is_new = |fired: &Fired| !is_in(&old, &Mark::of(fired));
         changes.extend(fresh.into_iter().filter(is_new).map(Change::Fired));
-        self.fired.extend_from_slice(&old[is_same_from..]);
+        if is_same_from < old.len() {
+            self.fired_mut().extend_from_slice(&old[is_same_from..]);
+        }
         end - begun
     }
 
     /// Whether the last window that fired before and the last one that fires now leave the same quiet from
     /// `at` on: they are the same, or both are over.
     fn is_as_quiet(&self, frame: &Frame, at: i64, old: Option<Moment>, new: Option<Moment>, kept: usize) -> bool {
-        let before = kept.checked_sub(1).and_then(|last| self.fired.get(last)).map(|mark| mark.moment);
+        let before = kept.checked_sub(1).and_then(|last| self.fired().get(last)).map(|mark| mark.moment);
         let (old, new) = (old.or(before), new.or(before));
         let is_over = |fired: Option<Moment>| fired.is_none_or(|fired| !touches(frame, fired.0, at));
         old == new || (is_over(old) && is_over(new))
@@ -385,7 +421,7 @@ impl Group {
 
     fn fired_at(&self, first: usize, end: usize, value: f64) -> Fired {
         let mut events: Vec<Seq> = Vec::new();
-        for hit in self.hits.range(first..=end).rev() {
+        for hit in (first..=end).rev().filter_map(|place| self.hits.get(place)) {
             if FIRING_EVENTS_MAX <= events.len() {
                 break;
             }
@@ -396,17 +432,18 @@ impl Group {
                 &mut events,
             );
         }
-        let last = self.hits[end];
-        let carried = self.carried_at(last.moment());
-        let (start, count) = (self.hits[first].at, end + 1 - first);
-        Fired { moment: last.moment(), start, count, value, events: in_order(events), carried }
+        let moment = self.hits.get(end).map(|last| last.moment()).unwrap_or_default();
+        let carried = self.carried_at(moment);
+        let start = self.hits.get(first).map_or(moment.0, |hit| hit.at);
+        let count = end + 1 - first;
+        Fired { moment, start, count, value, events: in_order(events), carried }
     }
 
     /// Lets go of hits before `horizon`, which no window to come can hold, and of the oldest where there are too
     /// many. Returns how many of the latter.
     pub fn forget(&mut self, frame: &Frame, horizon: i64) -> usize {
         let mut dropped = 0;
-        while let Some(oldest) = self.hits.front().copied() {
+        while let Some(oldest) = self.hits.front() {
             let is_over = oldest.at < horizon;
             if !is_over && self.hits.len() <= frame.hits_max {
                 break;
@@ -422,17 +459,22 @@ impl Group {
                 rare.parts.remove(&oldest.moment());
             }
         }
-        let over = self.fired.partition_point(|mark| mark.moment.0 < horizon);
-        self.fired.drain(..over.min(self.fired.len().saturating_sub(1)));
+        self.note_oldest();
+        if let Some(rare) = &mut self.rare {
+            let over = rare.fired.partition_point(|mark| mark.moment.0 < horizon);
+            rare.fired.drain(..over.min(rare.fired.len().saturating_sub(1)));
+        }
         dropped
     }
 
     /// A group as it was written down: the window is made again from the hits.
     pub fn restore(&mut self, frame: &Frame) {
         let since = self.newest().saturating_sub(frame.timespan_ns);
-        self.first = self.hits.partition_point(|hit| hit.at < since);
+        let first = self.hits.partition_point(|hit| hit.at < since);
+        self.set_first(first);
+        self.note_oldest();
         self.window = Window::new(&frame.condition);
-        for hit in self.hits.range(self.first..) {
+        for hit in (first..self.hits.len()).filter_map(|place| self.hits.get(place)) {
             self.window.add(&frame.condition, hit.at, hit.weight);
         }
     }
@@ -443,10 +485,9 @@ fn touches(frame: &Frame, fired: i64, at: i64) -> bool {
     at.saturating_sub(fired) <= frame.timespan_ns
 }
 
-/// Moves a window so that it ends with the hit at `end`, the one after where it ended before. Returns where it
+/// Moves a window so that it ends with the hit `newest`, the one after where it ended before. Returns where it
 /// begins.
-fn slide(frame: &Frame, hits: &VecDeque<Hit>, first: &mut usize, window: &mut Window, end: usize) -> i64 {
-    let newest = hits[end];
+fn slide(frame: &Frame, hits: &Hits, first: &mut usize, window: &mut Window, newest: Hit) -> i64 {
     let since = newest.at.saturating_sub(frame.timespan_ns);
     if !matches!(window, Window::Count) {
         window.add(&frame.condition, newest.at, newest.weight);

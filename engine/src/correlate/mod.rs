@@ -19,6 +19,8 @@ mod clock;
 mod condition;
 mod fingerprint;
 mod group;
+mod groups;
+mod hits;
 mod limits;
 mod ranked;
 mod running;

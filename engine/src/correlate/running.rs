@@ -8,14 +8,13 @@
 
 use std::collections::VecDeque;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use nhatle_event::Text;
 use nhatle_rules::{Correlation, CorrelationKind};
 
 use super::clock::{Clocks, MANY};
 use super::condition::Condition;
 use super::group::{Change, Edit, Frame, Group, Moment, Part};
+use super::groups::Groups;
 use super::sources::Picks;
 use super::window::Weight;
 use super::{Counters, Limits};
@@ -34,7 +33,7 @@ pub struct Running {
     /// How it makes hits.
     pub picks: Picks,
     /// By key.
-    pub groups: HashMap<Text, Group, RandomState>,
+    pub groups: Groups,
     /// Of all groups.
     pub hit_count: usize,
     /// Hits so far.
@@ -93,7 +92,7 @@ impl Running {
         Running {
             frame,
             picks,
-            groups: HashMap::default(),
+            groups: Groups::default(),
             hit_count: 0,
             touches: 0,
             credit: CREDIT_MAX,
@@ -158,7 +157,7 @@ impl Running {
         self.touches += 1;
         self.credit = (self.credit + CREDIT_OF_HIT).min(CREDIT_MAX);
         let (frame, touched) = (&self.frame, self.touches);
-        let group = self.groups.entry_ref(key).or_insert_with(|| Group::new(&frame.condition, source));
+        let group = self.groups.get_or_insert_with(key, || Group::new(&frame.condition, source));
         group.touched = touched;
         if group.source != source {
             group.source = MANY;
@@ -224,7 +223,7 @@ impl Running {
     fn sweep(&mut self, clocks: &Clocks) {
         let timespan_ns = self.frame.timespan_ns;
         let is_over = |group: &Group| group.newest() < clocks.floor_of(group.source).saturating_sub(timespan_ns);
-        self.groups.retain(|_, group| group.is_pending() || !is_over(group));
+        self.groups.retain(|group| group.is_pending() || !is_over(group));
         self.hit_count = self.groups.values().map(|group| group.hits.len()).sum();
         // A sweep looks at every group: it must not come more often than they are touched.
         self.sweep_due = self.touches + SWEEP_HITS.max(2 * number(self.groups.len()));
@@ -249,7 +248,7 @@ impl Running {
         // The group just touched always stays.
         let oldest_kept = fits.last().map_or(self.touches, |(touched, _)| *touched);
         let before = self.groups.len();
-        self.groups.retain(|_, group| oldest_kept <= group.touched);
+        self.groups.retain(|group| oldest_kept <= group.touched);
         counters.groups_dropped += number(before - self.groups.len());
         self.hit_count = self.groups.values().map(|group| group.hits.len()).sum();
     }

@@ -163,10 +163,13 @@ fn a_firing_that_replaces_one_taken_back_at_once_stands_behind_it() {
     assert_eq!(hits.len(), 2);
 }
 
-const CASES: u32 = 1500;
+/// How many cases each property is tried on; `NHATLE_CASES` asks for others.
+fn cases() -> u32 {
+    std::env::var("NHATLE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(1500)
+}
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn in_order_it_fires_as_its_twin_does_and_takes_nothing_back(
