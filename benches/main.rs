@@ -1,7 +1,7 @@
 //! `cargo bench --bench suite -- GROUP…`: timed groups; a JSON line each on standard output, a table on standard error.
 //!
-//! In: names of groups (`parse detect correlate store query replay walk start`; all if none), `NHATLE_CORPUS` for the large rule
-//! tree, `NHATLE_BENCH_EVENTS` for the size, `NHATLE_PEERS` for the folder of unpacked peers. Out: min, median
+//! In: names of groups (`parse detect correlate store query replay walk latency start`; all if none), `NHATLE_CORPUS` for the
+//! large rule tree, `NHATLE_BENCH_EVENTS` for the size, `NHATLE_BENCH_RATE` and `NHATLE_BENCH_SECONDS` for `latency`, `NHATLE_PEERS` for the folder of unpacked peers. Out: min, median
 //! and max of a few repetitions. Nothing is asserted about time; figures stand in README.md. Loopback only.
 
 #![allow(
@@ -15,6 +15,7 @@
 mod correlate;
 mod detect;
 mod input;
+mod latency;
 mod parse;
 mod replay;
 mod server;
@@ -24,7 +25,7 @@ mod tied;
 use std::time::Instant;
 
 /// A group: its name and what it does.
-const GROUPS: [(&str, fn()); 8] = [
+const GROUPS: [(&str, fn()); 9] = [
     ("parse", parse::run),
     ("detect", detect::run),
     ("correlate", correlate::run),
@@ -32,6 +33,7 @@ const GROUPS: [(&str, fn()); 8] = [
     ("query", store::query),
     ("replay", replay::run),
     ("walk", server::walk),
+    ("latency", latency::run),
     ("start", server::start),
 ];
 

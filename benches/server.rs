@@ -1,5 +1,6 @@
 //! A real server: the whole walk over TCP beside its peers, and cold start.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::{event_count, input, report};
 
 /// A process that is stopped when it is no longer needed.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -20,26 +21,34 @@ impl Drop for Running {
 
 impl Running {
     /// CPU seconds so far (`/proc/PID/stat`, ticks of 10 ms).
-    fn cpu_s(&self) -> f64 {
+    pub fn cpu_s(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let after = stat.rsplit_once(')').unwrap().1;
         after.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
 
-    fn memory_mb(&self, key: &str) -> f64 {
+    pub fn memory_mb(&self, key: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 }
 
+/// The server under test: `NHATLE_BENCH_BINARY`, or the one built with the bench.
+pub fn program() -> PathBuf {
+    std::env::var_os("NHATLE_BENCH_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_nhatle")), PathBuf::from)
+}
+
 fn serve(data: &Path) -> (Running, String, String, f64) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nhatle"));
+    let rules = input::corpus().map(|folder| ["--rules".into(), folder.join("sigma/rules").into_os_string()]);
+    serve_with(data, &rules.map(Vec::from).unwrap_or_default())
+}
+
+/// Starts the server; returns it, where its pages and its syslog listen, and how many seconds it took.
+pub fn serve_with(data: &Path, more: &[OsString]) -> (Running, String, String, f64) {
+    let mut command = Command::new(program());
     command.args(["serve", "--http", "127.0.0.1:0", "--syslog-udp", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0"]);
-    command.arg("--data").arg(data).stdout(Stdio::piped()).stderr(Stdio::null());
-    if let Some(folder) = input::corpus() {
-        command.arg("--rules").arg(folder.join("sigma/rules"));
-    }
+    command.arg("--data").arg(data).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -49,7 +58,7 @@ fn serve(data: &Path) -> (Running, String, String, f64) {
     (Running(child), of("http="), of("syslog_tcp="), took)
 }
 
-fn metric(http: &str, name: &str) -> f64 {
+pub fn metric(http: &str, name: &str) -> f64 {
     let mut stream = TcpStream::connect(http).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();

@@ -114,20 +114,72 @@ impl Registry {
         Err(RecordError::from(RegisterError::Conflict { expected: folded.last }).into())
     }
 
+    /// Makes for each of `items` the change that `plan` gives for the state with the changes of those before it, in
+    /// one write: it costs one sync, however many they are. All or none.
+    ///
+    /// # Errors
+    /// A change is refused, or the register cannot be written; nothing was changed then.
+    pub fn record_each<I>(
+        &self,
+        actor: &str,
+        at: Timestamp,
+        items: &[I],
+        plan: impl Fn(&RegisterState, &I) -> Option<AnyChange>,
+    ) -> Result<(), RecordError> {
+        let mut folded = self.lock();
+        for _ in 0..TRIES_MAX {
+            self.catch_up_locked(&mut folded)?;
+            let mut changes = Vec::new();
+            let mut refused = None;
+            for item in items {
+                let Some(change) = plan(&folded.state, item) else { continue };
+                if let Err(error) = folded.state.apply(&change, actor, at) {
+                    refused = Some(error);
+                    break;
+                }
+                changes.push(change);
+            }
+            let written = match refused {
+                Some(error) => Err(error.into()),
+                None => self.append(&mut folded, &changes, actor, at),
+            };
+            let Err(error) = written else { return Ok(()) };
+            *folded = Folded::default();
+            self.catch_up_locked(&mut folded)?;
+            if !matches!(error, RecordError::Register(RegisterError::Conflict { .. })) {
+                return Err(error);
+            }
+        }
+        Err(RegisterError::Conflict { expected: folded.last }.into())
+    }
+
     /// Folds the changes in and writes them down; on an error the fold is ahead of the log.
     fn write(&self, folded: &mut Folded, changes: &[AnyChange], actor: &str, at: Timestamp) -> Result<(), RecordError> {
-        let mut rows = Vec::with_capacity(changes.len());
         for change in changes {
             folded.state.apply(change, actor, at)?;
+        }
+        self.append(folded, changes, actor, at)
+    }
+
+    /// Writes down changes that are folded in already.
+    fn append(
+        &self,
+        folded: &mut Folded,
+        changes: &[AnyChange],
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<(), RecordError> {
+        let row = |change: &AnyChange| {
             let json = change.json();
-            rows.push(NewChange {
+            NewChange {
                 stream: change.stream(),
                 kind: json["kind"].as_str().unwrap_or_default().to_owned(),
                 json: json.to_string(),
                 actor: actor.to_owned(),
                 at,
-            });
-        }
+            }
+        };
+        let rows: Vec<NewChange> = changes.iter().map(row).collect();
         if rows.is_empty() {
             return Ok(());
         }

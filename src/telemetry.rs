@@ -32,8 +32,10 @@ pub struct Counters {
     pub duplicates: AtomicU64,
     /// Batches that could not be stored.
     pub write_errors: AtomicU64,
-    /// Rule matches, before suppression.
+    /// Rule matches and firings of correlations, before suppression.
     pub matches: AtomicU64,
+    /// Firings of correlations among them.
+    pub firings: AtomicU64,
     /// Alerts raised.
     pub alerts: AtomicU64,
     /// Matches that repeated an alert.
@@ -80,6 +82,7 @@ impl Counters {
             ("nhatle_duplicates_total", &self.duplicates),
             ("nhatle_write_errors_total", &self.write_errors),
             ("nhatle_matches_total", &self.matches),
+            ("nhatle_correlation_firings_total", &self.firings),
             ("nhatle_alerts_total", &self.alerts),
             ("nhatle_suppressed_total", &self.suppressed),
             ("nhatle_correlation_late_partial_total", &self.late_partial),

@@ -41,6 +41,8 @@ const CATCH_UP_EVENTS: usize = 20_000;
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what sources send is written down.
 const KINDS_INTERVAL_NS: i64 = 10_000_000_000;
+/// So many alerts are put into incidents in one write of the register.
+const GROUPED_MAX: usize = 1_024;
 /// How long to wait before a failed write is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -59,6 +61,8 @@ pub struct Stage {
     marked: Seq,
     /// What was committed when the stage was made; later events come through the channel.
     backlog_end: Seq,
+    /// Its threads. `None` where the system gave none: then those of everybody.
+    threads: Option<rayon::ThreadPool>,
 }
 
 impl Stage {
@@ -82,6 +86,7 @@ impl Stage {
             detected: marked,
             marked,
             backlog_end,
+            threads: super::threads("detect"),
             shared,
         }
     }
@@ -169,7 +174,7 @@ impl Stage {
         self.judge.take(batch, &self.detector, &self.shared.canaries, began);
         let sample = self.shared.kinds.see(fresh.iter().map(|stored| &stored.event));
         self.shared.look_closely(sample);
-        let matches = self.detector.detect(&fresh);
+        let matches = super::on(self.threads.as_ref(), || self.detector.detect(&fresh));
         let fired = self.correlate(&fresh, &matches);
         self.detected = self.detected.max(last);
         self.shared.live.set_detected(self.detected);
@@ -189,6 +194,7 @@ impl Stage {
     /// Makes alerts of what was found, and takes back what does not hold any more.
     fn raise(&mut self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) {
         Counters::add(&self.shared.counters.matches, (matches.len() + fired.len()) as u64);
+        Counters::add(&self.shared.counters.firings, fired.len() as u64);
         let mut found = self.alerts(events, matches, fired);
         let withdrawn = self.correlator.withdrawn();
         let taken_back = corrections::correct(&mut found, withdrawn, self.detector.rules(), &self.shared.alerts());
@@ -340,19 +346,25 @@ impl Stage {
         self.group(&oldest_first);
     }
 
+    /// Puts alerts into incidents: all of a batch in one write of the register, which syncs each time. What one
+    /// alert cannot have does not keep the others out.
     fn group(&self, alerts: &[Alert]) {
-        for alert in alerts {
-            let grouping = self.shared.grouping;
-            let result: Result<(), RecordError> =
-                self.shared.registry.record(ACTOR, self.shared.clock.now(), |state| {
-                    let change = state.opened.group(alert, &grouping).map(|(number, change)| {
-                        AnyChange::Incident(number.unwrap_or_else(|| state.next_incident()), change)
-                    });
-                    Ok((change.into_iter().collect(), ()))
+        for alerts in alerts.chunks(GROUPED_MAX) {
+            if self.record(alerts).is_err() {
+                alerts.iter().for_each(|alert| {
+                    if let Err(error) = self.record(std::slice::from_ref(alert)) {
+                        warn!(%error, "alert not grouped; it will be at the next start");
+                    }
                 });
-            if let Err(error) = result {
-                warn!(%error, "alert not grouped; it will be at the next start");
             }
         }
+    }
+
+    fn record(&self, alerts: &[Alert]) -> Result<(), RecordError> {
+        let grouping = self.shared.grouping;
+        self.shared.registry.record_each(ACTOR, self.shared.clock.now(), alerts, |state, alert| {
+            let (number, change) = state.opened.group(alert, &grouping)?;
+            Some(AnyChange::Incident(number.unwrap_or_else(|| state.next_incident()), change))
+        })
     }
 }

@@ -49,6 +49,13 @@ use crate::telemetry::Counters;
 const CONVERTED_MAX: usize = 4;
 /// How many committed batches may wait to be looked at by the rules.
 const COMMITTED_MAX: usize = 64;
+/// Sealing waits while detection is more than so many events behind what is stored: a batch or two.
+const SEAL_BEHIND_EVENTS: u64 = 32_768;
+/// But not once so many events wait to be sealed, or so many bytes: they take memory, and past the bound of their
+/// log intake stops.
+const SEAL_WAITING_EVENTS: usize = 131_072;
+/// See [`SEAL_WAITING_EVENTS`].
+const SEAL_WAITING_BYTES: u64 = 128 << 20;
 /// How often sealing is considered.
 const SEAL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -194,11 +201,19 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 }
 
 /// Seals when it is due, until told to stop. A failure is said once and tried again.
+///
+/// Sealing 65,536 events takes a core for seconds. On threads shared with detection and conversion it would hold
+/// up both for as long; on its own the system gives each its turn.
 fn seal(shared: &Shared, is_stopping: &AtomicBool) {
+    let threads = threads("seal");
     let mut had_trouble = false;
     while !is_stopping.load(Ordering::Relaxed) {
         let began = shared.clock.now();
-        match shared.store.seal_if_due() {
+        let sealed = match has_to_wait(shared) {
+            true => Ok(false),
+            false => on(threads.as_ref(), || shared.store.seal_if_due()),
+        };
+        match sealed {
             Ok(true) => {
                 Counters::add(&shared.counters.seal_ns, nanos(shared.clock.now().since(began)));
                 had_trouble = false;
@@ -218,6 +233,28 @@ fn seal(shared: &Shared, is_stopping: &AtomicBool) {
             }
             std::thread::sleep(slice);
         }
+    }
+}
+
+/// Whether detection comes first: columns and index may lag behind a burst, detection may not.
+fn has_to_wait(shared: &Shared) -> bool {
+    let stats = shared.store.stats();
+    let behind = stats.last_seq.0.saturating_sub(shared.live.detected().0);
+    let has_room = stats.unsealed_events < SEAL_WAITING_EVENTS && stats.log_bytes < SEAL_WAITING_BYTES;
+    SEAL_BEHIND_EVENTS < behind && has_room
+}
+
+/// Threads for one stage, one for each core. `None` where the system gives none.
+fn threads(name: &'static str) -> Option<rayon::ThreadPool> {
+    let builder = rayon::ThreadPoolBuilder::new().thread_name(move |_| name.to_owned());
+    builder.build().inspect_err(|error| tracing::warn!(%error, name, "no threads of its own")).ok()
+}
+
+/// Does something on these threads, or on those of everybody.
+fn on<T: Send>(threads: Option<&rayon::ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
+    match threads {
+        Some(threads) => threads.install(work),
+        None => work(),
     }
 }
 
