@@ -2,8 +2,8 @@
 //! time from when a line was due to when its alert stands in the API. With it what must be published with it: what
 //! was lost, and whether every match was found.
 //!
-//! The stream is lines of our own day with their times moved to now; twenty a second are markers: an account of its
-//! own is added to `sudo`, which a rule of our pack finds. A marker's time begins when it was due by the pace, not
+//! The stream is lines of our own day with their times moved to now; twenty a second are markers: on a host of its own
+//! an account is added to `sudo`, which a rule of our pack finds. A marker's time begins when it was due by the pace, not
 //! when it could be written, so a server that lets its senders wait does not look fast. The alerts are asked for
 //! every [`POLL`]. Recall: the server's count of rule matches beside that of the naive engine, which has looked at
 //! each distinct line once.
@@ -138,10 +138,10 @@ fn send(address: &str, lines: &[Line], (rate, seconds): (u64, u64), began: Insta
         let now = times(SystemClock.now());
         buffer.clear();
         while sent.count < upto {
-            if sent.count % marker_every == 0 {
+            if sent.count.is_multiple_of(marker_every) {
                 let number = sent.due.len();
                 sent.due.push(Duration::from_secs_f64(sent.count as f64 / rate as f64));
-                write!(buffer, "<86>1 {} csdl-01 usermod 7 - - add 'marker{number}' to group 'sudo'", now.0).unwrap();
+                write!(buffer, "<86>1 {} marker{number} usermod 7 - - add 'deploy' to group 'sudo'", now.0).unwrap();
                 sent.matches += 1;
             } else {
                 let line = &lines[(sent.count % lines.len() as u64) as usize];
