@@ -8,7 +8,8 @@
 //! Source: Sigma rules specification 2.1.0, where it is silent the readings of decisions, section 5.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use nhatle_event::Timestamp;
@@ -23,12 +24,34 @@ pub fn compile_regex(expression: &str) -> Option<Regex> {
     nhatle_rules::build_regex(expression).ok()
 }
 
+/// How many expressions a thread keeps for [`regex_matches`].
+const REGEXES_KEPT: usize = 256;
+
+/// Whether a regular expression matches: for evidence and alerts, which look at the same few again and again.
+fn regex_matches(expression: &str, text: &str) -> bool {
+    thread_local! {
+        static KEPT: RefCell<HashMap<String, Option<Regex>>> = RefCell::new(HashMap::new());
+    }
+    KEPT.with_borrow_mut(|kept| {
+        if let Some(regex) = kept.get(expression) {
+            return regex.as_ref().is_some_and(|regex| regex.is_match(text));
+        }
+        if REGEXES_KEPT <= kept.len() {
+            kept.clear();
+        }
+        let regex = compile_regex(expression);
+        let is_match = regex.as_ref().is_some_and(|regex| regex.is_match(text));
+        kept.insert(expression.to_owned(), regex);
+        is_match
+    })
+}
+
 /// Whether one value, as text, passes a test that needs nothing but that value.
 pub fn text_passes(test: &Test, text: &str) -> bool {
     match test {
         Test::Text(pattern) => pattern_matches(pattern, text),
         Test::OneOf(patterns) => patterns.iter().any(|pattern| pattern_matches(pattern, text)),
-        Test::Regex(expression) => compile_regex(expression).is_some_and(|regex| regex.is_match(text)),
+        Test::Regex(expression) => regex_matches(expression, text),
         other => scalar_passes(other, text),
     }
 }

@@ -86,23 +86,6 @@ pub fn evidence(rules: &RuleSet, rule: RuleId, event: &Event) -> Vec<EvidenceIte
     items
 }
 
-/// The fields that made a rule match, by the rule's names, each once.
-pub fn matched_fields(rules: &RuleSet, rule: RuleId, event: &Event) -> Vec<(String, Value)> {
-    let mut fields: Vec<(String, Value)> = Vec::new();
-    for item in evidence(rules, rule, event).into_iter().filter(|item| item.holds && !item.is_negated) {
-        let name = match (item.name.is_empty(), item.field) {
-            (true, Some(field)) => field.name().to_owned(),
-            _ => item.name,
-        };
-        if let Some(value) = item.value
-            && fields.iter().all(|(known, _)| *known != name)
-        {
-            fields.push((name, value));
-        }
-    }
-    fields
-}
-
 /// Says of every part of a rule whether it holds. `None` for a rule the set does not have.
 pub fn explain(rules: &RuleSet, rule: RuleId, event: &Event) -> Option<Explanation> {
     let rule = rules.rules.get(rule.0 as usize)?;

@@ -23,6 +23,7 @@ mod witness;
 mod worker;
 pub mod naive;
 pub mod evidence;
+pub mod matched;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -37,10 +38,11 @@ use nhatle_rules::predicate::RuleField;
 use nhatle_rules::{RuleId, RuleSet};
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
-pub use evidence::{EvidenceItem, Explained, evidence, explain, matched_fields};
+pub use evidence::{EvidenceItem, Explained, evidence, explain};
 pub use gate::gate_passes;
 pub(crate) use gate::{gate_facts, gate_fields};
 pub(crate) use literals::required_literals;
+pub use matched::matched_fields;
 use network::Network;
 use witness::{Counts, Plan};
 use worker::Worker;

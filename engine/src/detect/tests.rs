@@ -170,6 +170,9 @@ proptest! {
             for rule in (0u32..).zip(&rules.rules).map(|(number, _)| RuleId(number)) {
                 let said = explain(&rules, rule, event).is_some_and(|said| said.matches);
                 prop_assert_eq!(said, expected.contains(&Match { position, rule }));
+                // What an alert shows is what the evidence says.
+                let shown = matched_fields(&rules, rule, event);
+                prop_assert_eq!(shown, fields_of_evidence(&rules, rule, event));
             }
         }
     }
@@ -201,6 +204,23 @@ impl Detector {
         measured.plans += 1;
         self.plan_from(&measured.counts, measured.plans);
     }
+}
+
+/// [`matched_fields`], worked out from the evidence.
+fn fields_of_evidence(rules: &RuleSet, rule: RuleId, event: &Event) -> Vec<(String, Value)> {
+    let mut fields: Vec<(String, Value)> = Vec::new();
+    for item in evidence(rules, rule, event).into_iter().filter(|item| item.holds && !item.is_negated) {
+        let name = match (item.name.is_empty(), item.field) {
+            (true, Some(field)) => field.name().to_owned(),
+            _ => item.name,
+        };
+        if let Some(value) = item.value
+            && fields.iter().all(|(known, _)| *known != name)
+        {
+            fields.push((name, value));
+        }
+    }
+    fields
 }
 
 /// How many evaluations (a rule on an event) [`evaluations_in_bulk_are_equal`] makes when not told otherwise.
