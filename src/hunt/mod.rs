@@ -17,6 +17,7 @@ pub mod sieve;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use nhatle_engine::correlate::{Arrived, CorrelationMatch, Correlator, Limits};
@@ -58,7 +59,12 @@ pub struct Hunter {
     detector: Detector,
     sieve: Sieve,
     fields: Option<Vec<Field>>,
+    /// So many of the events match that reading them whole at once costs less than reading them twice.
+    is_matched_by_many: AtomicBool,
 }
+
+/// From one match in so many events on, events are read whole.
+const WHOLE_FROM_ONE_IN: usize = 4;
 
 /// What to run over.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +132,13 @@ impl Hunter {
             Reading::Candidates => (sieve::sieve_of(&needs::of(&rules)), needs::fields_read(&rules)),
             Reading::Everything => (Sieve::Everything, None),
         };
-        Hunter { detector: Detector::new(rules.clone()), sieve, fields, rules }
+        Hunter {
+            detector: Detector::new(rules.clone()),
+            sieve,
+            fields,
+            rules,
+            is_matched_by_many: AtomicBool::new(false),
+        }
     }
 
     /// The rules.
@@ -238,8 +250,10 @@ impl Hunter {
             for rows in chunks_or_none(sifted.rows()) {
                 progress.events += rows.len() as u64;
                 progress.read += rows.len() as u64;
-                let from = (!sifted.is_whole()).then(|| (sifted.clone(), rows.to_vec()));
-                let batch = Batch { events: sifted.read(rows)?, from, progress: std::mem::take(&mut progress) };
+                let is_whole = sifted.is_whole() || self.is_matched_by_many.load(Ordering::Relaxed);
+                let events = if is_whole { sifted.whole(rows)? } else { sifted.read(rows)? };
+                let from = (!is_whole).then(|| (sifted.clone(), rows.to_vec()));
+                let batch = Batch { events, from, progress: std::mem::take(&mut progress) };
                 if give(batch).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -373,6 +387,9 @@ impl Run<'_> {
         }
         match (&batch.from, self.detail) {
             (Some((sifted, rows)), Detail::Whole) => {
+                if rows.len() < places.len() * WHOLE_FROM_ONE_IN {
+                    self.hunter.is_matched_by_many.store(true, Ordering::Relaxed);
+                }
                 let rows: Vec<usize> = places.iter().filter_map(|place| rows.get(*place).copied()).collect();
                 sifted.whole(&rows)
             }
