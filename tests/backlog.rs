@@ -1,8 +1,8 @@
 //! What waits while live detection is behind: the backlog is shown, previews and hunts wait and can be stopped, a
 //! decision about a rule waits, and nothing of what came before or meanwhile is lost.
 //!
-//! Stored events that no rule has looked at stand for the backlog, as after a crash. Every alert of the first ones
-//! opens an incident, which is a synced change of the register: that keeps detection busy long enough to be watched.
+//! Stored events that no rule has looked at stand for the backlog, as after a crash. Each has a long value of its own
+//! that a rule's many regular expressions have to read to its end: that keeps detection busy long enough to be watched.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,12 +19,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const STORED: u32 = 24_000;
 /// More than what previews and hunts call being behind: alerts are stored too, and are no backlog.
 const OPENING: u32 = 2_500;
+/// How long each event's own value is, and how many expressions read it.
+const PAD_LENGTH: usize = 1_000;
+const EXPRESSIONS: usize = 160;
 const RULES: &str = "title: Opened\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7d01\nlevel: high\nlogsource: {category: test}\n\
     detection: {s: {Kind: opens}, condition: s}\nnhatle: {suppress_s: 1, entity: [user.name]}\n---\n\
     title: Last\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7d02\nlevel: low\nlogsource: {category: test}\n\
     detection: {s: {Kind: last}, condition: s}\nnhatle: {suppress_s: 1, entity: [user.name]}\n---\n\
     title: Pushed\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7d03\nlevel: low\nlogsource: {category: test}\n\
     detection: {s: {Kind: pushed}, condition: s}\nnhatle: {suppress_s: 1, entity: [user.name]}\n";
+
+/// [`RULES`] and the one that takes long.
+fn rules_text() -> String {
+    let list: Vec<String> = (1..=EXPRESSIONS).map(|count| format!("'^[a-z0-9]*[A-Z]{{{count}}}$'")).collect();
+    format!(
+        "{RULES}---\ntitle: Slow\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7d04\nlevel: low\nlogsource: {{category: test}}\n\
+         detection: {{s: {{Pad|re: [{}]}}, condition: s}}\n",
+        list.join(", ")
+    )
+}
 
 /// Events stored, and not looked at.
 fn store_events(data: &Path, now: Timestamp) {
@@ -39,6 +52,7 @@ fn store_events(data: &Path, now: Timestamp) {
         };
         event.set_named("Kind", kind);
         event.set_named("user.name", format!("u{number}"));
+        event.set_named("Pad", format!("{number:0>PAD_LENGTH$}"));
         (Dataset::Events, event)
     };
     let rows: Vec<(Dataset, Event)> = (0..STORED).map(event).collect();
@@ -85,7 +99,7 @@ fn while_detection_is_behind_guests_and_decisions_wait_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (data, rules) = (folder.path().join("data"), folder.path().join("rules.yml"));
     std::fs::create_dir(&data).unwrap();
-    std::fs::write(&rules, RULES).unwrap();
+    std::fs::write(&rules, rules_text()).unwrap();
     store_events(&data, SystemClock.now());
     let bearer = |name: &str, role: &str| format!("Bearer {}", token(&data, name, role, None));
     let (push, admin) = (bearer("a", "ingest"), bearer("b", "admin"));
