@@ -13,6 +13,7 @@ pub mod samples;
 pub mod inputs;
 pub mod pipeline;
 pub mod sources;
+pub mod places;
 pub mod alerts;
 pub mod registry;
 pub mod exceptions;

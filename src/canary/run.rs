@@ -208,7 +208,7 @@ fn send(sink: &Sink, records: Vec<Record>) -> Option<()> {
         return Some(());
     }
     let (done, durable) = oneshot::channel();
-    sink.blocking_send(Batch { records, done: Some(done) }).ok()?;
+    sink.blocking_send(Batch { records, done: Some(done), keep: Vec::new() }).ok()?;
     match durable.blocking_recv() {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => warn!(%error, "canaries not stored"),

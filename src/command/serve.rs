@@ -41,6 +41,7 @@ use crate::exceptions::{self, Exceptions};
 use crate::inputs::Inputs;
 use crate::live_rules::{self, LiveRules};
 use crate::pipeline::{Pipeline, Shared};
+use crate::places::PlaceBook;
 use crate::registry::Registry;
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
@@ -92,6 +93,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let shared = Shared {
         alerts: RwLock::new(alert_book(&store)?),
         sources: Mutex::new(SourceBook::from_marks(|name| marks.get(name).cloned())),
+        places: Mutex::new(PlaceBook::from_marks(|name| marks.get(name).cloned())),
         store: Arc::new(store),
         registry,
         rules: RwLock::new(rules),

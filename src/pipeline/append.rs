@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use nhatle_collector::Receipt;
-use nhatle_collector::listen::Refusal;
+use nhatle_collector::listen::{Keep, Refusal};
 use nhatle_event::{Event, Stored, Timestamp};
 use nhatle_storage::{Dataset, Store, WriteError};
 use tracing::{debug, error};
@@ -18,6 +18,7 @@ use tracing::{debug, error};
 use super::convert::{Part, Waiting};
 use super::recent::RecentIds;
 use super::{Shared, nanos};
+use crate::places::PlaceBook;
 use crate::sources::{Fate, SourceBook};
 use crate::telemetry::Counters;
 
@@ -61,9 +62,10 @@ fn recent_of(store: &Store) -> RecentIds {
 /// A batch ready to be written: rows without repeats, and what each part will be told.
 struct Planned {
     rows: Vec<(Dataset, Event)>,
-    /// For each part what it is told, how many rows are its own, and who waits.
-    receipts: Vec<(Receipt, usize, Option<Waiting>)>,
+    /// For each part what it is told, how many rows are its own, who waits, and what it keeps.
+    receipts: Vec<(Receipt, usize, Option<Waiting>, Vec<Keep>)>,
     book: SourceBook,
+    places: PlaceBook,
 }
 
 /// Writes parts as one batch and answers the waiting. `None` where nothing was stored. When writing fails,
@@ -72,8 +74,10 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
     let mut is_told = false;
     loop {
         let book = shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let mut planned = plan(book, shared.clock.now(), recent, &mut parts);
-        let touched = planned.book.take_touched();
+        let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut planned = plan((book, places), shared.clock.now(), recent, &mut parts);
+        let mut touched = planned.book.take_touched();
+        touched.extend(planned.places.take_touched());
         let marks: Vec<(&str, Vec<u8>)> = touched.iter().map(|(name, json)| (name.as_str(), json.clone())).collect();
         let began = shared.clock.now();
         let result = shared.store.append_from(&mut planned.rows, &marks);
@@ -106,9 +110,14 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
     }
 }
 
-/// Takes the rows out of the parts, leaves repeats out, and counts everything in `book`, a copy.
-fn plan(book: SourceBook, now: Timestamp, recent: &mut RecentIds, parts: &mut Vec<Part>) -> Planned {
-    let mut planned = Planned { rows: Vec::new(), receipts: Vec::with_capacity(parts.len()), book };
+/// Takes the rows out of the parts, leaves repeats out, and writes everything down in the books, which are copies.
+fn plan(
+    (book, places): (SourceBook, PlaceBook),
+    now: Timestamp,
+    recent: &mut RecentIds,
+    parts: &mut Vec<Part>,
+) -> Planned {
+    let mut planned = Planned { rows: Vec::new(), receipts: Vec::with_capacity(parts.len()), book, places };
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
         let before = planned.rows.len();
@@ -134,7 +143,8 @@ fn plan(book: SourceBook, now: Timestamp, recent: &mut RecentIds, parts: &mut Ve
             }
         }
         let own = planned.rows.len() - before;
-        planned.receipts.push((receipt, own, part.waiting));
+        planned.places.keep(&part.keep);
+        planned.receipts.push((receipt, own, part.waiting, part.keep));
     }
     planned
 }
@@ -146,7 +156,8 @@ fn acknowledge(shared: &Shared, planned: Planned) {
     Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate()));
     shared.set_trouble(None);
     *shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.book;
-    for (receipt, _, waiting) in planned.receipts {
+    *shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.places;
+    for (receipt, _, waiting, _) in planned.receipts {
         answer(waiting, Ok(receipt));
     }
 }
@@ -159,12 +170,12 @@ fn refuse(planned: Planned, error: &WriteError) -> Vec<Part> {
     };
     let mut rows = planned.rows.into_iter();
     let mut kept = Vec::new();
-    for (_, count, waiting) in planned.receipts {
+    for (_, count, waiting, keep) in planned.receipts {
         let own: Vec<_> = rows.by_ref().take(count).collect();
         match waiting {
             Some(_) => answer(waiting, Err(refusal.clone())),
-            None if own.is_empty() => {}
-            None => kept.push(Part { rows: own, waiting: None }),
+            None if own.is_empty() && keep.is_empty() => {}
+            None => kept.push(Part { rows: own, waiting: None, keep }),
         }
     }
     kept
@@ -194,12 +205,24 @@ mod tests {
     fn a_refused_batch_gives_each_sender_its_own_rows_back() {
         let (told, mut hears) = tokio::sync::oneshot::channel();
         let mut parts = vec![
-            Part { rows: vec![row(Dataset::Canaries, "canary"), row(Dataset::Events, "a")], waiting: None },
-            Part { rows: vec![row(Dataset::Events, "b"), row(Dataset::Events, "a")], waiting: Some(told) },
-            Part { rows: vec![row(Dataset::Events, "b")], waiting: None },
-            Part { rows: vec![row(Dataset::DeadLetters, "c"), row(Dataset::Events, "d")], waiting: None },
+            Part {
+                rows: vec![row(Dataset::Canaries, "canary"), row(Dataset::Events, "a")],
+                waiting: None,
+                keep: Vec::new(),
+            },
+            Part {
+                rows: vec![row(Dataset::Events, "b"), row(Dataset::Events, "a")],
+                waiting: Some(told),
+                keep: Vec::new(),
+            },
+            Part { rows: vec![row(Dataset::Events, "b")], waiting: None, keep: Vec::new() },
+            Part {
+                rows: vec![row(Dataset::DeadLetters, "c"), row(Dataset::Events, "d")],
+                waiting: None,
+                keep: Vec::new(),
+            },
         ];
-        let planned = plan(SourceBook::default(), Timestamp(0), &mut RecentIds::new(), &mut parts);
+        let planned = plan(Default::default(), Timestamp(0), &mut RecentIds::new(), &mut parts);
         let kept = refuse(planned, &WriteError::ReadOnly);
         let ids = |part: &Part| -> Vec<String> {
             part.rows.iter().filter_map(|(_, event)| event.text(Field::EVENT_ID)).map(String::from).collect()

@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use nhatle_collector::listen::Refusal;
+use nhatle_collector::listen::{Keep, Refusal};
 use nhatle_collector::{Batch, Receipt, Settings, dead_letter_event, to_event};
 use nhatle_event::{Event, Record};
 use nhatle_storage::Dataset;
@@ -30,6 +30,8 @@ pub struct Part {
     pub rows: Vec<(Dataset, Event)>,
     /// Who waits; `None` where nobody can be told.
     pub waiting: Option<Waiting>,
+    /// What becomes durable with the rows.
+    pub keep: Vec<Keep>,
 }
 
 /// Runs until every sender is gone.
@@ -50,7 +52,8 @@ pub(super) fn run(
             batches.push(next);
         }
         let began = shared.clock.now();
-        let part = |batch: Batch| Part { rows: convert(&batch.records, settings), waiting: batch.done };
+        let part =
+            |batch: Batch| Part { rows: convert(&batch.records, settings), waiting: batch.done, keep: batch.keep };
         let converted: Vec<Part> = batches.into_iter().map(part).collect();
         Counters::add(&shared.counters.records_received, records as u64);
         Counters::add(&shared.counters.parse_ns, nanos(shared.clock.now().since(began)));

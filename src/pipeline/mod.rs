@@ -41,6 +41,7 @@ use crate::canary::run::Schedule;
 use crate::canary::{Book, Kinds};
 use crate::exceptions::Exceptions;
 use crate::live_rules::LiveRules;
+use crate::places::PlaceBook;
 use crate::registry::Registry;
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub alerts: RwLock<AlertBook>,
     /// The receipt book.
     pub sources: Mutex<SourceBook>,
+    /// Up to where inputs and forwarders have come.
+    pub places: Mutex<PlaceBook>,
     /// The rules in force; see [`Shared::rules`].
     pub rules: RwLock<Arc<RuleSet>>,
     /// Where the rules come from, and how they are loaded anew.
@@ -109,6 +112,11 @@ impl Shared {
     pub fn look_closely<'e>(&self, events: impl IntoIterator<Item = &'e Event>) {
         let mut seen = self.seen();
         events.into_iter().for_each(|event| seen.look(event));
+    }
+
+    /// The place kept under this key, if it is durable.
+    pub fn place(&self, key: &str) -> Option<String> {
+        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).map(ToOwned::to_owned)
     }
 
     /// What sources send, for looking.

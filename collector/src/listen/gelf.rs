@@ -106,7 +106,7 @@ impl GelfUdpInput {
                 continue;
             }
             let sizes = sizes(&records);
-            match sink.try_send(Batch { records, done: None }) {
+            match sink.try_send(Batch { records, done: None, keep: Vec::new() }) {
                 Ok(()) => self.counts.add_received(sizes),
                 Err(TrySendError::Full(_)) => Counts::add(&self.counts.dropped, sizes.0),
                 Err(TrySendError::Closed(_)) => {
@@ -287,7 +287,7 @@ async fn connection(
         Counts::add(&counts.skipped_bytes, messages.skipped - skipped);
         if !records.is_empty() {
             let sizes = sizes(&records);
-            if sink.send(Batch { records, done: None }).await.is_err() {
+            if sink.send(Batch { records, done: None, keep: Vec::new() }).await.is_err() {
                 Counts::add(&counts.dropped, sizes.0);
                 return;
             }

@@ -49,7 +49,27 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Who waits until they are durable; `None` where nobody can be told.
     pub done: Option<oneshot::Sender<Result<Receipt, Refusal>>>,
+    /// What becomes durable together with the records: up to where their input or sender has come.
+    pub keep: Vec<Keep>,
 }
+
+/// A place that is kept: the offset of a file, the cursor of a journal, the number of a forwarder. It is written in the
+/// same batch as the records it speaks of, so that after a crash it says neither more nor less than what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Whose place: the kind of input, a slash, its name. At most [`KEEP_KEY_BYTES_MAX`] bytes.
+    pub key: String,
+    /// The place, as its owner writes it; empty = forget it. At most [`KEEP_VALUE_BYTES_MAX`] bytes.
+    pub value: String,
+}
+
+/// How long the name of a kept place may be.
+pub const KEEP_KEY_BYTES_MAX: usize = 1024;
+/// How long a kept place may be.
+pub const KEEP_VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// Finds a kept place by its key, for an input that starts.
+pub type Kept = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What became of a batch, once it is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -332,7 +332,7 @@ impl Session {
             return true;
         }
         let sizes = sizes(&records);
-        if self.sink.send(Batch { records, done: Some(done) }).await.is_err() {
+        if self.sink.send(Batch { records, done: Some(done), keep: Vec::new() }).await.is_err() {
             Counts::add(&self.counts.dropped, sizes.0);
             return false;
         }

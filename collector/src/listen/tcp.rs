@@ -175,7 +175,7 @@ impl Connection {
             skipped_bytes = skipped;
             if !records.is_empty() {
                 let sizes = sizes(&records);
-                if self.sink.send(Batch { records, done: None }).await.is_err() {
+                if self.sink.send(Batch { records, done: None, keep: Vec::new() }).await.is_err() {
                     Counts::add(&self.counts.dropped, sizes.0);
                     return;
                 }

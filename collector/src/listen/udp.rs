@@ -83,7 +83,7 @@ impl UdpInput {
                 continue;
             }
             let sizes = sizes(&records);
-            match sink.try_send(Batch { records, done: None }) {
+            match sink.try_send(Batch { records, done: None, keep: Vec::new() }) {
                 Ok(()) => self.counts.add_received(sizes),
                 Err(TrySendError::Full(_)) => Counts::add(&self.counts.dropped, sizes.0),
                 Err(TrySendError::Closed(_)) => {

@@ -224,7 +224,7 @@ impl Push {
         }
         self.counts.add_received(super::sizes(&records));
         let (done, receipt) = oneshot::channel();
-        slot.send(Batch { records, done: Some(done) });
+        slot.send(Batch { records, done: Some(done), keep: Vec::new() });
         match tokio::time::timeout(self.limits.receipt_wait, receipt).await {
             Ok(Ok(Ok(receipt))) => Ok((receipt, more)),
             Ok(Ok(Err(Refusal::Busy { retry_after_s }))) => Err(Refused::busy(retry_after_s)),
