@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use nhatle_collector::frame::{Framer, Origin};
 use nhatle_collector::listen::lines::Join;
+use nhatle_collector::listen::tls::identity::Identity;
+use nhatle_collector::listen::tls::proxy;
 use nhatle_collector::parse::headed::Headers;
 use nhatle_collector::{Profile, Settings, headed_to_event, to_event};
 use nhatle_engine::detect::{Detector, naive};
@@ -32,6 +34,24 @@ pub fn frame(data: &[u8]) {
         shown
     };
     assert_eq!(cut(usize::from(*step)), cut(bytes.len()), "two splits frame differently");
+}
+
+/// A PROXY header lies within its bytes, and no beginning of it is taken for something else.
+pub fn proxy(data: &[u8]) {
+    let whole = proxy::read(data);
+    if let Ok(proxy::Front::Header { length, .. }) = whole {
+        assert!(length <= data.len(), "the header is inside the bytes");
+        for end in 0..length {
+            assert_eq!(proxy::read(&data[..end]), Ok(proxy::Front::More), "a beginning asks for more");
+        }
+    }
+}
+
+/// A certificate names its holder in a bounded name without control characters, or nobody.
+pub fn certificate(data: &[u8]) {
+    if let Ok(identity) = Identity::read(data) {
+        assert!((1..=64).contains(&identity.name.chars().count()) && !identity.name.contains(char::is_control));
+    }
 }
 
 /// Every profile, and detection by content: an event or a dead letter with an offset inside the record,

@@ -8,6 +8,7 @@ pub mod config;
 pub mod units;
 pub mod ruleset;
 pub mod pack;
+pub mod pki;
 pub mod live_rules;
 pub mod samples;
 pub mod inputs;

@@ -72,6 +72,16 @@ fn frame_corpus() {
 }
 
 #[test]
+fn proxy_corpus() {
+    replay("proxy", bodies::proxy);
+}
+
+#[test]
+fn certificate_corpus() {
+    replay("certificate", bodies::certificate);
+}
+
+#[test]
 fn lines_corpus() {
     replay("lines", bodies::lines);
 }

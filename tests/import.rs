@@ -34,6 +34,7 @@ fn evtx_records(path: &Path) -> usize {
         unit: None,
         is_truncated: false,
         id: None,
+        source: None,
         canary: None,
     };
     EvtxReader::new(BufReader::new(File::open(path).unwrap()), &template).count()

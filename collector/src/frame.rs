@@ -27,12 +27,14 @@ pub struct Origin {
     pub profile: Option<Text>,
     /// The organization unit the input fixes.
     pub unit: Option<Text>,
+    /// The name the sender proved.
+    pub source: Option<Text>,
 }
 
 impl Origin {
     /// An origin with nothing known but the input's name.
     pub fn new(input: &str) -> Origin {
-        Origin { input: Text::from(input), peer: None, profile: None, unit: None }
+        Origin { input: Text::from(input), peer: None, profile: None, unit: None, source: None }
     }
 
     /// A record of these bytes from here.
@@ -44,6 +46,7 @@ impl Origin {
             input: self.input.clone(),
             profile: self.profile.clone(),
             unit: self.unit.clone(),
+            source: self.source.clone(),
             is_truncated,
             id: None,
             canary: None,

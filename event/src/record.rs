@@ -24,6 +24,8 @@ pub struct Record {
     pub profile: Option<Text>,
     /// The organization unit its source belongs to, where the input or the token fixes it.
     pub unit: Option<Text>,
+    /// The name its sender proved, where the input can prove one (a client's certificate): its source, whatever it says.
+    pub source: Option<Text>,
     /// The sender's own name for the record, where the protocol carries one: with it a record sent twice is known.
     pub id: Option<Text>,
     /// The frame was longer than the limit and was cut.
@@ -42,6 +44,7 @@ impl Record {
             input: Text::from(input),
             profile: None,
             unit: None,
+            source: None,
             is_truncated: false,
             id: None,
             canary: None,

@@ -132,6 +132,7 @@ pub fn records(now: Timestamp) -> Vec<Record> {
         unit: Some(Text::from(one.unit)),
         is_truncated: false,
         id: None,
+        source: None,
         canary: None,
     };
     demo::generate(SEED, yesterday).into_iter().map(record).collect()

@@ -88,11 +88,11 @@ impl UnitRule {
     }
 }
 
-/// Sets source, unit and system level. A unit fixed by the input or token stands; the sender's address
-/// comes before the host name, which the sender writes himself.
+/// Sets source, unit and system level. A source that the sender proved and a unit fixed by the input or token stand;
+/// the sender's address comes before the host name, which the sender writes himself.
 pub fn enrich(event: &mut Event, record: &Record, settings: &crate::Settings) {
     let host = event.text(Field::HOST_NAME).map(Text::from);
-    let source = host.clone().unwrap_or_else(|| crate::source_name(record));
+    let source = record.source.clone().or_else(|| host.clone()).unwrap_or_else(|| crate::source_name(record));
     event.set(Field::NHATLE_SOURCE, source);
     if let Some(id) = &record.id {
         event.set_default(Field::EVENT_ID, id.clone());
@@ -154,6 +154,10 @@ mod tests {
         enrich(&mut event, &record, &settings);
         assert_eq!(event.text(Field::NHATLE_UNIT), Some("W9"));
         assert_eq!(event.text(Field::NHATLE_SOURCE), Some("10.1.2.3"));
+        record.source = Some("ward-01".into());
+        event.set(Field::HOST_NAME, "WEB-01");
+        enrich(&mut event, &record, &settings);
+        assert_eq!(event.text(Field::NHATLE_SOURCE), Some("ward-01"));
         assert_eq!(event.get(Field::NHATLE_SYSTEM_LEVEL), None);
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub mod udp;
 pub mod tcp;
+pub mod tls;
 pub mod relp;
 pub mod gelf;
 pub mod http;
