@@ -45,7 +45,16 @@ fn five_kills_under_load_lose_and_double_nothing() {
     wait_for("the last lines are stored", Duration::from_secs(30), || {
         count(data, &format!("message:\"tcp line {}\"", tcp_sent - 1)) == 1
     });
+    let books = books(server.http, data);
     server.stop();
+
+    for (source, [received, stored, duplicate, by_hour]) in &books {
+        assert_eq!(received, &(stored + duplicate), "{source}: the book does not balance");
+        assert_eq!(received, by_hour, "{source}: the hours are not the total");
+        let found = count(data, &format!("nhatle.source:\"{source}\"")) as u64;
+        assert_eq!(*stored, found, "{source}: the book and search differ");
+    }
+    assert_eq!(books.len(), 8, "seven hosts and the pusher: {books:?}");
 
     let ids = values(data, "event.id:*", "event.id");
     assert!(pusher.acknowledged > 5 * BATCH, "too little was pushed to say anything: {}", pusher.acknowledged);
@@ -121,6 +130,26 @@ impl Pusher {
             }
         }
     }
+}
+
+/// What the receipt book says of each source: received, stored, duplicate, and received by its hours.
+fn books(server: SocketAddr, data: &Path) -> BTreeMap<String, [u64; 4]> {
+    let token = token(data, "reader", "auditor", None);
+    let bearer = format!("Bearer {token}");
+    let get = |path: &str| {
+        let answer = request(server, "GET", path, &[("Authorization", &bearer)], b"").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    let number = |row: &serde_json::Value, name: &str| row[name].as_u64().unwrap();
+    let sources = get("/api/v1/sources");
+    let rows = sources["sources"].as_array().unwrap().iter().map(|row| {
+        let name = row["name"].as_str().unwrap();
+        let hours = get(&format!("/api/v1/sources/{name}/hours"));
+        let by_hour = hours["hours"].as_array().unwrap().iter().map(|hour| number(hour, "received")).sum();
+        (name.to_owned(), [number(row, "received"), number(row, "stored"), number(row, "duplicate"), by_hour])
+    });
+    rows.collect()
 }
 
 fn line(number: usize) -> String {

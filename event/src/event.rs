@@ -19,6 +19,8 @@ use crate::value::{Text, Value};
 pub const DEAD_LETTERS: &str = "nhatle.dead_letters";
 /// `event.dataset` of our own alerts (`event.kind: signal`).
 pub const ALERTS: &str = "nhatle.alerts";
+/// `event.dataset` of the receipt book's ended hours.
+pub const RECEIPTS: &str = "nhatle.receipts";
 
 /// How many fields one event may have; what comes after goes to `nhatle.overflow` by name.
 pub const FIELDS_MAX: usize = 1024;

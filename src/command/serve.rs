@@ -92,7 +92,8 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let marks = store.marks();
     let shared = Shared {
         alerts: RwLock::new(alert_book(&store)?),
-        sources: Mutex::new(SourceBook::from_marks(|name| marks.get(name).cloned())),
+        sources: Mutex::new(SourceBook::open(&store).context("read the receipt book")?),
+        noted: Mutex::default(),
         places: Mutex::new(PlaceBook::from_marks(|name| marks.get(name).cloned())),
         store: Arc::new(store),
         registry,

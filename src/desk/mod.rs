@@ -12,6 +12,7 @@ mod incidents;
 mod preview;
 mod rules;
 mod search;
+mod sources;
 mod words;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use nhatle_ui::model::{
     ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
     IncidentView, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange,
     RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState,
-    UnitRow, UserRow,
+    SourceView, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -35,9 +36,6 @@ use crate::hunt::guest::Guests;
 use crate::pipeline::Shared;
 use crate::registry::RecordError;
 use crate::units::Units;
-
-/// A source that sent nothing for so long is shown as silent.
-const SILENT_AFTER_NS: i64 = 3600 * 1_000_000_000;
 
 /// The desk of a running server.
 pub struct LiveDesk {
@@ -341,28 +339,11 @@ impl Desk for LiveDesk {
     }
 
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>> {
-        let limit = self.limit(viewer);
-        let now = self.now();
-        let book = self.shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let rows = book.rows().filter(|(_, row)| may_see(&limit, &row.unit)).map(|(name, row)| SourceRow {
-            name: name.to_owned(),
-            unit: row.unit.as_deref().map(|code| self.unit_row(code)),
-            input: row.input.clone(),
-            received: row.received,
-            stored: row.stored,
-            rejected: row.rejected,
-            duplicate: row.duplicate,
-            dead_lettered: row.dead_lettered,
-            last_seen: Some(Timestamp(row.last_seen_ns)).filter(|at| at.0 != 0),
-            state: match row.last_seen_ns {
-                0 => SourceState::Never,
-                last if SILENT_AFTER_NS < now.0.saturating_sub(last) => SourceState::Silent,
-                _ => SourceState::Active,
-            },
-        });
-        let mut rows: Vec<SourceRow> = rows.collect();
-        rows.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(rows)
+        Ok(sources::list(self, viewer))
+    }
+
+    fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {
+        sources::hours(self, viewer, name, span)
     }
 
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {

@@ -1,13 +1,14 @@
 //! Stage 2: converted batches are made durable together, counted, and whoever waits is answered.
 //!
 //! What waits in the channel is written as one batch of the log with one sync: that is the group commit.
-//! The receipt book's rows go into the same batch, so that book and log never disagree. If the log cannot be
+//! What the receipt book counts and the log does not say goes into the same batch, so that book and log never
+//! disagree. If the log cannot be
 //! written, the waiting are told and the records are not acknowledged; records nobody waits for (UDP, TCP)
 //! are kept and tried again, so the inputs stop at their full channels and lose nothing they were given.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
 
 use nhatle_collector::Receipt;
 use nhatle_collector::listen::{Keep, Refusal};
@@ -19,34 +20,86 @@ use super::convert::{Part, Waiting};
 use super::recent::RecentIds;
 use super::{Shared, nanos};
 use crate::places::PlaceBook;
-use crate::sources::{Fate, SourceBook};
+use crate::sources::{Fate, SourceBook, Tally, by_name};
 use crate::telemetry::Counters;
 
 /// Converted batches are written together up to so many rows.
 const ROWS_TOGETHER_MAX: usize = 16_384;
 /// How long to wait before writing is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the receipt book is written down without a batch that needs it.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long to wait for a batch before looking at the receipt book.
+const BOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// What a sender that can wait is told to wait when the disk is full.
 const RETRY_AFTER_S: u32 = 5;
 
 /// Runs until the converting stage is gone.
 pub(super) fn run(shared: &Shared, converted: &Receiver<Vec<Part>>, to_detect: &SyncSender<Arc<[Stored]>>) {
     let mut recent = recent_of(&shared.store);
-    while let Ok(mut parts) = converted.recv() {
-        let mut rows: usize = parts.iter().map(|part| part.rows.len()).sum();
-        while rows < ROWS_TOGETHER_MAX {
-            let Ok(next) = converted.try_recv() else { break };
-            rows += next.iter().map(|part| part.rows.len()).sum::<usize>();
-            parts.extend(next);
+    let mut keeper = Keeper::new(shared.clock.now());
+    loop {
+        match converted.recv_timeout(BOOK_INTERVAL) {
+            Ok(mut parts) => {
+                let mut rows: usize = parts.iter().map(|part| part.rows.len()).sum();
+                while rows < ROWS_TOGETHER_MAX {
+                    let Ok(next) = converted.try_recv() else { break };
+                    rows += next.iter().map(|part| part.rows.len()).sum::<usize>();
+                    parts.extend(next);
+                }
+                if let Some(committed) = commit(shared, &mut recent, parts) {
+                    if let Some(last) = committed.last() {
+                        shared.live.set_committed(last.seq);
+                    }
+                    if to_detect.send(committed).is_err() {
+                        break;
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        let Some(committed) = commit(shared, &mut recent, parts) else { continue };
-        if let Some(last) = committed.last() {
-            shared.live.set_committed(last.seq);
-        }
-        if to_detect.send(committed).is_err() {
+        keeper.keep_if_due(shared);
+    }
+    keep(shared, false);
+}
+
+/// When the receipt book is written down.
+struct Keeper {
+    kept: Instant,
+    next_end: Timestamp,
+}
+
+impl Keeper {
+    fn new(now: Timestamp) -> Keeper {
+        // Hours may have ended while nothing ran.
+        Keeper { kept: Instant::now(), next_end: now }
+    }
+
+    fn keep_if_due(&mut self, shared: &Shared) {
+        let now = shared.clock.now();
+        let is_end = self.next_end <= now;
+        if !is_end && self.kept.elapsed() < CHECKPOINT_INTERVAL {
             return;
         }
+        self.kept = Instant::now();
+        if keep(shared, is_end) && is_end {
+            self.next_end = SourceBook::next_end(now);
+        }
     }
+}
+
+/// Writes down what the receipt book counted, and stores the hours that are over. Says whether it is done. The book is
+/// locked meanwhile: whoever looks at it and at a snapshot finds each hour in one of them.
+fn keep(shared: &Shared, has_ended: bool) -> bool {
+    let noted = std::mem::take(&mut *shared.noted());
+    let result = shared.book().keep(&shared.store, &noted, shared.clock.now(), has_ended);
+    if let Err(error) = &result {
+        // Tried again; the log says what is stored, and what was noted stays noted.
+        debug!(%error, "receipt book not written down");
+        shared.noted().add(noted);
+    }
+    result.is_ok()
 }
 
 /// The ids of what is in the log and in no segment yet.
@@ -64,8 +117,11 @@ struct Planned {
     rows: Vec<(Dataset, Event)>,
     /// For each part what it is told, how many rows are its own, who waits, and what it keeps.
     receipts: Vec<(Receipt, usize, Option<Waiting>, Vec<Keep>)>,
-    book: SourceBook,
     places: PlaceBook,
+    /// What is stored: the log says it.
+    stored: Tally,
+    /// What is not: the batch has to say it.
+    other: Tally,
 }
 
 /// Writes parts as one batch and answers the waiting. `None` where nothing was stored. When writing fails,
@@ -73,22 +129,25 @@ struct Planned {
 fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Option<Arc<[Stored]>> {
     let mut is_told = false;
     loop {
-        let book = shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let noted = std::mem::take(&mut *shared.noted());
+        let book = shared.book().clone();
         let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let mut planned = plan((book, places), shared.clock.now(), recent, &mut parts);
-        let mut touched = planned.book.take_touched();
-        touched.extend(planned.places.take_touched());
-        let marks: Vec<(&str, Vec<u8>)> = touched.iter().map(|(name, json)| (name.as_str(), json.clone())).collect();
+        let mut planned = plan((book.counted.0, places), recent, &mut parts);
+        planned.other.add(noted.clone());
+        let (mut book, mut marks) = book.before_batch(&planned.other);
+        marks.extend(planned.places.take_touched());
         let began = shared.clock.now();
-        let result = shared.store.append_from(&mut planned.rows, &marks);
+        let result = shared.store.append_from(&mut planned.rows, &by_name(&marks));
         Counters::add(&shared.counters.append_ns, nanos(shared.clock.now().since(began)));
         let error = match result {
             Ok(committed) => {
-                acknowledge(shared, planned);
+                book.after_batch(&planned.stored, committed.last().map(|last| last.seq));
+                acknowledge(shared, planned, book);
                 return Some(committed);
             }
             Err(error) => error,
         };
+        shared.noted().add(noted);
         if matches!(error, WriteError::Behind { .. }) {
             // Overload as designed: inputs wait until sealing has caught up.
             debug!(%error, "intake waits for sealing");
@@ -110,14 +169,11 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
     }
 }
 
-/// Takes the rows out of the parts, leaves repeats out, and writes everything down in the books, which are copies.
-fn plan(
-    (book, places): (SourceBook, PlaceBook),
-    now: Timestamp,
-    recent: &mut RecentIds,
-    parts: &mut Vec<Part>,
-) -> Planned {
-    let mut planned = Planned { rows: Vec::new(), receipts: Vec::with_capacity(parts.len()), book, places };
+/// Takes the rows out of the parts, leaves repeats out, tallies everything, and writes places down in their book, a
+/// copy. `after_seq`: a `Seq` before those of the rows.
+fn plan((after_seq, places): (u64, PlaceBook), recent: &mut RecentIds, parts: &mut Vec<Part>) -> Planned {
+    let receipts = Vec::with_capacity(parts.len());
+    let mut planned = Planned { rows: Vec::new(), receipts, places, stored: Tally::new(), other: Tally::new() };
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
         let before = planned.rows.len();
@@ -132,7 +188,10 @@ fn plan(
                 _ if recent.is_repeat(&event) => Fate::Duplicate,
                 _ => Fate::Stored,
             };
-            planned.book.count(&event, fate, now);
+            match fate {
+                Fate::Duplicate => planned.other.count(&event, fate, after_seq),
+                Fate::Stored | Fate::DeadLettered => planned.stored.count(&event, fate, after_seq),
+            }
             match fate {
                 Fate::Stored => receipt.accepted += 1,
                 Fate::DeadLettered => receipt.dead_lettered += 1,
@@ -149,13 +208,13 @@ fn plan(
     planned
 }
 
-fn acknowledge(shared: &Shared, planned: Planned) {
+fn acknowledge(shared: &Shared, planned: Planned, book: SourceBook) {
     let sum = |of: fn(&Receipt) -> u64| planned.receipts.iter().map(|(receipt, ..)| of(receipt)).sum::<u64>();
     Counters::add(&shared.counters.events_stored, sum(|receipt| receipt.accepted));
     Counters::add(&shared.counters.dead_letters, sum(|receipt| receipt.dead_lettered));
     Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate()));
     shared.set_trouble(None);
-    *shared.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.book;
+    *shared.book() = book;
     *shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.places;
     for (receipt, _, waiting, _) in planned.receipts {
         answer(waiting, Ok(receipt));
@@ -222,7 +281,7 @@ mod tests {
                 keep: Vec::new(),
             },
         ];
-        let planned = plan(Default::default(), Timestamp(0), &mut RecentIds::new(), &mut parts);
+        let planned = plan(Default::default(), &mut RecentIds::new(), &mut parts);
         let kept = refuse(planned, &WriteError::ReadOnly);
         let ids = |part: &Part| -> Vec<String> {
             part.rows.iter().filter_map(|(_, event)| event.text(Field::EVENT_ID)).map(String::from).collect()

@@ -43,7 +43,7 @@ use crate::exceptions::Exceptions;
 use crate::live_rules::LiveRules;
 use crate::places::PlaceBook;
 use crate::registry::Registry;
-use crate::sources::SourceBook;
+use crate::sources::{SourceBook, Tally};
 use crate::telemetry::Counters;
 
 /// How many converted batches may wait to be appended.
@@ -68,10 +68,12 @@ pub struct Shared {
     pub registry: Registry,
     /// Stored alerts, in memory.
     pub alerts: RwLock<AlertBook>,
-    /// The receipt book.
+    /// The receipt book; see [`Shared::book`].
     pub sources: Mutex<SourceBook>,
     /// Up to where inputs and forwarders have come.
     pub places: Mutex<PlaceBook>,
+    /// What others than the appending stage have to say for it; see [`Shared::noted`].
+    pub noted: Mutex<Tally>,
     /// The rules in force; see [`Shared::rules`].
     pub rules: RwLock<Arc<RuleSet>>,
     /// Where the rules come from, and how they are loaded anew.
@@ -122,6 +124,16 @@ impl Shared {
     /// What sources send, for looking.
     pub fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The receipt book. Only the appending stage changes it.
+    pub fn book(&self) -> std::sync::MutexGuard<'_, SourceBook> {
+        self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// For inputs: what they refused, and which numbers are missing. It goes into the next batch.
+    pub fn noted(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The alerts, for looking.

@@ -1,6 +1,6 @@
 //! `Dataset`: the few kinds of events that are kept apart, each with segments and a retention of its own.
 
-use nhatle_event::event::{ALERTS, DEAD_LETTERS};
+use nhatle_event::event::{ALERTS, DEAD_LETTERS, RECEIPTS};
 use nhatle_event::{Event, Field};
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +16,14 @@ pub enum Dataset {
     DeadLetters = 2,
     /// Our own canaries, which prove that rules are alive; of no source.
     Canaries = 3,
+    /// Our own receipt book: what each source sent in each hour that is over.
+    Receipts = 4,
 }
 
 impl Dataset {
     /// Every dataset, in the order of their numbers.
-    pub const ALL: [Dataset; 4] = [Dataset::Events, Dataset::Alerts, Dataset::DeadLetters, Dataset::Canaries];
+    pub const ALL: [Dataset; 5] =
+        [Dataset::Events, Dataset::Alerts, Dataset::DeadLetters, Dataset::Canaries, Dataset::Receipts];
 
     /// The dataset an event belongs to, by its `event.dataset`.
     pub fn of(event: &Event) -> Dataset {
@@ -30,6 +33,7 @@ impl Dataset {
         match event.text(Field::EVENT_DATASET) {
             Some(ALERTS) => Dataset::Alerts,
             Some(DEAD_LETTERS) => Dataset::DeadLetters,
+            Some(RECEIPTS) => Dataset::Receipts,
             _ => Dataset::Events,
         }
     }
@@ -41,6 +45,7 @@ impl Dataset {
             Dataset::Alerts => "alerts",
             Dataset::DeadLetters => "dead_letters",
             Dataset::Canaries => "canaries",
+            Dataset::Receipts => "receipts",
         }
     }
 

@@ -242,6 +242,25 @@ balance = Balance
 balanced = balanced
 unbalanced = OFF
 balance-rule = Balance: received = stored + rejected + duplicate. What is not understood is kept and can be searched.
+source-search = Find records
+source-hours = Receipt book by hour
+source-hour = Hour of receipt
+source-open-hour = still running
+source-no-hours = Nothing was received in this time.
+source-bad = rejected or not understood:
+source-missing = Missing
+source-clock = Clock off by
+source-reasons = Reasons
+source-gaps = Missing numbers
+source-gaps-said = { $count ->
+    [one] 1 record that the sender numbered never came.
+   *[other] { $shown } records that the sender numbered never came.
+}
+source-days = { $count ->
+    [one] 1 day
+   *[other] { $shown } days
+}
+source-hours-how = Hours are those of receipt. Clock off by = time in the record minus time of receipt, the median; ± is the width of the middle half.
 done-taken = You have taken it.
 done-released = It is back in the queue.
 done-closed = Closed.

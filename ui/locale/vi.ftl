@@ -242,6 +242,23 @@ balance = Cân đối
 balanced = khớp
 unbalanced = LỆCH
 balance-rule = Cân đối: đã nhận = đã lưu + từ chối + trùng lặp. Bản ghi không đọc được vẫn được lưu và tìm được.
+source-search = Tìm bản ghi
+source-hours = Sổ nhận theo giờ
+source-hour = Giờ nhận
+source-open-hour = giờ đang chạy
+source-no-hours = Không nhận được gì trong khoảng này.
+source-bad = từ chối hoặc không đọc được:
+source-missing = Thiếu số
+source-clock = Lệch đồng hồ
+source-reasons = Lý do
+source-gaps = Số thứ tự bị thiếu
+source-gaps-said = { $count ->
+   *[other] { $shown } bản ghi bên gửi đã đánh số nhưng không tới nơi.
+}
+source-days = { $count ->
+   *[other] { $shown } ngày
+}
+source-hours-how = Giờ tính theo lúc nhận. Lệch đồng hồ = thời điểm trong bản ghi trừ thời điểm nhận, lấy trung vị; ± là bề rộng của nửa giữa.
 done-taken = Bạn đã nhận xử lý.
 done-released = Đã trả lại hàng chờ.
 done-closed = Đã đóng.

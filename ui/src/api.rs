@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::openapi;
 use crate::pages::incident::number_of;
-use crate::pages::{Page, alert, incident};
+use crate::pages::{Page, alert, incident, source};
 use crate::request::Asked;
 use crate::state::State;
 
@@ -230,6 +230,13 @@ pub(crate) async fn incident_change(
 pub(crate) async fn sources(asked: Asked) -> Page {
     let rows = asked.desk(|desk, viewer| desk.sources(viewer)).await?;
     Ok(Json(json!({ "sources": rows })).into_response())
+}
+
+/// `GET /api/v1/sources/{name}/hours`
+pub(crate) async fn source_hours(asked: Asked, Path(name): Path<String>) -> Page {
+    let span = source::span(&asked, asked.moment("from")?, asked.moment("to")?);
+    let view = asked.desk(move |desk, viewer| desk.source_hours(viewer, &name, span)).await?;
+    Ok(Json(view).into_response())
 }
 
 /// `GET /api/v1/openapi.json`

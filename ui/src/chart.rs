@@ -25,7 +25,12 @@ pub(crate) struct Bar {
 
 /// The bars of a histogram, one for each bucket.
 pub(crate) fn bars(buckets: &[Bucket]) -> Vec<Bar> {
-    let highest = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
+    bars_to(buckets, buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0))
+}
+
+/// The same where a count of `highest` fills the box.
+pub(crate) fn bars_to(buckets: &[Bucket], highest: u64) -> Vec<Bar> {
+    let highest = highest.max(1);
     let slots = u64::try_from(buckets.len()).unwrap_or(1).max(1);
     (0u64..)
         .zip(buckets)
@@ -33,7 +38,7 @@ pub(crate) fn bars(buckets: &[Bucket]) -> Vec<Bar> {
             let x = slot * WIDTH / slots;
             let next = (slot + 1) * WIDTH / slots;
             let scaled = u128::from(bucket.count) * u128::from(HEIGHT) / u128::from(highest);
-            let height = u64::try_from(scaled).unwrap_or(HEIGHT).max(u64::from(bucket.count != 0));
+            let height = u64::try_from(scaled).unwrap_or(HEIGHT).max(u64::from(bucket.count != 0)).min(HEIGHT);
             Bar {
                 x,
                 y: HEIGHT - height,

@@ -11,14 +11,15 @@
 
 use tokio::sync::watch;
 
-use nhatle_event::Stored;
+use nhatle_event::{Stored, Timestamp};
 
 use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
     IncidentView, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange,
-    RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, UnitRow, UserRow,
+    RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceView,
+    UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -215,6 +216,8 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Sources with their receipt book.
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>>;
+    /// One source with the hours that begin in `[from, to)`.
+    fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView>;
     /// Units the viewer may see, for filters and names.
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>>;
     /// People that work may be given to.

@@ -244,6 +244,13 @@ const WORDS: &[Words] = &[
         body: None,
     },
     Words { verb: Verb::Get, path: "/api/v1/sources", summary: "Sources with their counts", query: &[], body: None },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/sources/{name}/hours",
+        summary: "What one source sent, hour by hour: counts, reasons, missing numbers, its clock",
+        query: &[("from", "RFC 3339; hours that begin at or after; two days ago where not given"), ("to", "RFC 3339")],
+        body: None,
+    },
     Words { verb: Verb::Get, path: "/api/v1/openapi.json", summary: "This document", query: &[], body: None },
 ];
 

@@ -118,6 +118,24 @@ pub(crate) fn input_time(stamp: Timestamp, offset_s: i32) -> String {
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second)
 }
 
+/// How far a clock is ahead (`+`) or behind (`−`).
+pub(crate) fn offset(millis: i32, language: Language) -> String {
+    let (hour, minute) = match language {
+        Language::Vietnamese => ("giờ", "phút"),
+        Language::English => ("h", "min"),
+    };
+    let sign = if millis < 0 { "−" } else { "+" };
+    let millis = millis.unsigned_abs();
+    let seconds = (millis + 500) / 1000;
+    match seconds {
+        0..10 => format!("{sign}{},{} s", millis / 1000, millis / 100 % 10)
+            .replace(',', if language == Language::English { "." } else { "," }),
+        10..120 => format!("{sign}{seconds} s"),
+        120..7200 => format!("{sign}{} {minute} {} s", seconds / 60, seconds % 60),
+        _ => format!("{sign}{} {hour} {} {minute}", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 /// Text for a query string (RFC 3986 unreserved characters stand as they are).
 pub(crate) fn url_part(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -92,6 +92,7 @@ pub const TABLE: &[Route] = &[
     route!(Get "/events/{id}/around" READ, pages::search::around),
     route!(Get "/sources" READ, pages::source::list),
     route!(Get "/sources/rules" READ, pages::source::rules),
+    route!(Get "/sources/{name}" READ, pages::source::detail),
     route!(Get "/rules" READ, pages::rule::list),
     route!(Post "/rules/reload" ADMIN, pages::rule::reload),
     route!(Get "/rules/{id}" READ, pages::rule::detail),
@@ -139,6 +140,7 @@ pub const TABLE: &[Route] = &[
     route!(Get "/api/v1/rules/{id}/sources" READ, api_rules::sources),
     route!(Get "/api/v1/sources" READ, api::sources),
     route!(Get "/api/v1/sources/rules" READ, api_rules::of_source),
+    route!(Get "/api/v1/sources/{name}/hours" READ, api::source_hours),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
 ];
 

@@ -13,7 +13,7 @@ use nhatle_ui::model::{
     ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, IncidentChange, IncidentPage,
     IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
     Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
-    SourceFit, SourceRow, SourceState, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    SourceFit, SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -486,19 +486,13 @@ impl Desk for FakeDesk {
     }
 
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>> {
-        let rows = (0..2).filter(|at| viewer.may_see(Some(UNITS[*at]))).map(|at| SourceRow {
-            name: format!("cong-tt{}", self.marks[at]),
-            unit: Some(unit(at)),
-            input: "syslog-tcp".to_owned(),
-            received: 214_003,
-            stored: 214_000,
-            rejected: 1,
-            duplicate: 2 + u64::try_from(at).unwrap_or(0),
-            dead_lettered: 12,
-            last_seen: Some(NOW.plus_nanos(-i64::try_from(at).unwrap_or(0) * 190 * MINUTE - 3_000_000_000)),
-            state: if at == 0 { SourceState::Active } else { SourceState::Silent },
-        });
-        Ok(rows.collect())
+        let rows = (0..2).filter(|at| viewer.may_see(Some(UNITS[*at])));
+        Ok(rows.map(|at| sample::sample_source(&self.marks[at], unit(at), at)).collect())
+    }
+
+    fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {
+        let source = self.sources(viewer)?.into_iter().find(|row| row.name == name).ok_or(DeskError::NotFound)?;
+        Ok(SourceView { hours: sample::sample_hours(span, NOW), source })
     }
 
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {

@@ -6,10 +6,10 @@ use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
     AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
-    ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, IncidentRow, IncidentStatus, IncidentView, Layer,
-    LayerState, LayerStep, Level, MatrixQuery, MatrixRule, MatrixSource, NewException, PackRow, RiskPartRow, RiskRow,
-    RuleFit, RuleFitRow, RuleLoad, RuleRow, RuleStanding, RuleView, SourceFit, SourceFitRow, SourceRow, TacticColumn,
-    TechniqueRow, UnitRow,
+    ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, Gap, IncidentRow, IncidentStatus, IncidentView, Layer,
+    LayerState, LayerStep, Level, MatrixQuery, MatrixRule, MatrixSource, NewException, PackRow, Reasons, RiskPartRow,
+    RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow, RuleStanding, RuleView, SourceFit, SourceFitRow, SourceHour,
+    SourceRow, SourceState, TacticColumn, TechniqueRow, UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -374,4 +374,58 @@ pub fn sample_matrix(sources: &[SourceRow], rules: &[RuleRow], query: &MatrixQue
         sources: shown.clone().map(source).collect(),
         rules: rows.into_iter().skip(query.rules_skip).take(query.rules_most).collect(),
     }
+}
+
+/// A ward's source; the second one is silent.
+pub fn sample_source(mark: &str, unit: UnitRow, at: usize) -> SourceRow {
+    SourceRow {
+        name: format!("cong-tt{mark}"),
+        unit: Some(unit),
+        input: "syslog-tcp".to_owned(),
+        received: 214_003,
+        stored: 214_000,
+        rejected: 1,
+        duplicate: 2 + u64::try_from(at).unwrap_or(0),
+        dead_lettered: 12,
+        last_seen: Some(NOW.plus_nanos(-i64::try_from(at).unwrap_or(0) * 190 * MINUTE - 3_000_000_000)),
+        state: if at == 0 { SourceState::Active } else { SourceState::Silent },
+        reasons: sample_reasons(),
+        gaps: vec![Gap { first: 4_711, last: 4_720 }],
+        missing: 10,
+        clock_offset_ms: Some(-412),
+    }
+}
+
+fn sample_reasons() -> Reasons {
+    Reasons {
+        rejected: [("queue full".to_owned(), 1)].into(),
+        dead_lettered: [("syslog: no such date".to_owned(), 12)].into(),
+    }
+}
+
+/// Hours of a working day.
+pub fn sample_hours((from, to): (Timestamp, Timestamp), now: Timestamp) -> Vec<SourceHour> {
+    let hour = |number: i64| {
+        let begin = from.plus_nanos(number * 60 * MINUTE);
+        let of_day = u64::from(begin.civil_at(7 * 3600).hour);
+        let received = 40 + 600 * u64::from((7..18).contains(&of_day)) + of_day * 7;
+        let is_bad = of_day == 9;
+        SourceHour {
+            begin,
+            is_open: now < begin.plus_nanos(60 * MINUTE),
+            received,
+            stored: received - u64::from(is_bad),
+            rejected: u64::from(is_bad),
+            duplicate: 0,
+            dead_lettered: 12 * u64::from(is_bad),
+            reasons: if is_bad { sample_reasons() } else { Reasons::default() },
+            numbers: None,
+            gaps: if is_bad { vec![Gap { first: 4_711, last: 4_720 }] } else { Vec::new() },
+            missing: 10 * u64::from(is_bad),
+            clock_offset_ms: Some(-412),
+            clock_spread_ms: Some(80),
+        }
+    };
+    let count = to.since(from) / (60 * MINUTE);
+    (0..count.min(500)).map(hour).filter(|hour| hour.begin <= now).collect()
 }

@@ -35,6 +35,7 @@ pub mod incident;
 pub mod preview;
 pub mod rule;
 pub mod seen;
+pub mod source;
 
 use nhatle_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,8 @@ pub use fit::{
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
-pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, SourceRow, UserRow};
+pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, UserRow};
+pub use source::{Gap, HOURS_MAX, Reasons, SourceHour, SourceRow, SourceView};
 
 /// The most rows one page or call gives.
 pub const PAGE_ROWS_MAX: usize = 500;

@@ -5,7 +5,7 @@
 use nhatle_event::{Stored, Timestamp};
 use serde::Serialize;
 
-use super::{SourceState, UnitRow, as_text, as_text_or_null};
+use super::as_text;
 use crate::account::Role;
 
 /// The landing page.
@@ -125,39 +125,6 @@ pub struct Around {
     pub same_host: bool,
     /// At most so many, nearest first chosen.
     pub limit: usize,
-}
-
-/// One source with its receipt book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SourceRow {
-    /// Its name (`nhatle.source`).
-    pub name: String,
-    /// Whose it is.
-    pub unit: Option<UnitRow>,
-    /// The input it comes in by.
-    pub input: String,
-    /// Received = stored + rejected + duplicate.
-    pub received: u64,
-    /// Stored, dead letters included.
-    pub stored: u64,
-    /// Refused.
-    pub rejected: u64,
-    /// Seen before.
-    pub duplicate: u64,
-    /// Stored, but not understood.
-    pub dead_lettered: u64,
-    /// When it last sent.
-    #[serde(serialize_with = "as_text_or_null")]
-    pub last_seen: Option<Timestamp>,
-    /// What it is doing.
-    pub state: SourceState,
-}
-
-impl SourceRow {
-    /// Whether the book balances.
-    pub fn is_balanced(&self) -> bool {
-        self.stored.checked_add(self.rejected).and_then(|sum| sum.checked_add(self.duplicate)) == Some(self.received)
-    }
 }
 
 /// A person work may be given to.

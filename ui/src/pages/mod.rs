@@ -174,6 +174,16 @@ impl Shell {
         self.search_in(&entity.field, &entity.value, Some(day_around(*at, *at)))
     }
 
+    /// The page of a source.
+    pub fn source_page(&self, source: &str) -> String {
+        format!("/sources/{}", render::url_part(source))
+    }
+
+    /// A clock's offset in words: `+0.4 s`, `−7 h 0 min`.
+    pub fn offset(&self, millis: &Option<i32>) -> String {
+        millis.map_or_else(|| "–".to_owned(), |millis| render::offset(millis, self.asked.language))
+    }
+
     /// The page that says which rules can match a source.
     pub fn rules_of(&self, source: &str) -> String {
         format!("/sources/rules{}", render::url_query([("source", source)]))

@@ -1,0 +1,166 @@
+//! What a batch brings to the receipt book: by source and hour, before it is durable.
+//!
+//! In: events with what became of them; what inputs refused; gaps that a forwarder's numbers show. Out: sums the book
+//! adds up once the batch is durable. Bounded as the book is ([`super::SOURCES_MAX`] names).
+
+use std::collections::BTreeMap;
+
+use nhatle_event::{Event, Field, Timestamp};
+
+use super::hour::{GAPS_MAX, HourPart, count_reason, hour_of};
+use super::{Fate, OTHER_SOURCE, SOURCES_MAX};
+
+/// What one source brings.
+#[derive(Clone, Debug, Default)]
+pub struct Sent {
+    /// The input its last record came by.
+    pub input: String,
+    /// The organization unit of its last record.
+    pub unit: Option<String>,
+    /// When its last record was received, nanoseconds.
+    pub last_ns: i64,
+    /// The hours.
+    pub parts: Vec<HourPart>,
+    /// The addresses its records came from, with how many; the first [`ADDRESSES_MAX`].
+    pub addresses: Vec<(String, u64)>,
+}
+
+/// How many addresses are told apart in one batch of a source.
+pub const ADDRESSES_MAX: usize = 4;
+
+/// What a source's row is told by besides its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// The source.
+    pub source: &'a str,
+    /// The input.
+    pub input: &'a str,
+    /// The organization unit, where it is known.
+    pub unit: Option<&'a str>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    by_source: BTreeMap<String, Sent>,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new() -> Tally {
+        Tally::default()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.by_source.is_empty()
+    }
+
+    /// Counts one record; `after_seq` is a `Seq` before that of the event.
+    pub fn count(&mut self, event: &Event, fate: Fate, after_seq: u64) {
+        let source = event.text(Field::NHATLE_SOURCE).or(event.text(Field::NHATLE_INPUT)).unwrap_or(OTHER_SOURCE);
+        let whose = Whose {
+            source,
+            input: event.text(Field::NHATLE_INPUT).unwrap_or_default(),
+            unit: event.text(Field::NHATLE_UNIT),
+        };
+        let sent = self.sent(whose, event.received);
+        if let Some(address) = event.text(Field::LOG_SOURCE_ADDRESS) {
+            match sent.addresses.iter().position(|(known, _)| known == address) {
+                Some(place) => sent.addresses[place].1 += 1,
+                None if sent.addresses.len() < ADDRESSES_MAX => sent.addresses.push((address.to_owned(), 1)),
+                None => {}
+            }
+        }
+        let part = part_of(sent, event.received, after_seq);
+        part.counts.received += 1;
+        match fate {
+            Fate::Stored => part.counts.stored += 1,
+            Fate::DeadLettered => {
+                part.counts.stored += 1;
+                part.counts.dead_lettered += 1;
+                count_reason(&mut part.counts.dead_by, event.text(Field::ERROR_MESSAGE).unwrap_or_default(), 1);
+            }
+            Fate::Duplicate => part.counts.duplicate += 1,
+        }
+        if let (Fate::Stored, Some(offset_ms)) = (fate, clock_offset_ms(event)) {
+            part.clock.add(offset_ms);
+        }
+    }
+
+    /// Counts records that were received and refused.
+    pub fn reject(&mut self, whose: Whose<'_>, reason: &str, count: u64, at: Timestamp) {
+        let part = part_of(self.sent(whose, at), at, u64::MAX);
+        part.counts.received += count;
+        part.counts.rejected += count;
+        count_reason(&mut part.counts.rejected_by, reason, count);
+    }
+
+    /// Notes the numbers a sender gave to records that arrived: first and last.
+    pub fn numbered(&mut self, whose: Whose<'_>, (first, last): (u64, u64), at: Timestamp) {
+        let part = part_of(self.sent(whose, at), at, u64::MAX);
+        let (low, high) = part.numbers.unwrap_or((first, last));
+        part.numbers = Some((low.min(first), high.max(last)));
+    }
+
+    /// Notes numbers that a sender gave and that will not come any more: first and last of the gap.
+    pub fn gap(&mut self, whose: Whose<'_>, (first, last): (u64, u64), at: Timestamp) {
+        let part = part_of(self.sent(whose, at), at, u64::MAX);
+        part.counts.gaps.push((first, last));
+        part.counts.missing += last.saturating_sub(first).saturating_add(1);
+        let past = part.counts.gaps.len().saturating_sub(GAPS_MAX);
+        part.counts.gaps.drain(..past);
+    }
+
+    /// Adds another tally.
+    pub fn add(&mut self, other: Tally) {
+        for (source, sent) in other.by_source {
+            let whose = Whose { source: &source, input: &sent.input, unit: sent.unit.as_deref() };
+            let known = self.sent(whose, Timestamp(sent.last_ns));
+            for part in &sent.parts {
+                part_of(known, part.begin(), part.after_seq).add(part);
+            }
+        }
+    }
+
+    /// By source.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &Sent)> {
+        self.by_source.iter().map(|(source, sent)| (source.as_str(), sent))
+    }
+
+    fn sent(&mut self, whose: Whose<'_>, at: Timestamp) -> &mut Sent {
+        let is_known = self.by_source.contains_key(whose.source);
+        let name = if is_known || self.by_source.len() < SOURCES_MAX { whose.source } else { OTHER_SOURCE };
+        if !self.by_source.contains_key(name) {
+            self.by_source.insert(name.to_owned(), Sent::default());
+        }
+        let sent = self.by_source.get_mut(name).expect("it was just put there where it was not");
+        sent.last_ns = sent.last_ns.max(at.0);
+        if sent.input != whose.input {
+            whose.input.clone_into(&mut sent.input);
+        }
+        if whose.unit.is_some() && sent.unit.as_deref() != whose.unit {
+            sent.unit = whose.unit.map(str::to_owned);
+        }
+        sent
+    }
+}
+
+fn part_of(sent: &mut Sent, at: Timestamp, after_seq: u64) -> &mut HourPart {
+    let hour = hour_of(at);
+    let place = sent.parts.iter().position(|part| part.hour == hour).unwrap_or_else(|| {
+        sent.parts.push(HourPart::new(hour, after_seq));
+        sent.parts.len() - 1
+    });
+    &mut sent.parts[place]
+}
+
+/// Event time minus receipt time, milliseconds; `None` where the event says no time of its own, or is evidence that
+/// was brought in later.
+fn clock_offset_ms(event: &Event) -> Option<i32> {
+    if event.timestamp == event.received || event.get(Field::NHATLE_EVIDENCE_FILE).is_some() {
+        return None;
+    }
+    let offset_ms = event.timestamp.since(event.received) / 1_000_000;
+    Some(i32::try_from(offset_ms).unwrap_or(if offset_ms < 0 { i32::MIN } else { i32::MAX }))
+}

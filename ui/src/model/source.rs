@@ -1,0 +1,141 @@
+//! A source and its receipt book: in all, and hour by hour.
+//!
+//! Plain values filled by the [`crate::Desk`]. Times of a clock are milliseconds here and seconds in JSON.
+
+use std::collections::BTreeMap;
+
+use nhatle_event::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::{SourceState, UnitRow, as_text, as_text_or_null};
+
+/// The most hours one call gives: a year and a bit.
+pub const HOURS_MAX: i64 = 9_600;
+
+/// Why records were refused or not understood, with how many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reasons {
+    /// Why records were refused.
+    pub rejected: BTreeMap<String, u64>,
+    /// Why records were not understood.
+    pub dead_lettered: BTreeMap<String, u64>,
+}
+
+impl Reasons {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rejected.is_empty() && self.dead_lettered.is_empty()
+    }
+}
+
+/// Numbers that a sender gave and that never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+/// One source with its receipt book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceRow {
+    /// Its name (`nhatle.source`).
+    pub name: String,
+    /// Whose it is.
+    pub unit: Option<UnitRow>,
+    /// The input it comes in by.
+    pub input: String,
+    /// Received = stored + rejected + duplicate.
+    pub received: u64,
+    /// Stored, dead letters included.
+    pub stored: u64,
+    /// Refused.
+    pub rejected: u64,
+    /// Seen before.
+    pub duplicate: u64,
+    /// Stored, but not understood.
+    pub dead_lettered: u64,
+    /// When it last sent.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub last_seen: Option<Timestamp>,
+    /// What it is doing.
+    pub state: SourceState,
+    /// Why records were refused or not understood.
+    pub reasons: Reasons,
+    /// Numbers that never came, the newest ranges.
+    pub gaps: Vec<Gap>,
+    /// How many numbers never came.
+    pub missing: u64,
+    /// How far its clock is ahead of ours; `None` where its records say no time.
+    #[serde(rename = "clock_offset_s", serialize_with = "as_seconds")]
+    pub clock_offset_ms: Option<i32>,
+}
+
+impl SourceRow {
+    /// Whether the book balances.
+    pub fn is_balanced(&self) -> bool {
+        is_balanced([self.received, self.stored, self.rejected, self.duplicate])
+    }
+}
+
+/// One hour of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceHour {
+    /// When it begins.
+    #[serde(serialize_with = "as_text")]
+    pub begin: Timestamp,
+    /// It is not over, or was so only just: numbers may still grow.
+    pub is_open: bool,
+    /// Received = stored + rejected + duplicate.
+    pub received: u64,
+    /// Stored, dead letters included.
+    pub stored: u64,
+    /// Refused.
+    pub rejected: u64,
+    /// Seen before.
+    pub duplicate: u64,
+    /// Stored, but not understood.
+    pub dead_lettered: u64,
+    /// Why records were refused or not understood.
+    pub reasons: Reasons,
+    /// The first and last number of its records, where the sender numbers them.
+    pub numbers: Option<Gap>,
+    /// Numbers that never came.
+    pub gaps: Vec<Gap>,
+    /// How many.
+    pub missing: u64,
+    /// How far its clock was ahead of ours (median).
+    #[serde(rename = "clock_offset_s", serialize_with = "as_seconds")]
+    pub clock_offset_ms: Option<i32>,
+    /// Width of the middle half of that.
+    #[serde(rename = "clock_spread_s", serialize_with = "as_seconds")]
+    pub clock_spread_ms: Option<i32>,
+}
+
+impl SourceHour {
+    /// Whether the book balances.
+    pub fn is_balanced(&self) -> bool {
+        is_balanced([self.received, self.stored, self.rejected, self.duplicate])
+    }
+}
+
+/// A source, hour by hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceView {
+    /// In all.
+    pub source: SourceRow,
+    /// The hours asked for that have anything in them, oldest first.
+    pub hours: Vec<SourceHour>,
+}
+
+fn is_balanced([received, stored, rejected, duplicate]: [u64; 4]) -> bool {
+    stored.checked_add(rejected).and_then(|sum| sum.checked_add(duplicate)) == Some(received)
+}
+
+fn as_seconds<S: Serializer>(millis: &Option<i32>, serializer: S) -> Result<S::Ok, S::Error> {
+    match millis {
+        Some(millis) => serializer.serialize_f64(f64::from(*millis) / 1000.0),
+        None => serializer.serialize_none(),
+    }
+}
