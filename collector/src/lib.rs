@@ -29,6 +29,8 @@ pub mod enrich;
 mod tests;
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod corpus_dead_tests;
 
 pub use enrich::{Cidr, UnitRule};
 pub use listen::{Batch, Receipt, Sink};

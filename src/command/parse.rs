@@ -8,7 +8,7 @@ use anyhow::Context;
 use nhatle_collector::listen::file::{FileOptions, FileRecords, files_below};
 use nhatle_collector::{Profile, Settings, dead_letter_event};
 use nhatle_event::json::{Shape, to_json};
-use nhatle_event::{Clock, SystemClock, Text};
+use nhatle_event::{Clock, Event, Field, SystemClock, Text, Timestamp};
 
 use super::{End, UsageError, output};
 use crate::cli::ParseArgs;
@@ -33,6 +33,7 @@ pub fn run(args: &ParseArgs) -> anyhow::Result<End> {
                     dead_letter_event(&dead_letter, &settings)
                 }
             };
+            let event = if args.ecs_nested { as_indexed(event) } else { event };
             serde_json::to_writer(&mut out, &to_json(&event, shape)).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
         }
@@ -43,6 +44,16 @@ pub fn run(args: &ParseArgs) -> anyhow::Result<End> {
         return Ok(End::Findings);
     }
     Ok(End::Done)
+}
+
+/// The event with its time as Elasticsearch holds it, so that nested output can be laid beside what Elastic's modules
+/// index: `date` holds milliseconds. Winlogbeat alone keeps the ticks of Windows. The plain output keeps all digits.
+fn as_indexed(mut event: Event) -> Event {
+    const MILLISECOND_NS: i64 = 1_000_000;
+    if event.text(Field::EVENT_MODULE).is_none_or(|module| !matches!(module, "windows" | "sysmon")) {
+        event.timestamp = Timestamp(event.timestamp.0.div_euclid(MILLISECOND_NS) * MILLISECOND_NS);
+    }
+    event
 }
 
 /// What files are read with: a time without a zone is taken as UTC, so that a result does not depend on where it is made.

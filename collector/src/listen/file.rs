@@ -258,6 +258,9 @@ impl FileEntries {
         let shown: Arc<str> = path.to_string_lossy().into();
         let mut origin = Origin::new(&shown);
         (origin.profile, origin.unit) = (options.profile.clone(), options.unit.clone());
+        if let FrontForm::Wrapped(used) = form {
+            reader.consume(used);
+        }
         let form = match form {
             FrontForm::Evtx => {
                 let front = Cursor::new(reader.buffer().to_vec());
@@ -265,6 +268,7 @@ impl FileEntries {
                 Form::Evtx(Box::new(EvtxReader::new(input, &origin.record(b"", received, false))))
             }
             FrontForm::Lines => Form::Text(reader, Shape::Lines(lines)),
+            FrontForm::Wrapped(_) => Form::Text(reader, Shape::Values { is_inside: true }),
             FrontForm::Array => Form::Text(reader, Shape::Values { is_inside: false }),
             FrontForm::Objects => Form::Text(reader, Shape::Values { is_inside: true }),
         };
@@ -353,6 +357,7 @@ impl Place<'_> {
             let Some(is_cut) = read_line(reader, &mut line)? else { break };
             let next = HeldLine { index: self.take_index(), bytes: frame::trim_frame(&line).to_vec(), is_cut };
             match &mut record {
+                _ if join.is_header(&next.bytes) => {}
                 Some(record) if join.goes_on(&record.bytes, trim_end(&line)) => record.add(trim_end(&line), is_cut),
                 _ if next.bytes.trim_ascii().is_empty() => {}
                 None => record = Some(next),
@@ -379,6 +384,7 @@ impl Place<'_> {
                 }
                 b']' => {
                     reader.consume(1);
+                    close_wrapping(reader)?;
                     *shape = Shape::Lines(LineForm::Single);
                     return self.next_line(reader, &mut LineForm::Single);
                 }
@@ -454,9 +460,39 @@ fn decompressed(file: Box<dyn Read + Send>) -> std::io::Result<Reader> {
     Ok(BufReader::with_capacity(1 << 16, plain))
 }
 
+/// Members under which others put the records of a whole file: CloudTrail's, Azure's, Elastic's.
+const WRAPPING: [&[u8]; 3] = [b"Records", b"records", b"events"];
+
+/// The bytes up to the first record of `{ "Records": [ {`; `None` = the file is no such object.
+fn wrapped_at(front: &[u8]) -> Option<usize> {
+    let after = |text: &[u8], mark: &[u8]| -> Option<usize> {
+        let padding = text.len() - text.trim_ascii_start().len();
+        text.get(padding..)?.starts_with(mark).then_some(padding + mark.len())
+    };
+    let mut at = after(front, b"{")?;
+    at += after(front.get(at..)?, b"\"")?;
+    at += WRAPPING.iter().find(|name| front.get(at..).is_some_and(|rest| rest.starts_with(name)))?.len();
+    for mark in [&b"\""[..], b":", b"["] {
+        at += after(front.get(at..)?, mark)?;
+    }
+    after(front.get(at..)?, b"{").map(|_| at)
+}
+
+/// Takes the bracket that closes the object around an array, where nothing else stands behind the array.
+fn close_wrapping(reader: &mut Reader) -> std::io::Result<()> {
+    let bytes = reader.fill_buf()?;
+    let padding = bytes.len() - bytes.trim_ascii_start().len();
+    if bytes.get(padding) == Some(&b'}') {
+        reader.consume(padding + 1);
+    }
+    Ok(())
+}
+
 /// What the front of a file says of its form.
 enum FrontForm {
     Evtx,
+    /// An object of one member, an array of records; so many bytes stand before the first.
+    Wrapped(usize),
     Array,
     Objects,
     Lines,
@@ -468,6 +504,11 @@ impl FrontForm {
             return FrontForm::Evtx;
         }
         let front = front.get(..front.len().min(FRONT_BYTES)).unwrap_or_default();
+        // A line of JSON may have such a member, too: only what opens on a line of its own is a file's.
+        let opens_alone = front.split(|byte| *byte == b'\n').next().is_some_and(|line| line.trim_ascii() == b"{");
+        if let Some(at) = wrapped_at(front).filter(|_| opens_alone || front.starts_with(b"{\"Records\"")) {
+            return FrontForm::Wrapped(at);
+        }
         let front = front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front).trim_ascii_start();
         let first_line = front.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
         match front {

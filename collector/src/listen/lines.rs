@@ -53,6 +53,17 @@ impl LineForm {
 }
 
 impl Join {
+    /// Whether a line stands between the records as the header of a log, and is none: what mysqld writes at the front of
+    /// its slow and general logs each time it opens them (`sql/log.cc`, `File_query_log::open`).
+    pub fn is_header(self, line: &[u8]) -> bool {
+        let has = |mark: &[u8]| line.windows(mark.len()).any(|window| window == mark);
+        matches!(self, Join::MysqlSlow | Join::MysqlGeneral)
+            && ((has(b", Version: ") && line.trim_ascii_end().ends_with(b"started with:"))
+                || line.starts_with(b"Tcp port: ")
+                || line.starts_with(b"TCP Port: ")
+                || (line.starts_with(b"Time  ") && has(b" Id Command ")))
+    }
+
     /// Whether `line` goes on with `held`, the lines of the record so far.
     pub fn goes_on(self, held: &[u8], line: &[u8]) -> bool {
         match self {
@@ -162,6 +173,9 @@ mod tests {
             .len(),
             3
         );
+        assert!(Join::MysqlSlow.is_header(b"/usr/sbin/mysqld, Version: 8.0.15 (x). started with:"));
+        assert!(Join::MysqlGeneral.is_header(b"Time                 Id Command    Argument"));
+        assert!(!Join::MysqlSlow.is_header(b"SELECT 1;") && !Join::Postgresql.is_header(b"Tcp port: 3306"));
         assert_eq!(
             joined(Join::MysqlGeneral, &["2026-11-23T1Z\t 8 Query\tSELECT", "1", "2026-11-23T1Z\t 8 Quit\t"]).len(),
             2

@@ -97,10 +97,56 @@ pub fn event(parts: &Auditd<'_>, text: &str, context: &Context<'_>) -> Event {
     match parts.kind {
         "EXECVE" => arguments(&mut event, parts),
         "SOCKADDR" => socket_address(&mut event, parts),
-        "AVC" => access_vector(&mut event, parts.body),
+        "AVC" => access_vector(&mut event, parts),
+        "SYSCALL" => direction(&mut event, parts),
         _ => {}
     }
     event
+}
+
+/// System calls by which a process opens or answers a connection, by `arch` (`AUDIT_ARCH_*` of linux/audit.h) and
+/// number: x86-64 and ARM64. Interpreted logs (`SYSCALL=connect`) tell the name.
+const CONNECTING: &[(&str, &[(&str, &str)])] = &[
+    (
+        "c000003e",
+        &[
+            ("42", "connect"),
+            ("43", "accept"),
+            ("44", "sendto"),
+            ("45", "recvfrom"),
+            ("46", "sendmsg"),
+            ("47", "recvmsg"),
+            ("288", "accept4"),
+        ],
+    ),
+    (
+        "c00000b7",
+        &[
+            ("202", "accept"),
+            ("203", "connect"),
+            ("206", "sendto"),
+            ("207", "recvfrom"),
+            ("211", "sendmsg"),
+            ("212", "recvmsg"),
+            ("242", "accept4"),
+        ],
+    ),
+];
+
+/// Which way a system call of a socket goes.
+fn direction(event: &mut Event, parts: &Auditd<'_>) {
+    let of = |name: &str| parts.pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref());
+    let by_number = || {
+        let (arch, number) = (of("arch")?, of("syscall")?);
+        let (_, calls) = CONNECTING.iter().find(|(known, _)| *known == arch)?;
+        calls.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
+    };
+    let way = match of("SYSCALL").or_else(by_number) {
+        Some("accept" | "accept4" | "recvfrom" | "recvmsg") => "ingress",
+        Some("connect" | "sendto" | "sendmsg") => "egress",
+        _ => return,
+    };
+    event.set(Field::NETWORK_DIRECTION, way);
 }
 
 /// One pair: as sent, and in ECS where it has a place there.
@@ -121,6 +167,21 @@ fn set_pair(event: &mut Event, kind: &str, key: &str, value: &str) {
             | "GRP_MGMT"
             | "GRP_CHAUTHTOK"
     );
+    // Who logged in is who does these, whatever he has become by then (auditbeat's "primary actor").
+    let is_login_users = is_iam
+        || matches!(
+            kind,
+            "USER_AUTH"
+                | "USER_ACCT"
+                | "USER_START"
+                | "USER_END"
+                | "USER_LOGIN"
+                | "USER_LOGOUT"
+                | "CRED_ACQ"
+                | "CRED_DISP"
+                | "CRED_REFR"
+                | "LOGIN"
+        );
     match key {
         "pid" => set_number(event, Field::PROCESS_PID, value),
         "ppid" => set_number(event, Field::PROCESS_PARENT_PID, value),
@@ -133,8 +194,7 @@ fn set_pair(event: &mut Event, kind: &str, key: &str, value: &str) {
         "uid" => event.set_default(Field::USER_ID, value),
         "auid" => {
             event.set_named("user.audit.id", value);
-            // Who logged in is who changed the account, whatever he had become by then.
-            if is_iam {
+            if is_login_users {
                 event.set(Field::USER_ID, value);
             }
         }
@@ -144,7 +204,7 @@ fn set_pair(event: &mut Event, kind: &str, key: &str, value: &str) {
             set_user(event, value);
             if is_iam {
                 event.set(Field::USER_TARGET_NAME, value);
-            } else if matches!(kind, "USER_AUTH" | "USER_START" | "USER_ACCT") {
+            } else if is_login_users && !matches!(kind, "USER_LOGIN" | "USER_LOGOUT" | "LOGIN") {
                 event.set(Field::USER_EFFECTIVE_NAME, value);
             }
         }
@@ -229,8 +289,14 @@ fn socket_address(event: &mut Event, parts: &Auditd<'_>) {
 }
 
 /// AVC's `avc:  denied  { read } for …`.
-fn access_vector(event: &mut Event, body: &str) {
-    let Some(rest) = body.strip_prefix("avc:") else { return };
+fn access_vector(event: &mut Event, parts: &Auditd<'_>) {
+    let is_of = |name: &str| parts.pairs.iter().any(|(key, _)| *key == name);
+    if is_of("apparmor") {
+        event.set(Field::EVENT_ACTION, "violated-apparmor-policy");
+    } else if is_of("seresult") {
+        event.set(Field::EVENT_ACTION, "violated-selinux-policy");
+    }
+    let Some(rest) = parts.body.strip_prefix("avc:") else { return };
     let rest = rest.trim_start();
     let result = rest.split(' ').next().unwrap_or_default();
     if matches!(result, "denied" | "granted") {

@@ -224,6 +224,19 @@ fn gelf(mut envelope: Map<String, Json>) -> (Option<String>, Outer) {
     (inner_text(envelope.remove("short_message")), outer)
 }
 
+/// The line that a document around it carries: `message`, or `event.original` where a shipper has taken the line apart.
+pub(crate) fn carried_line(leaves: &Leaves) -> Option<&str> {
+    let text = |name: &str| leaves.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.text());
+    text("message").or_else(|| text("event.original")).filter(|line| !line.trim().is_empty())
+}
+
+/// What a shipper says of a line it carries: on which host and in which file the line stood.
+pub(crate) fn fill_from_shipper(event: &mut Event, leaves: &Leaves) {
+    const TOLD: [&str; 4] = ["host.name", "host.hostname", "host.ip", "log.file.path"];
+    let told = leaves.iter().filter(|(name, _)| TOLD.contains(&name.as_str()));
+    fill(event, told.map(|(name, value)| (name.to_string(), value.clone())));
+}
+
 /// A document with a line in `message` that nobody has parsed, whose module says how to: Filebeat's, whose
 /// modules leave the parsing to a pipeline of Elasticsearch. `None` where it is no such document, or the line is
 /// not what the module says.
@@ -373,5 +386,26 @@ mod tests {
         for none in ["hec", "json", "_json", "something", ""] {
             assert_eq!(profile_of_source_type(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_document_around_a_line_tells_the_host_and_the_line_all_else() {
+        let eve = r#"{\"timestamp\":\"2026-11-23T09:10:00+0700\",\"event_type\":\"dns\",\"flow_id\":7,\"src_ip\":\"192.0.2.9\",\"dns\":{\"rrname\":\"a.example\"}}"#;
+        check(
+            Some("suricata"),
+            &format!(r#"{{"host":{{"name":"ids-01"}},"event":{{"original":"{eve}"}}}}"#),
+            &[("event.dataset", "suricata.dns"), ("source.ip", "192.0.2.9"), ("host.name", "ids-01")],
+        );
+        check(
+            Some("nginx"),
+            r#"{"host":{"name":"web-01"},"message":"192.0.2.9 - - [23/Nov/2026:09:10:00 +0700] \"GET /x HTTP/1.1\" 200 7\n"}"#,
+            &[("event.dataset", "nginx.access"), ("url.path", "/x"), ("host.name", "web-01")],
+        );
+        // A record of the sensor that has a text of its own is the sensor's.
+        check(
+            Some("zeek"),
+            r#"{"_path":"syslog","ts":1,"uid":"C1","id.orig_h":"192.0.2.9","id.resp_h":"192.0.2.1","message":"x y"}"#,
+            &[("event.dataset", "zeek.syslog"), ("message", "x y"), ("source.ip", "192.0.2.9")],
+        );
     }
 }

@@ -109,9 +109,20 @@ fn set_action(event: &mut Event, prefix: &str) {
     let inner = prefix.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let (name, action) = match inner {
         Some(inner) => match inner.rsplit_once('-') {
-            Some((rule, "D")) => (rule, "drop".to_owned()),
-            Some((rule, "A")) => (rule, "accept".to_owned()),
-            Some((rule, "R")) => (rule, "reject".to_owned()),
+            Some((rule, verdict @ ("D" | "A" | "R"))) => {
+                // The set of rules, and the rule's number in it or `default`.
+                let is_number = |number: &str| number == "default" || number.bytes().all(|byte| byte.is_ascii_digit());
+                let (set, number) = rule.rsplit_once('-').filter(|(_, it)| is_number(it)).unwrap_or((rule, ""));
+                if !number.is_empty() {
+                    event.set(Field::RULE_ID, number);
+                }
+                let action = match verdict {
+                    "D" => "drop",
+                    "A" => "accept",
+                    _ => "reject",
+                };
+                (set, action.to_owned())
+            }
             _ => (inner, inner.strip_prefix("UFW ").unwrap_or(inner).trim().to_ascii_lowercase().replace(' ', "_")),
         },
         None => (prefix, prefix.strip_prefix("iptables ").unwrap_or(prefix).to_ascii_lowercase().replace(' ', "_")),
@@ -165,6 +176,10 @@ mod tests {
             ],
         );
         check(&format!("iptables DROP_INPUT: {values}"), &[("event.action", "drop_input")]);
+        check(
+            &format!("[wan-lan-10-D]{values}"),
+            &[("event.action", "drop"), ("rule.name", "wan-lan"), ("rule.id", "10")],
+        );
         check(&format!("[wan-in-D]{values}"), &[("event.action", "drop"), ("rule.name", "wan-in")]);
         check(
             "IN= OUT=lo SRC=2001:db8::1 DST=2001:db8::2 PROTO=ICMPv6",

@@ -20,6 +20,8 @@ pub mod service;
 pub mod auditd;
 pub mod web;
 pub mod iis;
+mod domain;
+mod tls;
 pub mod device;
 pub mod windows;
 pub mod envelope;
@@ -72,8 +74,8 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
         return envelope::event(text.trim(), envelope, &context);
     }
     let detected = parse::detect(text);
-    if profile == Some(Profile::Zeek) && text.contains('\t') && !matches!(detected, Format::Json | Format::Syslog) {
-        return Err(Fault::new("zeek: values without the #fields line above them", 0).into());
+    if profile == Some(Profile::Zeek) && !matches!(detected, Format::Json | Format::Syslog) {
+        return Ok(device::json_sensor::headless(text, None, &context)?);
     }
     if let Some(device) = profile.filter(|profile| device::is_device(*profile) && detected != Format::Json) {
         let front = text.len() - text.trim_start().len();
@@ -125,8 +127,14 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
             Ok(parse::windows_event::from_xml(text, record).map_err(problem)?)
         }
         Format::Syslog => {
-            let parts = parse::syslog(trimmed, record.received, offset_s).map_err(shift)?;
-            Ok(syslog::event(&parts, &context))
+            let by_content = matches!(profile, None | Some(Profile::Syslog));
+            match parse::syslog(trimmed, record.received, offset_s) {
+                Ok(parts) => Ok(syslog::event(&parts, &context)),
+                Err(fault) => match device::behind_any_header(trimmed).filter(|_| by_content) {
+                    Some(device) => Ok(device::event(trimmed, device, &context).map_err(shift)?),
+                    None => Err(shift(fault).into()),
+                },
+            }
         }
         Format::Auditd => {
             let parts = parse::key_value::auditd(trimmed).map_err(shift)?;
@@ -173,12 +181,16 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
     {
         return Ok(event);
     }
+    let carried = envelope::carried_line(&leaves);
+    let told = device::json_sensor::detect(&leaves).filter(|_| carried.is_none_or(|line| !line.starts_with('{')));
     let sensor = match context.profile {
-        Some(profile @ (Profile::Suricata | Profile::Zeek)) => Some(profile),
-        None => device::json_sensor::detect(&leaves),
+        Some(profile @ (Profile::Suricata | Profile::Zeek)) => {
+            (told == Some(profile) || carried.is_none()).then_some(profile)
+        }
+        None => told.filter(|_| carried.is_none()),
         Some(_) => None,
     };
-    if let Some(sensor) = sensor.filter(|_| !leaves.iter().any(|(name, _)| name == "message")) {
+    if let Some(sensor) = sensor {
         return Ok(device::json_sensor::event(leaves, sensor, context));
     }
     if let Some(event) = service::json_record(&leaves, context) {
@@ -203,9 +215,10 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
     ) || context
         .profile
         .is_some_and(|profile| device::is_device(profile) || service::by_profile(profile).is_some());
-    if wrapped && let Some(line) = leaves.iter().find(|(name, _)| name == "message").and_then(|(_, value)| value.text())
-    {
-        return normalize(line.trim_end(), context.profile, context.record, context.offset_s);
+    if wrapped && let Some(line) = envelope::carried_line(&leaves) {
+        let mut event = normalize(line.trim_end(), context.profile, context.record, context.offset_s)?;
+        envelope::fill_from_shipper(&mut event, &leaves);
+        return Ok(event);
     }
     let timestamp = parse::json::timestamp(&leaves, context.offset_s);
     let mut event = context.event(timestamp, "json", "json");

@@ -6,7 +6,7 @@
 
 use nhatle_event::{Event, Field, Text, Value};
 
-use crate::parse::{Syslog, key_value};
+use crate::parse::{Syslog, key_value, zeek_layout};
 use crate::profile::Profile;
 
 use super::{Context, auditd, carried, device, linux, service, web};
@@ -37,6 +37,11 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Some(event) = carried(parts, context)
     {
         event
+    } else if (app.starts_with("zeek") || app.starts_with("bro"))
+        && let Some(log) = zeek_tag(app)
+        && let Ok(event) = device::json_sensor::headless(message, log, context)
+    {
+        event
     } else if matches!(context.profile, None | Some(Profile::Syslog))
         && let Some(device) = device::detect(parts)
         && let Ok(event) = device::of_parts(parts, device, context)
@@ -49,6 +54,12 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     };
     set_header(&mut event, parts);
     event
+}
+
+/// The log that a tag of Zeek's names; `Some(None)` = Zeek, of no log.
+fn zeek_tag(app: &str) -> Option<Option<&'static str>> {
+    let log = zeek_layout::log_of_tag(app);
+    (log.is_some() || matches!(app, "zeek" | "bro")).then_some(log)
 }
 
 /// An audit record passed on by audispd, the kernel, or journald.

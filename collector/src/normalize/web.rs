@@ -9,9 +9,9 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Value};
 
-use super::Context;
 use super::linux::set_source;
 use super::service::modsecurity;
+use super::{Context, tls};
 use crate::parse::web_access::{self, Access};
 use crate::parse::web_error::{self, ErrorLine, Server};
 use crate::parse::{self, Fault, Format};
@@ -79,12 +79,39 @@ fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
         event.set(Field::USER_AGENT_ORIGINAL, agent);
     }
     if let Some((version, cipher)) = access.tls {
-        event.set(Field::TLS_VERSION, version.trim_start_matches("TLSv"));
+        tls::set_version(&mut event, version);
         event.set(Field::TLS_CIPHER, cipher);
     }
+    ingress(&mut event, access.more);
     let message = String::from_utf8_lossy(&context.record.bytes);
     event.set(Field::MESSAGE, message.trim_end());
     event
+}
+
+/// What Kubernetes' ingress-nginx writes behind the browser (its manual, "Log format"): length and seconds of the
+/// request, `[upstream] [other upstream]`, what the upstream answered, the id of the request.
+fn ingress(event: &mut Event, more: &str) {
+    let Some((front, upstreams)) = more.split_once(" [") else { return };
+    let mut numbers = front.split(' ');
+    let (Some(length), Some(seconds), None) = (numbers.next(), numbers.next(), numbers.next()) else { return };
+    let (Ok(length), Ok(seconds)) = (length.parse::<i64>(), seconds.parse::<f64>()) else { return };
+    let Some((upstream, answered)) = upstreams.split_once("] [") else { return };
+    let Some((_, answered)) = answered.split_once("] ") else { return };
+    let id = answered.rsplit(' ').next().unwrap_or_default();
+    if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return;
+    }
+    event.set_named("http.request.id", id);
+    event.set_named("http.request.bytes", length);
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and the range is checked")]
+    if (0.0..9e9).contains(&seconds) {
+        event.set(Field::EVENT_DURATION, Value::Long((seconds * 1e9) as i64));
+    }
+    event.set_named("nginx.ingress_controller.upstream.name", upstream);
+    let address = answered.split([' ', ',']).next().filter(|address| is_given(address));
+    if let Some(address) = address {
+        event.set_named("nginx.ingress_controller.upstream.address", address);
+    }
 }
 
 fn is_given(text: &str) -> bool {
@@ -252,6 +279,26 @@ mod tests {
             ],
         );
         check(text, None, &[(Field::EVENT_DATASET, "nginx.access")]);
+    }
+
+    #[test]
+    fn an_ingress_tells_the_request_and_its_upstream() {
+        let text = r#"192.0.2.9 - - [03/Feb/2026:11:05:06 +0700] "GET /x HTTP/1.1" 200 7 "-" "curl/8" 91 0.250 [cong-web-80] [] 198.51.100.5:8080 59 0.001 200 0123456789abcdef0123456789abcdef"#;
+        check(
+            text,
+            Some(Profile::Nginx),
+            &[(Field::EVENT_DURATION, "250000000"), (Field::USER_AGENT_ORIGINAL, "curl/8")],
+        );
+        let record = Record::new(text.as_bytes(), "test", Timestamp(0));
+        let event = event(text, &Context { record: &record, profile: None, offset_s: 0 }).expect("is an event");
+        for (name, value) in [
+            ("http.request.id", "0123456789abcdef0123456789abcdef"),
+            ("nginx.ingress_controller.upstream.name", "cong-web-80"),
+            ("nginx.ingress_controller.upstream.address", "198.51.100.5:8080"),
+        ] {
+            let found = Field::lookup(name).and_then(|field| event.get(field)).and_then(Value::as_text);
+            assert_eq!(found.as_deref(), Some(value), "{name}");
+        }
     }
 
     #[test]

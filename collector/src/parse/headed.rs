@@ -119,6 +119,12 @@ impl Headers {
 }
 
 impl ZeekHeader {
+    /// The header of a log with Zeek's default separators.
+    pub(super) fn of(path: &str, columns: impl Iterator<Item = (&'static str, &'static str)>) -> ZeekHeader {
+        let (names, types) = columns.map(|(name, kind)| (name.to_owned(), kind.to_owned())).unzip();
+        ZeekHeader { path: path.to_owned(), names, types, ..ZeekHeader::default() }
+    }
+
     /// The record as Zeek's JSON writer would give it: unset values are not there, an empty set is an empty list.
     ///
     /// # Errors

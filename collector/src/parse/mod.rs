@@ -13,6 +13,7 @@ pub mod json;
 pub mod key_value;
 pub mod csv;
 pub mod headed;
+pub mod zeek_layout;
 pub mod web_access;
 pub mod web_error;
 pub mod windows_event;

@@ -34,6 +34,8 @@ pub struct Access<'a> {
     pub agent: Option<&'a str>,
     /// TLS version and cipher, of the SSL request log.
     pub tls: Option<(&'a str, &'a str)>,
+    /// What stands behind the browser: fields of a format of the site's own.
+    pub more: &'a str,
 }
 
 /// The request line's parts.
@@ -155,7 +157,9 @@ fn back<'a>(text: &'a str, access: &mut Access<'a>) {
     access.bytes = number().flatten();
     if let Some((referrer, after)) = quoted(rest) {
         access.referrer = Some(referrer);
-        access.agent = quoted(after.trim_start()).map(|(agent, _)| agent);
+        if let Some((agent, more)) = quoted(after.trim_start()) {
+            (access.agent, access.more) = (Some(agent), more.trim());
+        }
     }
 }
 
@@ -215,7 +219,7 @@ mod tests {
             r#"10.0.0.1 - an b [03/Feb/2026:11:05:06 +0700] "GET /x HTTP/1.1" 200 - "-" "curl \"x\"" "1.1.1.1""#,
             |it| {
                 (it.user, it.bytes) = ("an b", None);
-                (it.referrer, it.agent) = (Some("-"), Some(r#"curl \"x\""#));
+                (it.referrer, it.agent, it.more) = (Some("-"), Some(r#"curl \"x\""#), r#""1.1.1.1""#);
             },
         );
         check(r#"web.example:443 10.0.0.1 - - [03/Feb/2026:11:05:06 +0700] "GET /x HTTP/1.1" 200 7"#, |it| {

@@ -5,12 +5,14 @@
 //! guide, "EVE JSON format"; Zeek 6 log reference. Zeek's tab-separated
 //! logs come here as leaves too ([`crate::parse::headed`]).
 
+use std::borrow::Cow;
+
 use nhatle_event::json::Leaves;
 use nhatle_event::{Event, Field, Text, Value};
 
 use super::{Act, Row, act, finish, observer, set_text, zeek_protocols};
-use crate::normalize::{Context, typed};
-use crate::parse;
+use crate::normalize::{Context, tls, typed};
+use crate::parse::{self, Fault};
 use crate::profile::Profile;
 
 const SURICATA: &[Row] = &[
@@ -42,12 +44,14 @@ const SURICATA: &[Row] = &[
     ("http.status", Field::HTTP_RESPONSE_STATUS_CODE),
     ("http.length", Field::HTTP_RESPONSE_BODY_BYTES),
     ("tls.sni", Field::TLS_CLIENT_SERVER_NAME),
+    ("tls.sni", Field::DESTINATION_DOMAIN),
+    ("ether.src_mac", Field::SOURCE_MAC),
+    ("ether.dest_mac", Field::DESTINATION_MAC),
     ("tls.subject", Field::TLS_SERVER_SUBJECT),
     ("tls.issuerdn", Field::TLS_SERVER_ISSUER),
     ("tls.fingerprint", Field::TLS_SERVER_HASH_SHA1),
     ("tls.ja3.hash", Field::TLS_CLIENT_JA3),
     ("tls.ja3s.hash", Field::TLS_SERVER_JA3S),
-    ("tls.version", Field::TLS_VERSION),
     ("fileinfo.filename", Field::FILE_PATH),
     ("fileinfo.size", Field::FILE_SIZE),
     ("fileinfo.md5", Field::FILE_HASH_MD5),
@@ -99,6 +103,8 @@ const ZEEK: &[Row] = &[
     ("sha256", Field::FILE_HASH_SHA256),
     ("mime_type", Field::FILE_MIME_TYPE),
     ("filename", Field::FILE_NAME),
+    ("total_bytes", Field::FILE_SIZE),
+    ("file_size", Field::FILE_SIZE),
     ("src", Field::SOURCE_IP),
     ("client_addr", Field::SOURCE_IP),
     ("server_addr", Field::DESTINATION_IP),
@@ -133,7 +139,7 @@ const MEANINGS: &[(&str, Act)] = &[
     ("stats", Act("host", &["info"], "")),
 ];
 
-/// Zeek logs by a field that only they have, where the writer names no `_path`.
+/// Zeek logs by fields that only they have together, where the writer names no `_path`.
 const ZEEK_LOGS: &[(&str, &str)] = &[
     // These have what the rows below go by, too.
     ("call_id", "sip"),
@@ -156,7 +162,7 @@ const ZEEK_LOGS: &[(&str, &str)] = &[
     ("msg_types", "dhcp"),
     ("fc_request", "dnp3"),
     ("func", "modbus"),
-    ("cmd", "mysql"),
+    ("cmd arg", "mysql"),
     ("stratum", "ntp"),
     ("community", "snmp"),
     ("reply_code", "ftp"),
@@ -166,6 +172,25 @@ const ZEEK_LOGS: &[(&str, &str)] = &[
     ("seen.indicator", "intel"),
     ("compile_ts", "pe"),
     ("framed_addr", "radius"),
+    ("tunnel_client", "radius"),
+    ("connect_info", "radius"),
+    ("username result", "radius"),
+    ("command value", "irc"),
+    ("failure_reason", "dpd"),
+    ("tunnel_type", "tunnel"),
+    ("kex_alg", "ssh"),
+    ("certificate.serial", "x509"),
+    ("certStatus", "ocsp"),
+    ("percent_lost", "capture_loss"),
+    ("pkts_proc", "stats"),
+    ("software_type", "software"),
+    ("bound.host", "socks"),
+    ("request.host", "socks"),
+    ("facility severity", "syslog"),
+    ("action path size", "smb_files"),
+    ("name peer", "weird"),
+    ("src dst proto", "traceroute"),
+    ("command", "ftp"),
 ];
 
 fn value<'a>(leaves: &'a Leaves, name: &str) -> Option<&'a Value> {
@@ -205,7 +230,22 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
         event.set(Field::EVENT_KIND, "alert");
         event.add(Field::EVENT_TYPE, if action.as_deref() == Some("blocked") { "denied" } else { "allowed" });
     }
+    let tls_version = value(&leaves, "tls.version").and_then(Value::text).map(Text::from);
+    let http_version = value(&leaves, "http.protocol").and_then(Value::text).map(Text::from);
     fill(&mut event, "suricata.eve.", SURICATA, leaves);
+    if let Some(version) = tls_version {
+        tls::set_version(&mut event, &version);
+    }
+    if let Some(version) = http_version.as_deref().and_then(|version| version.strip_prefix("HTTP/")) {
+        event.set(Field::HTTP_VERSION, version);
+    }
+    // What an event of a protocol is about, where no detection named the protocol (`app_proto` is of flows).
+    if matches!(
+        kind.as_str(),
+        "dns" | "http" | "tls" | "ssh" | "smtp" | "smb" | "rdp" | "ftp" | "dhcp" | "snmp" | "sip" | "mqtt"
+    ) {
+        event.set_default(Field::NETWORK_PROTOCOL, kind.as_str());
+    }
     zeek_protocols::set_direction(&mut event);
     if let Some(name) = event.text(Field::RULE_NAME).map(Text::from) {
         event.set_default(Field::MESSAGE, name);
@@ -216,14 +256,15 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
 
 fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
     let named = value(&leaves, "_path").and_then(Value::text).filter(|path| is_log_name(path)).map(str::to_owned);
-    let by_field = || ZEEK_LOGS.iter().find(|(field, _)| value(&leaves, field).is_some()).map(|(_, log)| *log);
+    let has_all = |fields: &str| fields.split(' ').all(|field| value(&leaves, field).is_some());
+    let by_field = || ZEEK_LOGS.iter().find(|(fields, _)| has_all(fields)).map(|(_, log)| *log);
     let log = named.unwrap_or_else(|| by_field().unwrap_or("log").to_owned());
     let stamp = value(&leaves, "ts").and_then(|value| parse::json::moment(value, 0));
     let mut event = context.event(stamp, "zeek", "zeek.log");
     event.set(Field::EVENT_DATASET, format!("zeek.{log}"));
     observer(&mut event, "Zeek", "Zeek", "ids");
     mean(&mut event, &log);
-    if log == "notice" {
+    if matches!(log.as_str(), "notice" | "intel" | "signature" | "signatures") {
         event.set(Field::EVENT_KIND, "alert");
     }
     let seconds = value(&leaves, "duration").and_then(Value::as_number);
@@ -240,6 +281,22 @@ fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
     }
     finish(&mut event);
     event
+}
+
+/// The event of a line of Zeek's tab-separated logs that came without its header: by the default columns of the only
+/// log it fits. A comment or a line of text is a message. rsyslog passes a tab on as `#011`.
+///
+/// # Errors
+/// It is a line of values, and fits no log or several.
+pub fn headless(text: &str, log: Option<&str>, context: &Context<'_>) -> Result<Event, Fault> {
+    let line = if text.contains('\t') { Cow::Borrowed(text) } else { Cow::Owned(text.replace("#011", "\t")) };
+    if text.starts_with('#') || !line.contains('\t') {
+        let mut event = context.event(None, "zeek", "zeek.log");
+        event.set(Field::MESSAGE, text);
+        return Ok(event);
+    }
+    let header = parse::zeek_layout::header(&line, log)?;
+    Ok(zeek(header.leaves(&line)?, context))
 }
 
 /// A log's name is a word: it becomes part of field names.

@@ -9,10 +9,10 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Kind, Text, Value};
 
-use crate::parse::{self, Fault, Format, Syslog};
+use crate::parse::{self, Fault, Format, Syslog, zeek_layout};
 use crate::profile::Profile;
 
-use super::{Context, syslog, typed};
+use super::{Context, carried, syslog, typed};
 
 pub mod template;
 pub mod fortigate;
@@ -130,6 +130,11 @@ fn body_at(text: &str, profile: Profile) -> Option<usize> {
     }
 }
 
+/// The device whose format says so itself behind a header that no RFC knows.
+pub(super) fn behind_any_header(text: &str) -> Option<Profile> {
+    [Profile::Cef, Profile::Leef].into_iter().find(|profile| body_at(text, *profile).is_some())
+}
+
 /// A header alone. One of RFC 5424 that stops after the host is read as one of the older kind.
 fn header<'a>(text: &'a str, context: &Context<'_>) -> Result<Syslog<'a>, Fault> {
     let (received, offset_s) = (context.record.received, context.offset_s);
@@ -164,6 +169,13 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
         Profile::Leef => leef::event(parts, context)?,
         Profile::Hikvision => camera::hikvision(message, parts, context)?,
         Profile::Dahua => camera::dahua(message, parts, context)?,
+        Profile::Suricata | Profile::Zeek => match carried(parts, context) {
+            Some(event) => event,
+            None if profile == Profile::Zeek => {
+                json_sensor::headless(message, parts.app.and_then(zeek_layout::log_of_tag), context)?
+            }
+            None => context.event(parts.timestamp, "syslog", "syslog"),
+        },
         _ => context.event(parts.timestamp, "syslog", "syslog"),
     };
     event.set_default(Field::MESSAGE, message);

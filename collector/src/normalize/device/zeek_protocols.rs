@@ -3,7 +3,11 @@
 //! In: a log's name and its members. Out: network protocol, transport, direction; what was asked (`event.action`) and
 //! how it ended. Source: Zeek 6 log reference; IANA's service names for the transports.
 
-use nhatle_event::{Event, Field, Value};
+use std::net::IpAddr;
+
+use nhatle_event::{Event, Field, Text, Value};
+
+use crate::normalize::{tls, typed};
 
 /// Log, transport (empty = the log says it, or either), protocol.
 const PROTOCOLS: &[(&str, &str, &str)] = &[
@@ -14,7 +18,8 @@ const PROTOCOLS: &[(&str, &str, &str)] = &[
     ("ftp", "tcp", "ftp"),
     ("http", "tcp", "http"),
     ("irc", "tcp", "irc"),
-    ("kerberos", "", "kerberos"),
+    // Elastic's module has it over TCP, as Windows uses it; Zeek's log does not tell.
+    ("kerberos", "tcp", "kerberos"),
     ("ldap", "", "ldap"),
     ("ldap_search", "", "ldap"),
     ("modbus", "tcp", "modbus"),
@@ -41,6 +46,7 @@ const PROTOCOLS: &[(&str, &str, &str)] = &[
 ];
 /// Log, member that says what was asked.
 const ACTIONS: &[(&str, &str)] = &[
+    ("dce_rpc", "operation"),
     ("dnp3", "fc_request"),
     ("ftp", "command"),
     ("http", "method"),
@@ -52,6 +58,36 @@ const ACTIONS: &[(&str, &str)] = &[
     ("smb_cmd", "command"),
     ("smb_files", "action"),
     ("notice", "note"),
+    ("tunnel", "action"),
+];
+/// Log, member, field: what a member means in one log alone.
+const MEMBERS: &[(&str, &str, &str)] = &[
+    ("dhcp", "client_addr", "client.address"),
+    ("dhcp", "server_addr", "server.address"),
+    ("dhcp", "mac", "source.mac"),
+    ("dhcp", "host_name", "source.domain"),
+    ("dns", "trans_id", "dns.id"),
+    ("dns", "answers", "dns.answers.data"),
+    ("files", "rx_hosts", "client.ip"),
+    ("files", "tx_hosts", "server.ip"),
+    ("http", "version", "http.version"),
+    ("kerberos", "id.orig_h", "client.address"),
+    ("kerberos", "id.resp_h", "server.address"),
+    ("ntlm", "domainname", "user.domain"),
+    ("notice", "msg", "rule.description"),
+    ("signature", "event_msg", "rule.description"),
+    ("signatures", "event_msg", "rule.description"),
+    ("smb_files", "name", "file.name"),
+    ("smb_files", "path", "file.path"),
+    ("smb_files", "size", "file.size"),
+    ("smb_mapping", "path", "file.path"),
+    ("smtp", "subject", "email.subject"),
+    ("smtp", "from", "email.from.address"),
+    ("smtp", "to", "email.to.address"),
+    ("ssl", "id.orig_h", "client.address"),
+    ("ssl", "id.resp_h", "server.address"),
+    ("syslog", "message", "message"),
+    ("weird", "name", "rule.name"),
 ];
 /// Log, member, and the value that means success.
 const OUTCOMES: &[(&str, &str, &str)] = &[
@@ -59,6 +95,7 @@ const OUTCOMES: &[(&str, &str, &str)] = &[
     ("mysql", "success", "true"),
     ("ntlm", "success", "true"),
     ("radius", "result", "success"),
+    ("socks", "status", "succeeded"),
     ("smb_cmd", "status", "SUCCESS"),
 ];
 
@@ -89,6 +126,71 @@ pub fn set_fields(event: &mut Event, log: &str) {
     {
         event.set(Field::EVENT_OUTCOME, if status < 400 { "success" } else { "failure" });
     }
+    for (_, name, field) in MEMBERS.iter().filter(|(known, _, _)| *known == log) {
+        let Some(value) = member(event, name) else { continue };
+        match Field::lookup(field).filter(|field| field.known().is_some()) {
+            Some(field) => event.set(field, typed(field.kind(), value)),
+            None => event.set_named(field, value),
+        }
+    }
+    match log {
+        "dhcp" => {
+            // RFC 2131 section 4.1.
+            event.set_default(Field::SOURCE_PORT, 68u16);
+            event.set_default(Field::DESTINATION_PORT, 67u16);
+        }
+        "dns" => resolved(event),
+        "kerberos" => principal(event, member(event, "client")),
+        "modbus" => {
+            let is_done = member(event, "exception").is_none();
+            event.set(Field::EVENT_OUTCOME, if is_done { "success" } else { "failure" });
+        }
+        "sip" => {
+            let domain = event.text(Field::URL_ORIGINAL).and_then(sip_domain).map(Text::from);
+            if let Some(domain) = domain {
+                event.set(Field::URL_DOMAIN, domain);
+            }
+        }
+        "ssl" => {
+            if let Some(Value::Text(version)) = member(event, "version") {
+                tls::set_version(event, &version);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The addresses among the answers.
+fn resolved(event: &mut Event) {
+    let Some(answers) = event.get(Field::DNS_ANSWERS_DATA) else { return };
+    let addresses: Vec<IpAddr> = answers.each().filter_map(|answer| answer.text()?.parse().ok()).collect();
+    for address in addresses {
+        event.add(Field::DNS_RESOLVED_IP, address);
+    }
+}
+
+/// `lan/DONGHOI.EXAMPLE`, `host/pc-01/DONGHOI.EXAMPLE`: the account, and the realm behind the last slash.
+fn principal(event: &mut Event, client: Option<Value>) {
+    let Some(Value::Text(client)) = client else { return };
+    match client.rsplit_once('/') {
+        Some((user, realm)) => {
+            event.set(Field::USER_NAME, user);
+            event.set(Field::USER_DOMAIN, realm);
+        }
+        None => event.set(Field::USER_NAME, client),
+    }
+}
+
+/// The host of `sip:user@host:port;parameters` (RFC 3261 section 19.1.1).
+fn sip_domain(uri: &str) -> Option<&str> {
+    let rest = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("sips:"))?;
+    let rest = rest.split([';', '?']).next()?;
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.split(']').next()?,
+        None => host.split(':').next()?,
+    };
+    (!host.is_empty()).then_some(host)
 }
 
 /// Sets the direction by which side has a private address: `internal`, `outbound`, `inbound`, `external`.
@@ -96,8 +198,8 @@ pub fn set_direction(event: &mut Event) {
     let is_private = |field| {
         let address = event.get(field).and_then(Value::as_ip)?;
         Some(match address {
-            std::net::IpAddr::V4(address) => address.is_private() || address.is_link_local(),
-            std::net::IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+            IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+            IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
         })
     };
     let direction = match (is_private(Field::SOURCE_IP), is_private(Field::DESTINATION_IP)) {
@@ -113,6 +215,45 @@ pub fn set_direction(event: &mut Event) {
 #[cfg(test)]
 mod tests {
     use super::super::check;
+
+    #[test]
+    fn members_mean_what_their_log_makes_of_them() {
+        check(
+            r#"{"_path":"kerberos","ts":1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","request_type":"AS","client":"lan/DONGHOI.EXAMPLE"}"#,
+            None,
+            &[
+                ("user.name", "lan"),
+                ("user.domain", "DONGHOI.EXAMPLE"),
+                ("client.address", "10.0.0.1"),
+                ("server.address", "10.0.0.2"),
+            ],
+        );
+        check(
+            r#"{"ts":1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","version":"TLSv12","resumed":false}"#,
+            None,
+            &[("tls.version", "1.2"), ("tls.version_protocol", "tls"), ("event.dataset", "zeek.ssl")],
+        );
+        check(
+            r#"{"_path":"sip","ts":1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","uri":"sip:lan@dien-thoai.example:5061;x=y","method":"INVITE"}"#,
+            None,
+            &[("url.domain", "dien-thoai.example"), ("event.action", "INVITE")],
+        );
+        check(
+            r#"{"_path":"dns","ts":1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","query":"a.example","answers":["b.example","192.0.2.7"]}"#,
+            None,
+            &[("dns.resolved_ip", "192.0.2.7")],
+        );
+        check(
+            r#"{"ts":1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","command":"JOIN","value":"kenh","addl":"x"}"#,
+            None,
+            &[("event.dataset", "zeek.irc"), ("event.action", "JOIN"), ("network.protocol", "irc")],
+        );
+        check(
+            r#"{"ts":1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","func":"READ_COILS","exception":"ILLEGAL_FUNCTION"}"#,
+            None,
+            &[("event.dataset", "zeek.modbus"), ("event.outcome", "failure")],
+        );
+    }
 
     #[test]
     fn a_log_of_a_protocol_says_more_than_its_members() {

@@ -4,12 +4,12 @@
 //! account, address asked for, result, server. Squid takes spaces out of addresses and accounts, so that columns hold
 //! no mark of a stranger's. Source: Squid 6, "Log Formats" (`squid`, `combined`), `access.log` FAQ, "Squid result codes".
 
-use nhatle_event::{Event, Field, Value};
+use nhatle_event::{Event, Field, Text, Value};
 
 use super::{set_named, set_number};
 use crate::normalize::device::{Act, act, set_text};
 use crate::normalize::linux::{set_source, set_user};
-use crate::normalize::{Context, web};
+use crate::normalize::{Context, domain, web};
 use crate::parse::date::Found;
 use crate::parse::web_access;
 
@@ -56,7 +56,8 @@ fn native(event: &mut Event, words: [&str; 8], target: &str) {
     set_source(event, client);
     let (code, status) = result.split_once('/').unwrap_or((result, ""));
     outcome(event, code, status);
-    set_text(event, Field::DESTINATION_BYTES, bytes);
+    // What went to the client; Elastic's module has it as the bytes of the client's side (ADR 23).
+    set_text(event, Field::SOURCE_BYTES, bytes);
     set_text(event, Field::HTTP_RESPONSE_BODY_BYTES, bytes);
     asked(event, method, target);
     if user != "-" {
@@ -117,6 +118,7 @@ fn outcome(event: &mut Event, code: &str, status: &str) {
 /// An address, or `host:port` of a tunnel.
 fn asked(event: &mut Event, method: &str, target: &str) {
     event.set(Field::HTTP_REQUEST_METHOD, method);
+    event.set(Field::EVENT_CODE, method);
     if method == "CONNECT" {
         event.set(Field::URL_ORIGINAL, target);
         let (host, port) = target.rsplit_once(':').unwrap_or((target, ""));
@@ -125,6 +127,22 @@ fn asked(event: &mut Event, method: &str, target: &str) {
         set_text(event, Field::DESTINATION_PORT, port);
     } else {
         web::set_url(event, target);
+        set_file_name(event, target);
+    }
+    if let Some(host) = event.text(Field::URL_DOMAIN).map(Text::from) {
+        domain::set_parts(event, "url", &host);
+        domain::set_parts(event, "server", &host);
+        event.set_named("server.domain", host);
+    }
+}
+
+/// The file asked for: what stands behind the last slash of the path.
+fn set_file_name(event: &mut Event, target: &str) {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let name = path.rsplit_once('/').map_or("", |(_, name)| name);
+    if !name.is_empty() {
+        event.set(Field::FILE_NAME, name);
     }
 }
 
@@ -144,6 +162,10 @@ mod tests {
             ("url.domain", "a.example"),
             ("url.path", "/x/tai-ve.exe"),
             ("url.extension", "exe"),
+            ("file.name", "tai-ve.exe"),
+            ("server.domain", "a.example"),
+            ("source.bytes", "19763"),
+            ("event.code", "GET"),
             ("event.action", "TCP_MISS"),
             ("event.outcome", "success"),
             ("http.response.mime_type", "application/x-msdownload"),
@@ -161,6 +183,7 @@ mod tests {
             "1795399800.250 0 192.0.2.9 TCP_DENIED/403 3900 CONNECT 203.0.113.9:443 - HIER_NONE/- text/html",
             &[
                 ("url.domain", "203.0.113.9"),
+                ("!server.registered_domain", ""),
                 ("url.port", "443"),
                 ("event.outcome", "failure"),
                 ("event.type", "access,denied"),
