@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nhatle_collector::listen::datagram::SOCKETS_MAX;
 use nhatle_engine::correlate::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,8 @@ impl Default for Server {
 pub struct Collector {
     /// Where syslog over UDP listens; empty = nowhere.
     pub syslog_udp: String,
+    /// How many sockets share the address of syslog over UDP.
+    pub syslog_udp_sockets: usize,
     /// Where syslog over TCP listens; empty = nowhere.
     pub syslog_tcp: String,
     /// Where RELP listens; empty = nowhere.
@@ -101,6 +104,7 @@ impl Default for Collector {
     fn default() -> Collector {
         Collector {
             syslog_udp: "127.0.0.1:5514".to_owned(),
+            syslog_udp_sockets: 1,
             syslog_tcp: "127.0.0.1:5514".to_owned(),
             relp: String::new(),
             gelf_udp: String::new(),
@@ -328,6 +332,7 @@ impl Config {
             }
         };
         range("collector.record_bytes_max", file.collector.record_bytes_max, 1024, 16 << 20);
+        range("collector.syslog_udp_sockets", file.collector.syslog_udp_sockets, 1, SOCKETS_MAX);
         range("collector.connection_count_max", file.collector.connection_count_max, 1, 65_536);
         range("collector.push_bytes_max", file.collector.push_bytes_max, 1024, 1 << 30);
         if !(-14 * 60..=14 * 60).contains(&file.collector.default_offset_minutes) {

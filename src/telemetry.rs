@@ -30,6 +30,8 @@ pub struct Counters {
     pub dead_letters: AtomicU64,
     /// Records recognized as stored before.
     pub duplicates: AtomicU64,
+    /// Records dropped by inputs for want of room, as noted in the receipt book.
+    pub shed: AtomicU64,
     /// Batches that could not be stored.
     pub write_errors: AtomicU64,
     /// Rule matches and firings of correlations, before suppression.
@@ -80,6 +82,7 @@ impl Counters {
             ("nhatle_events_stored_total", &self.events_stored),
             ("nhatle_dead_letters_total", &self.dead_letters),
             ("nhatle_duplicates_total", &self.duplicates),
+            ("nhatle_rejected_total", &self.shed),
             ("nhatle_write_errors_total", &self.write_errors),
             ("nhatle_matches_total", &self.matches),
             ("nhatle_correlation_firings_total", &self.firings),

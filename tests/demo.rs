@@ -25,7 +25,7 @@ fn play(records: Vec<Record>, batch_records: usize) -> (Vec<Alert>, Vec<Incident
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let shared: Arc<Shared> = Arc::new(serve::open(&config, runtime.handle().clone()).unwrap());
     let settings = Settings { default_offset_s: 420 * 60, units: serve::unit_rules(&config), ..Settings::default() };
-    let (sink, intake) = listen::channel(16);
+    let (sink, intake) = listen::channel(16 << 20);
     let pipeline = Pipeline::start(&shared, settings, intake).unwrap();
     let mut rest = records.into_iter();
     loop {

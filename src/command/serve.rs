@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use nhatle_collector::listen::http::{self, Push, PushIdentity, PushLimits};
+use nhatle_collector::listen::queue::QUEUED_BYTES_MAX;
 use nhatle_collector::listen::{self, Sink};
 use nhatle_collector::{Settings, UnitRule};
 use nhatle_engine::account::{Role as EngineRole, SetupChange};
@@ -47,8 +48,6 @@ use crate::sources::SourceBook;
 use crate::telemetry::Counters;
 use crate::units::Units;
 
-/// How many batches inputs may have waiting.
-const BATCHES_MAX: usize = 256;
 /// How long the administrator's link works: a day.
 const SETUP_LINK_NS: i64 = 24 * 3600 * 1_000_000_000;
 /// How often changes of other processes are looked for.
@@ -108,6 +107,8 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         grouping: config.grouping,
         disk,
         counters: Counters::default(),
+        inputs: Mutex::default(),
+        sink: Mutex::new(None),
         changes: watch::Sender::new(0),
         clock,
         trouble: Mutex::new(None),
@@ -152,7 +153,8 @@ pub fn unit_rules(config: &Config) -> Vec<UnitRule> {
 pub struct Server {
     shared: Arc<Shared>,
     pipeline: Pipeline,
-    inputs: Vec<JoinHandle<()>>,
+    inputs: Inputs,
+    tasks: Vec<JoinHandle<()>>,
     rules: std::thread::JoinHandle<()>,
     http: Vec<JoinHandle<()>>,
     canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
@@ -169,7 +171,7 @@ impl Server {
     /// # Errors
     /// An address is taken or not ours.
     pub fn start(config: &Config, shared: Arc<Shared>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Server> {
-        let (sink, intake) = listen::channel(BATCHES_MAX);
+        let (sink, intake) = listen::channel(QUEUED_BYTES_MAX);
         let clock = shared.clock.clone();
         let listener = runtime
             .block_on(TcpListener::bind(config.http))
@@ -180,7 +182,9 @@ impl Server {
             bound.with_context(|| format!("listen on {address} for Elasticsearch clients"))
         });
         let elastic = elastic.transpose()?;
-        let Inputs { tasks: mut inputs, mut addresses } = Inputs::start(config, &sink, &clock, runtime)?;
+        let inputs = Inputs::start(config, &sink, &clock, runtime.handle())?;
+        let mut addresses = inputs.addresses();
+        let mut tasks = Vec::new();
         let settings = Settings {
             default_offset_s: config.collector.default_offset_minutes * 60,
             units: unit_rules(config),
@@ -193,6 +197,8 @@ impl Server {
             config.collector.default_offset_minutes * 60,
         ));
         let push = Push::new(sink.clone(), shared.clock.clone(), push_limits(config));
+        *shared.inputs() = inputs.shown().with_pushed(push.counts());
+        *shared.sink() = Some(sink.clone());
         let (stop_http, stopping) = watch::channel(false);
         let mut http = Vec::new();
         if let Some(listener) = elastic {
@@ -202,18 +208,18 @@ impl Server {
         }
         http.push(runtime.spawn(serve_http(listener, router(config, &desk, &shared, push), stopping)));
         let watched = shared.clone();
-        inputs.push(runtime.spawn(async move { catch_up(watched).await }));
+        tasks.push(runtime.spawn(async move { catch_up(watched).await }));
         let hang_ups = {
             let _inside = runtime.enter();
             signal(SignalKind::hangup())?
         };
-        inputs.push(runtime.spawn(ask_on(hang_ups, shared.clone())));
+        tasks.push(runtime.spawn(ask_on(hang_ups, shared.clone())));
         let followed = shared.clone();
         let rules = std::thread::Builder::new()
             .name("rules".to_owned())
             .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
         let canary = canary_thread(&shared, &sink)?;
-        Ok(Server { shared, pipeline, inputs, rules, http, canary, sink, stop_http, http_address, addresses })
+        Ok(Server { shared, pipeline, inputs, tasks, rules, http, canary, sink, stop_http, http_address, addresses })
     }
 
     /// The way into the pipeline, for inputs inside this process.
@@ -248,14 +254,12 @@ impl Server {
 
     /// Stops taking, stores and looks at what was taken, and ends.
     pub fn stop(self, runtime: &tokio::runtime::Runtime) {
-        for input in &self.inputs {
-            input.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.shared.live.stop();
         self.stop_http.send_replace(true);
         runtime.block_on(async {
-            for input in self.inputs {
-                drop(input.await);
+            for task in self.inputs.stop().into_iter().chain(self.tasks) {
+                drop(task.await);
             }
             // Live streams do not end by themselves; requests get a moment.
             for http in self.http {
@@ -267,6 +271,7 @@ impl Server {
             // It waits for durability at most; the pipeline still runs.
             drop(thread.join());
         }
+        *self.shared.sink() = None;
         drop(self.sink);
         // A request that outlived its moment still holds a sender; it must not hold up the end.
         let joined = std::thread::spawn(move || self.pipeline.join());

@@ -9,6 +9,7 @@ mod alive;
 mod exceptions;
 mod fit;
 mod incidents;
+mod inputs;
 mod preview;
 mod rules;
 mod search;
@@ -25,9 +26,9 @@ use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentView, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange,
-    RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState,
-    SourceView, UnitRow, UserRow,
+    IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
+    SourceState, SourceView, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -346,6 +347,10 @@ impl Desk for LiveDesk {
         sources::hours(self, viewer, name, span)
     }
 
+    fn inputs(&self, viewer: &Viewer) -> Answer<Vec<InputRow>> {
+        Ok(inputs::rows(self, viewer))
+    }
+
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {
         let limit = self.limit(viewer);
         let codes = self.units.all().map(|unit| &unit.code).filter(|code| may_see(&limit, [*code]));
@@ -445,6 +450,7 @@ impl Desk for LiveDesk {
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));
         }
+        text.push_str(&inputs::metrics(&self.shared));
         text
     }
 }

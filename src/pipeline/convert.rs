@@ -5,13 +5,13 @@
 
 use std::sync::mpsc::SyncSender;
 
-use nhatle_collector::listen::{Keep, Refusal};
+use nhatle_collector::listen::{Intake, Keep, Refusal};
 use nhatle_collector::{Batch, Receipt, Settings, dead_letter_event, to_event};
 use nhatle_event::{Event, Record};
 use nhatle_storage::Dataset;
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
-use super::{Shared, nanos};
+use super::{Shared, nanos, shed};
 use crate::telemetry::Counters;
 
 /// Batches are taken together up to so many records.
@@ -35,22 +35,18 @@ pub struct Part {
 }
 
 /// Runs until every sender is gone.
-pub(super) fn run(
-    shared: &Shared,
-    settings: &Settings,
-    mut intake: tokio::sync::mpsc::Receiver<Batch>,
-    to_append: &SyncSender<Vec<Part>>,
-) {
+pub(super) fn run(shared: &Shared, settings: &Settings, intake: &Intake, to_append: &SyncSender<Vec<Part>>) {
     while let Some(first) = intake.blocking_recv() {
         let mut batches = vec![first];
         let (mut records, mut bytes) = size(&batches[0]);
         while records < RECORDS_TOGETHER_MAX && bytes < BYTES_TOGETHER_MAX {
-            let Ok(next) = intake.try_recv() else { break };
+            let Some(next) = intake.try_recv() else { break };
             let (more_records, more_bytes) = size(&next);
             records += more_records;
             bytes += more_bytes;
             batches.push(next);
         }
+        shed::note(shared, intake.take_shed(), settings);
         let began = shared.clock.now();
         let part =
             |batch: Batch| Part { rows: convert(&batch.records, settings), waiting: batch.done, keep: batch.keep };

@@ -7,8 +7,8 @@
 //! | `detect` | committed events | alerts, incidents |
 //! | `seal` | a clock | segments |
 //!
-//! Channels between them are short. A full one stops the stage before it, and in the end the inputs: TCP
-//! stops reading, HTTP answers 429, UDP drops and counts. The order of the stages is the promise: an event
+//! Channels between them are short. A full one stops the stage before it, and in the end the inputs, each sender by
+//! its share of their queue: TCP stops reading, HTTP answers 429, UDP drops and counts. The order of the stages is the promise: an event
 //! is durable before any rule sees it, and whatever is durable is seen, if need be after a restart.
 
 mod append;
@@ -19,6 +19,7 @@ pub mod detect;
 pub mod findings;
 mod recent;
 pub mod refill;
+mod shed;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nhatle_collector::{Batch, Settings};
+use nhatle_collector::Settings;
+use nhatle_collector::listen::{Intake, Sink};
 use nhatle_engine::alert::Alert;
 use nhatle_engine::fit::Seen;
 use nhatle_engine::incident::Grouping;
@@ -40,6 +42,7 @@ use crate::alerts::AlertBook;
 use crate::canary::run::Schedule;
 use crate::canary::{Book, Kinds};
 use crate::exceptions::Exceptions;
+use crate::inputs::Shown;
 use crate::live_rules::LiveRules;
 use crate::places::PlaceBook;
 use crate::registry::Registry;
@@ -96,6 +99,10 @@ pub struct Shared {
     pub disk: Arc<dyn Disk>,
     /// Counters.
     pub counters: Counters,
+    /// The inputs and what they count.
+    pub inputs: Mutex<Shown>,
+    /// The way into the pipeline, while there is one; for its figures.
+    pub sink: Mutex<Option<Sink>>,
     /// Ticks when something on a page may have changed.
     pub changes: watch::Sender<u64>,
     /// The wall clock.
@@ -136,6 +143,16 @@ impl Shared {
         self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The inputs and what they count.
+    pub fn inputs(&self) -> std::sync::MutexGuard<'_, Shown> {
+        self.inputs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The way into the pipeline, while there is one.
+    pub fn sink(&self) -> std::sync::MutexGuard<'_, Option<Sink>> {
+        self.sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// The alerts, for looking.
     pub fn alerts(&self) -> std::sync::RwLockReadGuard<'_, AlertBook> {
         self.alerts.read().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -170,14 +187,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(
-        shared: &Arc<Shared>,
-        settings: Settings,
-        intake: tokio::sync::mpsc::Receiver<Batch>,
-    ) -> std::io::Result<Pipeline> {
+    pub fn start(shared: &Arc<Shared>, settings: Settings, intake: Intake) -> std::io::Result<Pipeline> {
         let (mut pipeline, to_append) = Pipeline::start_import(shared)?;
         let counted = shared.clone();
-        let convert = move || convert::run(&counted, &settings, intake, &to_append);
+        let convert = move || convert::run(&counted, &settings, &intake, &to_append);
         pipeline.stages.insert(0, spawn("convert", convert)?);
         Ok(pipeline)
     }

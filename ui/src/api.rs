@@ -229,7 +229,8 @@ pub(crate) async fn incident_change(
 /// `GET /api/v1/sources`
 pub(crate) async fn sources(asked: Asked) -> Page {
     let rows = asked.desk(|desk, viewer| desk.sources(viewer)).await?;
-    Ok(Json(json!({ "sources": rows })).into_response())
+    let inputs = asked.desk(|desk, viewer| desk.inputs(viewer)).await?;
+    Ok(Json(json!({ "sources": rows, "inputs": inputs })).into_response())
 }
 
 /// `GET /api/v1/sources/{name}/hours`

@@ -17,9 +17,9 @@ use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
     ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentView, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow, RuleChange,
-    RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceView,
-    UnitRow, UserRow,
+    IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
+    SourceView, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -218,6 +218,10 @@ pub trait Desk: Send + Sync + 'static {
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>>;
     /// One source with the hours that begin in `[from, to)`.
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView>;
+    /// The inputs and what they counted; nothing for a viewer that has a unit.
+    fn inputs(&self, _viewer: &Viewer) -> Answer<Vec<InputRow>> {
+        Ok(Vec::new())
+    }
     /// Units the viewer may see, for filters and names.
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>>;
     /// People that work may be given to.

@@ -1,27 +1,22 @@
 //! GELF over UDP (whole, packed or in chunks) and TCP (each message ends with a zero byte).
 //!
-//! In: a bound socket or listener. Out: batches of records with the profile `gelf`. Overload: as syslog's (UDP drops
+//! In: datagrams, connections. Out: batches of records with the profile `gelf`. Overload: as syslog's (UDP drops
 //! and counts, TCP stops reading). Bounds: unfinished messages at once, their chunks (128), how long they wait (5 s),
 //! bytes of all of them, bytes of a message, unpacked. What cannot be unpacked is a record as it came, which becomes
 //! a dead letter. Failure: only a broken socket ends it. Source: GELF 1.1, "GELF via UDP" and "GELF via TCP".
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use nhatle_event::{Clock, Record, Text, Timestamp};
+use nhatle_event::{Text, Timestamp};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc::error::TrySendError;
 
-use super::tcp::{self, TcpLimits};
-use super::{BATCH_RECORDS_MAX, Batch, Counts, ListenError, SharedCounts, Sink, sizes};
+use super::stream::{Bytes, Connection, READ_BYTES};
+use super::{Batch, Counts, sizes};
 use crate::frame::{Origin, trim_frame};
 use crate::normalize::envelope;
 
-const DATAGRAM_BYTES_MAX: usize = 65_535;
-const READ_BYTES: usize = 64 << 10;
 /// A chunk begins with these bytes, an id of eight, its number and how many there are.
 const CHUNK_MARK: [u8; 2] = [0x1e, 0x0f];
 /// A message has at most so many chunks.
@@ -34,97 +29,30 @@ const UNFINISHED_MAX: usize = 1024;
 const UNFINISHED_BYTES_MAX: usize = 32 << 20;
 
 /// What the records of an input share.
-fn gelf(origin: Origin) -> Origin {
+pub(super) fn origin(origin: Origin) -> Origin {
     Origin { profile: Some(Text::const_new(envelope::GELF)), ..origin }
 }
 
-/// A bound UDP input.
-pub struct GelfUdpInput {
-    socket: UdpSocket,
-    origin: Origin,
-    record_bytes_max: usize,
-    counts: SharedCounts,
+/// Datagrams become messages: chunks put together, packed ones unpacked.
+#[derive(Default)]
+pub(super) struct Assembly {
+    unfinished: Unfinished,
 }
 
-impl GelfUdpInput {
-    /// Binds `address`. `origin` is what its records share; the peer is set from each datagram.
-    ///
-    /// # Errors
-    /// The address cannot be bound.
-    pub async fn bind(address: SocketAddr, origin: Origin, record_bytes_max: usize) -> Result<Self, ListenError> {
-        let socket = super::udp::bind(address).await?;
-        let record_bytes_max = record_bytes_max.max(1);
-        Ok(GelfUdpInput { socket, origin: gelf(origin), record_bytes_max, counts: SharedCounts::default() })
-    }
-
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    /// The system does not say.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
-    /// Its counts, shared.
-    pub fn counts(&self) -> SharedCounts {
-        Arc::clone(&self.counts)
-    }
-
-    /// Receives until the channel closes.
-    ///
-    /// # Errors
-    /// The socket broke.
-    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
-        let mut buffer = vec![0u8; DATAGRAM_BYTES_MAX];
-        let mut unfinished = Unfinished::default();
-        loop {
-            let mut records = Vec::new();
-            let mut received = self.socket.recv_from(&mut buffer).await;
-            loop {
-                let (length, peer) = match received {
-                    Ok(received) => received,
-                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => break,
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                    Err(source) => {
-                        return Err(ListenError::Socket { input: self.origin.input.to_string(), source });
-                    }
-                };
-                let now = clock.now();
-                let peer = peer.ip().to_canonical();
-                let given_up = unfinished.given_up;
-                if let Some(message) = unfinished.push(peer, buffer.get(..length).unwrap_or_default(), now) {
-                    records.extend(self.record(&message, peer, now));
-                }
-                let lost = usize::try_from(unfinished.given_up - given_up).unwrap_or(usize::MAX);
-                Counts::add(&self.counts.dropped, lost);
-                if BATCH_RECORDS_MAX <= records.len() {
-                    break;
-                }
-                received = self.socket.try_recv_from(&mut buffer);
-            }
-            if records.is_empty() {
-                continue;
-            }
-            let sizes = sizes(&records);
-            match sink.try_send(Batch { records, done: None, keep: Vec::new() }) {
-                Ok(()) => self.counts.add_received(sizes),
-                Err(TrySendError::Full(_)) => Counts::add(&self.counts.dropped, sizes.0),
-                Err(TrySendError::Closed(_)) => {
-                    Counts::add(&self.counts.dropped, sizes.0);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn record(&self, message: &[u8], peer: IpAddr, now: Timestamp) -> Option<Record> {
-        let unpacked = unpack(message, self.record_bytes_max);
-        let bytes = trim_frame(unpacked.as_deref().unwrap_or(message));
-        let kept = bytes.get(..self.record_bytes_max).unwrap_or(bytes);
-        Counts::add(&self.counts.skipped_bytes, bytes.len() - kept.len());
-        let mut record = (!kept.is_empty()).then(|| self.origin.record(kept, now, kept.len() < bytes.len()))?;
-        record.peer = Some(peer);
-        Some(record)
+impl Assembly {
+    /// Takes a datagram; gives the message it is or completes, and how many messages were given up. What cannot be
+    /// unpacked is the message as it came.
+    pub(super) fn push(
+        &mut self,
+        peer: IpAddr,
+        datagram: &[u8],
+        now: Timestamp,
+        bytes_max: usize,
+    ) -> (Option<Vec<u8>>, usize) {
+        let given_up = self.unfinished.given_up;
+        let message = self.unfinished.push(peer, datagram, now);
+        let lost = usize::try_from(self.unfinished.given_up - given_up).unwrap_or(usize::MAX);
+        (message.map(|message| unpack(&message, bytes_max).unwrap_or(message)), lost)
     }
 }
 
@@ -208,65 +136,15 @@ impl Unfinished {
     }
 }
 
-/// A bound TCP input.
-pub struct GelfTcpInput {
-    listener: TcpListener,
-    origin: Origin,
-    limits: TcpLimits,
-    counts: SharedCounts,
-}
-
-impl GelfTcpInput {
-    /// Binds `address`. `origin` is what its records share; the peer is set from each connection.
-    ///
-    /// # Errors
-    /// The address cannot be bound.
-    pub async fn bind(address: SocketAddr, origin: Origin, limits: TcpLimits) -> Result<GelfTcpInput, ListenError> {
-        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
-        Ok(GelfTcpInput { listener, origin: gelf(origin), limits, counts: SharedCounts::default() })
-    }
-
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    /// The system does not say.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Its counts, shared.
-    pub fn counts(&self) -> SharedCounts {
-        Arc::clone(&self.counts)
-    }
-
-    /// Accepts until the channel closes.
-    ///
-    /// # Errors
-    /// Never today: a listener that cannot accept now is asked again.
-    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
-        let counts = Arc::clone(&self.counts);
-        let (limits, origin, closed) = (self.limits, self.origin, sink.clone());
-        let serve = move |stream: TcpStream, origin: Origin| {
-            let (counts, sink, clock) = (Arc::clone(&self.counts), sink.clone(), Arc::clone(&clock));
-            connection(stream, origin, limits, counts, sink, clock)
-        };
-        tcp::accept(self.listener, &origin, limits.connections_max, &counts, &closed, serve).await;
-        Ok(())
-    }
-}
-
 /// Serves one connection until it ends.
-async fn connection(
-    mut stream: TcpStream,
-    origin: Origin,
-    limits: TcpLimits,
-    counts: SharedCounts,
-    sink: Sink,
-    clock: Arc<dyn Clock>,
-) {
+pub(super) async fn serve(connection: Connection, mut stream: impl Bytes) {
+    let Connection { origin, sender, limits, counts, sink, clock } = connection;
     let mut buffer = vec![0u8; READ_BYTES];
     let mut messages = Messages { held: Vec::new(), bytes_max: limits.record_bytes_max.max(1), skipped: 0 };
     loop {
+        if sink.ready(sender).await.is_err() {
+            return;
+        }
         let patience = if messages.held.is_empty() { limits.idle } else { limits.frame };
         let read = match tokio::time::timeout(patience, stream.read(&mut buffer)).await {
             Ok(Ok(length)) => length,
@@ -287,7 +165,7 @@ async fn connection(
         Counts::add(&counts.skipped_bytes, messages.skipped - skipped);
         if !records.is_empty() {
             let sizes = sizes(&records);
-            if sink.send(Batch { records, done: None, keep: Vec::new() }).await.is_err() {
+            if sink.send_as(sender, Batch { records, done: None, keep: Vec::new() }).await.is_err() {
                 Counts::add(&counts.dropped, sizes.0);
                 return;
             }

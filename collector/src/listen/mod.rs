@@ -1,13 +1,13 @@
-//! The ways bytes arrive, and the one way they go on: batches through a bounded channel.
+//! The ways bytes arrive, and the one way they go on: batches through a bounded queue that is fair between senders.
 //!
-//! In: sockets, HTTP pushes, files. Out: [`Batch`]es of records to whoever holds the channel's other end.
+//! In: sockets, HTTP pushes, files. Out: [`Batch`]es of records to whoever holds the queue's other end.
 //! Failure: an input that cannot start is a [`ListenError`]; bad data never stops an input.
 //!
-//! Backpressure, when the channel is full:
-//! - UDP drops the datagram and counts it; nothing can make the sender wait.
-//! - TCP stops reading; the sender's socket fills and the sender waits.
+//! Backpressure, when a sender has its share of the queue ([`fair`]):
+//! - UDP drops the sender's datagrams and counts them; nothing can make it wait.
+//! - TCP stops reading its connections; the sender's socket fills and the sender waits.
 //! - RELP stops reading likewise, and answers nothing that is not durable.
-//! - HTTP answers 429 with `Retry-After`; the sender comes again.
+//! - HTTP answers 429 with `Retry-After` to that token; it comes again.
 //! - A file is simply read later.
 
 use std::net::SocketAddr;
@@ -15,25 +15,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nhatle_event::Record;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-pub mod udp;
-pub mod tcp;
+pub mod datagram;
+pub mod stream;
 pub mod tls;
-pub mod relp;
-pub mod gelf;
+mod syslog;
+mod relp;
+mod gelf;
 pub mod http;
 pub mod lines;
 pub mod file;
 pub mod blocks;
 pub mod zip;
+pub mod fair;
+pub mod queue;
 
 #[cfg(test)]
 mod blocks_tests;
 #[cfg(test)]
+mod fair_tests;
+#[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod zip_tests;
+
+pub use queue::{Intake, Sink, channel};
 
 /// How many records there are, and how many of them were cut.
 fn sizes(records: &[Record]) -> (usize, usize) {
@@ -107,14 +116,6 @@ pub enum Refusal {
     },
 }
 
-/// The channel into the pipeline. It holds batches; its bound is the number of batches.
-pub type Sink = mpsc::Sender<Batch>;
-
-/// A channel of `batches_max` batches.
-pub fn channel(batches_max: usize) -> (Sink, mpsc::Receiver<Batch>) {
-    mpsc::channel(batches_max.max(1))
-}
-
 /// Why an input could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -142,9 +143,11 @@ pub enum ListenError {
 pub struct Counts {
     received: AtomicU64,
     dropped: AtomicU64,
+    kernel_dropped: AtomicU64,
     truncated: AtomicU64,
     skipped_bytes: AtomicU64,
     connections: AtomicU64,
+    open_connections: AtomicU64,
     refused_connections: AtomicU64,
 }
 
@@ -153,14 +156,18 @@ pub struct Counts {
 pub struct Counted {
     /// Records handed on.
     pub received: u64,
-    /// Records dropped because the channel was full (UDP) or closed.
+    /// Records dropped because their sender had no room (UDP), or the pipeline had ended.
     pub dropped: u64,
+    /// Datagrams that the kernel dropped because its buffer was full.
+    pub kernel_dropped: u64,
     /// Records cut at the limit.
     pub truncated: u64,
     /// Bytes that cutting left out.
     pub skipped_bytes: u64,
     /// Connections accepted.
     pub connections: u64,
+    /// Connections open now.
+    pub open_connections: u64,
     /// Connections refused at the limit.
     pub refused_connections: u64,
 }
@@ -172,9 +179,11 @@ impl Counts {
         Counted {
             received: load(&self.received),
             dropped: load(&self.dropped),
+            kernel_dropped: load(&self.kernel_dropped),
             truncated: load(&self.truncated),
             skipped_bytes: load(&self.skipped_bytes),
             connections: load(&self.connections),
+            open_connections: load(&self.open_connections),
             refused_connections: load(&self.refused_connections),
         }
     }

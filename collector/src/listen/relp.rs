@@ -1,111 +1,31 @@
 //! RELP: syslog over TCP where each message is answered, and answered only after it is durable.
 //!
-//! In: a bound listener. Out: batches, one for each read, each with somebody waiting for its receipt. Answers go
-//! back in the order of the messages. Overload: a full channel stops the reading of that connection; at most
-//! [`RelpLimits::window`] messages are unanswered, then reading stops as well. When the store refuses, the session
+//! In: a connection. Out: batches, one for each read, each with somebody waiting for its receipt. Answers go
+//! back in the order of the messages. Overload: reading stops while its sender has no room; at most
+//! [`super::stream::Limits::window`] messages are unanswered, then reading stops as well. When the store refuses, the session
 //! is closed without an answer: the sender keeps what was not answered and sends it again. Bounds: connections,
 //! idle time, bytes of a message, messages unanswered. Failure: a frame that is none closes the session with the
 //! reason in the log. Source: "RELP - The Reliable Event Logging Protocol", version 0 (librelp).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
-use nhatle_event::{Clock, Record};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use nhatle_event::Record;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 
-use super::tcp;
-use super::{Batch, Counts, ListenError, Receipt, Refusal, SharedCounts, Sink, sizes};
-use crate::frame::{Origin, RECORD_BYTES_MAX, trim_frame};
+use super::stream::{Bytes, Connection, READ_BYTES};
+use super::{Batch, Counts, Receipt, Refusal, sizes};
+use crate::frame::trim_frame;
 
-const READ_BYTES: usize = 64 << 10;
 /// The longest command of the protocol is `serverclose`.
 const COMMAND_BYTES_MAX: usize = 32;
 /// A transaction number and a length have nine digits at most.
 const DIGITS_MAX: usize = 9;
 
-/// The bounds of a RELP input.
-#[derive(Clone, Copy, Debug)]
-pub struct RelpLimits {
-    /// How many sessions at once; more are closed at once and counted.
-    pub connections_max: usize,
-    /// A session that sends nothing for so long is closed, unless answers are outstanding.
-    pub idle: Duration,
-    /// A longer message closes the session: cutting it would acknowledge what is not kept.
-    pub message_bytes_max: usize,
-    /// How many messages may be unanswered.
-    pub window: usize,
-}
-
-impl Default for RelpLimits {
-    fn default() -> RelpLimits {
-        RelpLimits {
-            connections_max: 4096,
-            idle: Duration::from_secs(3600),
-            message_bytes_max: RECORD_BYTES_MAX,
-            window: 16_384,
-        }
-    }
-}
-
-/// A bound RELP input.
-pub struct RelpInput {
-    listener: TcpListener,
-    origin: Origin,
-    limits: RelpLimits,
-    counts: SharedCounts,
-}
-
-impl RelpInput {
-    /// Binds `address`. `origin` is what its records share; the peer is set from each session.
-    ///
-    /// # Errors
-    /// The address cannot be bound.
-    pub async fn bind(address: SocketAddr, origin: Origin, limits: RelpLimits) -> Result<RelpInput, ListenError> {
-        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
-        Ok(RelpInput { listener, origin, limits, counts: SharedCounts::default() })
-    }
-
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    /// The system does not say.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Its counts, shared.
-    pub fn counts(&self) -> SharedCounts {
-        Arc::clone(&self.counts)
-    }
-
-    /// Accepts until the channel closes. Dropping the future ends its sessions; what they have not answered is
-    /// sent again.
-    ///
-    /// # Errors
-    /// Never today: a listener that cannot accept now is asked again.
-    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>) -> Result<(), ListenError> {
-        let counts = Arc::clone(&self.counts);
-        let (limits, origin, closed) = (self.limits, self.origin, sink.clone());
-        let serve = move |stream: TcpStream, origin: Origin| {
-            let session = Session {
-                parser: Parser::new(limits.message_bytes_max),
-                origin,
-                limits,
-                counts: Arc::clone(&self.counts),
-                sink: sink.clone(),
-                clock: Arc::clone(&clock),
-                waiting: VecDeque::new(),
-                unanswered: 0,
-            };
-            session.run(stream)
-        };
-        tcp::accept(self.listener, &origin, limits.connections_max, &counts, &closed, serve).await;
-        Ok(())
-    }
+/// Serves a session until it ends.
+pub(super) async fn serve(connection: Connection, stream: impl Bytes) {
+    let parser = Parser::new(connection.limits.record_bytes_max);
+    Session { parser, connection, waiting: VecDeque::new(), unanswered: 0 }.run(stream).await;
 }
 
 /// A frame: transaction, command, data.
@@ -213,11 +133,7 @@ type Waited = oneshot::Receiver<Result<Receipt, Refusal>>;
 
 struct Session {
     parser: Parser,
-    origin: Origin,
-    limits: RelpLimits,
-    counts: SharedCounts,
-    sink: Sink,
-    clock: Arc<dyn Clock>,
+    connection: Connection,
     /// Batches on their way, the oldest in front: their transactions, and who tells that they are durable.
     waiting: VecDeque<(Vec<u32>, Waited)>,
     unanswered: usize,
@@ -230,18 +146,25 @@ enum Step {
 }
 
 impl Session {
-    async fn run(mut self, mut stream: TcpStream) {
+    async fn run(mut self, stream: impl Bytes) {
         let mut buffer = vec![0u8; READ_BYTES];
-        let (mut read_half, mut write_half) = stream.split();
+        let (mut read_half, mut write_half) = tokio::io::split(stream);
+        let (limits, sender) = (self.connection.limits, self.connection.sender);
+        let sink = self.connection.sink.clone();
         loop {
-            let may_read = self.unanswered < self.limits.window;
+            let may_read = self.unanswered < limits.window;
             let idle = self.waiting.is_empty();
+            // Nothing is read while the sender has no room; answers go on meanwhile.
+            let read = async {
+                sink.ready(sender).await.map_err(std::io::Error::other)?;
+                read_half.read(&mut buffer).await
+            };
             tokio::select! {
                 told = front(&mut self.waiting) => {
                     let Some((transactions, _)) = self.waiting.pop_front() else { continue };
                     self.unanswered -= transactions.len();
                     if let Err(refusal) = told {
-                        tracing::debug!(input = %self.origin.input, %refusal, "session closed, its messages come again");
+                        tracing::debug!(input = %self.connection.origin.input, %refusal, "session closed, its messages come again");
                         drop(write_half.write_all(b"0 serverclose 0\n").await);
                         return;
                     }
@@ -251,25 +174,25 @@ impl Session {
                         return;
                     }
                 }
-                read = read_half.read(&mut buffer), if may_read => {
+                read = read, if may_read => {
                     let Ok(length @ 1..) = read else { return };
                     self.parser.push(buffer.get(..length).unwrap_or_default());
                     match self.take(&mut write_half).await {
                         Ok(Step::Goes) => {}
                         Ok(Step::Closes) => return,
                         Err(broken) => {
-                            tracing::warn!(input = %self.origin.input, peer = ?self.origin.peer, %broken, "session closed");
+                            tracing::warn!(input = %self.connection.origin.input, peer = ?self.connection.origin.peer, %broken, "session closed");
                             return;
                         }
                     }
                 }
-                () = tokio::time::sleep(self.limits.idle), if idle => return,
+                () = tokio::time::sleep(limits.idle), if idle => return,
             }
         }
     }
 
     /// Takes every whole frame that is held.
-    async fn take(&mut self, write: &mut tokio::net::tcp::WriteHalf<'_>) -> Result<Step, Broken> {
+    async fn take(&mut self, write: &mut (impl AsyncWrite + Unpin)) -> Result<Step, Broken> {
         let (mut records, mut transactions) = (Vec::new(), Vec::new());
         let mut step = Step::Goes;
         let mut result = Ok(());
@@ -315,7 +238,7 @@ impl Session {
 
     fn record(&self, data: &[u8]) -> Option<Record> {
         let data = trim_frame(data);
-        (!data.is_empty()).then(|| self.origin.record(data, self.clock.now(), false))
+        (!data.is_empty()).then(|| self.connection.origin.record(data, self.connection.clock.now(), false))
     }
 
     /// Hands a batch on. `false` when there is nobody left to take it.
@@ -331,18 +254,23 @@ impl Session {
             self.waiting.push_back((transactions, receipt));
             return true;
         }
-        let sizes = sizes(&records);
-        if self.sink.send(Batch { records, done: Some(done), keep: Vec::new() }).await.is_err() {
-            Counts::add(&self.counts.dropped, sizes.0);
+        let (sizes, connection) = (sizes(&records), &self.connection);
+        if connection
+            .sink
+            .send_as(connection.sender, Batch { records, done: Some(done), keep: Vec::new() })
+            .await
+            .is_err()
+        {
+            Counts::add(&connection.counts.dropped, sizes.0);
             return false;
         }
-        self.counts.add_received(sizes);
+        connection.counts.add_received(sizes);
         self.waiting.push_back((transactions, receipt));
         true
     }
 
     /// Answers everything that is on its way, before the session ends.
-    async fn answer_all(&mut self, write: &mut tokio::net::tcp::WriteHalf<'_>) {
+    async fn answer_all(&mut self, write: &mut (impl AsyncWrite + Unpin)) {
         while !self.waiting.is_empty() {
             let told = front(&mut self.waiting).await;
             let Some((transactions, _)) = self.waiting.pop_front() else { return };

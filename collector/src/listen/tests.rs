@@ -7,13 +7,12 @@ use std::time::Duration;
 use nhatle_event::{Clock, DeadLetter, Event, Field, Record, Timestamp, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 
+use super::datagram::{self, DatagramInput};
 use super::file::{FileOptions, FileRecords};
-use super::relp::{RelpInput, RelpLimits};
-use super::tcp::{TcpInput, TcpLimits};
-use super::udp::UdpInput;
-use super::{Batch, Receipt, Refusal, channel};
+use super::stream::{Limits, Protocol, StreamInput};
+use super::{Intake, Receipt, Refusal, channel};
 use crate::Settings;
 use crate::frame::Origin;
 
@@ -91,7 +90,7 @@ fn a_broken_compression_ends_the_file_with_an_error() {
 }
 
 /// Receives records until there are so many.
-async fn take(batches: &mut Receiver<Batch>, count: usize) -> Vec<Record> {
+async fn take(batches: &mut Intake, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < count {
         let batch =
@@ -101,12 +100,20 @@ async fn take(batches: &mut Receiver<Batch>, count: usize) -> Vec<Record> {
     records
 }
 
+/// A setting that stays as it is.
+fn fixed<T>(value: T) -> watch::Receiver<T> {
+    watch::channel(value).1
+}
+
 #[tokio::test]
-async fn a_datagram_is_a_record_and_a_full_channel_drops_it() {
-    let (sink, mut batches) = channel(1);
-    let input = UdpInput::bind(loopback(), Origin::new("udp"), 8).await.expect("binds");
+async fn a_datagram_is_a_record_and_a_flood_drops_its_own() {
+    let (sink, mut batches) = channel(2_000);
+    let (stop, stopping) = watch::channel(false);
+    let bound = DatagramInput::bind(loopback(), 2, datagram::Protocol::Syslog, Origin::new("udp"), fixed(8)).await;
+    let input = bound.expect("binds");
+    assert!(0 < input.receive_buffer_bytes());
     let (address, counts) = (input.address().expect("has one"), input.counts());
-    let running = tokio::spawn(input.run(sink, Arc::new(Noon)));
+    let running = tokio::spawn(input.run(sink.clone(), Arc::new(Noon), stopping));
     let socket = UdpSocket::bind(loopback()).await.expect("binds");
     socket.send_to(b"<13>abcdefgh\n", address).await.expect("sends");
     let records = take(&mut batches, 1).await;
@@ -116,40 +123,65 @@ async fn a_datagram_is_a_record_and_a_full_channel_drops_it() {
         socket.send_to(b"<13>x", address).await.expect("sends");
         tokio::task::yield_now().await;
     }
-    running.abort();
+    let shed = batches.take_shed();
+    assert_eq!(shed.iter().map(|shed| shed.records).sum::<u64>(), counts.read().dropped);
+    assert_eq!((shed[0].why.reason(), shed[0].sample.peer), ("flood", records[0].peer));
+    while batches.try_recv().is_some() {}
+    // What lies in the kernel's buffer when it is stopped is still taken.
+    let before = counts.read();
+    socket.send_to(b"<13>last", address).await.expect("sends");
+    stop.send_replace(true);
+    running.await.expect("ends").expect("ends well");
+    let after = counts.read();
+    assert!(before.received + before.dropped < after.received + after.dropped, "{before:?} {after:?}");
 }
 
 #[tokio::test]
 async fn a_connection_is_cut_into_records_and_its_end_ends_the_last() {
-    let (sink, mut batches) = channel(4);
-    let limits = TcpLimits { connections_max: 1, ..TcpLimits::default() };
-    let input = TcpInput::bind(loopback(), Origin::new("tcp"), limits).await.expect("binds");
+    let (sink, mut batches) = channel(1 << 20);
+    let (limits, known) = watch::channel(Limits { connections_max: 1, ..Limits::default() });
+    let (stop, stopping) = watch::channel(false);
+    let input = StreamInput::bind(loopback(), Protocol::Syslog, Origin::new("tcp"), known).await.expect("binds");
     let (address, counts) = (input.address().expect("has one"), input.counts());
-    let running = tokio::spawn(input.run(sink, Arc::new(Noon)));
+    let running = tokio::spawn(input.run(sink, Arc::new(Noon), stopping));
     let mut stream = TcpStream::connect(address).await.expect("connects");
     stream.write_all(b"<13>one\n7 <13>t\no<13>unfinished").await.expect("sends");
     let first = take(&mut batches, 2).await;
     let mut second = TcpStream::connect(address).await.expect("connects");
     assert_eq!(second.read(&mut [0; 1]).await.unwrap_or(0), 0, "past the limit");
+    // Another limit holds for who comes then; the open connection stays.
+    limits.send_modify(|limits| limits.connections_max = 2);
+    let mut third = TcpStream::connect(address).await.expect("connects");
+    third.write_all(b"<13>three\n").await.expect("sends");
+    assert_eq!(take(&mut batches, 1).await.len(), 1);
+    assert_eq!(counts.read().open_connections, 2);
+    // Stopped, it takes nobody more and serves whom it has to their end.
+    stop.send_replace(true);
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    drop(third);
     drop(stream);
     let last = take(&mut batches, 1).await;
     let texts: Vec<_> =
         first.iter().chain(&last).map(|record| String::from_utf8_lossy(&record.bytes).into_owned()).collect();
     assert_eq!(texts, ["<13>one", "<13>t\no", "<13>unfinished"]);
-    while counts.read().received < 3 {
-        tokio::task::yield_now().await;
-    }
+    running.await.expect("ends").expect("ends well");
     let counted = counts.read();
-    assert_eq!((counted.received, counted.connections, counted.refused_connections), (3, 1, 1));
-    running.abort();
+    assert_eq!((counted.received, counted.refused_connections, counted.open_connections), (4, 1, 0), "{counted:?}");
 }
 
 /// A session with a RELP input, and what the input gives on.
-async fn relp(limits: RelpLimits) -> (TcpStream, Receiver<Batch>, tokio::task::JoinHandle<()>) {
-    let (sink, batches) = channel(4);
-    let input = RelpInput::bind(loopback(), Origin::new("relp"), limits).await.expect("binds");
+async fn relp(limits: Limits) -> (TcpStream, Intake, tokio::task::JoinHandle<()>) {
+    let (sink, batches) = channel(1 << 20);
+    let bound = StreamInput::bind(loopback(), Protocol::Relp, Origin::new("relp"), fixed(limits)).await;
+    let input = bound.expect("binds");
     let address = input.address().expect("has one");
-    let running = tokio::spawn(async move { input.run(sink, Arc::new(Noon)).await.expect("ends well") });
+    let (stop, stopping) = watch::channel(false);
+    let running = tokio::spawn(async move {
+        input.run(sink, Arc::new(Noon), stopping).await.expect("ends well");
+        drop(stop);
+    });
     (TcpStream::connect(address).await.expect("connects"), batches, running)
 }
 
@@ -167,7 +199,7 @@ async fn read_exactly(stream: &mut TcpStream, length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn relp_answers_a_message_only_once_it_is_durable() {
-    let (mut stream, mut batches, running) = relp(RelpLimits::default()).await;
+    let (mut stream, batches, running) = relp(Limits::default()).await;
     stream.write_all(b"1 open 30 relp_version=0\ncommands=syslog\n").await.expect("sends");
     let offer = "1 rsp 58 200 OK\nrelp_version=0\nrelp_software=nhatle\ncommands=syslog\n";
     answered(offer, &read_exactly(&mut stream, offer.len()).await);
@@ -192,7 +224,7 @@ async fn relp_answers_a_message_only_once_it_is_durable() {
 
 #[tokio::test]
 async fn relp_closes_without_an_answer_what_it_cannot_store() {
-    let (mut stream, mut batches, running) = relp(RelpLimits::default()).await;
+    let (mut stream, batches, running) = relp(Limits::default()).await;
     stream.write_all(b"1 syslog 7 <13>one\n").await.expect("sends");
     let batch = batches.recv().await.expect("is open");
     batch.done.expect("waits").send(Err(Refusal::Busy { retry_after_s: 5 })).expect("waits");
@@ -202,7 +234,7 @@ async fn relp_closes_without_an_answer_what_it_cannot_store() {
     running.abort();
 
     // A message that is too long is not cut: it would be acknowledged as if it were whole.
-    let (mut stream, mut batches, running) = relp(RelpLimits { message_bytes_max: 8, ..RelpLimits::default() }).await;
+    let (mut stream, batches, running) = relp(Limits { record_bytes_max: 8, ..Limits::default() }).await;
     stream.write_all(b"1 syslog 7 <13>one\n2 syslog 9 <13>three\n").await.expect("sends");
     assert_eq!(batches.recv().await.expect("is open").records.len(), 1);
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
@@ -211,7 +243,7 @@ async fn relp_closes_without_an_answer_what_it_cannot_store() {
 
 #[tokio::test]
 async fn relp_reads_no_further_than_its_window() {
-    let (mut stream, mut batches, running) = relp(RelpLimits { window: 1, ..RelpLimits::default() }).await;
+    let (mut stream, batches, running) = relp(Limits { window: 1, ..Limits::default() }).await;
     stream.write_all(b"1 syslog 7 <13>one\n").await.expect("sends");
     let first = batches.recv().await.expect("is open");
     stream.write_all(b"2 syslog 7 <13>two\n").await.expect("sends");

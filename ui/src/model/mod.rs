@@ -32,6 +32,7 @@ pub mod alive;
 pub mod exception;
 pub mod fit;
 pub mod incident;
+pub mod input;
 pub mod preview;
 pub mod rule;
 pub mod seen;
@@ -52,6 +53,7 @@ pub use fit::{
     Fit, FitMatrix, FitState, MatrixQuery, MatrixRule, MatrixSource, RuleFit, RuleFitRow, SourceFit, SourceFitRow,
 };
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
+pub use input::InputRow;
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
 pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, UserRow};

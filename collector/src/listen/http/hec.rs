@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::body::room_for_one_more;
 use super::{Arrived, Incoming, Push, Refused};
 use crate::frame::trim_frame;
+use crate::listen::fair::Sender;
 use crate::normalize::envelope;
 use crate::parse::json::Scanner;
 
@@ -111,7 +112,7 @@ fn no_data_if_empty(records: Vec<Record>) -> Result<Vec<Record>, Refused> {
 
 async fn acks(State(push): State<Push>, incoming: Incoming) -> Response {
     let given_out = push.requests.load(Ordering::Relaxed);
-    let (bytes, _room) = match push.read(incoming.body).await {
+    let (bytes, _room) = match push.read(Sender::named(&incoming.token), incoming.body).await {
         Ok(read) => read,
         Err(refused) => return denied(&refused),
     };
@@ -126,7 +127,7 @@ async fn acks(State(push): State<Push>, incoming: Incoming) -> Response {
 }
 
 async fn health(State(push): State<Push>) -> Response {
-    if push.sink.capacity() == 0 {
+    if push.sink.is_full() {
         let body = json!({ "text": "HEC is unhealthy, queues are full", "code": 18 });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     }

@@ -2,7 +2,7 @@
 //!
 //! In: a request, and the [`PushIdentity`] that the caller's authentication puts into its extensions.
 //! Out: each protocol's own success, only after the receipt says that all is durable. Overload: 429 (HEC: 503)
-//! with `Retry-After`. Bounds: bytes of the body, bytes after decompression (a bomb is cut off while it is
+//! with `Retry-After` to the token that has its share of the room; 503 with `Retry-After` while nothing can be stored. Bounds: bytes of the body, bytes after decompression (a bomb is cut off while it is
 //! unpacked), bytes of all bodies held at once, bytes of a record, records of a request; past them 413 or 429.
 //! A record that cannot be read is a dead letter, never a refused request.
 //! Source: contract.md, HTTP; RFC 9110 section 8.4; RFC 6585 section 4 (429).
@@ -17,10 +17,12 @@ use axum::extract::{ConnectInfo, FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use nhatle_event::{Clock, Record, Text, Timestamp};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use self::refused::Refused;
+use self::room::{Hold, Room};
+use super::fair::Sender;
+use super::queue::NoRoom;
 use super::{Batch, Receipt, Refusal, SharedCounts, Sink};
 use crate::frame::Origin;
 
@@ -32,6 +34,7 @@ mod elastic_face;
 mod hec;
 mod otlp;
 mod protobuf;
+mod room;
 
 #[cfg(test)]
 mod tests;
@@ -91,27 +94,20 @@ pub struct Push {
     limits: PushLimits,
     counts: SharedCounts,
     requests: Arc<AtomicU64>,
-    /// Room for bodies, in units of [`ROOM_BYTES`].
-    room: Arc<Semaphore>,
+    /// Room for bodies.
+    room: Arc<Room>,
 }
 
-/// The unit in which room for bodies is counted, in bytes.
-const ROOM_BYTES: usize = 1 << 10;
+/// What a sender is told to wait while nothing can be stored.
+const SHUT_RETRY_AFTER_S: u32 = 10;
 /// How many times its size a packed body is taken to need once unpacked, before that is known.
 const UNPACKED_TIMES: usize = 8;
 
 impl Push {
     /// Pushes go into `sink`.
     pub fn new(sink: Sink, clock: Arc<dyn Clock>, limits: PushLimits) -> Push {
-        let room = (limits.held_bytes_max / ROOM_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        Push {
-            sink,
-            clock,
-            limits,
-            counts: SharedCounts::default(),
-            requests: Arc::default(),
-            room: Arc::new(Semaphore::new(room)),
-        }
+        let room = Arc::new(Room::new(limits.held_bytes_max));
+        Push { sink, clock, limits, counts: SharedCounts::default(), requests: Arc::default(), room }
     }
 
     /// The counts, shared.
@@ -200,17 +196,14 @@ impl Push {
         incoming: Incoming,
         cut: impl FnOnce(&Arrived<'_>) -> Result<(Vec<Record>, T), Refused> + Send + 'static,
     ) -> Result<(Receipt, T), Refused> {
-        // Reserving first: a full channel refuses before the body is read.
-        let slot = match self.sink.try_reserve() {
-            Ok(slot) => slot,
-            Err(TrySendError::Full(())) => return Err(Refused::busy(1)),
-            Err(TrySendError::Closed(())) => return Err(Refused::unavailable("shutting down")),
-        };
+        let sender = Sender::named(&incoming.token);
+        // Asked first: without room a body is refused before it is read.
+        self.admit(sender)?;
         let encoding = body::encoding(&incoming.headers)?;
-        let (bytes, mut room) = self.read(incoming.body).await?;
+        let (bytes, mut hold) = self.read(sender, incoming.body).await?;
         if encoding != body::Encoding::Identity {
             let expected = bytes.len().saturating_mul(UNPACKED_TIMES).min(self.limits.unpacked_bytes_max);
-            room.merge(self.room_for(expected)?);
+            hold.grow(expected).ok_or_else(|| Refused::busy(1))?;
         }
         let (received, limits, origin) = (self.clock.now(), self.limits, incoming.origin);
         let work = move || {
@@ -224,8 +217,15 @@ impl Push {
         }
         self.counts.add_received(super::sizes(&records));
         let (done, receipt) = oneshot::channel();
-        slot.send(Batch { records, done: Some(done), keep: Vec::new() });
-        match tokio::time::timeout(self.limits.receipt_wait, receipt).await {
+        let stored = async {
+            // Others of this sender may have taken its room meanwhile.
+            if let Err(closed) = self.sink.send_as(sender, Batch { records, done: Some(done), keep: Vec::new() }).await
+            {
+                tracing::debug!(%closed, "pushed events not taken");
+            }
+            receipt.await
+        };
+        match tokio::time::timeout(self.limits.receipt_wait, stored).await {
             Ok(Ok(Ok(receipt))) => Ok((receipt, more)),
             Ok(Ok(Err(Refusal::Busy { retry_after_s }))) => Err(Refused::busy(retry_after_s)),
             Ok(Ok(Err(Refusal::Store { reason }))) => {
@@ -237,13 +237,22 @@ impl Push {
         }
     }
 
+    /// Whether this sender may come now.
+    fn admit(&self, sender: Sender) -> Result<(), Refused> {
+        self.sink.admit(sender).map_err(|why| match why {
+            NoRoom::Flood | NoRoom::Full => Refused::busy(1),
+            NoRoom::Shut => Refused::shut(SHUT_RETRY_AFTER_S),
+            NoRoom::Closed => Refused::unavailable("shutting down"),
+        })
+    }
+
     /// Reads a body within its bound, as far as there is room for it beside the others.
-    async fn read(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refused> {
+    async fn read(&self, sender: Sender, body: Body) -> Result<(Bytes, Hold), Refused> {
         use axum::body::HttpBody;
         let limit = self.limits.body_bytes_max;
         let mut body = std::pin::pin!(body);
         let mut read = Vec::new();
-        let mut room = self.room_for(0)?;
+        let mut hold = Hold::new(&self.room, sender);
         while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
             let frame = frame
                 .map_err(|_broken| Refused::new(StatusCode::BAD_REQUEST, "cut", "the body did not arrive whole"))?;
@@ -251,14 +260,9 @@ impl Push {
             if limit < read.len() + data.len() {
                 return Err(Refused::too_large(format!("at most {limit} bytes")));
             }
-            room.merge(self.room_for(data.len())?);
+            hold.grow(data.len()).ok_or_else(|| Refused::busy(1))?;
             read.extend_from_slice(&data);
         }
-        Ok((read.into(), room))
-    }
-
-    fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refused> {
-        let units = u32::try_from(bytes.div_ceil(ROOM_BYTES)).unwrap_or(u32::MAX);
-        Arc::clone(&self.room).try_acquire_many_owned(units).map_err(|_full| Refused::busy(1))
+        Ok((read.into(), hold))
     }
 }

@@ -41,6 +41,12 @@ impl Refused {
         Refused { retry_after_s: Some(retry_after_s), ..refused }
     }
 
+    pub(super) fn shut(retry_after_s: u32) -> Refused {
+        let refused =
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "read_only", "nothing can be stored now, come again");
+        Refused { retry_after_s: Some(retry_after_s), ..refused }
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Refused {
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "the events could not be stored").detail(detail)
     }

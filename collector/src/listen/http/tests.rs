@@ -7,10 +7,9 @@ use nhatle_event::{Clock, Event, Field, Text, Timestamp};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::Receiver;
 
 use super::{Push, PushIdentity, PushLimits};
-use crate::listen::{Batch, Receipt, Refusal, channel};
+use crate::listen::{Intake, Receipt, Refusal, channel};
 use crate::{Settings, to_event};
 
 struct Noon;
@@ -26,8 +25,8 @@ fn loopback() -> std::net::SocketAddr {
 }
 
 /// A server of the push route whose requests speak for a unit, and what it gives on.
-async fn server(batches_max: usize, limits: PushLimits) -> (std::net::SocketAddr, Receiver<Batch>) {
-    let (sink, batches) = channel(batches_max);
+async fn server(room_bytes: usize, limits: PushLimits) -> (std::net::SocketAddr, Intake) {
+    let (sink, batches) = channel(room_bytes);
     let identity = PushIdentity { unit: Some(Text::const_new("W1")), name: Text::const_new("agent") };
     let router = Push::new(sink, Arc::new(Noon), limits).router().layer(axum::Extension(identity));
     let listener = TcpListener::bind(loopback()).await.expect("binds");
@@ -55,7 +54,7 @@ async fn ask(address: std::net::SocketAddr, line: &str, headers: &str, body: &[u
 
 #[tokio::test]
 async fn a_push_is_answered_when_it_is_durable() {
-    let (address, mut batches) = server(2, PushLimits::default()).await;
+    let (address, batches) = server(2, PushLimits::default()).await;
     tokio::spawn(async move {
         while let Some(batch) = batches.recv().await {
             assert!(batch.records.iter().all(|record| record.unit.as_deref() == Some("W1")));
@@ -88,14 +87,14 @@ fn check_refused(answer: &str, status: &str, code: &str) {
 async fn a_push_past_a_bound_is_refused_and_says_why() {
     let limits =
         PushLimits { body_bytes_max: 1 << 16, unpacked_bytes_max: 1 << 20, records_max: 3, ..PushLimits::default() };
-    let (address, mut batches) = server(1, limits).await;
+    let (address, batches) = server(1, limits).await;
     check_refused(&post(address, "identity", &vec![b'x'; 1 << 17]).await, "413", "too_large");
     let bomb = zstd::encode_all(vec![b'x'; 64 << 20].as_slice(), 1).expect("packs");
     check_refused(&post(address, "zstd", &bomb).await, "413", "too_large");
     check_refused(&post(address, "identity", b"a\nb\nc\nd\n").await, "413", "too_large");
     check_refused(&post(address, "gzip", b"no gzip").await, "400", "broken_encoding");
     check_refused(&post(address, "br", b"x").await, "415", "encoding");
-    // The first waits in the channel; the second finds it full.
+    // The first waits in the queue; the second finds it full.
     let first = tokio::spawn(async move { post(address, "identity", b"a").await });
     while batches.is_empty() {
         tokio::task::yield_now().await;
@@ -121,7 +120,7 @@ async fn a_push_without_identity_is_refused() {
 /// Asks once; the pipeline says that the records of these places were stored before. Gives the answer and the
 /// events, `None` for a dead letter.
 async fn exchange(line: &str, headers: &str, body: &[u8], repeats: &[u32]) -> (String, Vec<Option<Event>>) {
-    let (address, mut batches) = server(2, PushLimits::default()).await;
+    let (address, batches) = server(2, PushLimits::default()).await;
     let repeats = repeats.to_vec();
     let pipeline = tokio::spawn(async move {
         let Some(batch) = batches.recv().await else { return Vec::new() };

@@ -1,0 +1,332 @@
+//! Inputs over UDP: binding, receiving, bounds and counts in one place. Syslog (RFC 5426): one datagram, one record;
+//! GELF: [`super::gelf`].
+//!
+//! In: bound sockets. Out: batches of what has arrived, at once and at most [`BATCH_RECORDS_MAX`] each.
+//! Overload: what its sender has no room for is dropped and counted by sender ([`super::queue`]). What the kernel drops
+//! before us is read from `/proc/net/udp`, whose `drops` column is the counter behind `SO_RXQ_OVFL`; it needs no
+//! ancillary data, so no unsafe code and no call for each datagram. The kernel's buffer is asked to be large, and it is
+//! said how large it is. Failure: only a broken socket ends it.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nhatle_event::{Clock, Record};
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::gelf::Assembly;
+use super::{BATCH_RECORDS_MAX, Counts, ListenError, SharedCounts, Sink, gelf};
+use crate::frame::{Origin, trim_frame};
+
+/// The largest payload of a datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// The receive buffer asked of the kernel; it gives what `net.core.rmem_max` allows.
+const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
+/// How often the kernel's count of dropped datagrams is read.
+const DROPS_INTERVAL: Duration = Duration::from_secs(1);
+/// How many batches are taken from a buffer at the end.
+const DRAIN_BATCHES_MAX: usize = 256;
+/// How many sockets one address may have.
+pub const SOCKETS_MAX: usize = 16;
+
+/// What datagrams carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A line of syslog each.
+    Syslog,
+    /// GELF, whole or in chunks.
+    Gelf,
+}
+
+/// A bound input over UDP.
+pub struct DatagramInput {
+    sockets: Vec<UdpSocket>,
+    receive_buffer_bytes: usize,
+    protocol: Protocol,
+    origin: Origin,
+    record_bytes_max: watch::Receiver<usize>,
+    counts: SharedCounts,
+}
+
+impl DatagramInput {
+    /// Binds `address` with so many sockets, between which the kernel spreads senders (`SO_REUSEPORT`). `origin` is what
+    /// its records share; the peer is set from each datagram.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(
+        address: SocketAddr,
+        socket_count: usize,
+        protocol: Protocol,
+        origin: Origin,
+        record_bytes_max: watch::Receiver<usize>,
+    ) -> Result<DatagramInput, ListenError> {
+        // GELF's chunks of one message must meet, so they go to one socket.
+        let count = if protocol == Protocol::Gelf { 1 } else { socket_count.clamp(1, SOCKETS_MAX) };
+        let first = bind(address, 1 < count).map_err(|source| ListenError::Bind { address, source })?;
+        // Port 0 is a free one; the others join it.
+        let bound = first.local_addr().map_err(|source| ListenError::Bind { address, source })?;
+        let receive_buffer_bytes = socket2::SockRef::from(&first).recv_buffer_size().unwrap_or(0);
+        let mut sockets = vec![first];
+        for _ in 1..count {
+            sockets.push(bind(bound, true).map_err(|source| ListenError::Bind { address, source })?);
+        }
+        let origin = if protocol == Protocol::Gelf { gelf::origin(origin) } else { origin };
+        let counts = SharedCounts::default();
+        // Linux says twice what it uses for data.
+        tracing::info!(
+            input = %origin.input, asked_bytes = RECEIVE_BUFFER_BYTES, granted_bytes = receive_buffer_bytes / 2, sockets = count,
+            "receive buffer; net.core.rmem_max bounds it"
+        );
+        Ok(DatagramInput { sockets, receive_buffer_bytes, protocol, origin, record_bytes_max, counts })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.sockets.first().map_or_else(|| Err(std::io::ErrorKind::NotConnected.into()), UdpSocket::local_addr)
+    }
+
+    /// Its counts, shared.
+    pub fn counts(&self) -> SharedCounts {
+        Arc::clone(&self.counts)
+    }
+
+    /// How large the kernel's buffer of each socket is, as the kernel says it.
+    pub fn receive_buffer_bytes(&self) -> usize {
+        self.receive_buffer_bytes
+    }
+
+    /// Receives until the pipeline ends or `stop` does (true, or its sender is gone); what has arrived by then is still
+    /// taken. Dropping the future stops it between two datagrams.
+    ///
+    /// # Errors
+    /// The socket broke.
+    pub async fn run(self, sink: Sink, clock: Arc<dyn Clock>, stop: watch::Receiver<bool>) -> Result<(), ListenError> {
+        let mut sockets = JoinSet::new();
+        for socket in self.sockets {
+            let receiver = Receiver {
+                drops: Drops::of(&socket),
+                socket,
+                assembly: (self.protocol == Protocol::Gelf).then(Assembly::default),
+                origin: self.origin.clone(),
+                record_bytes_max: self.record_bytes_max.clone(),
+                counts: Arc::clone(&self.counts),
+                sink: sink.clone(),
+                clock: Arc::clone(&clock),
+            };
+            sockets.spawn(receiver.run(stop.clone()));
+        }
+        while let Some(ended) = sockets.join_next().await {
+            // A task that panicked is like a socket that broke; there is no data that makes it.
+            ended.unwrap_or_else(|error| {
+                let input = self.origin.input.to_string();
+                Err(ListenError::Socket { input, source: std::io::Error::other(error) })
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A socket with a large buffer, which is all that stands between a burst and its loss.
+fn bind(address: SocketAddr, is_shared: bool) -> std::io::Result<UdpSocket> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
+    let mut bytes = RECEIVE_BUFFER_BYTES;
+    // Linux caps what is asked by itself; other systems refuse, so ask for less.
+    while socket.set_recv_buffer_size(bytes).is_err() && bytes > 1 << 16 {
+        bytes /= 2;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// One socket at work.
+struct Receiver {
+    socket: UdpSocket,
+    drops: Drops,
+    /// Chunks of GELF; `None` for syslog.
+    assembly: Option<Assembly>,
+    origin: Origin,
+    record_bytes_max: watch::Receiver<usize>,
+    counts: SharedCounts,
+    sink: Sink,
+    clock: Arc<dyn Clock>,
+}
+
+impl Receiver {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ListenError> {
+        let mut buffer = vec![0u8; DATAGRAM_BYTES_MAX];
+        let mut look = tokio::time::interval(DROPS_INTERVAL);
+        loop {
+            let first = tokio::select! {
+                biased;
+                _ = look.tick() => {
+                    self.drops.count(&self.counts);
+                    continue;
+                }
+                _ = stop.wait_for(|is_stopping| *is_stopping) => break,
+                () = self.sink.closed() => return Ok(()),
+                first = self.socket.recv_from(&mut buffer) => first,
+            };
+            let mut records = Vec::new();
+            if self.keep(&buffer, first, &mut records)? {
+                while records.len() < BATCH_RECORDS_MAX {
+                    let received = self.socket.try_recv_from(&mut buffer);
+                    if !self.keep(&buffer, received, &mut records)? {
+                        break;
+                    }
+                }
+            }
+            self.hand_on(records);
+        }
+        self.drain(&mut buffer)?;
+        self.drops.count(&self.counts);
+        Ok(())
+    }
+
+    /// Takes what lies in the kernel's buffer: it came before the end. Asks the kernel, not the runtime, which may not
+    /// have heard of it yet. Bounded by what a buffer holds, so that a flood does not keep it from ending.
+    fn drain(&mut self, buffer: &mut [u8]) -> Result<(), ListenError> {
+        let broken = |source| ListenError::Socket { input: self.origin.input.to_string(), source };
+        let socket = std::net::UdpSocket::from(self.socket.as_fd().try_clone_to_owned().map_err(broken)?);
+        for _ in 0..DRAIN_BATCHES_MAX {
+            let mut records = Vec::new();
+            while records.len() < BATCH_RECORDS_MAX {
+                let received = socket.recv_from(buffer);
+                if !self.keep(buffer, received, &mut records)? {
+                    break;
+                }
+            }
+            let is_last = records.len() < BATCH_RECORDS_MAX;
+            self.hand_on(records);
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_on(&self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        let (taken, cut, dropped) = self.sink.offer(records);
+        self.counts.add_received((taken, cut));
+        Counts::add(&self.counts.dropped, dropped);
+    }
+
+    /// Keeps a datagram; `false` where there was none.
+    fn keep(
+        &mut self,
+        buffer: &[u8],
+        received: std::io::Result<(usize, SocketAddr)>,
+        records: &mut Vec<Record>,
+    ) -> Result<bool, ListenError> {
+        let (length, peer) = match received {
+            Ok(received) => received,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            // An earlier answer of ours was refused (ICMP); says nothing about this socket.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(true),
+            Err(source) => return Err(ListenError::Socket { input: self.origin.input.to_string(), source }),
+        };
+        let bytes_max = (*self.record_bytes_max.borrow()).max(1);
+        let datagram = buffer.get(..length).unwrap_or(buffer);
+        let (peer, now) = (peer.ip().to_canonical(), self.clock.now());
+        let whole;
+        let message = match &mut self.assembly {
+            None => datagram,
+            Some(assembly) => {
+                let (message, lost) = assembly.push(peer, datagram, now, bytes_max);
+                Counts::add(&self.counts.dropped, lost);
+                let Some(message) = message else { return Ok(true) };
+                whole = message;
+                &whole
+            }
+        };
+        let bytes = trim_frame(message);
+        let kept = bytes.get(..bytes_max).unwrap_or(bytes);
+        if !kept.is_empty() {
+            let mut record = self.origin.record(kept, now, kept.len() < bytes.len());
+            record.peer = Some(peer);
+            Counts::add(&self.counts.skipped_bytes, bytes.len() - kept.len());
+            records.push(record);
+        }
+        Ok(true)
+    }
+}
+
+/// The kernel's count of datagrams it dropped for want of room in one socket's buffer.
+struct Drops {
+    /// The socket's inode; `None` where the system does not tell.
+    inode: Option<u64>,
+    /// The counter as it was read last; it has 32 bits and may wrap.
+    last: u32,
+}
+
+impl Drops {
+    #[cfg(target_os = "linux")]
+    fn of(socket: &UdpSocket) -> Drops {
+        use std::os::fd::AsRawFd;
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok();
+        let inode = link.as_ref().and_then(|link| inode_of(link.to_str()?));
+        Drops { inode, last: 0 }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_socket: &UdpSocket) -> Drops {
+        Drops { inode: None, last: 0 }
+    }
+
+    fn count(&mut self, counts: &Counts) {
+        let Some(inode) = self.inode else { return };
+        let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"];
+        let read = |path| drops_in(&std::fs::read_to_string(path).ok()?, inode);
+        let Some(now) = tables.into_iter().find_map(read) else { return };
+        counts.kernel_dropped.fetch_add(u64::from(now.wrapping_sub(self.last)), Ordering::Relaxed);
+        self.last = now;
+    }
+}
+
+/// The inode in what `/proc/self/fd/N` points to: `socket:[12345]`.
+fn inode_of(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The last column (`drops`) of the row whose tenth is this inode (proc(5), `/proc/net/udp`).
+fn drops_in(table: &str, inode: u64) -> Option<u32> {
+    let row = |line: &str| {
+        let mut columns = line.split_ascii_whitespace();
+        let found: u64 = columns.nth(9)?.parse().ok()?;
+        (found == inode).then_some(())?;
+        columns.last()?.parse().ok()
+    };
+    table.lines().find_map(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drops_of_a_socket_are_found_by_its_inode() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n  \
+                     310: 0100007F:1586 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 41870 2 0000000000000000 12\n  \
+                     311: 0100007F:1587 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 41871 2 0000000000000000 0\n";
+        assert_eq!([41870, 41871, 7].map(|inode| drops_in(table, inode)), [Some(12), Some(0), None]);
+        assert_eq!(
+            (inode_of("socket:[41870]"), inode_of("pipe:[1]"), inode_of("socket:[]")),
+            (Some(41870), None, None)
+        );
+    }
+}

@@ -1,0 +1,496 @@
+//! The one way into the pipeline: [`Sink`] for inputs, [`Intake`] for the stage that converts, a [`FairQueue`] between.
+//!
+//! In: batches, each of one sender. Out: the same, served fairly. What happens without room is the input's kind:
+//! [`Sink::send`] waits (TCP, RELP, files), [`Sink::offer`] drops and keeps account of it by sender ([`Shed`], UDP),
+//! [`Sink::admit`] says so (HTTP). A gate can be shut for all of them while nothing may be stored (ADR 22); what is
+//! in already is still served, and so is what this program sends itself.
+//! Bounds: [`QUEUED_BYTES_MAX`], senders ([`super::fair`]), senders of which it is counted what was dropped
+//! ([`SHED_SENDERS_MAX`]). Failure: [`Closed`] once the other end is gone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use nhatle_event::Record;
+use tokio::sync::{Notify, oneshot};
+
+use super::fair::{FairQueue, Sender};
+use super::{Batch, sizes};
+
+/// So many bytes of records may wait to be converted, of all senders together.
+pub const QUEUED_BYTES_MAX: usize = 64 << 20;
+/// What a record weighs besides its bytes.
+const RECORD_BYTES: usize = 128;
+/// A batch weighs no more than this.
+const BATCH_BYTES_MAX: usize = QUEUED_BYTES_MAX / 16;
+/// Of so many senders it is counted one by one what was dropped; those past it are counted together.
+pub const SHED_SENDERS_MAX: usize = 4_096;
+
+/// The pipeline is gone; nothing is taken any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline has ended")]
+pub struct Closed;
+
+/// Why a batch is not taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+pub enum NoRoom {
+    /// This sender has its share of the room.
+    #[error("the sender has more waiting than its share")]
+    Flood,
+    /// There is no room for anybody.
+    #[error("the queue is full")]
+    Full,
+    /// Nothing may be stored now; come again after so many seconds.
+    #[error("nothing can be stored now")]
+    Shut,
+    /// The pipeline has ended.
+    #[error("the pipeline has ended")]
+    Closed,
+}
+
+impl NoRoom {
+    /// The reason in the receipt book.
+    pub fn reason(self) -> &'static str {
+        match self {
+            NoRoom::Flood => "flood",
+            NoRoom::Full => "queue_full",
+            NoRoom::Shut => "disk_full",
+            NoRoom::Closed => "stopping",
+        }
+    }
+}
+
+/// Records of one sender that were dropped for one reason.
+#[derive(Clone, Debug)]
+pub struct Shed {
+    /// Why.
+    pub why: NoRoom,
+    /// How many.
+    pub records: u64,
+    /// One of them, which says whose they are.
+    pub sample: Record,
+}
+
+/// Figures of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Bytes waiting.
+    pub bytes: usize,
+    /// Senders with something waiting.
+    pub senders: usize,
+    /// Records dropped for want of room, since the start.
+    pub shed: u64,
+    /// The gate is shut.
+    pub is_shut: bool,
+}
+
+/// Somebody who waits for room.
+type Waiter = (usize, oneshot::Sender<()>);
+
+struct State {
+    queue: FairQueue<Batch>,
+    /// Who waits until something of theirs has been served.
+    waiters: BTreeMap<Sender, VecDeque<Waiter>>,
+    /// Who waits although nothing of theirs is in the queue: there was no room at all.
+    starved: VecDeque<Waiter>,
+    shed: BTreeMap<(Sender, NoRoom), Shed>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// For the thread that takes.
+    filled: Condvar,
+    /// For a task that takes.
+    filled_task: Notify,
+    is_shut: AtomicBool,
+    opened: Notify,
+    /// The taker is gone.
+    is_closed: AtomicBool,
+    closed: Notify,
+    /// Every sink is gone.
+    is_ended: AtomicBool,
+    shed: AtomicU64,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Ends the queue when the last sink is dropped.
+struct Alive(Arc<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.is_ended.store(true, Ordering::Release);
+        // Under the lock, or a taker that has just looked would sleep through it.
+        drop(self.0.state());
+        self.0.filled.notify_all();
+        self.0.filled_task.notify_one();
+    }
+}
+
+/// Where inputs put their batches.
+#[derive(Clone)]
+pub struct Sink {
+    shared: Arc<Shared>,
+    _alive: Arc<Alive>,
+}
+
+/// Where the pipeline takes them.
+pub struct Intake {
+    shared: Arc<Shared>,
+}
+
+/// A queue for so many bytes; [`QUEUED_BYTES_MAX`] unless in a test.
+pub fn channel(bytes_max: usize) -> (Sink, Intake) {
+    let state = State {
+        queue: FairQueue::new(bytes_max),
+        waiters: BTreeMap::new(),
+        starved: VecDeque::new(),
+        shed: BTreeMap::new(),
+    };
+    let shared = Arc::new(Shared {
+        state: Mutex::new(state),
+        filled: Condvar::new(),
+        filled_task: Notify::new(),
+        is_shut: AtomicBool::new(false),
+        opened: Notify::new(),
+        is_closed: AtomicBool::new(false),
+        closed: Notify::new(),
+        is_ended: AtomicBool::new(false),
+        shed: AtomicU64::new(0),
+    });
+    (Sink { shared: shared.clone(), _alive: Arc::new(Alive(shared.clone())) }, Intake { shared })
+}
+
+/// What records weigh. A pushed body can be as large as the whole queue; its bytes are bounded where it is read, and
+/// here it counts as [`BATCH_BYTES_MAX`], so that it is one turn among others and leaves room beside it.
+fn weight(records: &[Record]) -> usize {
+    records.iter().map(|record| record.bytes.len() + RECORD_BYTES).sum::<usize>().min(BATCH_BYTES_MAX)
+}
+
+/// Whose a batch is, as its first record tells.
+fn sender_of(records: &[Record]) -> Sender {
+    match records.first() {
+        None | Some(Record { canary: Some(_), .. }) => Sender::Own,
+        Some(record) => Sender::of(record.source.as_deref(), record.peer, &record.input),
+    }
+}
+
+impl Sink {
+    /// Puts a batch in, waiting until there is room for its sender. Whoever stops waiting keeps nothing in the queue.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub async fn send(&self, batch: Batch) -> Result<(), Closed> {
+        let sender = sender_of(&batch.records);
+        self.send_as(sender, batch).await
+    }
+
+    /// [`Sink::send`] for a sender that is known by something better than an address.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub async fn send_as(&self, sender: Sender, batch: Batch) -> Result<(), Closed> {
+        let bytes = weight(&batch.records);
+        loop {
+            self.open(sender).await?;
+            let room = {
+                let mut state = self.shared.state();
+                if state.queue.has_room(sender, bytes) {
+                    self.put(state, sender, bytes, batch);
+                    return Ok(());
+                }
+                state.wait(sender, bytes)
+            };
+            // Dropped without a word only when the taker goes, which `open` then says.
+            drop(room.await);
+        }
+    }
+
+    /// [`Sink::send`] on a thread that may block, as this program itself: canaries, the demo. Their batches stay in the
+    /// order in which they are sent, whoever they speak of, and the gate is open to them.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn blocking_send(&self, batch: Batch) -> Result<(), Closed> {
+        let (sender, bytes) = (Sender::Own, weight(&batch.records));
+        loop {
+            if self.shared.is_closed.load(Ordering::Acquire) {
+                return Err(Closed);
+            }
+            let room = {
+                let mut state = self.shared.state();
+                if state.queue.has_room(sender, bytes) {
+                    self.put(state, sender, bytes, batch);
+                    return Ok(());
+                }
+                state.wait(sender, bytes)
+            };
+            drop(room.blocking_recv());
+        }
+    }
+
+    /// Waits until a little more of this sender would be taken: an input that cannot make its sender wait otherwise
+    /// reads only then.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub async fn ready(&self, sender: Sender) -> Result<(), Closed> {
+        loop {
+            self.open(sender).await?;
+            let room = {
+                let mut state = self.shared.state();
+                if state.queue.has_room(sender, 1) {
+                    return Ok(());
+                }
+                state.wait(sender, 1)
+            };
+            drop(room.await);
+        }
+    }
+
+    /// Whether this sender may come now, for inputs that can say no.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(&self, sender: Sender) -> Result<(), NoRoom> {
+        self.may_enter(sender)?;
+        let state = self.shared.state();
+        match state.queue.has_room(sender, 1) {
+            true => Ok(()),
+            false => Err(state.why_not(sender)),
+        }
+    }
+
+    /// Whether nobody would be taken now.
+    pub fn is_full(&self) -> bool {
+        self.shared.is_shut.load(Ordering::Acquire) || self.shared.state().queue.is_full()
+    }
+
+    /// Puts records in as far as their senders have room, and drops the others, counted by sender: for datagrams.
+    /// Records of several senders are told apart; their order within a sender stays. Answers how many were taken, how
+    /// many of those were cut, and how many were dropped.
+    pub fn offer(&self, mut records: Vec<Record>) -> (usize, usize, usize) {
+        let (mut taken, mut cut, mut dropped) = (0, 0, 0);
+        let is_of_one = records.windows(2).all(|two| two[0].peer == two[1].peer);
+        if !is_of_one {
+            records.sort_by_key(|record| record.peer);
+        }
+        while !records.is_empty() {
+            let end = match is_of_one {
+                true => records.len(),
+                false => records.partition_point(|record| record.peer <= records[0].peer),
+            };
+            let rest = if end == records.len() { Vec::new() } else { records.split_off(end) };
+            let own = std::mem::replace(&mut records, rest);
+            let (count, truncated) = sizes(&own);
+            if self.offer_one(own) {
+                taken += count;
+                cut += truncated;
+            } else {
+                dropped += count;
+            }
+        }
+        (taken, cut, dropped)
+    }
+
+    /// Records of one sender; `false` where they were dropped.
+    fn offer_one(&self, records: Vec<Record>) -> bool {
+        let (sender, bytes) = (sender_of(&records), weight(&records));
+        let entered = self.may_enter(sender);
+        let mut state = self.shared.state();
+        let why = match entered {
+            Ok(()) if state.queue.has_room(sender, bytes) => {
+                self.put(state, sender, bytes, Batch { records, done: None, keep: Vec::new() });
+                return true;
+            }
+            Ok(()) => state.why_not(sender),
+            Err(why) => why,
+        };
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        self.shared.shed.fetch_add(count, Ordering::Relaxed);
+        let is_one_too_many = SHED_SENDERS_MAX <= state.shed.len() && !state.shed.contains_key(&(sender, why));
+        let sender = if is_one_too_many { Sender::Shared(0) } else { sender };
+        if let Some(sample) = records.into_iter().next() {
+            let shed = state.shed.entry((sender, why)).or_insert_with(|| Shed { why, records: 0, sample });
+            shed.records += count;
+            if is_one_too_many {
+                shed.sample.peer = None;
+            }
+        }
+        false
+    }
+
+    /// Shuts the gate: nobody but this program itself is let in until [`Sink::open_gate`].
+    pub fn shut_gate(&self) {
+        self.shared.is_shut.store(true, Ordering::Release);
+    }
+
+    /// Opens the gate.
+    pub fn open_gate(&self) {
+        self.shared.is_shut.store(false, Ordering::Release);
+        self.shared.opened.notify_waiters();
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> QueueStats {
+        let state = self.shared.state();
+        QueueStats {
+            bytes: state.queue.bytes(),
+            senders: state.queue.senders(),
+            shed: self.shared.shed.load(Ordering::Relaxed),
+            is_shut: self.shared.is_shut.load(Ordering::Acquire),
+        }
+    }
+
+    /// Ends once the pipeline has.
+    pub async fn closed(&self) {
+        loop {
+            let told = self.shared.closed.notified();
+            if self.shared.is_closed.load(Ordering::Acquire) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    fn may_enter(&self, sender: Sender) -> Result<(), NoRoom> {
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            return Err(NoRoom::Closed);
+        }
+        match sender != Sender::Own && self.shared.is_shut.load(Ordering::Acquire) {
+            true => Err(NoRoom::Shut),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits while the gate is shut.
+    async fn open(&self, sender: Sender) -> Result<(), Closed> {
+        loop {
+            let opened = self.shared.opened.notified();
+            match self.may_enter(sender) {
+                Ok(()) => return Ok(()),
+                Err(NoRoom::Closed) => return Err(Closed),
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = opened => {}
+                () = self.closed() => return Err(Closed),
+            }
+        }
+    }
+
+    fn put(&self, mut state: MutexGuard<'_, State>, sender: Sender, bytes: usize, batch: Batch) {
+        state.queue.push(sender, bytes, batch);
+        drop(state);
+        self.shared.filled.notify_one();
+        self.shared.filled_task.notify_one();
+    }
+}
+
+impl State {
+    fn why_not(&self, sender: Sender) -> NoRoom {
+        if self.queue.bytes_of(sender) == 0 { NoRoom::Full } else { NoRoom::Flood }
+    }
+
+    /// Joins those who wait for room.
+    fn wait(&mut self, sender: Sender, bytes: usize) -> oneshot::Receiver<()> {
+        let (told, hears) = oneshot::channel();
+        match self.queue.bytes_of(sender) {
+            0 => self.starved.push_back((bytes, told)),
+            _ => self.waiters.entry(sender).or_default().push_back((bytes, told)),
+        }
+        hears
+    }
+
+    /// Takes the next batch and wakes whom that gives room.
+    fn take(&mut self) -> Option<Batch> {
+        let (sender, is_last, batch) = self.queue.pop()?;
+        let freed = weight(&batch.records).max(1);
+        wake(&mut self.starved, freed);
+        if let Some(waiting) = self.waiters.get_mut(&sender) {
+            // Where nothing of theirs is left nobody would wake them later.
+            wake(waiting, if is_last { usize::MAX } else { freed });
+            if waiting.is_empty() {
+                self.waiters.remove(&sender);
+            }
+        }
+        Some(batch)
+    }
+}
+
+/// Wakes the first ones, as many as so many bytes may give room, one at least.
+fn wake(waiting: &mut VecDeque<Waiter>, freed: usize) {
+    let mut given = 0usize;
+    while given < freed {
+        let Some((bytes, told)) = waiting.pop_front() else { return };
+        // One that has stopped waiting needs no room.
+        if told.send(()).is_ok() {
+            given = given.saturating_add(bytes.max(1));
+        }
+    }
+}
+
+impl Intake {
+    /// The next batch; blocks until there is one. `None` once every sink is gone and nothing waits.
+    pub fn blocking_recv(&self) -> Option<Batch> {
+        let mut state = self.shared.state();
+        loop {
+            if let Some(batch) = state.take() {
+                return Some(batch);
+            }
+            if self.shared.is_ended.load(Ordering::Acquire) {
+                return None;
+            }
+            state = self.shared.filled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// What was dropped since this was last called.
+    pub fn take_shed(&self) -> Vec<Shed> {
+        if self.shared.shed.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.shared.state().shed).into_values().collect()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.shared.state().queue.bytes() == 0
+    }
+
+    /// The next batch, if one waits.
+    pub fn try_recv(&self) -> Option<Batch> {
+        self.shared.state().take()
+    }
+
+    /// [`Intake::blocking_recv`] for a task.
+    pub async fn recv(&self) -> Option<Batch> {
+        loop {
+            if let Some(batch) = self.try_recv() {
+                return Some(batch);
+            }
+            if self.shared.is_ended.load(Ordering::Acquire) {
+                return None;
+            }
+            self.shared.filled_task.notified().await;
+        }
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+        let mut state = self.shared.state();
+        // What waits is dropped, so that whoever waits for its receipt hears that there is none; and so are the waiters.
+        while state.queue.pop().is_some() {}
+        state.waiters.clear();
+        state.starved.clear();
+        drop(state);
+        self.shared.closed.notify_waiters();
+        self.shared.opened.notify_waiters();
+    }
+}

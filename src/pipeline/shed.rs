@@ -1,0 +1,27 @@
+//! What inputs dropped, in the receipt book: by the source it came from, with the reason.
+//!
+//! In: counts by sender, each with one of the records. Out: rejections noted for the next batch. The sample is read as
+//! any record would be, so that the rows stand under the source's own name. Where one address speaks for several hosts
+//! (a relay), all of its dropped records stand under that of the sample: nobody has read the others.
+
+use nhatle_collector::listen::queue::Shed;
+use nhatle_collector::{Settings, dead_letter_event, to_event};
+use nhatle_event::Field;
+
+use super::Shared;
+use crate::sources::{OTHER_SOURCE, Whose};
+use crate::telemetry::Counters;
+
+/// Notes what was dropped.
+pub(super) fn note(shared: &Shared, shed: Vec<Shed>, settings: &Settings) {
+    for Shed { why, records, sample } in shed {
+        let event = to_event(&sample, settings).unwrap_or_else(|dead| dead_letter_event(&dead, settings));
+        // Several senders past the bound are one row, and it is nobody's own.
+        let is_of_many = sample.peer.is_none() && sample.source.is_none();
+        let source = event.text(Field::NHATLE_SOURCE).filter(|_| !is_of_many).unwrap_or(OTHER_SOURCE);
+        let unit = event.text(Field::NHATLE_UNIT).filter(|_| !is_of_many);
+        let whose = Whose { source, input: &sample.input, unit };
+        shared.noted().reject(whose, why.reason(), records, sample.received);
+        Counters::add(&shared.counters.shed, records);
+    }
+}
