@@ -305,6 +305,24 @@ fields! {
     FILE_MIME_TYPE "file.mime_type" Keyword Dynamic [];
     DNS_TYPE "dns.type" Keyword Dynamic [];
     DNS_ID "dns.id" Keyword Dynamic [];
+    CLIENT_IP "client.ip" Ip Dynamic [];
+    CLIENT_PORT "client.port" Long Dynamic [];
+    CLIENT_DOMAIN "client.domain" Keyword Dynamic [];
+    CLIENT_MAC "client.mac" Keyword Dynamic [];
+    CLIENT_BYTES "client.bytes" Long Dynamic [];
+    CLIENT_PACKETS "client.packets" Long Dynamic [];
+    CLIENT_NAT_IP "client.nat.ip" Ip Dynamic [];
+    CLIENT_NAT_PORT "client.nat.port" Long Dynamic [];
+    CLIENT_USER_NAME "client.user.name" Keyword Dynamic [];
+    SERVER_IP "server.ip" Ip Dynamic [];
+    SERVER_PORT "server.port" Long Dynamic [];
+    SERVER_DOMAIN "server.domain" Keyword Dynamic [];
+    SERVER_MAC "server.mac" Keyword Dynamic [];
+    SERVER_BYTES "server.bytes" Long Dynamic [];
+    SERVER_PACKETS "server.packets" Long Dynamic [];
+    SERVER_NAT_IP "server.nat.ip" Ip Dynamic [];
+    SERVER_NAT_PORT "server.nat.port" Long Dynamic [];
+    SERVER_USER_NAME "server.user.name" Keyword Dynamic [];
 }
 
 /// Every name given out so far. Names of vendor fields are leaked on purpose: they are bounded, and a

@@ -107,6 +107,15 @@ fn set_hardware(event: &mut Event, value: &str) {
 fn set_action(event: &mut Event, prefix: &str) {
     let prefix = prefix.trim().trim_end_matches(':');
     let inner = prefix.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    // EdgeOS and UniFi: `[<rule set>-<rule>-<A, D or R>]`, where the rule is a number or `default`.
+    let ubiquiti =
+        inner.and_then(|inner| inner.rsplit_once('-')).filter(|(_, verdict)| matches!(*verdict, "A" | "D" | "R"));
+    if let Some((set, rule)) = ubiquiti.and_then(|(rule, _)| rule.rsplit_once('-'))
+        && (rule == "default" || rule.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        event.set(Field::RULE_ID, rule);
+        event.set(Field::RULE_NAME, set);
+    }
     let (name, action) = match inner {
         Some(inner) => match inner.rsplit_once('-') {
             Some((rule, verdict @ ("D" | "A" | "R"))) => {
@@ -130,7 +139,7 @@ fn set_action(event: &mut Event, prefix: &str) {
     if name.is_empty() {
         return;
     }
-    event.set(Field::RULE_NAME, name);
+    event.set_default(Field::RULE_NAME, name);
     let has = |words: &[&str]| words.iter().any(|word| action.contains(word));
     if has(&["drop", "block", "deny", "denied", "reject"]) {
         event.add(Field::EVENT_TYPE, "denied");
@@ -181,6 +190,10 @@ mod tests {
             &[("event.action", "drop"), ("rule.name", "wan-lan"), ("rule.id", "10")],
         );
         check(&format!("[wan-in-D]{values}"), &[("event.action", "drop"), ("rule.name", "wan-in")]);
+        check(
+            &format!("[WAN_IN-3001-A]{values}"),
+            &[("event.action", "accept"), ("rule.name", "WAN_IN"), ("rule.id", "3001")],
+        );
         check(
             "IN= OUT=lo SRC=2001:db8::1 DST=2001:db8::2 PROTO=ICMPv6",
             &[("network.transport", "ipv6-icmp"), ("network.type", "ipv6")],

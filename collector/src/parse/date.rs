@@ -15,6 +15,28 @@ const AHEAD_MAX_NS: i64 = 24 * 3600 * 1_000_000_000;
 /// The reason of every date that does not exist.
 const NO_SUCH_DATE: &str = "syslog: no such date";
 
+/// Names of zones that mean one thing, seconds east of UTC. Few on purpose: most abbreviations mean several (IST, CST, MST).
+const ZONES: &[(&str, i32)] = &[
+    ("UTC", 0),
+    ("GMT", 0),
+    ("Z", 0),
+    ("ICT", 7 * 3600),
+    ("JST", 9 * 3600),
+    ("CET", 3600),
+    ("CEST", 2 * 3600),
+    ("EST", -5 * 3600),
+    ("EDT", -4 * 3600),
+    ("CDT", -5 * 3600),
+    ("MDT", -6 * 3600),
+    ("PST", -8 * 3600),
+    ("PDT", -7 * 3600),
+];
+
+/// The offset that a zone's name means.
+pub fn named_zone(name: &str) -> Option<i32> {
+    ZONES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, offset_s)| *offset_s)
+}
+
 /// A date found at the front of text, with the bytes it takes.
 pub type Found = Result<Option<(Timestamp, usize)>, Fault>;
 
@@ -134,11 +156,11 @@ fn zone(bytes: &[u8], at: usize) -> Option<(Option<i32>, usize)> {
     }
     let letters = rest.iter().take(6).take_while(|byte| byte.is_ascii_uppercase()).count();
     ((2..=5).contains(&letters) && rest.get(letters) == Some(&b':')).then_some(())?;
-    let is_utc = matches!(rest.get(..letters), Some(b"UTC" | b"GMT"));
+    let name = str::from_utf8(rest.get(..letters)?).ok()?;
     // Any other short name before a colon is a host or a program (`HQ: …`), but for Cisco's marks.
     let is_cisco = rest.get(letters + 1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"%"));
-    (is_utc || is_cisco).then_some(())?;
-    Some((is_utc.then_some(0), at + 1 + letters))
+    (is_cisco || matches!(name, "UTC" | "GMT")).then_some(())?;
+    Some((named_zone(name), at + 1 + letters))
 }
 
 /// `+hhmm` or `+hh:mm`, in seconds east of UTC; also the bytes used.
@@ -321,6 +343,8 @@ mod tests {
         check(bsd_received, "Mar  1 2024 18:48:50.483 UTC: %SYS", Some(("2024-03-01T18:48:50.483Z", 28)));
         check(bsd_received, "Mar  1 18:48:50 2024 host", Some(("2024-03-01T11:48:50Z", 20)));
         check(bsd_received, "Mar 01 2024 18:48:50: %ASA", Some(("2024-03-01T11:48:50Z", 20)));
+        check(bsd_received, "Mar 01 2024 18:48:50 EDT: %ASA", Some(("2024-03-01T22:48:50Z", 24)));
+        check(bsd_received, "Mar 01 2024 18:48:50 IST: %ASA", Some(("2024-03-01T11:48:50Z", 24)));
         check(bsd_received, "Mar  1 18:48:50 2020 ways", Some(("2020-03-01T11:48:50Z", 20)));
         check(bsd_received, "Marge said so", None);
         check(bsd_received, "May 5 people", None);

@@ -87,7 +87,8 @@ pub(super) const ALIASES: &[(&str, &str, &[&str])] = &[
     ("proxy", "cs-username", &["user.name"]),
     ("proxy", "cs-uri", &["url.original"]),
     ("firewall", "username", &["user.name"]),
-    ("firewall", "action", &["event.action"]),
+    // PAN-OS tells what it did apart from what happened.
+    ("firewall", "action", &["panw.panos.action", "event.action"]),
     ("linux", "User", &["user.name"]),
 ];
 

@@ -28,13 +28,10 @@ const TABLE: &[Row] = &[
     ("ResponderPackets", Field::DESTINATION_PACKETS),
     ("URL", Field::URL_ORIGINAL),
     ("URI", Field::URL_ORIGINAL),
-    ("ReferencedHost", Field::URL_DOMAIN),
     ("HTTPReferer", Field::HTTP_REQUEST_REFERRER),
     ("HTTPResponse", Field::HTTP_RESPONSE_STATUS_CODE),
     ("UserAgent", Field::USER_AGENT_ORIGINAL),
     ("DNSQuery", Field::DNS_QUESTION_NAME),
-    ("DNSRecordType", Field::DNS_QUESTION_TYPE),
-    ("DNSResponseType", Field::DNS_RESPONSE_CODE),
     ("FileName", Field::FILE_NAME),
     ("FileSize", Field::FILE_SIZE),
     ("FileSHA256", Field::FILE_HASH_SHA256),
@@ -42,6 +39,39 @@ const TABLE: &[Row] = &[
     ("Message", Field::RULE_NAME),
     ("SID", Field::RULE_ID),
     ("Classification", Field::RULE_CATEGORY),
+];
+
+/// Types of DNS records as FTD writes them out, and their names. Source: IANA, "DNS Parameters".
+const RECORD_TYPES: &[(&str, &str)] = &[
+    ("a host address", "A"),
+    ("ip6 address", "AAAA"),
+    ("an authoritative name server", "NS"),
+    ("the canonical name for an alias", "CNAME"),
+    ("marks the start of a zone of authority", "SOA"),
+    ("a domain name pointer", "PTR"),
+    ("host information", "HINFO"),
+    ("mail exchange", "MX"),
+    ("text strings", "TXT"),
+    ("server selection", "SRV"),
+    ("naming authority pointer", "NAPTR"),
+    ("delegation signer", "DS"),
+    ("a request for all records the server/cache has available", "ANY"),
+];
+
+/// Answers of DNS servers as FTD writes them out, and their names. Source: IANA, "DNS Parameters".
+const RESPONSES: &[(&str, &str)] = &[
+    ("no error", "NOERROR"),
+    ("format error", "FORMERR"),
+    ("server failure", "SERVFAIL"),
+    ("non-existent domain", "NXDOMAIN"),
+    ("not implemented", "NOTIMP"),
+    ("query refused", "REFUSED"),
+    ("name exists when it should not", "YXDOMAIN"),
+    ("rr set exists when it should not", "YXRRSET"),
+    ("rr set that should exist does not", "NXRRSET"),
+    ("not authorized", "NOTAUTH"),
+    ("server not authoritative for zone", "NOTAUTH"),
+    ("name not contained in zone", "NOTZONE"),
 ];
 
 /// Message number, action, category, types.
@@ -68,6 +98,26 @@ pub fn fill(code: &str, message: &str, event: &mut Event) -> bool {
         let lower = verdict.to_ascii_lowercase();
         let is_stopped = lower.starts_with("block") || lower.contains("reset");
         event.add(Field::EVENT_TYPE, if is_stopped { "denied" } else { "allowed" });
+        if matches!(code, "430002" | "430003") {
+            event.set(Field::EVENT_OUTCOME, if is_stopped { "failure" } else { "success" });
+        }
+    }
+    if let Some(host) = value("ReferencedHost") {
+        let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let bare = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(bare, _)| bare);
+        set_text(event, Field::URL_DOMAIN, bare);
+    }
+    let named = |table: &[(&str, &'static str)], told: &str| {
+        table.iter().find(|(known, _)| known.eq_ignore_ascii_case(told)).map(|(_, name)| *name)
+    };
+    if let Some(told) = value("DNSRecordType") {
+        set_text(event, Field::DNS_QUESTION_TYPE, named(RECORD_TYPES, told).unwrap_or(told));
+    }
+    // FTD leaves the answer out where there was no error.
+    match value("DNSResponseType") {
+        Some(told) => set_text(event, Field::DNS_RESPONSE_CODE, named(RESPONSES, told).unwrap_or(told)),
+        None if value("DNSQuery").is_some() => event.set(Field::DNS_RESPONSE_CODE, "NOERROR"),
+        None => {}
     }
     if let Some(user) = value("User").filter(|user| !matches!(*user, "No Authentication Required" | "Unknown")) {
         set_text(event, Field::USER_NAME, user);
@@ -79,6 +129,24 @@ pub fn fill(code: &str, message: &str, event: &mut Event) -> bool {
         event.set(Field::EVENT_DURATION, Value::Long(seconds.saturating_mul(1_000_000_000)));
     }
     true
+}
+
+/// The same for a message that came without its mark, told by the values it has; whether it is one.
+pub fn fill_unmarked(message: &str, event: &mut Event) -> bool {
+    let pairs = pairs(message);
+    let has = |name: &str| pairs.iter().any(|(key, _)| *key == name);
+    let known = pairs.iter().filter(|(key, _)| TABLE.iter().any(|(name, _)| name == key)).count();
+    let code = match () {
+        () if known < 2 || pairs.len() < 2 => return false,
+        () if has("ThreatName") || has("SHA_Disposition") => "430005",
+        () if has("FileAction") => "430004",
+        () if has("SID") || has("GID") || has("Message") => "430001",
+        () if has("ConnectionDuration") => "430003",
+        () => "430002",
+    };
+    event.set(Field::EVENT_CODE, code);
+    event.set(Field::MESSAGE, message);
+    fill(code, message, event)
 }
 
 /// The pairs, each key once; a piece that begins no pair belongs to the value before it.

@@ -23,6 +23,7 @@ pub mod filterlog;
 pub mod json_sensor;
 mod zeek_protocols;
 pub mod stamp;
+mod sides;
 mod community;
 pub mod cef;
 pub mod leef;
@@ -110,7 +111,11 @@ pub fn event(text: &str, profile: Profile, context: &Context<'_>) -> Result<Even
     let parts = match body_at(text, profile) {
         Some(at) => Syslog { message: text.get(at..).unwrap_or_default(), ..header(&text[..at], context)? },
         None if camera::is_alert_xml(text) => Syslog { message: text, ..Syslog::default() },
-        None if text.starts_with('<') || matches!(parse::detect(text), Format::Syslog) => {
+        None if text.starts_with('<')
+            || matches!(profile, Profile::CiscoAsa | Profile::CiscoIos)
+            || is_dated(text)
+            || matches!(parse::detect(text), Format::Syslog) =>
+        {
             parse::syslog(text, context.record.received, context.offset_s)?
         }
         None => Syslog { message: text, ..Syslog::default() },
@@ -118,6 +123,11 @@ pub fn event(text: &str, profile: Profile, context: &Context<'_>) -> Result<Even
     let mut event = of_parts(&parts, profile, context).map_err(|fault| in_text(text, &parts, fault))?;
     syslog::set_header(&mut event, &parts);
     Ok(event)
+}
+
+/// Whether a line begins with a date that only a header has: of a device's own profile, `2026-11-23T02:10:00Z fw-01 …`.
+fn is_dated(text: &str) -> bool {
+    text.as_bytes().get(10) == Some(&b'T') && parse::date::has_iso_form(text.as_bytes())
 }
 
 /// Where the device's own format begins behind a header, for those whose senders put up headers that no RFC knows.
@@ -183,6 +193,9 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
         event.set_default(Field::OBSERVER_NAME, host);
     }
     finish(&mut event);
+    if matches!(profile, Profile::PaloAlto | Profile::Sophos) {
+        sides::copy(&mut event);
+    }
     Ok(event)
 }
 
@@ -284,6 +297,7 @@ const TRANSPORTS: &[(&str, &str)] = &[
 
 fn set_transport(event: &mut Event, value: &str) {
     let lower = value.to_ascii_lowercase();
+    let lower = lower.strip_prefix("protocol ").map(str::to_owned).unwrap_or(lower);
     let lower = if lower == "icmpv6" || lower == "icmp6" { "ipv6-icmp".to_owned() } else { lower };
     match TRANSPORTS.iter().find(|(number, name)| *number == lower || *name == lower) {
         Some((number, name)) => {

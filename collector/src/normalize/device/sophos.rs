@@ -4,6 +4,8 @@
 //! In: a message of such a firewall. Out: firewall, IPS, antivirus, web, WAF, VPN and sign-in records in ECS; all
 //! values under `sophos.xg.*`. Failure: a date that does not exist. Source: Sophos, "SFOS syslog guide" 17.5 to 20.0.
 
+use std::borrow::Cow;
+
 use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
 use super::{Act, Row, act, observer, set_pairs, set_text, stamp};
@@ -28,6 +30,7 @@ const TABLE: &[Row] = &[
     ("src_domainname", Field::SOURCE_DOMAIN),
     ("dst_ip", Field::DESTINATION_IP),
     ("localip", Field::DESTINATION_IP),
+    ("localinterfaceip", Field::DESTINATION_IP),
     ("dst_port", Field::DESTINATION_PORT),
     ("dst_mac", Field::DESTINATION_MAC),
     ("dst_country", Field::DESTINATION_GEO_COUNTRY_NAME),
@@ -85,6 +88,10 @@ const TABLE: &[Row] = &[
     ("user", Field::SOURCE_USER_NAME),
 ];
 
+/// Applications that are protocols.
+const PROTOCOLS: [&str; 12] =
+    ["DNS", "FTP", "HTTP", "HTTPS", "IMAP", "LDAP", "NTP", "POP3", "RDP", "SMTP", "SNMP", "SSH"];
+
 /// A record's type, the data set, the category, whether it is an alert.
 const KINDS: &[(&str, &str, &str, bool)] = &[
     ("Firewall", "sophos.firewall", "network", false),
@@ -125,18 +132,19 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
     let mut event = context.event(stamp, "sophos", dataset);
     event.reserve(pairs.len() * 2);
     observer(&mut event, "Sophos", "XG", "firewall");
-    // Where nothing was translated the device writes port 0.
-    let told = pairs.iter().map(|(key, value)| (*key, value.as_ref()));
-    let told = told.filter(|(key, value)| !(key.contains("tran") && *value == "0"));
-    set_pairs(&mut event, HOME, TABLE, told);
+    // Where nothing was translated the device writes port 0, which is kept.
+    set_pairs(&mut event, HOME, TABLE, pairs.iter().map(|(key, value)| (*key, value.as_ref())));
+    set_direction(&mut event, &pairs);
     // The newer form calls the model so, the older one the name.
-    let name = if value(&pairs, "timestamp").is_some() { None } else { value(&pairs, "device_name") };
+    let name = value(&pairs, "device_name").filter(|_| value(&pairs, "date").is_some());
     if let Some(name) = name {
         event.set(Field::OBSERVER_NAME, Text::from(name));
     }
-    if let Some(level) = value(&pairs, "priority").or_else(|| value(&pairs, "severity")) {
-        let level = level.to_ascii_lowercase();
-        event.set(Field::LOG_LEVEL, if level == "information" { "informational".to_owned() } else { level });
+    if let Some(level) = level(&pairs) {
+        event.set(Field::LOG_LEVEL, Text::from(level.as_ref()));
+    }
+    if let Some(protocol) = value(&pairs, "application").filter(|name| PROTOCOLS.contains(name)) {
+        event.set(Field::NETWORK_PROTOCOL, protocol.to_ascii_lowercase());
     }
     if let Some(seconds) = value(&pairs, "duration").and_then(|text| text.parse::<i64>().ok()) {
         event.set(Field::EVENT_DURATION, Value::Long(seconds.saturating_mul(1_000_000_000)));
@@ -156,19 +164,55 @@ fn value<'a>(pairs: &'a Pairs<'_>, name: &str) -> Option<&'a str> {
     found.filter(|value| !matches!(*value, "" | "-" | "N/A"))
 }
 
+/// `date` and `time` of the older form, which may end in a `timestamp` of the session in seconds; `timestamp` of the newer.
 fn moment(pairs: &Pairs<'_>, message: &str, context: &Context<'_>) -> Result<Option<Timestamp>, Fault> {
-    if let Some(text) = value(pairs, "timestamp") {
-        let at = message.find("timestamp=").unwrap_or_default();
-        return Timestamp::parse(text, context.offset_s)
-            .map(Some)
-            .ok_or_else(|| Fault::new("sophos: no such date", at));
-    }
-    let (Some(date), Some(time)) = (value(pairs, "date"), value(pairs, "time")) else { return Ok(None) };
     let offset_s = value(pairs, "timezone").and_then(stamp::zone).unwrap_or(context.offset_s);
-    let at = message.find("date=").unwrap_or_default();
-    Timestamp::parse(&format!("{date}T{time}"), offset_s)
-        .map(Some)
-        .ok_or_else(|| Fault::new("sophos: no such date", at))
+    let (text, at): (Cow<'_, str>, &str) = match (value(pairs, "date"), value(pairs, "time")) {
+        (Some(date), Some(time)) => (format!("{date}T{time}").into(), "date="),
+        _ => match value(pairs, "timestamp") {
+            Some(text) => (text.into(), "timestamp="),
+            None => return Ok(None),
+        },
+    };
+    let at = message.find(at).unwrap_or_default();
+    stamp::moment_in(&text, context, offset_s).map(Some).ok_or_else(|| Fault::new("sophos: no such date", at))
+}
+
+/// What Sophos calls a severity in words, and the digit of it in a log id.
+const LEVELS: [(&str, &str); 8] = [
+    ("emergency", "emergency"),
+    ("alert", "alert"),
+    ("critical", "critical"),
+    ("error", "error"),
+    ("warning", "warning"),
+    ("notice", "notification"),
+    ("information", "informational"),
+    ("debug", "debug"),
+];
+
+/// The level, as Cisco's devices spell it too; a record that does not write it has it as the seventh digit of its log id (type,
+/// component and sub-type of two digits each, severity, message).
+fn level<'a>(pairs: &'a Pairs<'_>) -> Option<Cow<'a, str>> {
+    if let Some(told) = value(pairs, "priority").or_else(|| value(pairs, "severity")) {
+        let known = LEVELS.iter().find(|(word, _)| word.eq_ignore_ascii_case(told)).map(|(_, level)| *level);
+        return Some(known.map_or_else(|| told.to_ascii_lowercase().into(), Cow::Borrowed));
+    }
+    let id = value(pairs, "log_id").filter(|id| id.len() == 12)?;
+    let digit = id.as_bytes().get(6)?.checked_sub(b'0')?;
+    LEVELS.get(usize::from(digit)).map(|(_, level)| Cow::Borrowed(*level))
+}
+
+/// The way by the types of both zones: LAN, DMZ, VPN and the like are inside.
+fn set_direction(event: &mut Event, pairs: &Pairs<'_>) {
+    let is_outside = |name| value(pairs, name).map(|zone| zone == "WAN");
+    let way = match (is_outside("srczonetype"), is_outside("dstzonetype")) {
+        (Some(false), Some(true)) => "outbound",
+        (Some(true), Some(false)) => "inbound",
+        (Some(false), Some(false)) => "internal",
+        (Some(true), Some(true)) => "external",
+        _ => return,
+    };
+    event.set(Field::NETWORK_DIRECTION, way);
 }
 
 fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str) {
@@ -203,11 +247,11 @@ fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str
     for kind in kinds {
         event.add(Field::EVENT_TYPE, kind);
     }
-    if kind == "WAF"
-        && let (Some(host), Some(path)) = (value(pairs, "server"), value(pairs, "url"))
-    {
-        event.set(Field::URL_DOMAIN, Text::from(host));
-        event.set(Field::URL_PATH, Text::from(path));
+    if kind == "WAF" {
+        event.set(Field::EVENT_ACTION, if is_stopped { "denied" } else { "allowed" });
+        if let Some(host) = value(pairs, "server") {
+            event.set(Field::URL_DOMAIN, Text::from(host.split(':').next().unwrap_or_default()));
+        }
     }
 }
 
@@ -262,6 +306,8 @@ mod tests {
             ("rule.id", "7"),
             ("sophos.xg.log_component", "Firewall Rule"),
             ("log.level", "informational"),
+            ("client.ip", "203.0.113.45"),
+            ("server.port", "22"),
         ];
         for line in [
             r#"<30>device="SFW" date=2026-11-23 time=09:10:00 timezone="+07" device_name="XGS107" device_id=C1 log_id=010101600001 log_type="Firewall" log_component="Firewall Rule" log_subtype="Denied" status="Deny" priority=Information fw_rule_id=7 src_ip=203.0.113.45 dst_ip=192.0.2.20 protocol="TCP" src_port=40000 dst_port=22 tran_src_port=0"#,
@@ -286,6 +332,34 @@ mod tests {
             r#"device="SFW" date=2026-11-23 time=09:10:00 log_id=1 log_type="IDP" log_component="Signatures" log_subtype="Detect" signature_id=7 signature_msg="Worm" src_ip=203.0.113.9 dst_ip=192.0.2.1"#,
             None,
             &[("event.kind", "alert"), ("event.type", "allowed"), ("rule.name", "Worm"), ("rule.id", "7")],
+        );
+    }
+
+    #[test]
+    fn what_the_log_id_the_zones_and_the_session_tell() {
+        let line = |more: &str| {
+            format!(
+                r#"<30>device="SFW" date=2026-11-23 time=09:10:00 timezone="+07" device_name="XG" device_id=C1 log_id=010101400001 log_type="Firewall" log_component="Firewall Rule" log_subtype="Allowed" {more}"#
+            )
+        };
+        check(
+            &line(
+                r#"application="DNS" src_ip=10.45.0.31 dst_ip=203.0.113.80 tran_src_port=0 srczonetype="LAN" dstzonetype="WAN" timestamp=1795399800"#,
+            ),
+            None,
+            &[
+                ("log.level", "warning"),
+                ("network.protocol", "dns"),
+                ("network.direction", "outbound"),
+                ("source.nat.port", "0"),
+                ("client.nat.port", "0"),
+                ("observer.name", "XG"),
+            ],
+        );
+        check(
+            &line(r#"priority=Notice srczonetype="WAN" dstzonetype="DMZ""#),
+            None,
+            &[("log.level", "notification"), ("network.direction", "inbound")],
         );
     }
 

@@ -8,14 +8,11 @@ use nhatle_event::{Timestamp, Value};
 use crate::normalize::Context;
 use crate::parse;
 
-/// Names of zones that mean one thing, seconds east of UTC.
-const ZONES: &[(&str, i32)] = &[("UTC", 0), ("GMT", 0), ("Z", 0), ("ICT", 7 * 3600), ("CEST", 7200), ("CET", 3600)];
-
 /// The offset that a zone's name or number means.
 pub fn zone(text: &str) -> Option<i32> {
     let text = text.trim();
-    if let Some((_, offset_s)) = ZONES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-        return Some(*offset_s);
+    if let Some(offset_s) = parse::date::named_zone(text) {
+        return Some(offset_s);
     }
     let (sign, rest) = match text.split_at_checked(1)? {
         ("+", rest) => (1, rest),

@@ -60,8 +60,18 @@ const TABLE: &[Row] = &[
     ("sourceTranslatedAddress", Field::SOURCE_NAT_IP),
     ("sourceTranslatedPort", Field::SOURCE_NAT_PORT),
     ("suser", Field::SOURCE_USER_NAME),
+    ("rule_uid", Field::RULE_UUID),
+    ("ifname", Field::OBSERVER_INGRESS_INTERFACE_NAME),
     ("c6a2", Field::SOURCE_IP),
     ("c6a3", Field::DESTINATION_IP),
+];
+
+/// Labels of custom pairs, without spaces, that name the rule.
+const RULE_LABELS: &[Row] = &[
+    ("ruleid", Field::RULE_ID),
+    ("rulename", Field::RULE_NAME),
+    ("ruleuid", Field::RULE_UUID),
+    ("matchedcategory", Field::RULE_CATEGORY),
 ];
 
 /// Times in the order they are believed: when the device received it, when it ended, when it began.
@@ -292,6 +302,11 @@ fn labels(event: &mut Event, record: &Parts<'_>) {
         let label: String = label.trim().chars().take(64).map(plain).collect();
         if !label.is_empty() {
             event.set_named(&format!("cef.labels.{label}"), Text::from(value));
+        }
+        // Custom pairs that firewalls of several makers use for the rule that decided.
+        let plain = label.replace('_', "");
+        if let Some((_, field)) = RULE_LABELS.iter().find(|(known, _)| *known == plain) {
+            event.set_default(*field, Text::from(value));
         }
     }
 }

@@ -1,14 +1,15 @@
-//! The wordings of Cisco ASA and of FTD's engine of the same descent, by message number.
+//! The wordings of Cisco ASA and of FTD's engine of the same descent about traffic, by message number.
 //!
 //! In: nothing. Out: [`WORDINGS`]. A number ending in `*` stands for all that begin so; the first wording that fits
 //! counts. Where an address has its translated one behind it, both are taken. A connection's start is an action of the
 //! rules (`firewall-rule`) and its end a `flow-expiration`, as other readers of these devices call them; start and end stand
 //! in `event.type`. Source: Cisco Secure Firewall ASA Series Syslog Messages.
 
-use super::{CHANGED, CLOSED, COMMAND, DENIED, LOGIN, LOGOUT, OPENED, REFUSED, SEEN, Wording};
+use super::{CLOSED, DENIED, OPENED, SEEN, Wording};
 use crate::normalize::device::Act;
 
 const INTRUSION: Act = Act("intrusion_detection", &["denied"], "failure");
+const INTRUSION_SEEN: Act = Act("intrusion_detection", &["info"], "");
 const ALLOWED_BAD: Act = Act("intrusion_detection", &["allowed"], "success");
 
 /// Message number, wording (empty = any), action, meaning.
@@ -82,6 +83,18 @@ pub(super) const WORDINGS: &[Wording] = &[
     ),
     (
         "106023",
+        "Deny <network.transport> src <observer.ingress.interface.name>:<source.ip>/<source.port> dst <observer.egress.interface.name>:<destination.ip>/<destination.port>(<>) by access-group \"<rule.name>\"<>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "106023",
+        "Deny <network.transport> src <observer.ingress.interface.name>:<source.ip>/<source.port> dst <observer.egress.interface.name>:<destination.ip>/<destination.port> type <>, code <>, by access-group \"<rule.name>\"<>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "106023",
         "Deny <network.transport> src <observer.ingress.interface.name>:<source.ip>/<source.port> dst <observer.egress.interface.name>:<destination.ip>/<destination.port> by access-group \"<rule.name>\"<>",
         "firewall-rule",
         DENIED,
@@ -99,44 +112,20 @@ pub(super) const WORDINGS: &[Wording] = &[
         DENIED,
     ),
     (
-        "106100",
+        "10610*",
         "access-list <rule.name> denied <network.transport> <observer.ingress.interface.name>/<source.ip>(<source.port>)<> -> <observer.egress.interface.name>/<destination.ip>(<destination.port>)<> hit-cnt <>",
         "firewall-rule",
         DENIED,
     ),
     (
-        "106100",
+        "10610*",
         "access-list <rule.name> permitted <network.transport> <observer.ingress.interface.name>/<source.ip>(<source.port>)<> -> <observer.egress.interface.name>/<destination.ip>(<destination.port>)<> hit-cnt <>",
         "firewall-rule",
         OPENED,
     ),
     (
-        "106100",
+        "10610*",
         "access-list <rule.name> est-allowed <network.transport> <observer.ingress.interface.name>/<source.ip>(<source.port>)<> -> <observer.egress.interface.name>/<destination.ip>(<destination.port>)<> hit-cnt <>",
-        "firewall-rule",
-        OPENED,
-    ),
-    (
-        "106102",
-        "access-list <rule.name> denied <network.transport> for user <user.name*> <observer.ingress.interface.name>/<source.ip>(<source.port>) -> <observer.egress.interface.name>/<destination.ip>(<destination.port>) hit-cnt <>",
-        "firewall-rule",
-        DENIED,
-    ),
-    (
-        "106102",
-        "access-list <rule.name> permitted <network.transport> for user <user.name*> <observer.ingress.interface.name>/<source.ip>(<source.port>) -> <observer.egress.interface.name>/<destination.ip>(<destination.port>) hit-cnt <>",
-        "firewall-rule",
-        OPENED,
-    ),
-    (
-        "106103",
-        "access-list <rule.name> denied <network.transport> for user <user.name*> <observer.ingress.interface.name>/<source.ip>(<source.port>) -> <observer.egress.interface.name>/<destination.ip>(<destination.port>) hit-cnt <>",
-        "firewall-rule",
-        DENIED,
-    ),
-    (
-        "106103",
-        "access-list <rule.name> permitted <network.transport> for user <user.name*> <observer.ingress.interface.name>/<source.ip>(<source.port>) -> <observer.egress.interface.name>/<destination.ip>(<destination.port>) hit-cnt <>",
         "firewall-rule",
         OPENED,
     ),
@@ -151,60 +140,6 @@ pub(super) const WORDINGS: &[Wording] = &[
         "Routing failed to locate next hop for <network.transport> from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port>",
         "firewall-rule",
         DENIED,
-    ),
-    ("111004", "<source.ip> end configuration: <event.reason>", "configuration-changed", CHANGED),
-    ("111005", "<source.ip> end configuration: <event.reason>", "configuration-changed", CHANGED),
-    ("111007", "Begin configuration: <source.ip> reading from <>", "configuration-changed", CHANGED),
-    ("111008", "User '<user.name*>' executed the '<process.command_line>' command.", "command-executed", COMMAND),
-    ("111009", "User '<user.name*>' executed cmd: <process.command_line>", "command-executed", COMMAND),
-    (
-        "111010",
-        "User '<user.name*>', running '<>' from IP <source.ip>, executed '<process.command_line>'",
-        "command-executed",
-        COMMAND,
-    ),
-    (
-        "113004",
-        "AAA user authentication Successful : server = <destination.ip> : user = <user.name>",
-        "logged-in",
-        LOGIN,
-    ),
-    (
-        "113005",
-        "AAA user authentication Rejected : reason = <event.reason> : server = <destination.ip> : user = <user.name*> : user IP = <source.ip>",
-        "login-failed",
-        REFUSED,
-    ),
-    (
-        "113006",
-        "User <user.name*> locked out on exceeding <> successive failed authentication attempts",
-        "login-failed",
-        REFUSED,
-    ),
-    ("113012", "AAA user authentication Successful : local database : user = <user.name>", "logged-in", LOGIN),
-    (
-        "113015",
-        "AAA user authentication Rejected : reason = <event.reason> : local database : user = <user.name*> : user IP = <source.ip>",
-        "login-failed",
-        REFUSED,
-    ),
-    (
-        "113015",
-        "AAA user authentication Rejected : reason = <event.reason> : local database : user = <user.name>",
-        "login-failed",
-        REFUSED,
-    ),
-    (
-        "113019",
-        "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, Session disconnected. Session Type: <cisco.asa.session_type>, Duration: <cisco.asa.duration>, Bytes xmt: <source.bytes>, Bytes rcv: <destination.bytes>, Reason: <event.reason>",
-        "vpn-ended",
-        LOGOUT,
-    ),
-    (
-        "113039",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> AnyConnect parent session started.",
-        "vpn-started",
-        LOGIN,
     ),
     (
         "302013",
@@ -332,9 +267,9 @@ pub(super) const WORDINGS: &[Wording] = &[
         "file-retrieved",
         SEEN,
     ),
-    ("304001", "<source.ip> Accessed URL <destination.ip>:<url.original>", "url-accessed", OPENED),
-    ("304001", "<source.ip> Accessed JAVA URL <destination.ip>:<url.original>", "url-accessed", OPENED),
-    ("304001", "<user.name*>@<source.ip> Accessed URL <destination.ip>:<url.original>", "url-accessed", OPENED),
+    ("304001", "<source.ip> Accessed URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
+    ("304001", "<source.ip> Accessed JAVA URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
+    ("304001", "<user.name*>@<source.ip> Accessed URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
     (
         "304002",
         "Access denied URL <url.original*> SRC <source.ip> DEST <destination.ip> on interface <observer.ingress.interface.name>",
@@ -344,19 +279,19 @@ pub(super) const WORDINGS: &[Wording] = &[
     (
         "305011",
         "Built <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port>",
-        "nat-started",
+        "firewall-rule",
         SEEN,
     ),
     (
         "305012",
         "Teardown <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port> duration <>",
-        "nat-ended",
+        "flow-expiration",
         SEEN,
     ),
     (
         "302012",
         "Teardown <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port> duration <>",
-        "nat-ended",
+        "flow-expiration",
         SEEN,
     ),
     (
@@ -398,49 +333,49 @@ pub(super) const WORDINGS: &[Wording] = &[
     (
         "338*",
         "Dynamic <> dropped <cisco.asa.list> TCP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         INTRUSION,
     ),
     (
         "338*",
         "Dynamic <> dropped <cisco.asa.list> UDP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         INTRUSION,
     ),
     (
         "338*",
         "Dynamic <> monitored <cisco.asa.list> TCP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         ALLOWED_BAD,
     ),
     (
         "338*",
         "Dynamic <> monitored <cisco.asa.list> UDP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         ALLOWED_BAD,
     ),
     (
         "338*",
         "Dynamic <> permitted <cisco.asa.list> TCP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         ALLOWED_BAD,
     ),
     (
         "338*",
         "Dynamic <> permitted <cisco.asa.list> UDP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         ALLOWED_BAD,
     ),
     (
         "338*",
         "Dynamic <> action permitted <cisco.asa.list> TCP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         ALLOWED_BAD,
     ),
     (
         "338*",
         "Dynamic <> action permitted <cisco.asa.list> UDP traffic from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "threat-list-match",
+        "firewall-rule",
         ALLOWED_BAD,
     ),
     (
@@ -462,12 +397,6 @@ pub(super) const WORDINGS: &[Wording] = &[
         OPENED,
     ),
     (
-        "502103",
-        "User priv level changed: Uname: <user.name*> From: <cisco.asa.level_from> To: <cisco.asa.level_to>",
-        "privilege-changed",
-        Act("iam", &["user", "change"], "success"),
-    ),
-    (
         "507003",
         "<network.transport> flow from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port> terminated by inspection engine, reason - <event.reason>",
         "firewall-rule",
@@ -485,18 +414,6 @@ pub(super) const WORDINGS: &[Wording] = &[
         "deleted",
         SEEN,
     ),
-    (
-        "605004",
-        "Login denied from <source.ip>/<source.port> to <>:<destination.ip>/<network.protocol> for user \"<user.name*>\"",
-        "login-failed",
-        REFUSED,
-    ),
-    (
-        "605005",
-        "Login permitted from <source.ip>/<source.port> to <>:<destination.ip>/<network.protocol> for user \"<user.name*>\"",
-        "logged-in",
-        LOGIN,
-    ),
     ("609001", "Built local-host <observer.ingress.interface.name>:<source.ip>", "firewall-rule", SEEN),
     (
         "609002",
@@ -504,11 +421,6 @@ pub(super) const WORDINGS: &[Wording] = &[
         "flow-expiration",
         SEEN,
     ),
-    ("611101", "User authentication succeeded: IP address: <source.ip>, Uname: <user.name>", "logged-in", LOGIN),
-    ("611101", "User authentication succeeded: Uname: <user.name>", "logged-in", LOGIN),
-    ("611102", "User authentication failed: IP address: <source.ip>, Uname: <user.name>", "login-failed", REFUSED),
-    ("611102", "User authentication failed: Uname: <user.name>", "login-failed", REFUSED),
-    ("611103", "User logged out: Uname: <user.name>", "logged-out", LOGOUT),
     (
         "710002",
         "<network.transport> access permitted from <source.ip>/<source.port> to <observer.ingress.interface.name>:<destination.ip>/<destination.port>",
@@ -527,58 +439,97 @@ pub(super) const WORDINGS: &[Wording] = &[
         "firewall-rule",
         DENIED,
     ),
-    ("713*", "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, <event.reason>", "", SEEN),
-    ("713*", "Group = <cisco.asa.group>, IP = <source.ip>, <event.reason>", "", SEEN),
-    ("713*", "IP = <source.ip>, <event.reason>", "", SEEN),
-    (
-        "716001",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> WebVPN session started.",
-        "vpn-started",
-        LOGIN,
-    ),
-    (
-        "716002",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> WebVPN session terminated: <event.reason>",
-        "vpn-ended",
-        LOGOUT,
-    ),
-    (
-        "716039",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> Authentication: rejected, <event.reason>",
-        "login-failed",
-        REFUSED,
-    ),
-    (
-        "722022",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> <> connection established<>",
-        "vpn-started",
-        LOGIN,
-    ),
-    (
-        "722023",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> <> connection terminated<>",
-        "vpn-ended",
-        LOGOUT,
-    ),
-    (
-        "722051",
-        "Group <cisco.asa.group> User <user.name*> IP <source.ip> IPv4 Address <source.nat.ip> IPv6 address <> assigned to session",
-        "vpn-address",
-        LOGIN,
-    ),
-    ("722*", "Group <cisco.asa.group> User <user.name*> IP <source.ip> <event.reason>", "", SEEN),
-    ("733100", "", "threat-rate-exceeded", SEEN),
-    ("734001", "DAP: User <user.name*>, Addr <source.ip>, Connection <>: <event.reason>", "", SEEN),
-    (
-        "750*",
-        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> <event.reason>",
-        "",
-        SEEN,
-    ),
+    ("733100", "", "", SEEN),
     (
         "805002",
         "<network.transport> Flow is no longer offloaded for connection <cisco.asa.connection_id> from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
         "firewall-rule",
         SEEN,
+    ),
+    (
+        "106002",
+        "<network.transport> Connection denied by outbound list <rule.name> src <source.ip> dest <destination.ip>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "106018",
+        "ICMP packet type <> denied by outbound list <rule.name> src <source.ip> dest <destination.ip>",
+        "firewall-rule",
+        DENIED,
+    ),
+    ("106020", "Deny IP teardrop fragment (<>) from <source.ip> to <destination.ip>", "firewall-rule", DENIED),
+    (
+        "106027",
+        "<>Deny src <source.ip> dst <destination.ip> by access-group \"<rule.name>\"<>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "322001",
+        "Deny MAC address <source.mac>, possible spoof attempt on interface <observer.ingress.interface.name>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "4000*",
+        "IPS:<rule.id> <rule.name> from <source.ip> to <destination.ip> on interface <observer.ingress.interface.name>",
+        "",
+        INTRUSION_SEEN,
+    ),
+    (
+        "313005",
+        "No matching connection for ICMP error message: <network.transport> src <observer.ingress.interface.name>:<source.ip> dst <observer.egress.interface.name>:<destination.ip> (type <>, code <>) on <> interface.<>",
+        "",
+        SEEN,
+    ),
+    ("402117", "IPSEC: Received a non-IPsec packet (protocol= <>) from <source.ip> to <destination.ip>.", "", SEEN),
+    (
+        "402119",
+        "IPSEC: Received an <> packet (SPI= <>) from <source.ip> (user= <user.name*>) to <destination.ip> that failed anti-replay checking.",
+        "",
+        SEEN,
+    ),
+    (
+        "419001",
+        "Dropping TCP packet from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port>, reason: <event.reason>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "500003",
+        "Bad TCP hdr length (<>) from <source.ip>/<source.port> to <destination.ip>/<destination.port>, flags: <>, on interface <observer.ingress.interface.name>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "500004",
+        "Invalid transport field for protocol=<network.transport>, from <source.ip>/<source.port> to <destination.ip>/<destination.port>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "710004",
+        "<network.transport> connection limit exceeded from <source.ip>/<source.port> to <observer.ingress.interface.name>:<destination.ip>/<destination.port><>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "710006",
+        "<network.transport> request discarded from <source.ip> to <observer.ingress.interface.name>:<destination.ip>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "805001",
+        "Offloaded <network.transport> Flow for connection <cisco.asa.connection_id> from <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
+        "firewall-rule",
+        SEEN,
+    ),
+    (
+        "*",
+        "<network.transport> access denied by ACL from <source.ip>/<source.port> to <observer.ingress.interface.name>:<destination.ip>/<destination.port><>",
+        "firewall-rule",
+        DENIED,
     ),
 ];

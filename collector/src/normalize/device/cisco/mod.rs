@@ -8,14 +8,15 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use nhatle_event::{Event, Field, Value};
+use nhatle_event::{Event, Field, Timestamp, Value};
 
 use super::template::Template;
 use super::{Act, act, ftd, observer, set_text};
 use crate::normalize::Context;
-use crate::parse::Syslog;
+use crate::parse::{self, Syslog};
 
 mod asa;
+mod asa_people;
 mod ios;
 
 const DENIED: Act = Act("network", &["connection", "denied"], "failure");
@@ -39,10 +40,12 @@ const LEVELS: [&str; 8] =
 struct Table(Vec<(&'static str, Template, &'static str, Act)>);
 
 impl Table {
-    fn new(wordings: &'static [Wording]) -> Table {
+    fn new(wordings: &[&'static [Wording]]) -> Table {
         Table(
             wordings
                 .iter()
+                .copied()
+                .flatten()
                 .map(|(code, wording, action, act)| (*code, Template::new(wording), *action, *act))
                 .collect(),
         )
@@ -61,8 +64,8 @@ impl Table {
     }
 }
 
-static ASA: LazyLock<Table> = LazyLock::new(|| Table::new(asa::WORDINGS));
-static IOS: LazyLock<Table> = LazyLock::new(|| Table::new(ios::WORDINGS));
+static ASA: LazyLock<Table> = LazyLock::new(|| Table::new(&[asa::WORDINGS, asa_people::WORDINGS]));
+static IOS: LazyLock<Table> = LazyLock::new(|| Table::new(&[ios::WORDINGS]));
 
 /// The mark of a message: facility, severity, mnemonic, and what follows.
 struct Mark<'a> {
@@ -81,13 +84,18 @@ fn mark(text: &str) -> Option<Mark<'_>> {
 }
 
 fn mark_at(text: &str) -> Option<Mark<'_>> {
-    let (name, message) = text.split_once(": ").or_else(|| text.split_once(':'))?;
-    let is_name =
-        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));
-    let (front, mnemonic) = name.rsplit_once('-').filter(|_| is_name)?;
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let end = text.bytes().position(|byte| !is_name_byte(byte)).unwrap_or(text.len());
+    let (name, message) = text.split_at(end);
+    // The colon is missing now and then.
+    let message = message.strip_prefix(':').or_else(|| message.strip_prefix(' '))?;
+    let (front, mnemonic) = name.rsplit_once('-')?;
+    // `ASA-session-3`: a part in small letters may stand between the facility and the severity.
     let (facility, severity) = front.rsplit_once('-')?;
-    let severity = severity.parse::<i64>().ok().filter(|severity| (0..=7).contains(severity))?;
-    (!facility.is_empty() && !mnemonic.is_empty()).then_some(Mark { facility, severity, mnemonic, message })
+    let severity = severity.parse::<i64>().ok().filter(|severity| (0..=9).contains(severity))?;
+    let is_upper = |text: &str| !text.is_empty() && !text.bytes().any(|byte| byte.is_ascii_lowercase());
+    let is_facility = is_upper(facility.split('-').next().unwrap_or_default());
+    (is_facility && is_upper(mnemonic)).then_some(Mark { facility, severity, mnemonic, message })
 }
 
 /// Whether a message of this program and text is an ASA's (true) or an IOS device's (false).
@@ -106,7 +114,7 @@ pub fn is_asa(parts: &Syslog<'_>) -> Option<bool> {
 pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     let (dataset, product, home) =
         if is_asa { ("cisco.asa", "asa", "cisco.asa.") } else { ("cisco.ios", "ios", "cisco.ios.") };
-    let mut event = context.event(parts.timestamp, "cisco", dataset);
+    let mut event = context.event(own_time(parts, context).or(parts.timestamp), "cisco", dataset);
     observer(&mut event, "Cisco", product, if is_asa { "firewall" } else { "switch" });
     let joined;
     let whole = match parts.app.filter(|app| app.starts_with('%')) {
@@ -116,12 +124,18 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
         }
         None => parts.message,
     };
-    let Some(mark) = mark(whole) else { return event };
+    let Some(mark) = mark(whole) else {
+        if is_asa && ftd::fill_unmarked(whole, &mut event) {
+            set_program(&mut event, parts);
+        }
+        return event;
+    };
     let message = mark.message.trim();
     event.set(Field::MESSAGE, message);
     event.set(Field::EVENT_SEVERITY, Value::Long(mark.severity));
     event.set_named(&format!("{home}facility"), mark.facility);
     event.set_named(&format!("{home}mnemonic"), mark.mnemonic);
+    // IOS's mnemonics are told apart by the facility, which stands beside.
     let code = if is_asa { mark.mnemonic.to_owned() } else { format!("{}-{}", mark.facility, mark.mnemonic) };
     if let Some(level) = usize::try_from(mark.severity).ok().and_then(|level| LEVELS.get(level)) {
         event.set(Field::LOG_LEVEL, *level);
@@ -130,10 +144,16 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
         // A list of values, which has no wording.
     } else if is_asa {
         ASA.fill(&code, &without_users(&code, message, &mut event), &mut event);
+        more(&code, message, &mut event);
         same_person(&mut event);
         drop_untranslated(&mut event);
     } else {
         IOS.fill(&code, message, &mut event);
+    }
+    if is_asa {
+        // What other readers of these devices call all that has no name of its own.
+        event.set_default(Field::EVENT_ACTION, "firewall-rule");
+        set_program(&mut event, parts);
     }
     // The connection's kind is a word of the wording itself; so is who began it.
     for word in message.split(' ').take(8) {
@@ -152,28 +172,105 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
         event.set(Field::HOST_HOSTNAME, name);
         event.set(Field::OBSERVER_NAME, name);
     }
-    event.set(Field::EVENT_CODE, code);
+    event.set(Field::EVENT_CODE, mark.mnemonic);
     event
 }
 
-/// The message without the users that stand in parentheses behind an address (`57621(LOCAL\\an)`), and without the
-/// angle brackets of VPN messages; the first such user is the source's.
+/// The tag of the header, where the device writes one: `CiscoASA[999]: %ASA-…`.
+fn set_program(event: &mut Event, parts: &Syslog<'_>) {
+    let is_tag = parts.procid.is_some() || parts.host.is_some();
+    if let Some(app) = parts.app.filter(|app| is_tag && !app.starts_with('%')) {
+        event.set(Field::PROCESS_NAME, app);
+        if let Some(pid) = parts.procid.and_then(|pid| pid.parse::<i64>().ok()) {
+            event.set(Field::PROCESS_PID, pid);
+        }
+    }
+}
+
+/// The device's own time, where a relay or the sending process put a header with another before it:
+/// `Nov 23 09:10:01 192.0.2.1 4711: Nov 23 02:10:00.125 UTC: %SYS-5-CONFIG_I: …`.
+fn own_time(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Timestamp> {
+    let text = parts.message.trim_start_matches([':', ' ', '*', '.']);
+    let (stamp, used) = parse::date::bsd(text, context.record.received, context.offset_s).ok()??;
+    text.get(used..)?.trim_start_matches([':', ' ']).starts_with('%').then_some(stamp)
+}
+
+/// The message without the users that stand in parentheses behind an address (`57621(LOCAL\\an)`), in `for user …` of an
+/// access list, and without the angle brackets of VPN messages; the first user behind an address is the source's.
 fn without_users<'a>(code: &str, message: &'a str, event: &mut Event) -> Cow<'a, str> {
     if ["113039", "716", "722"].iter().any(|front| code.starts_with(front)) && message.contains('<') {
         return Cow::Owned(message.replace(['<', '>'], ""));
     }
-    // At most an address has one, on each side.
     let mut left = Cow::Borrowed(message);
+    if matches!(code, "106102" | "106103")
+        && let Some((front, rest)) = message.split_once(" for user ")
+        // A name may hold anything; the last arrow is the device's, and before it stands one word.
+        && let Some((user, ends)) = rest.rfind(" -> ").and_then(|arrow| {
+            let word = rest.get(..arrow)?.rfind(' ')?;
+            Some((rest.get(..word)?, rest.get(word..)?))
+        })
+    {
+        set_text(event, Field::USER_NAME, user);
+        left = Cow::Owned(format!("{front}{ends}"));
+    }
+    // At most an address has one, on each side.
     for _ in 0..2 {
-        let Some(begin) = left.find("(LOCAL\\") else { break };
-        let Some(length) = left.get(begin..).and_then(|rest| rest.find(')')) else { break };
-        let user = left.get(begin + 1..begin + length).unwrap_or_default().to_owned();
-        event.set_default(Field::SOURCE_USER_NAME, user);
+        let Some((begin, length)) = domain_user(&left) else { break };
+        let user = left.get(begin + 1..begin + length).unwrap_or_default();
+        let name = user.split_once('\\').map_or(user, |(_, name)| name).to_owned();
+        event.set_default(Field::SOURCE_USER_NAME, name);
         let mut text = left.into_owned();
         text.replace_range(begin..=begin + length, "");
         left = Cow::Owned(text);
     }
     left
+}
+
+/// Where `(DOMAIN\\user)` stands in a message, and how far its closing parenthesis is.
+fn domain_user(message: &str) -> Option<(usize, usize)> {
+    message.match_indices('(').map(|(at, _)| at).take(8).find_map(|begin| {
+        let rest = message.get(begin + 1..)?;
+        let domain =
+            rest.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')))?;
+        let is_user = domain > 0 && rest.as_bytes().get(domain) == Some(&b'\\');
+        let end = rest.find(')').filter(|_| is_user)?;
+        Some((begin, end + 1))
+    })
+}
+
+/// What a table of wordings cannot say.
+fn more(code: &str, message: &str, event: &mut Event) {
+    match code {
+        "106007" if message.contains(" due to DNS ") => event.set(Field::NETWORK_PROTOCOL, "dns"),
+        "302020" | "302021" => event.set(Field::NETWORK_PROTOCOL, "icmp"),
+        "303002" => event.set(Field::NETWORK_PROTOCOL, "ftp"),
+        _ => {}
+    }
+    // `user@address` as the other side of a URL.
+    if let Some((user, address)) = event.text(Field::DESTINATION_DOMAIN).and_then(|domain| domain.rsplit_once('@'))
+        && let Ok(address) = address.parse::<std::net::IpAddr>()
+    {
+        let user = user.to_owned();
+        event.remove(Field::DESTINATION_DOMAIN);
+        event.set(Field::DESTINATION_IP, address);
+        set_text(event, Field::USER_NAME, &user);
+    }
+    // `destination malicious address resolved from dynamic list: example.org, threat-level: …`: the name on the list.
+    if code.starts_with("338")
+        && let Some((front, rest)) = message.split_once(" resolved from ")
+        && let Some((_, name)) = rest.split_once("list: ")
+    {
+        let name = name.split([',', '/']).next().unwrap_or_default();
+        let side = front.rsplit(", ").next().unwrap_or_default();
+        if name.parse::<std::net::IpAddr>().is_err() {
+            let (domain, copy) = match side.starts_with("source") {
+                true => (Field::SOURCE_DOMAIN, Field::CLIENT_DOMAIN),
+                false => (Field::DESTINATION_DOMAIN, Field::SERVER_DOMAIN),
+            };
+            set_text(event, domain, name);
+            set_text(event, copy, name);
+        }
+    }
 }
 
 /// Who signs in at an address is the user there.
@@ -226,6 +323,70 @@ mod tests {
     }
 
     #[test]
+    fn marks_headers_and_users_of_every_shape() {
+        check(
+            "2026-11-23T02:10:00Z ftd-01  %FTD-1-430002: AccessControlRuleAction: Block, SrcIP: 203.0.113.45, DstIP: 192.0.2.20, Protocol: tcp, DNSQuery: news.example, DNSRecordType: a host address",
+            Some(Profile::CiscoAsa),
+            &[
+                ("host.hostname", "ftd-01"),
+                ("event.outcome", "failure"),
+                ("dns.question.type", "A"),
+                ("dns.response_code", "NOERROR"),
+            ],
+        );
+        check(
+            "<165>Nov 23 2026 09:10:00 fw-01 CiscoASA[999]: %ASA-session-5-106103: access-list inside_out denied udp for user an b inside/10.45.0.31(50330) -> outside/203.0.113.80(53) hit-cnt 1 first hit [0x1, 0x2]",
+            Some(Profile::CiscoAsa),
+            &[
+                ("event.code", "106103"),
+                ("log.level", "notification"),
+                ("user.name", "an b"),
+                ("source.ip", "10.45.0.31"),
+                ("destination.port", "53"),
+                ("rule.name", "inside_out"),
+                ("process.name", "CiscoASA"),
+                ("process.pid", "999"),
+            ],
+        );
+        let line = "<166>Nov 23 2026 09:10:00: %ASA-6-302016: Teardown UDP connection 7 for outside:203.0.113.80/53(CITY\\an) to inside:10.45.0.31/50330 duration 0:00:00 bytes 148 (an)";
+        let told = [("source.user.name", "an"), ("source.port", "53"), ("event.action", "flow-expiration")];
+        check(line, Some(Profile::CiscoAsa), &told);
+        check(
+            "<166>Nov 23 2026 09:10:00: %ASA-4-106023: Deny protocol 47 src outside:203.0.113.45 dst inside:192.0.2.20 by access-group \"in\"",
+            None,
+            &[("network.iana_number", "47"), ("network.transport", "gre"), ("event.action", "firewall-rule")],
+        );
+        check(
+            "<165>Nov 23 2026 09:10:00: %ASA-5-304001: 10.45.0.31 Accessed URL an@203.0.113.80:http://news.example/a",
+            None,
+            &[("destination.ip", "203.0.113.80"), ("user.name", "an"), ("url.domain", "news.example")],
+        );
+        check(
+            "<164>Nov 23 2026 09:10:00: %ASA-4-338002: Dynamic Filter permitted black listed TCP traffic from inside:10.45.0.31/50330 (192.0.2.1/50330) to outside:203.0.113.80/80 (203.0.113.80/80), destination 203.0.113.80 resolved from dynamic list: bad.example",
+            None,
+            &[("destination.domain", "bad.example"), ("event.type", "allowed")],
+        );
+    }
+
+    #[test]
+    fn the_devices_own_time_counts() {
+        let line = "<190>Nov 23 2026 09:10:05 192.0.2.1 4711: *Nov 23 2026 02:10:00.125 UTC: %SEC-6-IPACCESSLOGDP: list 101 denied icmp 203.0.113.9 -> 192.0.2.20 (8/0), 3 packets";
+        let told = [
+            ("event.code", "IPACCESSLOGDP"),
+            ("source.ip", "203.0.113.9"),
+            ("destination.ip", "192.0.2.20"),
+            ("network.transport", "icmp"),
+            ("network.packets", "3"),
+            ("event.outcome", "failure"),
+        ];
+        check(line, Some(Profile::CiscoIos), &told);
+        let mut record = nhatle_event::Record::new(line.as_bytes(), "test", nhatle_event::Timestamp(0));
+        record.profile = Some(nhatle_event::Text::from("cisco_ios"));
+        let event = crate::to_event(&record, &crate::Settings::default()).expect("is an event");
+        assert_eq!(event.timestamp.to_string(), "2026-11-23T02:10:00.125Z");
+    }
+
+    #[test]
     fn who_began_a_connection_is_its_source() {
         let line = |way: &str| {
             format!(
@@ -247,7 +408,8 @@ mod tests {
             "<189>29: *Nov 23 2026 02:10:00.000 UTC: %SYS-5-CONFIG_I: Configured from console by admin on vty0 (203.0.113.9)",
             None,
             &[
-                ("event.code", "SYS-CONFIG_I"),
+                ("event.code", "CONFIG_I"),
+                ("cisco.ios.facility", "SYS"),
                 ("user.name", "admin"),
                 ("source.ip", "203.0.113.9"),
                 ("event.dataset", "cisco.ios"),

@@ -62,7 +62,7 @@ macro_rules! session {
             Column(27, "", Some(Field::DESTINATION_NAT_PORT)),
             Column(28, "flags", None),
             Column(29, "", Some(Field::NETWORK_TRANSPORT)),
-            Column(30, "action", Some(Field::EVENT_ACTION)),
+            Column(30, "action", None),
             $($more),*
         ]
     };
@@ -117,6 +117,7 @@ const SYSTEM: &[Column] = &[
     Column(4, "module_type", None),
     Column(7, "virtual_system", None),
     Column(8, "event", Some(Field::EVENT_ACTION)),
+    Column(8, "", Some(Field::EVENT_CODE)),
     Column(9, "object", None),
     Column(12, "module", None),
     Column(13, "severity", Some(Field::LOG_LEVEL)),
@@ -138,12 +139,14 @@ const CONFIG: &[Column] = &[
 const GLOBALPROTECT: &[Column] = &[
     Column(7, "virtual_system", None),
     Column(8, "event", Some(Field::EVENT_ACTION)),
+    Column(8, "", Some(Field::EVENT_CODE)),
     Column(9, "stage", None),
     Column(10, "auth_method", None),
     Column(11, "tunnel_type", None),
     Column(12, "", Some(Field::SOURCE_USER_NAME)),
     Column(13, "source_country", Some(Field::SOURCE_GEO_COUNTRY_NAME)),
     Column(14, "machine_name", Some(Field::SOURCE_DOMAIN)),
+    Column(14, "", Some(Field::HOST_NAME)),
     Column(15, "public_ip", Some(Field::SOURCE_IP)),
     Column(17, "private_ip", Some(Field::SOURCE_NAT_IP)),
     Column(19, "host_id", None),

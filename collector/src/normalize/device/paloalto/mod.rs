@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use nhatle_event::{Event, Field, Text, Value};
 
+use super::sides::name_and_domain;
 use super::template::Wordings;
 use super::{Act, act, observer, set_text, stamp, zeek_protocols};
 use crate::normalize::Context;
@@ -144,7 +145,7 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Result<Event, Fault> 
 
 fn mean<'a>(event: &mut Event, kind: &str, column: &impl Fn(usize) -> &'a str) {
     match kind {
-        "TRAFFIC" => traffic(event, column(4)),
+        "TRAFFIC" => traffic(event, column(4), column(30)),
         "THREAT" => threat(event, column),
         "DECRYPTION" => act(event, Act("network", &["connection"], "")),
         "SYSTEM" => system(event, column),
@@ -160,15 +161,43 @@ fn mean<'a>(event: &mut Event, kind: &str, column: &impl Fn(usize) -> &'a str) {
     }
 }
 
+/// What a session did, and what a threat's log is about, in the words that other readers of these logs use; what the firewall
+/// did stands in `event.type` and `panw.panos.action`. Type, sub-type, action.
+const ACTIONS: &[(&str, &str, &str)] = &[
+    ("TRAFFIC", "start", "flow_started"),
+    ("TRAFFIC", "end", "flow_terminated"),
+    ("TRAFFIC", "drop", "flow_dropped"),
+    ("TRAFFIC", "deny", "flow_denied"),
+    ("THREAT", "data", "data_match"),
+    ("THREAT", "dlp", "data_match"),
+    ("THREAT", "file", "file_match"),
+    ("THREAT", "flood", "flood_detected"),
+    ("THREAT", "packet", "packet_attack"),
+    ("THREAT", "scan", "scan_detected"),
+    ("THREAT", "spyware", "spyware_detected"),
+    ("THREAT", "url", "url_filtering"),
+    ("THREAT", "virus", "virus_detected"),
+    ("THREAT", "ml-virus", "virus_detected"),
+    ("THREAT", "vulnerability", "exploit_detected"),
+    ("THREAT", "wildfire", "wildfire_verdict"),
+    ("THREAT", "wildfire-virus", "wildfire_virus_detected"),
+];
+
+fn set_action(event: &mut Event, kind: &str, subtype: &str) {
+    if let Some((_, _, action)) = ACTIONS.iter().find(|(known, sub, _)| *known == kind && *sub == subtype) {
+        event.set(Field::EVENT_ACTION, *action);
+    }
+}
+
 /// Sub-types: `start`, `end`, `drop` (before a rule), `deny` (by a rule).
-fn traffic(event: &mut Event, subtype: &str) {
+fn traffic(event: &mut Event, subtype: &str, action: &str) {
     let kinds: &[&str] = match subtype {
+        _ if !matches!(action, "" | "allow") => &["connection", "denied"],
         "start" => &["connection", "start", "allowed"],
         "end" => &["connection", "end", "allowed"],
         _ => &["connection", "denied"],
     };
-    let is_allowed = event.text(Field::EVENT_ACTION).is_none_or(|action| action == "allow");
-    let kinds = if is_allowed { kinds } else { &["connection", "denied"] };
+    set_action(event, "TRAFFIC", subtype);
     act(event, Act("network", kinds, "success"));
     let duration = Field::lookup("panw.panos.elapsed_time").and_then(|field| event.get(field)?.as_long());
     if let Some(seconds) = duration {
@@ -191,11 +220,21 @@ fn threat<'a>(event: &mut Event, column: &impl Fn(usize) -> &'a str) {
     }
     let kinds: &[&str] = if PASSED.contains(&column(30)) { &["allowed"] } else { &["denied"] };
     act(event, Act(category, kinds, "success"));
-    // `Eicar Test File(100000)`; URL logs have only the number.
+    set_action(event, "THREAT", column(4));
+    // `Eicar Test File(100000)`; URL logs have only the number. `rule.name` is the policy's, as in the other logs.
     let threat = column(32);
     if let Some((name, id)) = threat.strip_suffix(')').and_then(|text| text.rsplit_once('(')) {
-        set_text(event, Field::RULE_NAME, name);
-        set_text(event, Field::RULE_ID, id);
+        for (named, text) in [("panw.panos.threat.name", name), ("panw.panos.threat.id", id)] {
+            if !text.trim().is_empty() {
+                event.set_named(named, Text::from(text.trim()));
+            }
+        }
+    }
+    // The way of the attack: towards the server that was asked, or from it.
+    match column(35) {
+        "client-to-server" => event.set(Field::NETWORK_DIRECTION, "inbound"),
+        "server-to-client" => event.set(Field::NETWORK_DIRECTION, "outbound"),
+        _ => {}
     }
     let what = column(31);
     match column(4) {
@@ -208,7 +247,8 @@ fn threat<'a>(event: &mut Event, column: &impl Fn(usize) -> &'a str) {
         "file" | "virus" | "wildfire" | "wildfire-virus" | "ml-virus" | "data" => {
             set_text(event, Field::FILE_NAME, what)
         }
-        _ => set_text(event, Field::URL_ORIGINAL, what),
+        _ if what.contains('/') => set_text(event, Field::URL_ORIGINAL, what),
+        _ => set_text(event, Field::FILE_NAME, what),
     }
     let digest = match column(43).len() {
         32 => Some(Field::FILE_HASH_MD5),
@@ -274,9 +314,15 @@ fn portal<'a>(event: &mut Event, column: &impl Fn(usize) -> &'a str) {
         _ => Act("network", &["connection"], outcome),
     };
     act(event, meaning);
+    // The address of the tunnel is the machine's own; it has none before it signs in.
+    if column(17) != "0.0.0.0" {
+        set_text(event, Field::HOST_IP, column(17));
+    } else {
+        event.remove(Field::SOURCE_NAT_IP);
+    }
 }
 
-/// `domain\user` is a domain and a name.
+/// `domain\user` and `user@domain` are a domain and a name.
 fn users(event: &mut Event) {
     let pairs = [
         (Field::SOURCE_USER_NAME, Some(Field::USER_NAME)),
@@ -285,7 +331,7 @@ fn users(event: &mut Event) {
     ];
     for (field, also) in pairs {
         let Some(name) = event.text(field).map(str::to_owned) else { continue };
-        let (domain, bare) = name.split_once('\\').unwrap_or(("", &name));
+        let (bare, domain) = name_and_domain(&name);
         event.set(field, Text::from(bare));
         if let Some(also) = also {
             event.set_default(also, Text::from(bare));

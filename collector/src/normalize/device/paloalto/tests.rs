@@ -17,7 +17,11 @@ fn traffic(subtype: &str, action: &str) -> String {
 fn traffic_with_every_header() {
     let told = [
         ("event.dataset", "panw.traffic"),
-        ("event.action", "allow"),
+        ("event.action", "flow_terminated"),
+        ("panw.panos.action", "allow"),
+        ("client.ip", "203.0.113.45"),
+        ("server.nat.port", "8443"),
+        ("client.user.name", "lan"),
         ("event.type", "connection,end,allowed"),
         ("source.ip", "203.0.113.45"),
         ("source.port", "40000"),
@@ -39,7 +43,7 @@ fn traffic_with_every_header() {
     check(&line, None, &told);
     check(&line.replace("PA-440 1,", "1,"), Some(Profile::PaloAlto), &told);
     check(line.split_once("PA-440 ").expect("has a host").1, None, &told);
-    check(&traffic("deny", "deny"), None, &[("event.type", "connection,denied"), ("event.action", "deny")]);
+    check(&traffic("deny", "deny"), None, &[("event.type", "connection,denied"), ("event.action", "flow_denied")]);
 }
 
 #[test]
@@ -57,8 +61,11 @@ fn threats_that_passed_and_that_did_not() {
             ("event.kind", "alert"),
             ("event.category", "malware"),
             ("event.type", "allowed"),
-            ("rule.name", "Eicar Test File"),
-            ("rule.id", "100000"),
+            ("event.action", "virus_detected"),
+            ("rule.name", "Inbound web"),
+            ("panw.panos.threat.name", "Eicar Test File"),
+            ("panw.panos.threat.id", "100000"),
+            ("network.direction", "outbound"),
             ("file.name", "a, \"b\",203.0.113.99.exe"),
             ("log.level", "critical"),
             ("panw.panos.direction", "server-to-client"),
@@ -119,6 +126,10 @@ fn administrators_configuration_and_remote_access() {
             ("event.outcome", "failure"),
             ("user.name", "lan"),
             ("source.ip", "203.0.113.9"),
+            ("event.code", "gateway-auth"),
+            ("host.name", "PC-07"),
+            ("host.ip", "10.20.0.7"),
+            ("client.ip", "203.0.113.9"),
             ("panw.panos.client_os_version", "Microsoft Windows 11 Pro , 64-bit"),
             ("source.geo.country_name", "VN"),
         ],

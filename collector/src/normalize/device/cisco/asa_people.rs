@@ -1,0 +1,208 @@
+//! The wordings of Cisco ASA and FTD about people and the device itself, by message number: sign-ins, commands, accounts, VPN.
+//!
+//! In: nothing. Out: [`WORDINGS`], as in [`super::asa`]. Source: Cisco Secure Firewall ASA Series Syslog Messages.
+
+use super::{CHANGED, COMMAND, LOGIN, LOGOUT, REFUSED, SEEN, Wording};
+use crate::normalize::device::Act;
+
+const FAILED: Act = Act("network", &["connection", "error"], "failure");
+
+/// Message number, wording (empty = any), action, meaning.
+pub(super) const WORDINGS: &[Wording] = &[
+    ("111004", "<source.ip> end configuration: <event.reason>", "configuration-changed", CHANGED),
+    ("111005", "<source.ip> end configuration: <event.reason>", "configuration-changed", CHANGED),
+    ("111007", "Begin configuration: <source.ip> reading from <>", "configuration-changed", CHANGED),
+    ("111008", "User '<user.name*>' executed the '<process.command_line>' command.", "command-executed", COMMAND),
+    ("111009", "User '<user.name*>' executed cmd: <process.command_line>", "command-executed", COMMAND),
+    (
+        "111010",
+        "User '<user.name*>', running '<>' from IP <source.ip>, executed '<process.command_line>'",
+        "command-executed",
+        COMMAND,
+    ),
+    (
+        "113004",
+        "AAA user authentication Successful : server = <destination.ip> : user = <user.name>",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "113005",
+        "AAA user authentication Rejected : reason = <event.reason> : server = <destination.ip> : user = <user.name*> : user IP = <source.ip>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "113006",
+        "User <user.name*> locked out on exceeding <> successive failed authentication attempts",
+        "login-failed",
+        REFUSED,
+    ),
+    ("113012", "AAA user authentication Successful : local database : user = <user.name>", "logged-in", LOGIN),
+    (
+        "113015",
+        "AAA user authentication Rejected : reason = <event.reason> : local database : user = <user.name*> : user IP = <source.ip>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "113015",
+        "AAA user authentication Rejected : reason = <event.reason> : local database : user = <user.name>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "113019",
+        "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, Session disconnected. Session Type: <cisco.asa.session_type>, Duration: <cisco.asa.duration>, Bytes xmt: <source.bytes>, Bytes rcv: <destination.bytes>, Reason: <event.reason>",
+        "vpn-ended",
+        LOGOUT,
+    ),
+    (
+        "113039",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> AnyConnect parent session started.",
+        "vpn-started",
+        LOGIN,
+    ),
+    (
+        "502103",
+        "User priv level changed: Uname: <user.name*> From: <cisco.asa.level_from> To: <cisco.asa.level_to>",
+        "privilege-changed",
+        Act("iam", &["user", "change"], "success"),
+    ),
+    (
+        "605004",
+        "Login denied from <source.ip>/<source.port> to <>:<destination.ip>/<network.protocol> for user \"<user.name*>\"",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "605005",
+        "Login permitted from <source.ip>/<source.port> to <>:<destination.ip>/<network.protocol> for user \"<user.name*>\"",
+        "logged-in",
+        LOGIN,
+    ),
+    ("611101", "User authentication succeeded: IP address: <source.ip>, Uname: <user.name>", "logged-in", LOGIN),
+    ("611101", "User authentication succeeded: Uname: <user.name>", "logged-in", LOGIN),
+    ("611102", "User authentication failed: IP address: <source.ip>, Uname: <user.name>", "login-failed", REFUSED),
+    ("611102", "User authentication failed: Uname: <user.name>", "login-failed", REFUSED),
+    ("611103", "User logged out: Uname: <user.name>", "logged-out", LOGOUT),
+    (
+        "109005",
+        "Authentication succeeded for user <> from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "109006",
+        "Authentication failed for user <> from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "315011",
+        "SSH session from <source.ip> on interface <observer.ingress.interface.name> for user <user.name*> disconnected by SSH server, reason: <event.reason>",
+        "logged-out",
+        LOGOUT,
+    ),
+    (
+        "502101",
+        "New user added to local dbase: Uname: <user.target.name*> Priv: <cisco.asa.level_to> Encpass: <>",
+        "user-added",
+        Act("iam", &["user", "creation"], "success"),
+    ),
+    (
+        "502102",
+        "User deleted from local dbase: Uname: <user.target.name*> Priv: <cisco.asa.level_from> Encpass: <>",
+        "user-deleted",
+        Act("iam", &["user", "deletion"], "success"),
+    ),
+    ("713901", "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713901", "Group = <cisco.asa.group>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713901", "IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713902", "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713902", "Group = <cisco.asa.group>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713902", "IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713904", "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713904", "Group = <cisco.asa.group>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713904", "IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713905", "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713905", "Group = <cisco.asa.group>, IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713905", "IP = <source.ip>, <event.reason>", "error", FAILED),
+    ("713*", "Group = <cisco.asa.group>, Username = <user.name*>, IP = <source.ip>, <event.reason>", "", SEEN),
+    ("713*", "Group = <cisco.asa.group>, IP = <source.ip>, <event.reason>", "", SEEN),
+    ("713*", "IP = <source.ip>, <event.reason>", "", SEEN),
+    (
+        "716001",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> WebVPN session started.",
+        "vpn-started",
+        LOGIN,
+    ),
+    (
+        "716002",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> WebVPN session terminated: <event.reason>",
+        "vpn-ended",
+        LOGOUT,
+    ),
+    (
+        "716039",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> Authentication: rejected, <event.reason>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "722022",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> <> connection established<>",
+        "vpn-started",
+        LOGIN,
+    ),
+    (
+        "722023",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> <> connection terminated<>",
+        "vpn-ended",
+        LOGOUT,
+    ),
+    (
+        "722051",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> IPv4 Address <source.nat.ip> IPv6 address <> assigned to session",
+        "vpn-address",
+        LOGIN,
+    ),
+    ("722*", "Group <cisco.asa.group> User <user.name*> IP <source.ip> <event.reason>", "", SEEN),
+    ("734001", "DAP: User <user.name*>, Addr <source.ip>, Connection <>: <event.reason>", "", SEEN),
+    (
+        "750002",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> Received a <event.reason>",
+        "connection-started",
+        Act("network", &["connection", "start"], ""),
+    ),
+    (
+        "750003",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> Negotiation aborted due to ERROR: <event.reason>",
+        "error",
+        FAILED,
+    ),
+    (
+        "750006",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> SA UP. Reason: <event.reason>",
+        "connection-started",
+        Act("network", &["connection", "start"], "success"),
+    ),
+    (
+        "750007",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> SA DOWN. Reason: <event.reason>",
+        "connection-finished",
+        Act("network", &["connection", "end"], ""),
+    ),
+    (
+        "750*",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> Received <event.reason>",
+        "",
+        SEEN,
+    ),
+    (
+        "750*",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name> <event.reason>",
+        "",
+        SEEN,
+    ),
+];
