@@ -191,6 +191,10 @@ pub struct ParseArgs {
     /// Nested objects in place of dotted keys.
     #[arg(long)]
     pub ecs_nested: bool,
+    /// Minutes east of UTC of times that name no zone.
+    #[arg(long, value_name = "MINUTES", default_value_t = 0, allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(-1439..=1439))]
+    pub offset: i32,
     /// The files.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,

@@ -169,6 +169,14 @@ fn parse_prints_one_ecs_line_a_record_in_order() {
     }
     let nested = bench.run(&["parse", "--ecs-nested", "auth.log"]);
     assert_eq!(json_lines(&nested.stdout)[0]["source"]["ip"], "203.0.113.7");
+    let clock = |output: &Output| {
+        let stamp = json_lines(&output.stdout)[0]["@timestamp"].as_str().unwrap_or_default().to_owned();
+        stamp.get(10..19).unwrap_or_default().to_owned()
+    };
+    assert_eq!(clock(&output), "T04:05:06", "a time without a zone is UTC");
+    let shifted = bench.run(&["parse", "--offset", "-120", "--source", "sshd", "auth.log"]);
+    assert_eq!(clock(&shifted), "T06:05:06");
+    assert_eq!(bench.run(&["parse", "--offset", "1440", "auth.log"]).status.code(), Some(2));
 }
 
 #[test]

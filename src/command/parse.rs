@@ -18,7 +18,7 @@ use crate::cli::ParseArgs;
 /// # Errors
 /// The profile is unknown, or a file cannot be read.
 pub fn run(args: &ParseArgs) -> anyhow::Result<End> {
-    let settings = settings();
+    let settings = Settings { default_offset_s: args.offset * 60, ..settings() };
     let options = FileOptions { profile: profile(args.source.as_deref())?, ..FileOptions::new(SystemClock.now()) };
     let shape = if args.ecs_nested { Shape::Nested } else { Shape::Dotted };
     let mut out = output::buffered();

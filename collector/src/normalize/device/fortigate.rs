@@ -45,7 +45,6 @@ const TABLE: &[Row] = &[
     ("sentpkt", Field::SOURCE_PACKETS),
     ("rcvdpkt", Field::DESTINATION_PACKETS),
     ("proto", Field::NETWORK_TRANSPORT),
-    ("direction", Field::NETWORK_DIRECTION),
     ("srcintf", Field::OBSERVER_INGRESS_INTERFACE_NAME),
     ("dstintf", Field::OBSERVER_EGRESS_INTERFACE_NAME),
     ("policyid", Field::RULE_ID),
@@ -103,6 +102,12 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
     }
     if let Some(name) = value(&pairs, "devname") {
         event.set(Field::HOST_NAME, name);
+    }
+    match value(&pairs, "direction") {
+        Some("incoming") => event.set(Field::NETWORK_DIRECTION, "inbound"),
+        Some("outgoing") => event.set(Field::NETWORK_DIRECTION, "outbound"),
+        Some(told) => set_text(&mut event, Field::NETWORK_DIRECTION, told),
+        None => {}
     }
     if let Some(service) = value(&pairs, "service") {
         event.set(Field::NETWORK_PROTOCOL, service.to_ascii_lowercase());
@@ -294,6 +299,12 @@ mod tests {
             Some(Profile::Fortigate),
             &[("source.ip", "203.0.113.9"), ("event.outcome", "failure"), ("event.category", "authentication")],
         );
+    }
+
+    #[test]
+    fn the_way_is_in_ecs_words() {
+        let line = r#"date=2026-11-23 time=09:10:00 devname="f" devid="F" logid="0419016384" type="utm" subtype="ips" srcip=203.0.113.9 dstip=192.0.2.20 action="dropped" direction="incoming" attack="Worm""#;
+        check(line, None, &[("network.direction", "inbound"), ("fortinet.firewall.direction", "incoming")]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::{CLOSED, DENIED, OPENED, SEEN, Wording};
 use crate::normalize::device::Act;
 
 const INTRUSION: Act = Act("intrusion_detection", &["denied"], "failure");
+const STARTED: Act = Act("network", &["connection", "start"], "success");
+const ENDED: Act = Act("network", &["connection", "end"], "success");
 const INTRUSION_SEEN: Act = Act("intrusion_detection", &["info"], "");
 const ALLOWED_BAD: Act = Act("intrusion_detection", &["allowed"], "success");
 
@@ -406,13 +408,13 @@ pub(super) const WORDINGS: &[Wording] = &[
         "602303",
         "IPSEC: An <network.direction> <> SA (SPI= <>) between <source.ip> and <destination.ip> (user= <user.name*>) has been created.",
         "created",
-        SEEN,
+        STARTED,
     ),
     (
         "602304",
         "IPSEC: An <network.direction> <> SA (SPI= <>) between <source.ip> and <destination.ip> (user= <user.name*>) has been deleted.",
         "deleted",
-        SEEN,
+        ENDED,
     ),
     ("609001", "Built local-host <observer.ingress.interface.name>:<source.ip>", "firewall-rule", SEEN),
     (

@@ -13,6 +13,8 @@ pub(super) const WORDINGS: &[Wording] = &[
         "configuration-changed",
         CHANGED,
     ),
+    ("SYS-CONFIG_I", "Configured from <> by <user.name> on <cisco.ios.line>", "configuration-changed", CHANGED),
+    ("SYS-CONFIG_I", "Configured from <> by <cisco.ios.line> (<source.ip>)<>", "configuration-changed", CHANGED),
     ("SYS-CONFIG_I", "", "configuration-changed", CHANGED),
     (
         "SYS-LOGGINGHOST_STARTSTOP",

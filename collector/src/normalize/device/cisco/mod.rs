@@ -114,7 +114,8 @@ pub fn is_asa(parts: &Syslog<'_>) -> Option<bool> {
 pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     let (dataset, product, home) =
         if is_asa { ("cisco.asa", "asa", "cisco.asa.") } else { ("cisco.ios", "ios", "cisco.ios.") };
-    let mut event = context.event(own_time(parts, context).or(parts.timestamp), "cisco", dataset);
+    let front = front(parts, context);
+    let mut event = context.event(front.stamp.or(parts.timestamp), "cisco", dataset);
     observer(&mut event, "Cisco", product, if is_asa { "firewall" } else { "switch" });
     let joined;
     let whole = match parts.app.filter(|app| app.starts_with('%')) {
@@ -130,7 +131,7 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
         }
         return event;
     };
-    let message = mark.message.trim();
+    let message = mark.message.trim_start_matches([':', ' ']).trim_end();
     event.set(Field::MESSAGE, message);
     event.set(Field::EVENT_SEVERITY, Value::Long(mark.severity));
     event.set_named(&format!("{home}facility"), mark.facility);
@@ -166,9 +167,16 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
             _ => {}
         }
     }
+    if let Some((name, pid)) = front.program {
+        event.set(Field::PROCESS_NAME, name);
+        if let Some(pid) = pid {
+            event.set(Field::PROCESS_PID, pid);
+        }
+    }
     // Without a name of its own in the header, the word before the mark is the device.
-    if let Some(name) = parts.app.filter(|app| parts.host.is_none() && parts.procid.is_none() && !app.starts_with('%'))
-    {
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let word = parts.app.filter(|app| parts.procid.is_none() && !app.starts_with('%') && !is_number(app));
+    if let Some(name) = word.or(front.host).filter(|_| parts.host.is_none()) {
         event.set(Field::HOST_HOSTNAME, name);
         event.set(Field::OBSERVER_NAME, name);
     }
@@ -187,12 +195,62 @@ fn set_program(event: &mut Event, parts: &Syslog<'_>) {
     }
 }
 
-/// The device's own time, where a relay or the sending process put a header with another before it:
-/// `Nov 23 09:10:01 192.0.2.1 4711: Nov 23 02:10:00.125 UTC: %SYS-5-CONFIG_I: …`.
-fn own_time(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Timestamp> {
-    let text = parts.message.trim_start_matches([':', ' ', '*', '.']);
-    let (stamp, used) = parse::date::bsd(text, context.record.received, context.offset_s).ok()??;
-    text.get(used..)?.trim_start_matches([':', ' ']).starts_with('%').then_some(stamp)
+/// What stands between the syslog header and the mark.
+#[derive(Default)]
+struct Front<'a> {
+    stamp: Option<Timestamp>,
+    host: Option<&'a str>,
+    program: Option<(&'a str, Option<i64>)>,
+}
+
+/// How many words with a colon may stand before the mark.
+const FRONT_WORDS_MAX: usize = 6;
+
+/// Reads what devices put before their mark, in whatever order: a sequence number, their name (`logging origin-id`), the node
+/// of IOS XR, their own date (which counts, where a relay put another before it), the program of NX-OS and IOS XR:
+/// `4711: sw-01: *Nov 23 02:10:00.125 UTC: %SYS-5-…`, `: 2026 Nov 23 09:10:00 ICT: %DAEMON-3-…`.
+fn front<'a>(parts: &Syslog<'a>, context: &Context<'_>) -> Front<'a> {
+    let mut found = Front::default();
+    let mut left = parts.message;
+    for _ in 0..FRONT_WORDS_MAX {
+        left = left.trim_start_matches([':', ' ', '*', '.']);
+        if left.starts_with('%') {
+            return found;
+        }
+        // NX-OS writes the year first.
+        let year = left.get(..5).and_then(|text| text.strip_suffix(' ')).and_then(|text| text.parse::<u16>().ok());
+        let dated = year.and_then(|year| {
+            let (month, rest) = left.get(5..)?.split_once(' ')?;
+            let (day, rest) = rest.trim_start().split_once(' ')?;
+            let stamp =
+                parse::date::bsd(&format!("{month} {day} {year} {rest}"), context.record.received, context.offset_s);
+            let (stamp, used) = stamp.ok()??;
+            let used = (used + rest.len()).checked_sub(format!("{month} {day} {year} {rest}").len())?;
+            Some((stamp, rest.get(used..)?))
+        });
+        let dated = dated.or_else(|| {
+            let (stamp, used) = parse::date::bsd(left, context.record.received, context.offset_s).ok()??;
+            Some((stamp, left.get(used..)?))
+        });
+        if let Some((stamp, rest)) = dated {
+            (found.stamp, left) = (Some(stamp), rest);
+            continue;
+        }
+        let Some((word, rest)) =
+            left.split_once(':').filter(|(word, _)| !word.is_empty() && !word.contains([' ', '%']))
+        else {
+            break;
+        };
+        let program = word.strip_suffix(']').and_then(|word| word.split_once('['));
+        match program {
+            Some((name, pid)) => found.program = Some((name, pid.parse().ok())),
+            None if word.bytes().all(|byte| byte.is_ascii_digit()) => {}
+            None => found.host = found.host.or(Some(word)),
+        }
+        left = rest;
+    }
+    // Without a mark behind it that was no such front.
+    if left.trim_start_matches([':', ' ', '*', '.']).starts_with('%') { found } else { Front::default() }
 }
 
 /// The message without the users that stand in parentheses behind an address (`57621(LOCAL\\an)`), in `for user …` of an
@@ -370,6 +428,17 @@ mod tests {
 
     #[test]
     fn the_devices_own_time_counts() {
+        for (line, host, process) in [
+            ("<189>29: sw-01: 30: *Nov 23 2026 02:10:00 UTC: %SYS-5-RESTART: Going", "sw-01", "(absent)"),
+            ("<189>: 2026 Nov 23 02:10:00 UTC: %SYS-5-RESTART: Going", "(absent)", "(absent)"),
+            ("<189>sw-01: 2026 Nov  3 02:10:00 UTC: %SYS-5-RESTART: Going", "sw-01", "(absent)"),
+            ("<189>9: RP/0/RSP0/CPU0:Nov 23 02:10:00: smart[147]: %SYS-5-RESTART : Going", "RP/0/RSP0/CPU0", "smart"),
+            ("<189>Nov 23 02:10:00 sw-01 %SYS-5-RESTART Going", "sw-01", "(absent)"),
+        ] {
+            let told =
+                [("host.hostname", host), ("process.name", process), ("message", "Going"), ("event.code", "RESTART")];
+            check(line, Some(Profile::CiscoIos), &told);
+        }
         let line = "<190>Nov 23 2026 09:10:05 192.0.2.1 4711: *Nov 23 2026 02:10:00.125 UTC: %SEC-6-IPACCESSLOGDP: list 101 denied icmp 203.0.113.9 -> 192.0.2.20 (8/0), 3 packets";
         let told = [
             ("event.code", "IPACCESSLOGDP"),

@@ -31,7 +31,7 @@ pub fn layout(kind: &str) -> Layout {
         "GLOBALPROTECT" => ("panw.globalprotect", 29, GLOBALPROTECT),
         "USERID" => ("panw.userid", 12, USERID),
         "HIPMATCH" => ("panw.hipmatch", 13, HIPMATCH),
-        "AUTHENTICATION" => ("panw.authentication", 20, AUTHENTICATION),
+        "AUTHENTICATION" => ("panw.authentication", 21, AUTHENTICATION),
         _ => ("panw.panos", 5, &[] as &[Column]),
     };
     Layout { dataset, least, table }
@@ -170,10 +170,12 @@ const GLOBALPROTECT: &[Column] = &[
 const USERID: &[Column] = &[
     Column(7, "virtual_system", None),
     Column(8, "", Some(Field::SOURCE_IP)),
-    Column(9, "", Some(Field::USER_NAME)),
+    Column(9, "", Some(Field::SOURCE_USER_NAME)),
     Column(10, "data_source_name", None),
-    Column(11, "event", None),
+    Column(11, "event", Some(Field::EVENT_CODE)),
     Column(13, "timeout", None),
+    Column(14, "", Some(Field::SOURCE_PORT)),
+    Column(15, "", Some(Field::DESTINATION_PORT)),
     Column(16, "data_source", None),
     Column(17, "data_source_type", None),
 ];
@@ -182,6 +184,7 @@ const HIPMATCH: &[Column] = &[
     Column(7, "", Some(Field::SOURCE_USER_NAME)),
     Column(8, "virtual_system", None),
     Column(9, "machine_name", Some(Field::SOURCE_DOMAIN)),
+    Column(9, "", Some(Field::HOST_NAME)),
     Column(10, "client_os", None),
     Column(11, "", Some(Field::SOURCE_IP)),
     Column(12, "match_name", Some(Field::RULE_NAME)),
@@ -195,7 +198,13 @@ const AUTHENTICATION: &[Column] = &[
     Column(11, "object", None),
     Column(12, "policy", Some(Field::RULE_NAME)),
     Column(13, "repeat_count", None),
-    Column(17, "description", Some(Field::MESSAGE)),
-    Column(18, "client_type", None),
-    Column(19, "event", Some(Field::EVENT_ACTION)),
+    Column(14, "authentication_id", None),
+    Column(15, "vendor", None),
+    Column(16, "log_action", None),
+    Column(17, "server_profile", None),
+    Column(18, "description", Some(Field::MESSAGE)),
+    Column(19, "client_type", None),
+    Column(20, "event", Some(Field::EVENT_ACTION)),
+    Column(21, "factor_number", None),
+    Column(29, "", Some(Field::OBSERVER_NAME)),
 ];

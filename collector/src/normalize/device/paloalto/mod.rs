@@ -155,7 +155,16 @@ fn mean<'a>(event: &mut Event, kind: &str, column: &impl Fn(usize) -> &'a str) {
             event.set(Field::EVENT_ACTION, Text::from(column(4)));
             act(event, Act("authentication", if column(4) == "logout" { &["end"] } else { &["start"] }, "success"));
         }
-        "AUTHENTICATION" => act(event, Act("authentication", &["start"], "")),
+        "AUTHENTICATION" => {
+            let told = column(20).to_ascii_lowercase();
+            let has = |words: &[&str]| words.iter().any(|word| told.contains(word));
+            let outcome = match () {
+                () if has(&["fail", "reject", "denied", "timeout", "invalid"]) => "failure",
+                () if has(&["success", "succeed"]) => "success",
+                () => "",
+            };
+            act(event, Act("authentication", &["start"], outcome));
+        }
         "CORRELATION" => act(event, Act("intrusion_detection", &["info"], "")),
         _ => act(event, Act("host", &["info"], "")),
     }

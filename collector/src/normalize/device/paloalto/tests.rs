@@ -137,6 +137,40 @@ fn administrators_configuration_and_remote_access() {
 }
 
 #[test]
+fn sign_ins_by_policy_and_who_sits_where() {
+    let of = |text: &str| format!("<14>Nov 23 09:10:02 PA-440 {FRONT},{text}");
+    check(
+        &of(
+            "AUTHENTICATION,auth,0,2026/11/23 09:10:00,vsys1,203.0.113.9,an,an@donghoi.example,portal,Web portal,1,77,Acme,siem,mfa,the code was wrong,Browser,Authentication failed,2,7,0x0,0,0,0,0,,PA-440,1,PAP,u",
+        ),
+        None,
+        &[
+            ("source.ip", "203.0.113.9"),
+            ("user.name", "an"),
+            ("rule.name", "Web portal"),
+            ("message", "the code was wrong"),
+            ("event.action", "Authentication failed"),
+            ("event.outcome", "failure"),
+            ("panw.panos.server_profile", "mfa"),
+            ("observer.name", "PA-440"),
+        ],
+    );
+    check(
+        &of(
+            "USERID,login,2305,2026/11/23 09:10:00,vsys1,10.45.0.31,an@donghoi.example,agent,0,1,10800,0,0,vpn-client,globalprotect,7,0x0,0,0,0,0,,PA-440,1",
+        ),
+        None,
+        &[
+            ("source.ip", "10.45.0.31"),
+            ("user.name", "an"),
+            ("user.domain", "donghoi.example"),
+            ("client.user.name", "an"),
+            ("event.action", "login"),
+        ],
+    );
+}
+
+#[test]
 fn short_and_hostile_lines() {
     let short = format!("{FRONT},TRAFFIC,end,1,2026/11/23 09:10:00,1.2.3.4");
     check_dead(&short, Profile::PaloAlto, "paloalto: the line is too short", short.len());
