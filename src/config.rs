@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
+use crate::source_settings::{self, Clocks, Source};
 use crate::units::Unit;
 
 /// The file as written.
@@ -37,6 +38,8 @@ pub struct ConfigFile {
     pub canary: Canary,
     /// `[[unit]]`
     pub unit: Vec<Unit>,
+    /// `[[source]]`
+    pub source: Vec<Source>,
 }
 
 impl Default for ConfigFile {
@@ -50,6 +53,7 @@ impl Default for ConfigFile {
             engine: Engine::default(),
             canary: Canary::default(),
             unit: Vec::new(),
+            source: Vec::new(),
         }
     }
 }
@@ -98,6 +102,10 @@ pub struct Collector {
     pub push_bytes_max: usize,
     /// A time without a zone is taken at so many minutes east of UTC (Vietnam: 420).
     pub default_offset_minutes: i32,
+    /// A time so many seconds past its receipt is not believed; 0 = any is.
+    pub time_ahead_max_s: u64,
+    /// A time so many seconds before its receipt is not believed; 0 = any is.
+    pub time_behind_max_s: u64,
 }
 
 impl Default for Collector {
@@ -114,6 +122,8 @@ impl Default for Collector {
             connection_count_max: 1_024,
             push_bytes_max: 64 << 20,
             default_offset_minutes: 420,
+            time_ahead_max_s: 86_400,
+            time_behind_max_s: 0,
         }
     }
 }
@@ -261,6 +271,10 @@ pub struct Config {
     pub grouping: nhatle_engine::incident::Grouping,
     /// Organization units.
     pub units: Vec<Unit>,
+    /// What is said of single senders.
+    pub sources: nhatle_collector::SourceSettings,
+    /// Between which times clocks are believed.
+    pub clocks: Clocks,
     /// How important hosts, accounts and addresses are, by name: 1 to 5.
     pub importance: BTreeMap<String, u8>,
     /// When canaries are sent.
@@ -358,6 +372,9 @@ impl Config {
         }
         let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
         check_units(&file.unit, &mut problems);
+        let (ahead_max_s, behind_max_s) = (file.collector.time_ahead_max_s, file.collector.time_behind_max_s);
+        let clocks = Clocks { ahead_max_s, behind_max_s };
+        let sources = source_settings::check(&file.source, &file.unit, clocks, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
@@ -383,6 +400,8 @@ impl Config {
                 opens_at: level.unwrap_or_default(),
             },
             units: file.unit,
+            sources,
+            clocks,
         })
     }
 }

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod units;
+pub mod source_settings;
 pub mod ruleset;
 pub mod pack;
 pub mod pki;

@@ -32,4 +32,5 @@ mod rule_tools;
 mod senders;
 mod tamper;
 mod tidy;
+mod vietnamese;
 mod ward;

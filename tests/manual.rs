@@ -53,6 +53,19 @@ fn the_example_unit_is_one_when_uncommented() {
 }
 
 #[test]
+fn the_example_source_is_one_when_uncommented() {
+    let example = read("nhatle.example.toml");
+    let from = |start: &'static str| {
+        let lines =
+            example.lines().skip_while(move |line| !line.starts_with(start)).take_while(|line| !line.is_empty());
+        lines.map(|line| format!("{}\n", line.trim_start_matches("# "))).collect::<String>()
+    };
+    let file: ConfigFile = toml::from_str(&format!("{}{}", from("# [[source]]"), from("# [[unit]]"))).unwrap();
+    assert_eq!(file.source.len(), 1);
+    Config::check(file).unwrap();
+}
+
+#[test]
 fn the_example_names_every_option() {
     let example = read("nhatle.example.toml");
     let serde_json::Value::Object(options) = serde_json::to_value(ConfigFile::default()).unwrap() else {

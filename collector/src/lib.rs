@@ -16,10 +16,12 @@
 
 use std::borrow::Cow;
 
-use nhatle_event::{DeadLetter, Event, Record, Text};
+use nhatle_event::{DeadLetter, Event, Field, Record, Text};
 
 pub mod listen;
 pub mod frame;
+pub mod encoding;
+pub mod timing;
 pub mod profile;
 pub mod parse;
 pub mod normalize;
@@ -32,9 +34,13 @@ mod corpus_tests;
 #[cfg(test)]
 mod corpus_dead_tests;
 
-pub use enrich::{Cidr, UnitRule};
+pub use encoding::Encoding;
+pub use enrich::{Cidr, SourceSetting, SourceSettings, UnitRule};
 pub use listen::{Batch, Receipt, Sink};
 pub use profile::{Profile, ProfileError};
+pub use timing::TimeLimits;
+
+use enrich::source::Path;
 
 use parse::Fault;
 
@@ -43,18 +49,12 @@ use parse::Fault;
 pub struct Settings {
     /// Seconds east of UTC of times written without a zone, where no `zones` row says otherwise.
     pub default_offset_s: i32,
-    /// Zones by sender address; the first row that holds the address counts.
-    pub zones: Vec<(Cidr, i32)>,
+    /// What is said of single senders.
+    pub sources: SourceSettings,
+    /// Between which times a clock is believed, where nothing is said of its sender.
+    pub time: TimeLimits,
     /// Which sender belongs to which organization unit; the first row that fits counts.
     pub units: Vec<UnitRule>,
-}
-
-impl Settings {
-    /// Seconds east of UTC for a record's times without a zone.
-    pub fn offset_s(&self, record: &Record) -> i32 {
-        let by_peer = |peer| self.zones.iter().find(|(range, _)| range.contains(peer)).map(|(_, offset_s)| *offset_s);
-        record.peer.and_then(by_peer).unwrap_or(self.default_offset_s)
-    }
 }
 
 /// Events and dead letters of one batch, each in the order of their records.
@@ -71,9 +71,7 @@ pub struct Converted {
 /// # Errors
 /// A [`DeadLetter`]: the record names a profile that is not built, or claims a format and breaks it.
 pub fn to_event(record: &Record, settings: &Settings) -> Result<Event, DeadLetter> {
-    let mut event = read(record, settings)?;
-    enrich::enrich(&mut event, record, settings);
-    Ok(event)
+    with_setting(record, settings, read)
 }
 
 /// [`to_event`] for a line that means what a header above it says; without a header it is read as any other record.
@@ -86,12 +84,57 @@ pub fn headed_to_event(
     settings: &Settings,
 ) -> Result<Event, DeadLetter> {
     let Some(header) = header else { return to_event(record, settings) };
-    let (text, skipped) = text_of(&record.bytes);
-    let mut event = normalize::headed(&text, header, record, settings.offset_s(record)).map_err(|fault| {
-        let offset = skipped + parse::byte_offset(&record.bytes[skipped..], fault.offset);
-        dead_letter(record, &Fault { offset, ..fault })
+    with_setting(record, settings, |record, _profile, offset_s| {
+        let (text, skipped) = text_of(&record.bytes);
+        normalize::headed(&text, header, record, offset_s).map_err(|fault| {
+            let offset = skipped + parse::byte_offset(&record.bytes[skipped..], fault.offset);
+            dead_letter(record, &Fault { offset, ..fault })
+        })
+    })
+}
+
+/// Reads a record as the setting of its sender says. Where that hangs on what the record itself names (host, program),
+/// it is read first as if nothing were said, and again if that changes how it is read.
+fn with_setting(
+    record: &Record,
+    settings: &Settings,
+    read: impl Fn(&Record, Option<Profile>, i32) -> Result<Event, DeadLetter>,
+) -> Result<Event, DeadLetter> {
+    let mut setting = settings.sources.find(&Path::of_record(record));
+    let mut event = read_as(record, setting, settings, &read)?;
+    let (found, is_read_otherwise) = settings.sources.after_reading(record, &event, setting);
+    if is_read_otherwise {
+        event = read_as(record, found, settings, &read)?;
+    }
+    setting = found;
+    enrich::enrich_as(&mut event, record, settings, setting);
+    Ok(event)
+}
+
+fn read_as(
+    record: &Record,
+    setting: Option<&SourceSetting>,
+    settings: &Settings,
+    read: impl Fn(&Record, Option<Profile>, i32) -> Result<Event, DeadLetter>,
+) -> Result<Event, DeadLetter> {
+    let offset_s = setting.and_then(|setting| setting.offset_s).unwrap_or(settings.default_offset_s);
+    let profile = setting.and_then(|setting| setting.profile);
+    let encoding = setting.map_or(Encoding::Utf8, |setting| setting.encoding);
+    if encoding == Encoding::Utf8 {
+        return read(record, profile, offset_s);
+    }
+    // What is read is the text; what is kept are the bytes.
+    let decoded = encoding.decode(&record.bytes);
+    let as_text = Record { bytes: decoded.text.into_bytes().into(), ..record.clone() };
+    let mut event = read(&as_text, profile, offset_s).map_err(|dead| DeadLetter {
+        offset: encoding.byte_offset(&record.bytes, dead.offset),
+        record: record.clone(),
+        reason: dead.reason,
     })?;
-    enrich::enrich(&mut event, record, settings);
+    event.original = record.bytes.clone();
+    if 0 < decoded.unmapped {
+        event.set(Field::NHATLE_UNMAPPED_BYTES, i64::try_from(decoded.unmapped).unwrap_or(i64::MAX));
+    }
     Ok(event)
 }
 
@@ -110,17 +153,22 @@ pub fn to_events<'a>(records: impl IntoIterator<Item = &'a Record>, settings: &S
 /// The event that stands for a dead letter, with source and unit set like any other event's.
 pub fn dead_letter_event(dead_letter: &DeadLetter, settings: &Settings) -> Event {
     let mut event = dead_letter.to_event();
-    enrich::enrich(&mut event, &dead_letter.record, settings);
+    let setting = settings.sources.find(&Path::of_record(&dead_letter.record));
+    if let Some(encoding) = setting.map(|setting| setting.encoding).filter(|encoding| *encoding != Encoding::Utf8) {
+        event.set(Field::MESSAGE, encoding.decode(&dead_letter.record.bytes).text);
+    }
+    enrich::enrich_as(&mut event, &dead_letter.record, settings, setting);
     event
 }
 
-fn read(record: &Record, settings: &Settings) -> Result<Event, DeadLetter> {
+/// Reads a record with the profile that it or its input names, else with the one its setting names.
+fn read(record: &Record, by_setting: Option<Profile>, offset_s: i32) -> Result<Event, DeadLetter> {
     let profile = match record.profile.as_deref().map(Profile::from_name).transpose() {
         Ok(profile) => profile,
         Err(error) => return Err(dead_letter(record, &Fault::new(error.to_string(), 0))),
     };
     let (text, skipped) = text_of(&record.bytes);
-    let result = normalize::normalize(&text, profile, record, settings.offset_s(record));
+    let result = normalize::normalize(&text, profile.or(by_setting), record, offset_s);
     // Offsets are counted in the text; each bad byte of the record is three bytes in it.
     let in_record = |offset| skipped + parse::byte_offset(&record.bytes[skipped..], offset);
     result.map_err(|problem| match problem {

@@ -323,6 +323,9 @@ fields! {
     SERVER_NAT_IP "server.nat.ip" Ip Dynamic [];
     SERVER_NAT_PORT "server.nat.port" Long Dynamic [];
     SERVER_USER_NAME "server.user.name" Keyword Dynamic [];
+    NHATLE_TIME_SAID "nhatle.time.said" Date Dynamic [];
+    NHATLE_TIME_PROBLEM "nhatle.time.problem" Keyword Dynamic [];
+    NHATLE_UNMAPPED_BYTES "nhatle.unmapped_bytes" Long Dynamic [];
 }
 
 /// Every name given out so far. Names of vendor fields are leaked on purpose: they are bounded, and a

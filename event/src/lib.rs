@@ -6,6 +6,7 @@
 //! and the compact form that the log keeps.
 
 pub mod binary;
+pub mod compose;
 pub mod event;
 pub mod field;
 pub mod json;

@@ -3,11 +3,36 @@
 //! Text form: RFC 3339 (`2026-02-03T04:05:06.123456Z`); parsing takes any offset, a space instead of
 //! `T`, one to nine digits of fraction, and refuses dates that do not exist (30 February). Calendar
 //! arithmetic is the proleptic Gregorian one; a leap second (`:60`) is read as the second after `:59`.
+//!
+//! An offset (`offset_s`, seconds east of UTC) is the zone of a time that names none. One from [`fixed_offset`] is
+//! the zone of every time, whatever zone it names: for senders that write `Z` and mean their wall clock.
 
 use std::fmt;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Added to an offset that counts whatever zone a text names; far past any real offset.
+const FIXED: i32 = 1 << 20;
+
+/// An offset that counts whatever zone a text names.
+pub fn fixed_offset(offset_s: i32) -> i32 {
+    plain_offset(offset_s) + FIXED
+}
+
+/// The offset itself, seconds east of UTC.
+pub fn plain_offset(offset_s: i32) -> i32 {
+    if is_fixed(offset_s) { offset_s - FIXED } else { offset_s }
+}
+
+/// The offset of a text that names the zone `written`, read where times without a zone are at `offset_s`.
+pub fn offset_of(written: i32, offset_s: i32) -> i32 {
+    if is_fixed(offset_s) { offset_s } else { written }
+}
+
+fn is_fixed(offset_s: i32) -> bool {
+    FIXED / 2 < offset_s
+}
 
 /// A moment: nanoseconds since 1970-01-01T00:00:00Z. Covers the years 1678 to 2261.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +75,7 @@ impl Civil {
             + i64::from(self.hour) * 3600
             + i64::from(self.minute) * 60
             + i64::from(self.second)
-            - i64::from(offset_s);
+            - i64::from(plain_offset(offset_s));
         seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(i64::from(self.nanosecond)).map(Timestamp)
     }
 }
@@ -106,7 +131,7 @@ impl Timestamp {
 
     /// Calendar date and time of day at `offset_s` seconds east of UTC.
     pub fn civil_at(self, offset_s: i32) -> Civil {
-        let seconds = self.seconds() + i64::from(offset_s);
+        let seconds = self.seconds() + i64::from(plain_offset(offset_s));
         let (days, of_day) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
         let (year, month, day) = civil_from_days(days);
         let part = |value: i64| u32::try_from(value).unwrap_or(0);
@@ -176,7 +201,10 @@ pub fn parse_prefix(bytes: &[u8], default_offset_s: i32) -> Option<(Timestamp, &
         }
         rest = after.get(digits..)?;
     }
-    let (offset_s, rest) = parse_offset(rest).unwrap_or((default_offset_s, rest));
+    let (offset_s, rest) = match parse_offset(rest) {
+        Some((written, rest)) => (offset_of(written, default_offset_s), rest),
+        None => (default_offset_s, rest),
+    };
     Some((civil.at_offset(offset_s)?, rest))
 }
 
@@ -289,6 +317,18 @@ mod tests {
             check(std::str::from_utf8(&text).expect("is ASCII"), None);
             check(std::str::from_utf8(&b"2026-02-03T04:05:06"[..at]).expect("is ASCII"), None);
         }
+    }
+
+    #[test]
+    fn a_fixed_offset_counts_whatever_zone_is_named() {
+        let fixed = fixed_offset(7 * 3600);
+        for zone in ["", "Z", "+00:00", "+08:00", "-0530"] {
+            let stamp = Timestamp::parse(&format!("2026-02-03T04:05:06{zone}"), fixed).expect("is a date");
+            assert_eq!(stamp.to_string(), "2026-02-02T21:05:06Z", "{zone}");
+            assert_eq!((stamp.civil_at(fixed).day, stamp.civil_at(fixed).hour), (3, 4));
+        }
+        assert_eq!(plain_offset(fixed_offset(-14 * 3600)), -14 * 3600);
+        assert_eq!(fixed_offset(fixed), fixed);
     }
 
     proptest! {

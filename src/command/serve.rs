@@ -104,6 +104,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         seen: Mutex::new(Seen::default()),
         canary_schedule: config.canary.clone(),
         importance: config.importance.clone(),
+        source_settings: config.sources.clone(),
         grouping: config.grouping,
         disk,
         counters: Counters::default(),
@@ -187,8 +188,9 @@ impl Server {
         let mut tasks = Vec::new();
         let settings = Settings {
             default_offset_s: config.collector.default_offset_minutes * 60,
+            sources: config.sources.clone(),
+            time: config.clocks.limits(),
             units: unit_rules(config),
-            ..Settings::default()
         };
         let pipeline = Pipeline::start(&shared, settings, intake)?;
         let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(

@@ -5,6 +5,7 @@ use nhatle_ui::model::{Gap, Reasons, SourceHour, SourceRow, SourceState, SourceV
 use nhatle_ui::{Answer, DeskError, Viewer};
 
 use super::{LiveDesk, failed, may_see};
+use crate::source_settings;
 use crate::sources::hour::{Counts, HOUR_NS};
 use crate::sources::{HourPart, Receipts, history};
 
@@ -57,6 +58,7 @@ fn source_row(desk: &LiveDesk, name: &str, row: &Receipts) -> SourceRow {
         gaps: gaps(total),
         missing: total.missing,
         clock_offset_ms: row.clock().map(|(median_ms, _)| median_ms),
+        setting: source_settings::shown(&desk.shared.source_settings, name, &row.input),
     }
 }
 

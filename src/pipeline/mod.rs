@@ -93,6 +93,8 @@ pub struct Shared {
     pub canary_schedule: Schedule,
     /// How important hosts, accounts and addresses are, 1 to 5.
     pub importance: BTreeMap<String, u8>,
+    /// What the configuration says of single senders.
+    pub source_settings: nhatle_collector::SourceSettings,
     /// When alerts belong together.
     pub grouping: Grouping,
     /// The data folder, for what is kept there beside the store.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use nhatle_event::{Event, Field, Timestamp};
+use nhatle_event::{Event, Field, Timestamp, Value};
 
 use super::hour::{GAPS_MAX, HourPart, count_reason, hour_of};
 use super::{Fate, OTHER_SOURCE, SOURCES_MAX};
@@ -155,12 +155,16 @@ fn part_of(sent: &mut Sent, at: Timestamp, after_seq: u64) -> &mut HourPart {
     &mut sent.parts[place]
 }
 
-/// Event time minus receipt time, milliseconds; `None` where the event says no time of its own, or is evidence that
+/// Event time, as said, minus receipt time, milliseconds; `None` where the event says no time of its own, or is evidence that
 /// was brought in later.
 fn clock_offset_ms(event: &Event) -> Option<i32> {
-    if event.timestamp == event.received || event.get(Field::NHATLE_EVIDENCE_FILE).is_some() {
+    let said = match event.get(Field::NHATLE_TIME_SAID) {
+        Some(Value::Date(said)) => *said,
+        _ => event.timestamp,
+    };
+    if said == event.received || event.get(Field::NHATLE_EVIDENCE_FILE).is_some() {
         return None;
     }
-    let offset_ms = event.timestamp.since(event.received) / 1_000_000;
+    let offset_ms = said.since(event.received) / 1_000_000;
     Some(i32::try_from(offset_ms).unwrap_or(if offset_ms < 0 { i32::MIN } else { i32::MAX }))
 }

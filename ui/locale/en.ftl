@@ -250,6 +250,7 @@ source-no-hours = Nothing was received in this time.
 source-bad = rejected or not understood:
 source-missing = Missing
 source-clock = Clock off by
+source-setting = Configured
 source-reasons = Reasons
 source-gaps = Missing numbers
 source-gaps-said = { $count ->

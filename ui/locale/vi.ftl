@@ -250,6 +250,7 @@ source-no-hours = Không nhận được gì trong khoảng này.
 source-bad = từ chối hoặc không đọc được:
 source-missing = Thiếu số
 source-clock = Lệch đồng hồ
+source-setting = Khai báo riêng
 source-reasons = Lý do
 source-gaps = Số thứ tự bị thiếu
 source-gaps-said = { $count ->

@@ -1,12 +1,17 @@
 //! Enrichment: what the record's sender adds to the event.
 //!
 //! In: an event, its record, the settings. Out: the same event with `nhatle.source`, `nhatle.unit` and
-//! `nhatle.system_level`. Promise: fields are added, none removed, and no event fails here.
+//! `nhatle.system_level`, its texts composed, its time within the limits of its source. No event fails here.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use nhatle_event::compose::{composed, is_composed};
 use nhatle_event::{Event, Field, Record, Text, Value};
+
+pub mod source;
+
+pub use source::{SourceSetting, SourceSettings};
 
 /// A range of addresses, as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +78,17 @@ pub struct UnitRule {
     pub system_level: Option<u8>,
 }
 
+impl Sender {
+    /// An address range (`10.1.0.0/16`, `10.1.2.3`) or, where it is none, a host name.
+    pub fn new(text: &str) -> Sender {
+        text.parse().map_or_else(|_name| Sender::Host(Text::from(text)), Sender::Range)
+    }
+}
+
 impl UnitRule {
-    /// A row for an address range (`10.1.0.0/16`, `10.1.2.3`) or, where it is none, a host name.
+    /// A row for a sender.
     pub fn new(sender: &str, unit: &str, system_level: Option<u8>) -> UnitRule {
-        let sender = sender.parse().map_or_else(|_name| Sender::Host(Text::from(sender)), Sender::Range);
-        UnitRule { sender, unit: Text::from(unit), system_level }
+        UnitRule { sender: Sender::new(sender), unit: Text::from(unit), system_level }
     }
 
     fn fits(&self, peer: Option<IpAddr>, host: Option<&str>) -> bool {
@@ -88,9 +99,44 @@ impl UnitRule {
     }
 }
 
+/// [`enrich_as`] with the setting that the finished event calls for.
+pub fn enrich(event: &mut Event, record: &Record, settings: &crate::Settings) {
+    let setting = settings.sources.find(&source::Path::of_event(record, event));
+    enrich_as(event, record, settings, setting);
+}
+
+/// Everything the sender adds: source, unit and system level, what `[[source]]` says of it, letters composed, and the
+/// limits of its clock.
+pub fn enrich_as(event: &mut Event, record: &Record, settings: &crate::Settings, setting: Option<&SourceSetting>) {
+    set_origin(event, record, settings);
+    if let Some(setting) = setting {
+        source::apply(event, record, setting);
+    }
+    compose(event);
+    setting.and_then(|setting| setting.time).unwrap_or(settings.time).apply(event);
+}
+
+/// Composes every text of the event.
+fn compose(event: &mut Event) {
+    let is_plain = |value: &Value| value.each().all(|one| one.text().is_none_or(is_composed));
+    let others = event.fields().iter().filter(|(_, value)| !is_plain(value));
+    let renewed: Vec<(Field, Value)> = others.map(|(field, value)| (*field, composed_value(value))).collect();
+    for (field, value) in renewed {
+        event.set(field, value);
+    }
+}
+
+fn composed_value(value: &Value) -> Value {
+    match value {
+        Value::Text(text) => Value::from(&*composed(text)),
+        Value::List(values) => Value::List(values.iter().map(composed_value).collect()),
+        other => other.clone(),
+    }
+}
+
 /// Sets source, unit and system level. A source that the sender proved and a unit fixed by the input or token stand;
 /// the sender's address comes before the host name, which the sender writes himself.
-pub fn enrich(event: &mut Event, record: &Record, settings: &crate::Settings) {
+fn set_origin(event: &mut Event, record: &Record, settings: &crate::Settings) {
     let host = event.text(Field::HOST_NAME).map(Text::from);
     let source = record.source.clone().or_else(|| host.clone()).unwrap_or_else(|| crate::source_name(record));
     event.set(Field::NHATLE_SOURCE, source);

@@ -6,7 +6,7 @@
 //! Apache's and nginx's common log and error log formats, the C library's `ctime`.
 
 use nhatle_event::Timestamp;
-use nhatle_event::time::{Civil, parse_prefix};
+use nhatle_event::time::{Civil, offset_of, parse_prefix};
 
 use super::{Fault, digits};
 
@@ -131,7 +131,7 @@ pub fn bsd(text: &str, received: Timestamp, offset_s: i32) -> Found {
         at += 5;
     }
     let (zone, at) = zone(bytes, at).map_or((None, at), |(zone, at)| (Some(zone), at));
-    let offset_s = zone.flatten().unwrap_or(offset_s);
+    let offset_s = zone.flatten().map_or(offset_s, |written| offset_of(written, offset_s));
     if let Some(year) = found_year {
         return moment(civil(year, month, day, time), offset_s, at, day_at);
     }
@@ -220,7 +220,8 @@ pub fn common_log(text: &str, offset_s: i32) -> Found {
         let (time, used) = time_of_day(rest)?;
         let rest = rest.get(used..)?;
         let zone = rest.strip_prefix(b" ").and_then(numeric_zone);
-        let (offset_s, zone_used) = zone.map_or((offset_s, 0), |(offset_s, used)| (offset_s, used + 1));
+        let (offset_s, zone_used) =
+            zone.map_or((offset_s, 0), |(written, used)| (offset_of(written, offset_s), used + 1));
         Some((civil(year, month, day, time), offset_s, width + 10 + used + zone_used))
     };
     match read() {

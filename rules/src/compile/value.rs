@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use nhatle_event::compose::composed;
+
 use super::dialect::to_crate;
 use super::pattern::{self, Draft, Piece};
 use super::predicate::{Comparison, Position, TimePart};
@@ -74,14 +76,14 @@ impl Form {
     }
 }
 
-/// The forms that a value takes; several are alternatives.
+/// The forms that a value takes; several are alternatives. Letters in parts are composed, as those of events are.
 pub(crate) fn apply(
     value: &ValueKind,
     modifiers: &[Modifier],
     placeholders: &Placeholders,
 ) -> Result<Vec<Form>, String> {
     let mut forms = vec![match value {
-        ValueKind::Text(text) => Form::Plain(text.clone()),
+        ValueKind::Text(text) => Form::Plain(composed(text).into_owned()),
         ValueKind::Number(number, text) => Form::Number(*number, text.clone()),
         ValueKind::Boolean(_) if modifiers.contains(&Modifier::Exists) => Form::Plain(String::new()),
         ValueKind::Boolean(boolean) => Form::Plain(boolean.to_string()),
@@ -337,7 +339,7 @@ fn placeholder_parts(bytes: &[u8], placeholders: &Placeholders) -> Result<Vec<Ve
             format!("the placeholder %{name}% has no values; give it a value list in the configuration, or write the values out")
         })?;
         parts.push(vec![Draft::literal(&std::mem::take(&mut literal)).0]);
-        parts.push(values.iter().map(|value| Draft::parse(value).0).collect());
+        parts.push(values.iter().map(|value| Draft::parse(&composed(value)).0).collect());
         rest = &rest[at + name.len() + 2..];
     }
     literal.push_str(rest);

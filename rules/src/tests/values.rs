@@ -127,6 +127,7 @@ fn typed_values_are_tests_of_their_own() {
         ("A|hour|gte: 22", vec![Test::TimePart(TimePart::Hour, Comparison::GreaterOrEqual, 22.0)]),
         ("A|exists: true", vec![Test::Exists]),
         ("A|re: a+", vec![Test::Regex("a+".into())]),
+        ("A|re: \"e\\u0302\\u0301+\"", vec![Test::Regex("ế+".into())]),
         ("A|re|i|s: a+", vec![Test::Regex("(?is)a+".into())]),
         ("A|re|startswith: a|b", vec![Test::Regex(r"\A(?:a|b)".into())]),
         ("A|re: 'C:\\\\x'", vec![Test::Regex(r"C:\\x".into())]),

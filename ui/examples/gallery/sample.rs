@@ -393,6 +393,7 @@ pub fn sample_source(mark: &str, unit: UnitRow, at: usize) -> SourceRow {
         gaps: vec![Gap { first: 4_711, last: 4_720 }],
         missing: 10,
         clock_offset_ms: Some(-412),
+        setting: Some("[[source]] 1: profile = \"fortigate\"".to_owned()),
     }
 }
 

@@ -70,6 +70,8 @@ pub struct SourceRow {
     /// How far its clock is ahead of ours; `None` where its records say no time.
     #[serde(rename = "clock_offset_s", serialize_with = "as_seconds")]
     pub clock_offset_ms: Option<i32>,
+    /// What the configuration says of it, in the words of the configuration.
+    pub setting: Option<String>,
 }
 
 impl SourceRow {

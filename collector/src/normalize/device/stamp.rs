@@ -3,6 +3,7 @@
 //! In: a value, the zone of times that name none. Out: the moment, or nothing where it is no time; the caller
 //! has another one then. Zone names are few on purpose: most abbreviations mean several zones (IST, CST).
 
+use nhatle_event::time::offset_of;
 use nhatle_event::{Timestamp, Value};
 
 use crate::normalize::Context;
@@ -47,7 +48,7 @@ pub fn moment_in(text: &str, context: &Context<'_>, offset_s: i32) -> Option<Tim
     }
     let (stamp, used) = parse::date::bsd(text, context.record.received, offset_s).ok()??;
     match text.get(used..).and_then(zone) {
-        Some(told) if told != offset_s => {
+        Some(told) if offset_of(told, offset_s) != offset_s => {
             parse::date::bsd(text, context.record.received, told).ok()?.map(|(stamp, _)| stamp)
         }
         _ => Some(stamp),

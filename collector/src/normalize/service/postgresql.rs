@@ -7,6 +7,7 @@
 //! "Error Reporting and Logging"; `postmaster.c`, `auth.c`; pgAudit 16 README, "Format".
 
 use nhatle_event::json::Leaves;
+use nhatle_event::time::offset_of;
 use nhatle_event::{Event, Field, Value};
 
 use super::{between, happened, moment, postgresql_prefix, set_named, set_number, sign_in};
@@ -289,7 +290,7 @@ fn csv_record(event: &mut Event, text: &str, offset_s: i32) {
     let values = csv::values(text, '"');
     let of = |at: usize| values.get(at).map_or("", |value| value.as_ref());
     let zone = of(0).rsplit(' ').next().unwrap_or_default();
-    let offset = ZONES.iter().find(|(name, _)| *name == zone).map_or(offset_s, |(_, offset)| *offset);
+    let offset = ZONES.iter().find(|(name, _)| *name == zone).map_or(offset_s, |(_, told)| offset_of(*told, offset_s));
     if let Some(stamp) = moment_of(of(0), offset) {
         event.timestamp = stamp;
     }
