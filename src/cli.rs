@@ -74,6 +74,9 @@ pub enum Command {
     /// Access tokens of programs.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Give out a code, to be used once, with which a ward's machine becomes a sender of the city.
+    #[command(after_help = "Example: nhatle enroll phuong-hai-thanh --unit 18853 --data data")]
+    Enroll(EnrollArgs),
 }
 
 /// Where the store is.
@@ -457,6 +460,26 @@ pub struct GrantArgs {
     /// Where the store is.
     #[command(flatten)]
     pub data: DataArgs,
+}
+
+/// `nhatle enroll`
+#[derive(Clone, Debug, Args)]
+pub struct EnrollArgs {
+    /// What the sender will be called.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The organization unit its records belong to.
+    #[arg(long, value_name = "CODE")]
+    pub unit: String,
+    /// How long the code works.
+    #[arg(long, value_name = "N", default_value_t = crate::enroll::CODE_HOURS)]
+    pub hours: u32,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nhatle user …`

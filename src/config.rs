@@ -9,12 +9,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nhatle_collector::Cidr;
 use nhatle_collector::listen::datagram::SOCKETS_MAX;
 use nhatle_engine::correlate::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
+use crate::pki::{ClientCert, Own};
 use crate::source_settings::{self, Clocks, Source};
 use crate::units::Unit;
 
@@ -68,11 +70,24 @@ pub struct Server {
     pub public_url: String,
     /// Whose it is: the name in the head of every page and on every print.
     pub organization: String,
+    /// Where pages, API and pushes listen over TLS; empty = nowhere.
+    pub https: String,
+    /// The operator's own certificate chain (PEM), shown in place of the city's; empty = the city's.
+    pub tls_certificate: PathBuf,
+    /// Its key (PEM).
+    pub tls_key: PathBuf,
 }
 
 impl Default for Server {
     fn default() -> Server {
-        Server { http: loopback(8080), public_url: String::new(), organization: String::new() }
+        Server {
+            http: loopback(8080),
+            public_url: String::new(),
+            organization: String::new(),
+            https: String::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+        }
     }
 }
 
@@ -86,6 +101,12 @@ pub struct Collector {
     pub syslog_udp_sockets: usize,
     /// Where syslog over TCP listens; empty = nowhere.
     pub syslog_tcp: String,
+    /// Where syslog over TLS listens; empty = nowhere.
+    pub syslog_tls: String,
+    /// Whether its senders show a certificate of the city.
+    pub syslog_tls_client: ClientCert,
+    /// Addresses of balancers in front of syslog over TCP and TLS and of HTTPS, which speak the PROXY protocol.
+    pub proxy_from: Vec<String>,
     /// Where RELP listens; empty = nowhere.
     pub relp: String,
     /// Where GELF over UDP listens; empty = nowhere.
@@ -114,6 +135,9 @@ impl Default for Collector {
             syslog_udp: "127.0.0.1:5514".to_owned(),
             syslog_udp_sockets: 1,
             syslog_tcp: "127.0.0.1:5514".to_owned(),
+            syslog_tls: String::new(),
+            syslog_tls_client: ClientCert::Optional,
+            proxy_from: Vec::new(),
             relp: String::new(),
             gelf_udp: String::new(),
             gelf_tcp: String::new(),
@@ -253,6 +277,14 @@ pub struct Config {
     pub syslog_udp: Option<SocketAddr>,
     /// Where syslog over TCP listens.
     pub syslog_tcp: Option<SocketAddr>,
+    /// Where syslog over TLS listens.
+    pub syslog_tls: Option<SocketAddr>,
+    /// Where pages, API and pushes listen over TLS.
+    pub https: Option<SocketAddr>,
+    /// The operator's own certificate.
+    pub own_certificate: Option<Own>,
+    /// Balancers.
+    pub proxy_from: Vec<Cidr>,
     /// Where RELP listens.
     pub relp: Option<SocketAddr>,
     /// Where GELF over UDP listens.
@@ -331,14 +363,31 @@ impl Config {
         };
         let syslog_udp = address("collector.syslog_udp", &file.collector.syslog_udp);
         let syslog_tcp = address("collector.syslog_tcp", &file.collector.syslog_tcp);
+        let syslog_tls = address("collector.syslog_tls", &file.collector.syslog_tls);
+        let https = address("server.https", &file.server.https);
         let relp = address("collector.relp", &file.collector.relp);
         let gelf_udp = address("collector.gelf_udp", &file.collector.gelf_udp);
         let gelf_tcp = address("collector.gelf_tcp", &file.collector.gelf_tcp);
         let elastic = address("collector.elastic", &file.collector.elastic);
-        let taken = [("syslog_tcp", syslog_tcp), ("relp", relp), ("gelf_tcp", gelf_tcp), ("elastic", elastic)];
+        let taken = [
+            ("server.https", https),
+            ("collector.syslog_tcp", syslog_tcp),
+            ("collector.syslog_tls", syslog_tls),
+            ("collector.relp", relp),
+            ("collector.gelf_tcp", gelf_tcp),
+            ("collector.elastic", elastic),
+        ];
         check_distinct("server.http", file.server.http, &taken, &mut problems);
         if let (Some(syslog), Some(gelf)) = (syslog_udp, gelf_udp) {
-            check_distinct("collector.syslog_udp", syslog, &[("gelf_udp", Some(gelf))], &mut problems);
+            check_distinct("collector.syslog_udp", syslog, &[("collector.gelf_udp", Some(gelf))], &mut problems);
+        }
+        let own_certificate = own_certificate(&file.server, &mut problems);
+        let mut proxy_from = Vec::new();
+        for text in &file.collector.proxy_from {
+            match text.parse::<Cidr>() {
+                Ok(range) => proxy_from.push(range),
+                Err(error) => problems.push(format!("collector.proxy_from: {error}")),
+            }
         }
         let mut range = |key: &str, value: usize, low: usize, high: usize| {
             if !(low..=high).contains(&value) {
@@ -385,6 +434,10 @@ impl Config {
             public_url: Some(file.server.public_url).filter(|url| !url.is_empty()),
             syslog_udp,
             syslog_tcp,
+            syslog_tls,
+            https,
+            own_certificate,
+            proxy_from,
             relp,
             gelf_udp,
             gelf_tcp,
@@ -416,14 +469,24 @@ pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
     toml::from_str(&text).map_err(|error| problem(error.to_string()))
 }
 
+/// The operator's own certificate, where both halves are named.
+fn own_certificate(server: &Server, problems: &mut Vec<String>) -> Option<Own> {
+    let (certificate, key) = (server.tls_certificate.clone(), server.tls_key.clone());
+    let is_none = |path: &Path| path.as_os_str().is_empty();
+    if is_none(&certificate) != is_none(&key) {
+        problems.push("server.tls_certificate, server.tls_key: one is missing beside the other".to_owned());
+    }
+    (!is_none(&certificate)).then_some(Own { certificate, key })
+}
+
 /// Finds listeners on one address; port 0 is a free one for each.
 fn check_distinct(name: &str, first: SocketAddr, others: &[(&str, Option<SocketAddr>)], problems: &mut Vec<String>) {
     let mut seen = vec![(name.to_owned(), first)];
     for (name, address) in others.iter().filter_map(|(name, address)| Some((name, (*address)?))) {
         if let Some((taken, _)) = seen.iter().find(|(_, known)| *known == address && address.port() != 0) {
-            problems.push(format!("collector.{name}: the same address as {taken}"));
+            problems.push(format!("{name}: the same address as {taken}"));
         }
-        seen.push((format!("collector.{name}"), address));
+        seen.push(((*name).to_owned(), address));
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::config::Config;
+use crate::pki::{ClientCert, PkiError, Trust};
 
 /// How long an address of ours may take to become free for the input that follows.
 const REBIND_PATIENCE: Duration = Duration::from_secs(2);
@@ -37,8 +38,18 @@ struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Stream(stream::Protocol),
+    /// Syslog, plain, where a balancer may stand in front.
+    Syslog,
+    /// Syslog over TLS.
+    SyslogTls(ClientCert),
     /// How many sockets.
     Datagram(datagram::Protocol, usize),
+}
+
+impl Kind {
+    fn is_stream(self) -> bool {
+        !matches!(self, Kind::Datagram(..))
+    }
 }
 
 /// A bound input that is not started yet.
@@ -105,6 +116,7 @@ pub struct Inputs {
     sink: Sink,
     clock: Arc<dyn Clock>,
     runtime: Handle,
+    trust: Arc<Trust>,
 }
 
 impl Inputs {
@@ -114,6 +126,7 @@ impl Inputs {
     /// An address is taken or not ours.
     pub fn start(
         config: &Config,
+        trust: &Arc<Trust>,
         sink: &Sink,
         clock: &Arc<dyn Clock>,
         runtime: &Handle,
@@ -126,6 +139,7 @@ impl Inputs {
             sink: sink.clone(),
             clock: clock.clone(),
             runtime: runtime.clone(),
+            trust: trust.clone(),
         };
         inputs.change(config)?;
         Ok(inputs)
@@ -191,7 +205,7 @@ impl Inputs {
     pub fn stop(self) -> Vec<JoinHandle<()>> {
         for running in &self.running {
             running.stop.send_replace(true);
-            if let Kind::Stream(_) = running.asked.kind {
+            if running.asked.kind.is_stream() {
                 running.task.abort();
             }
         }
@@ -200,12 +214,25 @@ impl Inputs {
     }
 
     fn bind(&self, asked: &Asked) -> Result<Bound, ListenError> {
-        let origin = Origin::new(&asked.name.replace('_', "-"));
+        let input = asked.name.replace('_', "-");
+        let origin = Origin::new(&input);
+        let door = match asked.kind {
+            Kind::Syslog => Some(self.trust.plain(&input)),
+            Kind::SyslogTls(client) => Some(self.trust.syslog(&input, client).map_err(broken(&input))?),
+            Kind::Stream(_) | Kind::Datagram(..) => None,
+        };
         self.runtime.block_on(async {
             match asked.kind {
-                Kind::Stream(protocol) => {
-                    let limits = self.limits.subscribe();
-                    StreamInput::bind(asked.address, protocol, origin, limits).await.map(Bound::Stream)
+                Kind::Stream(_) | Kind::Syslog | Kind::SyslogTls(_) => {
+                    let protocol = match asked.kind {
+                        Kind::Stream(protocol) => protocol,
+                        _ => stream::Protocol::Syslog,
+                    };
+                    let input = StreamInput::bind(asked.address, protocol, origin, self.limits.subscribe()).await?;
+                    Ok(Bound::Stream(match door {
+                        Some(door) => input.behind(Arc::new(door)),
+                        None => input,
+                    }))
                 }
                 Kind::Datagram(protocol, sockets) => {
                     let bytes_max = self.record_bytes_max.subscribe();
@@ -218,7 +245,7 @@ impl Inputs {
 
     /// The input of ours that holds the port another one wants: it moves from loopback to all addresses, say.
     fn holder_of(&self, asked: &Asked) -> Option<usize> {
-        let is_same_kind = |kind| matches!(kind, Kind::Stream(_)) == matches!(asked.kind, Kind::Stream(_));
+        let is_same_kind = |kind: Kind| kind.is_stream() == asked.kind.is_stream();
         self.running.iter().position(|running| {
             is_same_kind(running.asked.kind)
                 && running.address.port() == asked.address.port()
@@ -275,12 +302,19 @@ fn asked_by(config: &Config) -> Vec<Asked> {
     let sockets = config.collector.syslog_udp_sockets;
     let all = [
         ("syslog_udp", Kind::Datagram(datagram::Protocol::Syslog, sockets), config.syslog_udp),
-        ("syslog_tcp", Kind::Stream(stream::Protocol::Syslog), config.syslog_tcp),
+        ("syslog_tcp", Kind::Syslog, config.syslog_tcp),
+        ("syslog_tls", Kind::SyslogTls(config.collector.syslog_tls_client), config.syslog_tls),
         ("relp", Kind::Stream(stream::Protocol::Relp), config.relp),
         ("gelf_udp", Kind::Datagram(datagram::Protocol::Gelf, 1), config.gelf_udp),
         ("gelf_tcp", Kind::Stream(stream::Protocol::Gelf), config.gelf_tcp),
     ];
     all.into_iter().filter_map(|(name, kind, address)| Some(Asked { name, kind, address: address? })).collect()
+}
+
+/// An input whose TLS the library does not take.
+fn broken(input: &str) -> impl FnOnce(PkiError) -> ListenError {
+    let input = input.to_owned();
+    move |error| ListenError::Socket { input, source: std::io::Error::other(error) }
 }
 
 fn limits_of(config: &Config) -> stream::Limits {

@@ -10,6 +10,7 @@ pub mod source_settings;
 pub mod ruleset;
 pub mod pack;
 pub mod pki;
+pub mod enroll;
 pub mod live_rules;
 pub mod samples;
 pub mod inputs;

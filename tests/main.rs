@@ -32,5 +32,6 @@ mod rule_tools;
 mod senders;
 mod tamper;
 mod tidy;
+mod tls;
 mod vietnamese;
 mod ward;

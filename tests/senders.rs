@@ -17,14 +17,14 @@ use crate::support::{Server, request, stdout, token, wait_for};
 const LINES: usize = 8_000;
 
 /// rsyslog, unpacked.
-struct Rsyslog {
+pub struct Rsyslog {
     folder: PathBuf,
 }
 
 impl Rsyslog {
     /// Unpacks rsyslog unless that was done before.
-    fn get() -> Option<Rsyslog> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rsyslog");
+    pub fn get() -> Option<Rsyslog> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rsyslog-2");
         let rsyslog = Rsyslog { folder };
         if rsyslog.program().exists() || rsyslog.unpack().is_some() {
             return Some(rsyslog);
@@ -40,6 +40,8 @@ impl Rsyslog {
             "rsyslog",
             "rsyslog-relp",
             "rsyslog-elasticsearch",
+            "rsyslog-gnutls",
+            "rsyslog-openssl",
             "librelp0",
             "libestr0",
             "libfastjson4",
@@ -68,11 +70,16 @@ impl Rsyslog {
 
     /// Starts it with an action, reading the lines of a file.
     fn start(&self, folder: &Path, lines: &Path, action: &str) -> Sender {
+        self.start_with(folder, lines, "", action)
+    }
+
+    /// The same with settings for all of it.
+    pub fn start_with(&self, folder: &Path, lines: &Path, globals: &str, action: &str) -> Sender {
         let work = folder.join("rsyslog");
         std::fs::create_dir_all(&work).unwrap();
         let config = folder.join("rsyslog.conf");
         let text = format!(
-            "global(workDirectory=\"{}\")\n\
+            "global(workDirectory=\"{}\")\n{globals}\
              module(load=\"imfile\" PollingInterval=\"1\")\nmodule(load=\"omrelp\")\nmodule(load=\"omelasticsearch\")\n\
              template(name=\"line\" type=\"string\" string=\"<13>1 2026-02-03T04:05:06Z may-01 app - - - %msg%\")\n\
              template(name=\"id\" type=\"string\" string=\"%msg%\")\n\
@@ -101,7 +108,7 @@ impl Rsyslog {
 }
 
 /// A running rsyslog.
-struct Sender {
+pub struct Sender {
     child: Child,
 }
 
@@ -208,7 +215,7 @@ fn check_none_doubled(stored: &BTreeMap<String, usize>) {
 
 /// How rsyslog waits while the server is away. Its own default keeps 1,000 messages and gives each further one up
 /// after two seconds, which no receiver can help.
-const QUEUE: &str = "action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\" queue.type=\"linkedList\" \
+pub const QUEUE: &str = "action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\" queue.type=\"linkedList\" \
                      queue.size=\"100000\" queue.timeoutEnqueue=\"60000\"";
 
 #[test]

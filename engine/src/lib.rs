@@ -15,6 +15,7 @@ pub mod exception;
 pub mod hunt;
 pub mod risk;
 pub mod account;
+pub mod enrollment;
 pub mod rule_state;
 pub mod register;
 

@@ -2,16 +2,17 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashMap;
 use nhatle_event::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, AccountChange, SetupChange, SetupLink, Token, TokenChange, is_account_name};
+use crate::enrollment::{self, ENROLLMENTS_MAX, Enrollment, EnrollmentChange};
 use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::hunt::{self, HUNTS_MAX, Hunt, HuntChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
@@ -98,6 +99,8 @@ pub enum AnyChange {
     Pack(String, PackChange),
     /// Of a hunt, by number.
     Hunt(u64, HuntChange),
+    /// Of an enrolment, by number.
+    Enrollment(u64, EnrollmentChange),
 }
 
 impl AnyChange {
@@ -114,6 +117,7 @@ impl AnyChange {
             AnyChange::Rule(id, _) => format!("rule/{id}"),
             AnyChange::Pack(name, _) => format!("pack/{name}"),
             AnyChange::Hunt(number, _) => format!("hunt/{number}"),
+            AnyChange::Enrollment(number, _) => format!("enrollment/{number}"),
         }
     }
 
@@ -130,6 +134,7 @@ impl AnyChange {
             AnyChange::Rule(_, change) => serde_json::to_value(change),
             AnyChange::Pack(_, change) => serde_json::to_value(change),
             AnyChange::Hunt(_, change) => serde_json::to_value(change),
+            AnyChange::Enrollment(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -146,6 +151,7 @@ impl AnyChange {
             ("rule", _) => Some(AnyChange::Rule(name.to_owned(), serde_json::from_str(json)?)),
             ("pack", _) => Some(AnyChange::Pack(name.to_owned(), serde_json::from_str(json)?)),
             ("hunt", Ok(number)) => Some(AnyChange::Hunt(number, serde_json::from_str(json)?)),
+            ("enrollment", Ok(number)) => Some(AnyChange::Enrollment(number, serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -181,6 +187,8 @@ pub struct RegisterState {
     pub accounts: BTreeMap<String, Account>,
     /// Tokens by name.
     pub tokens: BTreeMap<String, Token>,
+    /// Enrolments by number.
+    pub enrollments: BTreeMap<u64, Enrollment>,
     /// The open first-start link, if there is one.
     pub setup: Option<SetupLink>,
 }
@@ -232,6 +240,7 @@ impl RegisterState {
             AnyChange::Exception(number, change) => self.apply_exception(*number, change, actor, at),
             AnyChange::Rule(id, change) => self.apply_rule(id, change, actor, at),
             AnyChange::Pack(name, change) => self.apply_pack(name, change, actor, at),
+            AnyChange::Enrollment(number, change) => self.apply_enrollment(*number, change, actor, at),
             AnyChange::Hunt(number, change) => {
                 let after = hunt::apply(self.hunts.get(number), *number, change, actor, at)?;
                 self.hunts.insert(*number, after);
@@ -241,6 +250,32 @@ impl RegisterState {
                 Ok(())
             }
         }
+    }
+
+    /// The number the next enrolment gets.
+    pub fn next_enrollment(&self) -> u64 {
+        self.enrollments.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+
+    /// The fingerprints of all certificates that were revoked.
+    pub fn revoked_certificates(&self) -> BTreeSet<String> {
+        let revoked = self.enrollments.values().filter(|enrollment| enrollment.revoked.is_some());
+        revoked.flat_map(|enrollment| &enrollment.certificates).map(|held| held.fingerprint.clone()).collect()
+    }
+
+    fn apply_enrollment(
+        &mut self,
+        number: u64,
+        change: &EnrollmentChange,
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<(), Refused> {
+        if ENROLLMENTS_MAX <= self.enrollments.len() && !self.enrollments.contains_key(&number) {
+            return Err(Refused::TooLong { what: "list of enrolments", max: ENROLLMENTS_MAX });
+        }
+        let after = enrollment::apply(self.enrollments.get(&number), number, change, actor, at)?;
+        self.enrollments.insert(number, after);
+        Ok(())
     }
 
     /// The number the next hunt gets.

@@ -1,4 +1,4 @@
-//! `nhatle user add` and `nhatle token add`: accounts and tokens without the page.
+//! `nhatle user add`, `nhatle token add`, `nhatle enroll`: accounts, tokens and enrolment codes without the page.
 //!
 //! The change goes into the register; a running server reads it from there within a second.
 
@@ -13,7 +13,9 @@ use nhatle_event::{Clock, SystemClock};
 use nhatle_ui::session::{hash_password, is_acceptable_password, random_token, token_sha256};
 
 use super::{End, UsageError, output};
-use crate::cli::GrantArgs;
+use crate::cli::{EnrollArgs, GrantArgs};
+use crate::enroll::{self, CODE_HOURS_MAX};
+use crate::pki::Authority;
 use crate::registry::{RecordError, Registry};
 
 /// Who the register names as the actor of a command.
@@ -52,6 +54,38 @@ pub fn add_token(grant: &GrantArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
+/// Gives out an enrolment code and prints it.
+///
+/// # Errors
+/// Name or unit have no good form, or the register cannot be written.
+pub fn enroll(args: &EnrollArgs) -> anyhow::Result<End> {
+    if !is_account_name(&args.name) {
+        return Err(UsageError("a name has 1 to 64 letters, digits, '.', '_', '-' or '@'".to_owned()).into());
+    }
+    if !(1..=CODE_HOURS_MAX).contains(&args.hours) {
+        return Err(UsageError(format!("--hours: 1 to {CODE_HOURS_MAX}")).into());
+    }
+    let now = SystemClock.now();
+    let authority = Authority::open(&args.data.data, now).context("open the city's authority")?;
+    let wanted = (args.name.as_str(), args.unit.as_str(), args.hours);
+    let issued = with_registry(&args.data.data, |registry| enroll::issue(registry, &authority, ACTOR, now, wanted))?;
+    let (number, code, expires) = match issued {
+        Err(RecordError::Refused(refused)) => return Err(UsageError(refused.to_string()).into()),
+        other => other?,
+    };
+    if args.json {
+        let json = serde_json::json!({
+            "id": number, "code": code.to_string(), "name": args.name, "unit": args.unit,
+            "expires": expires.to_string(),
+        });
+        output::line(&json.to_string())?;
+    } else {
+        output::line(&code.to_string())?;
+        output::say(&format!("for {} of {}, once, until {expires}", args.name, args.unit));
+    }
+    Ok(End::Done)
+}
+
 fn role(grant: &GrantArgs) -> anyhow::Result<Role> {
     if !is_account_name(&grant.name) {
         return Err(UsageError("a name has 1 to 64 letters, digits, '.', '_', '-' or '@'".to_owned()).into());
@@ -65,13 +99,17 @@ fn role(grant: &GrantArgs) -> anyhow::Result<Role> {
     Ok(role)
 }
 
-fn record(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
+fn with_registry<T>(data: &Path, work: impl FnOnce(&Registry) -> T) -> anyhow::Result<T> {
     std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = Registry::open(data, runtime.handle().clone())?;
-    let result = registry.change(ACTOR, SystemClock.now(), change);
+    let result = work(&registry);
     registry.close();
-    match result {
+    Ok(result)
+}
+
+fn record(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
+    match with_registry(data, |registry| registry.change(ACTOR, SystemClock.now(), change))? {
         Err(RecordError::Refused(refused)) => {
             Err(UsageError(format!("{}: {refused}", change.stream().replace('/', " "))).into())
         }

@@ -57,6 +57,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),
         Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
+        Command::Enroll(args) => accounts::enroll(&args),
         Command::Sql(_) => not_built("sql"),
         Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),
         Command::Forward(_) => not_built("forward"),

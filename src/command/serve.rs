@@ -9,17 +9,18 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use anyhow::Context;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use nhatle_collector::listen::http::{self, Push, PushIdentity, PushLimits};
 use nhatle_collector::listen::queue::QUEUED_BYTES_MAX;
+use nhatle_collector::listen::serve::serve;
 use nhatle_collector::listen::{self, Sink};
 use nhatle_collector::{Settings, UnitRule};
 use nhatle_engine::account::{Role as EngineRole, SetupChange};
 use nhatle_engine::alert::Alert;
 use nhatle_engine::fit::Seen;
-use nhatle_engine::register::AnyChange;
+use nhatle_engine::register::{AnyChange, RegisterState};
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, Seq, SystemClock, Text};
 use nhatle_storage::{Dataset, Disk, OsDisk, Store};
@@ -30,7 +31,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{End, output};
 use crate::alerts::{ALERTS_MAX, AlertBook};
@@ -38,10 +39,12 @@ use crate::canary::{self, Book, Kinds, book, kinds};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::desk::LiveDesk;
+use crate::enroll;
 use crate::exceptions::{self, Exceptions};
 use crate::inputs::Inputs;
 use crate::live_rules::{self, LiveRules};
 use crate::pipeline::{Pipeline, Shared};
+use crate::pki::{Identity, Trust};
 use crate::places::PlaceBook;
 use crate::registry::Registry;
 use crate::sources::SourceBook;
@@ -50,6 +53,8 @@ use crate::units::Units;
 
 /// How long the administrator's link works: a day.
 const SETUP_LINK_NS: i64 = 24 * 3600 * 1_000_000_000;
+/// How often the server's certificate is looked at.
+const RENEW_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
 /// How often changes of other processes are looked for.
 const CATCH_UP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -183,7 +188,14 @@ impl Server {
             bound.with_context(|| format!("listen on {address} for Elasticsearch clients"))
         });
         let elastic = elastic.transpose()?;
-        let inputs = Inputs::start(config, &sink, &clock, runtime.handle())?;
+        let https = config.https.map(|address| {
+            let bound = runtime.block_on(TcpListener::bind(address));
+            bound.with_context(|| format!("listen on {address} for pages and API over TLS"))
+        });
+        let https = https.transpose()?;
+        let trust = Trust::open(config, &clock).context("open certificates")?;
+        trust.revoke(shared.registry.read(RegisterState::revoked_certificates));
+        let inputs = Inputs::start(config, &trust, &sink, &clock, runtime.handle())?;
         let mut addresses = inputs.addresses();
         let mut tasks = Vec::new();
         let settings = Settings {
@@ -206,11 +218,23 @@ impl Server {
         if let Some(listener) = elastic {
             addresses.push(("elastic", listener.local_addr()?));
             let app = guarded(push.clone().elastic_router(), &desk);
-            http.push(runtime.spawn(serve_http(listener, app, stopping.clone())));
+            http.push(runtime.spawn(serve(listener, Arc::new(trust.plain("elastic")), app, stopping.clone())));
         }
-        http.push(runtime.spawn(serve_http(listener, router(config, &desk, &shared, push), stopping)));
-        let watched = shared.clone();
-        tasks.push(runtime.spawn(async move { catch_up(watched).await }));
+        let enrolling = enroll::router(shared.clone(), trust.clone());
+        if let Some(listener) = https {
+            addresses.push(("https", listener.local_addr()?));
+            let app = router(config, &desk, &shared, push.clone(), true).merge(enrolling.clone());
+            http.push(runtime.spawn(serve(listener, Arc::new(trust.https()?), app, stopping.clone())));
+        }
+        let is_tls = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        let mut app = router(config, &desk, &shared, push, is_tls);
+        if http_address.ip().is_loopback() {
+            // A code that does not leave this machine; anywhere else it is said over TLS only.
+            app = app.merge(enrolling);
+        }
+        http.push(runtime.spawn(serve(listener, Arc::new(trust.plain("http")), app, stopping)));
+        tasks.push(runtime.spawn(renew(trust.clone())));
+        tasks.push(runtime.spawn(catch_up(shared.clone(), trust.clone())));
         let hang_ups = {
             let _inside = runtime.enter();
             signal(SignalKind::hangup())?
@@ -305,15 +329,32 @@ fn canary_thread(
 }
 
 /// Takes in what `nhatle user add` and others wrote into the register.
-async fn catch_up(shared: Arc<Shared>) {
+async fn catch_up(shared: Arc<Shared>, trust: Arc<Trust>) {
     loop {
         tokio::time::sleep(CATCH_UP_INTERVAL).await;
-        let looked = shared.clone();
-        let result = tokio::task::spawn_blocking(move || looked.registry.catch_up()).await;
+        let (looked, trust) = (shared.clone(), trust.clone());
+        let look = move || {
+            let result = looked.registry.catch_up();
+            // Whoever revoked it, and here or elsewhere.
+            trust.revoke(looked.registry.read(RegisterState::revoked_certificates));
+            result
+        };
+        let result = tokio::task::spawn_blocking(look).await;
         match result {
             Ok(Ok(true)) => shared.tick(),
             Ok(Err(error)) => warn!(%error, "register not read"),
             _ => {}
+        }
+    }
+}
+
+/// Looks after the server's certificate.
+async fn renew(trust: Arc<Trust>) {
+    loop {
+        tokio::time::sleep(RENEW_INTERVAL).await;
+        let looked = trust.clone();
+        if tokio::task::spawn_blocking(move || looked.renew()).await.is_err() {
+            error!("looking after certificates panicked");
         }
     }
 }
@@ -351,18 +392,6 @@ impl StopSignals {
     }
 }
 
-/// Serves until told to stop.
-async fn serve_http(listener: TcpListener, app: axum::Router, mut stopping: watch::Receiver<bool>) {
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let stop = async move {
-        // The sender being gone means stop as well.
-        drop(stopping.wait_for(|is_stopping| *is_stopping).await);
-    };
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
-        warn!(%error, "pages stopped");
-    }
-}
-
 fn push_limits(config: &Config) -> PushLimits {
     PushLimits {
         unpacked_bytes_max: config.collector.push_bytes_max,
@@ -378,11 +407,11 @@ fn guarded(push: axum::Router, desk: &Arc<dyn Desk>) -> axum::Router {
 }
 
 /// Pages, API and the push of events, on one address.
-fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, push: Push) -> axum::Router {
+fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, push: Push, is_tls: bool) -> axum::Router {
     let pages = nhatle_ui::router(
         desk.clone(),
         UiConfig {
-            is_tls: config.public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
+            is_tls,
             zone_offset_s: config.collector.default_offset_minutes * 60,
             organization: config.organization.clone(),
             clock: shared.clock.clone(),
@@ -392,9 +421,15 @@ fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, push: Pus
     guarded(push.router(), desk).merge(pages)
 }
 
-/// Lets a request push when its token may; says whose events they are.
+/// Lets a request push when its token may, or its certificate says who sends; says whose events they are.
 async fn may_push(State(desk): State<Arc<dyn Desk>>, mut request: Request, next: Next) -> Response {
     if http::is_open(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let has_token = request.headers().contains_key(header::AUTHORIZATION);
+    if let Some(identity) = request.extensions().get::<Identity>().filter(|_| !has_token) {
+        let identity = PushIdentity { unit: identity.unit.clone(), name: identity.name.clone() };
+        request.extensions_mut().insert(identity);
         return next.run(request).await;
     }
     match nhatle_ui::auth::viewer_of_push(&desk, request.headers()).await {

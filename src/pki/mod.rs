@@ -9,6 +9,7 @@ pub mod client;
 pub mod code;
 pub mod names;
 pub mod server;
+pub mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use code::Code;
 pub use names::ServerNames;
 pub use nhatle_collector::listen::tls::identity::{Identity, NotAnIdentity, Revoked};
 pub use server::{ClientCert, Own, ServerCertificate};
+pub use trust::Trust;
 
 /// What a forwarder offers beside `http/1.1` (RFC 7301), so that it is shown the certificate of the city's authority
 /// also where browsers are shown another one.

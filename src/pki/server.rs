@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use nhatle_collector::listen::tls::door::note_shown;
 use nhatle_event::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -230,6 +231,7 @@ impl ClientCertVerifier for CityClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
+        note_shown(end_entity);
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
         let identity = Identity::read(end_entity).map_err(|_bad| CertificateError::BadEncoding)?;
         if self.revoked.contains(&identity.fingerprint) {

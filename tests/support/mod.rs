@@ -47,6 +47,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where syslog over TCP listens.
     pub syslog_tcp: SocketAddr,
+    /// The line with which it said that it is ready.
+    pub ready: String,
     /// The lines it printed before it was ready: among them, on a first start, the administrator's link.
     pub greeting: Vec<String>,
     errors: Arc<Mutex<String>>,
@@ -93,7 +95,13 @@ impl Server {
         // Somebody has to read on, or a full pipe would stop the server.
         let (http, syslog_tcp) = (address("http="), address("syslog_tcp="));
         std::thread::spawn(move || lines.for_each(drop));
-        Server { child, http, syslog_tcp, greeting, errors }
+        Server { child, http, syslog_tcp, ready, greeting, errors }
+    }
+
+    /// Where the input of this name listens.
+    pub fn address(&self, name: &str) -> SocketAddr {
+        let word = self.ready.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        word.unwrap_or_else(|| panic!("no {name} in {}", self.ready)).parse().unwrap()
     }
 
     /// The number of its process.

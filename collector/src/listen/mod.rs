@@ -24,6 +24,7 @@ mod syslog;
 mod relp;
 mod gelf;
 pub mod http;
+pub mod serve;
 pub mod lines;
 pub mod file;
 pub mod blocks;

@@ -1,21 +1,23 @@
 //! Inputs over TCP: binding, accepting, bounds and counts in one place; what a connection says is its protocol's.
 //!
-//! In: a bound listener. Out: batches by each connection's own task. Bounds: connections at once, idle time, time for a
+//! In: a bound listener. Out: batches by each connection's own task. Behind a [`Door`] a connection comes in by TLS, or by a
+//! balancer, and the certificate its sender shows fixes source and unit (RFC 5425 is syslog behind such a door). Bounds: connections at once, idle time, time for a
 //! frame, bytes of a record. They may change while it runs and hold for connections that come then. Told to stop, an
 //! input accepts nothing more and serves the connections it has to their end. Overload: [`super`].
 //! Failure: only a broken listener ends the input; a broken connection ends by itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nhatle_event::Clock;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::fair::Sender;
+use super::tls::door::Door;
 use super::{Counts, ListenError, SharedCounts, Sink, gelf, relp, syslog};
 use crate::frame::{Origin, RECORD_BYTES_MAX};
 
@@ -23,6 +25,8 @@ use crate::frame::{Origin, RECORD_BYTES_MAX};
 pub(super) const READ_BYTES: usize = 64 << 10;
 /// How long to wait after the system could not accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the end of a connection may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What connections speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,7 @@ pub struct StreamInput {
     origin: Origin,
     limits: watch::Receiver<Limits>,
     counts: SharedCounts,
+    door: Option<Arc<Door>>,
 }
 
 /// What serving a connection needs besides its bytes.
@@ -98,7 +103,13 @@ impl StreamInput {
     ) -> Result<StreamInput, ListenError> {
         let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
         let origin = if protocol == Protocol::Gelf { gelf::origin(origin) } else { origin };
-        Ok(StreamInput { listener, protocol, origin, limits, counts: SharedCounts::default() })
+        Ok(StreamInput { listener, protocol, origin, limits, counts: SharedCounts::default(), door: None })
+    }
+
+    /// Connections come in by this door.
+    #[must_use]
+    pub fn behind(self, door: Arc<Door>) -> StreamInput {
+        StreamInput { door: Some(door), ..self }
     }
 
     /// The address it is bound to.
@@ -157,9 +168,12 @@ impl StreamInput {
                 sink: sink.clone(),
                 clock: Arc::clone(&clock),
             };
-            let protocol = self.protocol;
+            let (protocol, door) = (self.protocol, self.door.clone());
             connections.spawn(async move {
-                serve(protocol, connection, stream).await;
+                match door {
+                    None => serve(protocol, connection, stream).await,
+                    Some(door) => serve_behind(&door, protocol, connection, stream, peer).await,
+                }
                 drop(open);
             });
         }
@@ -190,7 +204,21 @@ impl Drop for Open {
     }
 }
 
-async fn serve(protocol: Protocol, connection: Connection, stream: TcpStream) {
+/// Serves whoever the door lets in, by the name it proved there.
+async fn serve_behind(door: &Door, protocol: Protocol, connection: Connection, stream: TcpStream, peer: IpAddr) {
+    let Some(mut entered) = door.enter(stream, peer).await else { return };
+    let mut origin = Origin { peer: Some(entered.peer), ..connection.origin };
+    if let Some(identity) = entered.identity {
+        origin.source = Some(identity.name);
+        origin.unit = identity.unit.or(origin.unit);
+    }
+    let sender = Sender::of(origin.source.as_deref(), origin.peer, &origin.input);
+    serve(protocol, Connection { origin, sender, ..connection }, &mut entered.stream).await;
+    // TLS says goodbye; whoever does not listen is left.
+    drop(tokio::time::timeout(FAREWELL, entered.stream.shutdown()).await);
+}
+
+async fn serve(protocol: Protocol, connection: Connection, stream: impl Bytes) {
     match protocol {
         Protocol::Syslog => syslog::serve(connection, stream).await,
         Protocol::Relp => relp::serve(connection, stream).await,
