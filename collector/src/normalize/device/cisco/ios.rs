@@ -1,14 +1,20 @@
 //! The wordings of Cisco IOS, by facility and mnemonic.
 //!
 //! In: nothing. Out: [`WORDINGS`]; the first wording of a message's name that fits counts.
-//! Source: Cisco IOS system message guide.
+//! Source: Cisco IOS, IOS XE, IOS XR and NX-OS system message guides.
 
-use super::{CHANGED, COMMAND, DENIED, LOGIN, OPENED, REFUSED, SEEN, Wording};
+use super::{CHANGED, COMMAND, DENIED, LOGIN, LOGOUT, OPENED, REFUSED, SEEN, Wording};
 
 /// Facility and mnemonic, wording (empty = any), action, meaning.
 pub(super) const WORDINGS: &[Wording] = &[
     (
         "SYS-CONFIG_I",
+        "Configured from <> by <user.name> on <cisco.ios.line> (<source.ip>)",
+        "configuration-changed",
+        CHANGED,
+    ),
+    (
+        "MGBL-SYS-CONFIG_I",
         "Configured from <> by <user.name> on <cisco.ios.line> (<source.ip>)",
         "configuration-changed",
         CHANGED,
@@ -117,6 +123,140 @@ pub(super) const WORDINGS: &[Wording] = &[
     (
         "SEC-IPACCESSLOGRP",
         "list <rule.name> permitted <network.transport> <source.ip> -> <destination.ip>, <network.packets> packet<>",
+        "firewall-rule",
+        OPENED,
+    ),
+    ("SYS-LOGOUT", "User <user.name*> has exited tty session <>(<source.ip>)", "logged-out", LOGOUT),
+    (
+        "SSH-SSH2_USERAUTH",
+        "User '<user.name*>' authentication for SSH2 Session from <source.ip> (tty = <cisco.ios.line>) using <> Succeeded",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "SSH-SSH2_USERAUTH",
+        "User '<user.name*>' authentication for SSH2 Session from <source.ip> (tty = <cisco.ios.line>) using <> Failed",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "SSH-SSH_USERAUTH",
+        "User '<user.name*>' authentication for SSH Session from <source.ip> (tty = <cisco.ios.line>) using <> Succeeded",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "SSH-SSH_USERAUTH",
+        "User '<user.name*>' authentication for SSH Session from <source.ip> (tty = <cisco.ios.line>) using <> Failed",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "SECURITY-SSHD-INFO_SUCCESS",
+        "Successfully authenticated user '<user.name*>' from '<source.ip>' on '<cisco.ios.line>'<>",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "SECURITY-SSHD-INFO_FAILURE",
+        "Failed authentication attempt by user '<user.name*>' from '<source.ip>' on '<cisco.ios.line>'<>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "AUTHPRIV-SYSTEM_MSG",
+        "pam_aaa:Authentication failed for user <user.name*> from <source.ip> - <>",
+        "login-failed",
+        REFUSED,
+    ),
+    ("AUTHPRIV-SYSTEM_MSG", "pam_aaa:Authentication failed from <source.ip> - <>", "login-failed", REFUSED),
+    (
+        "DAEMON-SYSTEM_MSG",
+        "error: PAM: Authentication failure for illegal user <user.name*> from <source.ip> - <>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "DAEMON-SYSTEM_MSG",
+        "error: PAM: Authentication failure for <user.name*> from <source.ip> - <>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "SNMP-AUTHFAIL",
+        "Authentication failure for SNMP req from host <source.ip>",
+        "snmp-authentication-failed",
+        REFUSED,
+    ),
+    (
+        "DOT1X-FAIL",
+        "Authentication failed for client (<source.mac>) on Interface <observer.ingress.interface.name> <>",
+        "network-access-denied",
+        REFUSED,
+    ),
+    (
+        "AUTHMGR-FAIL",
+        "Authorization failed or unapplied for client (<source.mac>) on Interface <observer.ingress.interface.name> <>",
+        "network-access-denied",
+        REFUSED,
+    ),
+    (
+        "AUTHMGR-FAIL",
+        "Authorization failed for client (<source.mac>) on Interface <observer.ingress.interface.name> <>",
+        "network-access-denied",
+        REFUSED,
+    ),
+    (
+        "MAB-FAIL",
+        "Authentication failed for client (<source.mac>) on Interface <observer.ingress.interface.name> <>",
+        "network-access-denied",
+        REFUSED,
+    ),
+    (
+        "PM-ERR_DISABLE",
+        "<event.reason> error detected on <observer.ingress.interface.name>, putting <> in err-disable state",
+        "port-disabled",
+        SEEN,
+    ),
+    (
+        "IP-DUPADDR",
+        "Duplicate address <source.ip> on <observer.ingress.interface.name>, sourced by <source.mac>",
+        "duplicate-address",
+        SEEN,
+    ),
+    (
+        "LINK-UPDOWN",
+        "Interface <observer.ingress.interface.name>, changed state to <event.reason>",
+        "interface-state-changed",
+        SEEN,
+    ),
+    (
+        "LINEPROTO-UPDOWN",
+        "Line protocol on Interface <observer.ingress.interface.name>, changed state to <event.reason>",
+        "interface-state-changed",
+        SEEN,
+    ),
+    (
+        "SEC-IPACCESSLOGSP",
+        "list <rule.name> denied <network.transport> <source.ip> -> <destination.ip> (<>), <network.packets> packet<>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "IPV6-ACCESSLOGSP",
+        "list <rule.name> denied <network.transport> <source.ip> -> <destination.ip> (<>), <network.packets> packet<>",
+        "firewall-rule",
+        DENIED,
+    ),
+    (
+        "SEC-IPACCESSLOGSP",
+        "list <rule.name> permitted <network.transport> <source.ip> -> <destination.ip> (<>), <network.packets> packet<>",
+        "firewall-rule",
+        OPENED,
+    ),
+    (
+        "IPV6-ACCESSLOGSP",
+        "list <rule.name> permitted <network.transport> <source.ip> -> <destination.ip> (<>), <network.packets> packet<>",
         "firewall-rule",
         OPENED,
     ),

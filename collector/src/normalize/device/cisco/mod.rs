@@ -6,6 +6,7 @@
 //! system message guide.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use nhatle_event::{Event, Field, Timestamp, Value};
@@ -36,26 +37,32 @@ type Wording = (&'static str, &'static str, &'static str, Act);
 const LEVELS: [&str; 8] =
     ["emergency", "alert", "critical", "error", "warning", "notification", "informational", "debug"];
 
-/// The compiled wordings of a table.
-struct Table(Vec<(&'static str, Template, &'static str, Act)>);
+/// The compiled wordings of a table: by message name, and those of all names with a front (`713*`).
+struct Table {
+    named: HashMap<&'static str, Vec<Compiled>>,
+    families: Vec<(&'static str, Compiled)>,
+}
+
+type Compiled = (Template, &'static str, Act);
 
 impl Table {
     fn new(wordings: &[&'static [Wording]]) -> Table {
-        Table(
-            wordings
-                .iter()
-                .copied()
-                .flatten()
-                .map(|(code, wording, action, act)| (*code, Template::new(wording), *action, *act))
-                .collect(),
-        )
+        let mut table = Table { named: HashMap::new(), families: Vec::new() };
+        for (name, wording, action, act) in wordings.iter().copied().flatten() {
+            let compiled = (Template::new(wording), *action, *act);
+            match name.strip_suffix('*') {
+                Some(front) => table.families.push((front, compiled)),
+                None => table.named.entry(name).or_default().push(compiled),
+            }
+        }
+        table
     }
 
-    /// Fills in what the first fitting wording of this name tells.
+    /// Fills in what the first fitting wording tells, of this name or else of its family.
     fn fill(&self, code: &str, message: &str, event: &mut Event) {
-        let is_named = |known: &str| known.strip_suffix('*').map_or(known == code, |front| code.starts_with(front));
-        let mut named = self.0.iter().filter(|(known, ..)| is_named(known));
-        if let Some((_, _, action, meaning)) = named.find(|(_, template, ..)| template.fill(message, event)) {
+        let named = self.named.get(code).into_iter().flatten();
+        let family = self.families.iter().filter(|(front, _)| code.starts_with(front)).map(|(_, compiled)| compiled);
+        if let Some((_, action, meaning)) = named.chain(family).find(|(template, ..)| template.fill(message, event)) {
             if !action.is_empty() {
                 event.set(Field::EVENT_ACTION, *action);
             }
@@ -423,6 +430,32 @@ mod tests {
             "<164>Nov 23 2026 09:10:00: %ASA-4-338002: Dynamic Filter permitted black listed TCP traffic from inside:10.45.0.31/50330 (192.0.2.1/50330) to outside:203.0.113.80/80 (203.0.113.80/80), destination 203.0.113.80 resolved from dynamic list: bad.example",
             None,
             &[("destination.domain", "bad.example"), ("event.type", "allowed")],
+        );
+    }
+
+    #[test]
+    fn switches_and_routers_tell_who_signs_in_and_which_port_changed() {
+        let ios = |line: &str, told: &[(&str, &str)]| check(line, Some(Profile::CiscoIos), told);
+        let refused = [("event.action", "login-failed"), ("source.ip", "203.0.113.9"), ("event.outcome", "failure")];
+        ios(
+            "<189>9: Nov 23 2026 02:10:00 UTC: %SSH-5-SSH2_USERAUTH: User 'x' authentication for SSH2 Session from 198.51.100.66 (tty = 1) using a' authentication for SSH2 Session from 203.0.113.9 (tty = 0) using crypto cipher 'aes256-ctr', hmac 'hmac-sha2-256' Failed",
+            &refused,
+        );
+        ios(
+            "<187>sw-01: 2026 Nov 23 02:10:00 UTC: %AUTHPRIV-3-SYSTEM_MSG: pam_aaa:Authentication failed for user an from 203.0.113.9 - sshd[77]",
+            &refused,
+        );
+        ios(
+            "<188>9: RP/0/RSP0/CPU0:Nov 23 02:10:00 UTC: SSHD_[77]: %SECURITY-SSHD-4-INFO_FAILURE : Failed authentication attempt by user 'an' from '203.0.113.9' on 'vty0'",
+            &refused,
+        );
+        ios(
+            "<189>9: RP/0/RSP0/CPU0:Nov 23 02:10:00 UTC: config[77]: %MGBL-SYS-5-CONFIG_I : Configured from console by an on vty0 (203.0.113.9)",
+            &[("event.action", "configuration-changed"), ("source.ip", "203.0.113.9"), ("user.name", "an")],
+        );
+        ios(
+            "<187>9: Nov 23 02:10:00: %LINK-3-UPDOWN: Interface GigabitEthernet1/0/7, changed state to down",
+            &[("observer.ingress.interface.name", "GigabitEthernet1/0/7"), ("event.reason", "down")],
         );
     }
 
