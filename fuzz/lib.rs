@@ -11,6 +11,7 @@ use nhatle_collector::listen::lines::Join;
 use nhatle_collector::listen::tls::identity::Identity;
 use nhatle_collector::listen::tls::proxy;
 use nhatle_collector::parse::headed::Headers;
+use nhatle_collector::parse::netflow::{Reader as FlowReader, template};
 use nhatle_collector::{Profile, Settings, headed_to_event, to_event};
 use nhatle_engine::detect::{Detector, naive};
 use nhatle_event::json::{Reader, flatten, plain};
@@ -44,6 +45,31 @@ pub fn proxy(data: &[u8]) {
         for end in 0..length {
             assert_eq!(proxy::read(&data[..end]), Ok(proxy::Front::More), "a beginning asks for more");
         }
+    }
+}
+
+/// Packets of flows, each behind two bytes of its length: every object is JSON and becomes an event or a dead letter, and
+/// what is remembered stays within its bounds.
+pub fn netflow(data: &[u8]) {
+    let mut reader = FlowReader::default();
+    let (mut rest, mut now) = (data, 0i64);
+    while let [high, low, packets @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(packets.len());
+        let mut found = Vec::new();
+        now += 7_000_000_000;
+        reader.packet(&packets[..length], [192, 0, 2, *low & 3].into(), Timestamp(now), &mut found);
+        reader.expired(Timestamp(now), &mut found);
+        for text in found {
+            flatten(text.as_bytes()).expect("what is found is JSON");
+            let mut record = Record::new(text.as_bytes(), "fuzz", RECEIVED);
+            record.profile = Some(Text::const_new("netflow"));
+            if let Err(dead) = to_event(&record, &Settings::default()) {
+                assert!(dead.reason.starts_with("netflow: "), "{}", dead.reason);
+            }
+        }
+        let (templates, waiting) = reader.counts();
+        assert!(templates <= template::TEMPLATES_MAX && waiting <= template::WAITING_MAX, "within bounds");
+        rest = &packets[length..];
     }
 }
 

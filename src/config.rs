@@ -113,6 +113,8 @@ pub struct Collector {
     pub gelf_udp: String,
     /// Where GELF over TCP listens; empty = nowhere.
     pub gelf_tcp: String,
+    /// Where NetFlow v5, v9 and IPFIX over UDP listen; empty = nowhere.
+    pub netflow: String,
     /// Where an Elasticsearch face of its own listens, for senders that cannot be given a path; empty = nowhere.
     pub elastic: String,
     /// A record longer than this is cut and marked.
@@ -141,6 +143,7 @@ impl Default for Collector {
             relp: String::new(),
             gelf_udp: String::new(),
             gelf_tcp: String::new(),
+            netflow: String::new(),
             elastic: String::new(),
             record_bytes_max: 1 << 20,
             connection_count_max: 1_024,
@@ -291,6 +294,8 @@ pub struct Config {
     pub gelf_udp: Option<SocketAddr>,
     /// Where GELF over TCP listens.
     pub gelf_tcp: Option<SocketAddr>,
+    /// Where NetFlow and IPFIX listen.
+    pub netflow: Option<SocketAddr>,
     /// Where the Elasticsearch face listens.
     pub elastic: Option<SocketAddr>,
     /// Limits of the collector.
@@ -368,6 +373,7 @@ impl Config {
         let relp = address("collector.relp", &file.collector.relp);
         let gelf_udp = address("collector.gelf_udp", &file.collector.gelf_udp);
         let gelf_tcp = address("collector.gelf_tcp", &file.collector.gelf_tcp);
+        let netflow = address("collector.netflow", &file.collector.netflow);
         let elastic = address("collector.elastic", &file.collector.elastic);
         let taken = [
             ("server.https", https),
@@ -388,6 +394,10 @@ impl Config {
                 Ok(range) => proxy_from.push(range),
                 Err(error) => problems.push(format!("collector.proxy_from: {error}")),
             }
+        }
+        if let Some(netflow) = netflow {
+            let taken = [("syslog_udp", syslog_udp), ("gelf_udp", gelf_udp)];
+            check_distinct("collector.netflow", netflow, &taken, &mut problems);
         }
         let mut range = |key: &str, value: usize, low: usize, high: usize| {
             if !(low..=high).contains(&value) {
@@ -441,6 +451,7 @@ impl Config {
             relp,
             gelf_udp,
             gelf_tcp,
+            netflow,
             elastic,
             collector: file.collector,
             storage: file.storage,

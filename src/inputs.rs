@@ -306,6 +306,7 @@ fn asked_by(config: &Config) -> Vec<Asked> {
         ("syslog_tls", Kind::SyslogTls(config.collector.syslog_tls_client), config.syslog_tls),
         ("relp", Kind::Stream(stream::Protocol::Relp), config.relp),
         ("gelf_udp", Kind::Datagram(datagram::Protocol::Gelf, 1), config.gelf_udp),
+        ("netflow", Kind::Datagram(datagram::Protocol::Netflow, 1), config.netflow),
         ("gelf_tcp", Kind::Stream(stream::Protocol::Gelf), config.gelf_tcp),
     ];
     all.into_iter().filter_map(|(name, kind, address)| Some(Asked { name, kind, address: address? })).collect()

@@ -82,6 +82,11 @@ fn certificate_corpus() {
 }
 
 #[test]
+fn netflow_corpus() {
+    replay("netflow", bodies::netflow);
+}
+
+#[test]
 fn lines_corpus() {
     replay("lines", bodies::lines);
 }

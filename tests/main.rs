@@ -17,6 +17,7 @@ mod crash;
 mod demo;
 mod detect;
 mod exceptions;
+mod flows;
 mod fuzz_corpus;
 mod hostile;
 mod hunt;

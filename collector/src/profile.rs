@@ -94,6 +94,8 @@ pub enum Profile {
     Otlp,
     /// Graylog's GELF.
     Gelf,
+    /// A flow of NetFlow or IPFIX, as the listener writes it down.
+    Netflow,
 }
 
 /// Why a name is no profile that can be used.
@@ -109,7 +111,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 44] = [
+    pub const ALL: [Profile; 45] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -154,6 +156,7 @@ impl Profile {
         Profile::Hec,
         Profile::Otlp,
         Profile::Gelf,
+        Profile::Netflow,
     ];
 
     /// The name in the contract.
@@ -203,6 +206,7 @@ impl Profile {
             Profile::Hec => "hec",
             Profile::Otlp => "otlp",
             Profile::Gelf => "gelf",
+            Profile::Netflow => "netflow",
         }
     }
 

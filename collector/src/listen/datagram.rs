@@ -1,5 +1,5 @@
 //! Inputs over UDP: binding, receiving, bounds and counts in one place. Syslog (RFC 5426): one datagram, one record;
-//! GELF: [`super::gelf`].
+//! GELF: [`super::gelf`]; flows: [`super::netflow`].
 //!
 //! In: bound sockets. Out: batches of what has arrived, at once and at most [`BATCH_RECORDS_MAX`] each.
 //! Overload: what its sender has no room for is dropped and counted by sender ([`super::queue`]). What the kernel drops
@@ -7,19 +7,20 @@
 //! ancillary data, so no unsafe code and no call for each datagram. The kernel's buffer is asked to be large, and it is
 //! said how large it is. Failure: only a broken socket ends it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nhatle_event::{Clock, Record};
+use nhatle_event::{Clock, Record, Timestamp};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::gelf::Assembly;
-use super::{BATCH_RECORDS_MAX, Counts, ListenError, SharedCounts, Sink, gelf};
+use super::netflow::Flows;
+use super::{BATCH_RECORDS_MAX, Counts, ListenError, SharedCounts, Sink, gelf, netflow};
 use crate::frame::{Origin, trim_frame};
 
 /// The largest payload of a datagram.
@@ -40,6 +41,8 @@ pub enum Protocol {
     Syslog,
     /// GELF, whole or in chunks.
     Gelf,
+    /// NetFlow v5, v9 and IPFIX: flows, each a record.
+    Netflow,
 }
 
 /// A bound input over UDP.
@@ -65,8 +68,8 @@ impl DatagramInput {
         origin: Origin,
         record_bytes_max: watch::Receiver<usize>,
     ) -> Result<DatagramInput, ListenError> {
-        // GELF's chunks of one message must meet, so they go to one socket.
-        let count = if protocol == Protocol::Gelf { 1 } else { socket_count.clamp(1, SOCKETS_MAX) };
+        // GELF's chunks of one message must meet, and flows their templates, so they go to one socket.
+        let count = if protocol == Protocol::Syslog { socket_count.clamp(1, SOCKETS_MAX) } else { 1 };
         let first = bind(address, 1 < count).map_err(|source| ListenError::Bind { address, source })?;
         // Port 0 is a free one; the others join it.
         let bound = first.local_addr().map_err(|source| ListenError::Bind { address, source })?;
@@ -75,7 +78,11 @@ impl DatagramInput {
         for _ in 1..count {
             sockets.push(bind(bound, true).map_err(|source| ListenError::Bind { address, source })?);
         }
-        let origin = if protocol == Protocol::Gelf { gelf::origin(origin) } else { origin };
+        let origin = match protocol {
+            Protocol::Syslog => origin,
+            Protocol::Gelf => gelf::origin(origin),
+            Protocol::Netflow => netflow::origin(origin),
+        };
         let counts = SharedCounts::default();
         // Linux says twice what it uses for data.
         tracing::info!(
@@ -115,6 +122,7 @@ impl DatagramInput {
                 drops: Drops::of(&socket),
                 socket,
                 assembly: (self.protocol == Protocol::Gelf).then(Assembly::default),
+                flows: (self.protocol == Protocol::Netflow).then(Flows::default),
                 origin: self.origin.clone(),
                 record_bytes_max: self.record_bytes_max.clone(),
                 counts: Arc::clone(&self.counts),
@@ -155,8 +163,10 @@ fn bind(address: SocketAddr, is_shared: bool) -> std::io::Result<UdpSocket> {
 struct Receiver {
     socket: UdpSocket,
     drops: Drops,
-    /// Chunks of GELF; `None` for syslog.
+    /// Chunks of GELF; `None` for others.
     assembly: Option<Assembly>,
+    /// Templates of flows; `None` for others.
+    flows: Option<Flows>,
     origin: Origin,
     record_bytes_max: watch::Receiver<usize>,
     counts: SharedCounts,
@@ -173,6 +183,7 @@ impl Receiver {
                 biased;
                 _ = look.tick() => {
                     self.drops.count(&self.counts);
+                    self.give_up_flows(Flows::expired);
                     continue;
                 }
                 _ = stop.wait_for(|is_stopping| *is_stopping) => break,
@@ -191,8 +202,20 @@ impl Receiver {
             self.hand_on(records);
         }
         self.drain(&mut buffer)?;
+        self.give_up_flows(|flows, _now| flows.ended());
         self.drops.count(&self.counts);
         Ok(())
+    }
+
+    /// Hands on the flows that have waited for their template too long, or to the end.
+    fn give_up_flows(&mut self, which: impl Fn(&mut Flows, Timestamp) -> Vec<netflow::Flow>) {
+        let now = self.clock.now();
+        let Some(flows) = &mut self.flows else { return };
+        let mut records = Vec::new();
+        for (peer, flow) in which(flows, now) {
+            self.keep_bytes(flow.as_bytes(), peer, now, &mut records);
+        }
+        self.hand_on(records);
     }
 
     /// Takes what lies in the kernel's buffer: it came before the end. Asks the kernel, not the runtime, which may not
@@ -240,13 +263,19 @@ impl Receiver {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(true),
             Err(source) => return Err(ListenError::Socket { input: self.origin.input.to_string(), source }),
         };
-        let bytes_max = (*self.record_bytes_max.borrow()).max(1);
         let datagram = buffer.get(..length).unwrap_or(buffer);
         let (peer, now) = (peer.ip().to_canonical(), self.clock.now());
+        if let Some(flows) = &mut self.flows {
+            for (peer, flow) in flows.push(peer, datagram, now) {
+                self.keep_bytes(flow.as_bytes(), peer, now, records);
+            }
+            return Ok(true);
+        }
         let whole;
         let message = match &mut self.assembly {
             None => datagram,
             Some(assembly) => {
+                let bytes_max = (*self.record_bytes_max.borrow()).max(1);
                 let (message, lost) = assembly.push(peer, datagram, now, bytes_max);
                 Counts::add(&self.counts.dropped, lost);
                 let Some(message) = message else { return Ok(true) };
@@ -254,7 +283,13 @@ impl Receiver {
                 &whole
             }
         };
-        let bytes = trim_frame(message);
+        self.keep_bytes(trim_frame(message), peer, now, records);
+        Ok(true)
+    }
+
+    /// Makes a record of bytes, as far as the limit for one allows.
+    fn keep_bytes(&self, bytes: &[u8], peer: IpAddr, now: Timestamp, records: &mut Vec<Record>) {
+        let bytes_max = (*self.record_bytes_max.borrow()).max(1);
         let kept = bytes.get(..bytes_max).unwrap_or(bytes);
         if !kept.is_empty() {
             let mut record = self.origin.record(kept, now, kept.len() < bytes.len());
@@ -262,7 +297,6 @@ impl Receiver {
             Counts::add(&self.counts.skipped_bytes, bytes.len() - kept.len());
             records.push(record);
         }
-        Ok(true)
     }
 }
 

@@ -39,7 +39,8 @@ impl LineForm {
         let front = front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front);
         let has = |mark: &[u8]| front.windows(mark.len()).any(|window| window == mark);
         match profile {
-            None | Some("zeek" | "iis") if Headers::stand_in(front) => LineForm::Headed(Box::default()),
+            // A header says more of a file than whoever named its source.
+            _ if Headers::stand_in(front) => LineForm::Headed(Box::default()),
             Some("zeek" | "iis") if front.starts_with(b"#") => LineForm::Headed(Box::default()),
             None | Some("modsecurity") if audit_number(front, b'A').is_some() => {
                 LineForm::Joined(Join::ModsecurityAudit)

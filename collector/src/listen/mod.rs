@@ -23,6 +23,7 @@ pub mod tls;
 mod syslog;
 mod relp;
 mod gelf;
+mod netflow;
 pub mod http;
 pub mod serve;
 pub mod lines;

@@ -281,7 +281,7 @@ fn lines_below_a_header_are_read_by_it_and_it_may_change() {
         assert_eq!(last.text(Field::EVENT_OUTCOME), Some("failure"));
     }
     let iis = "#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date time c-ip cs-uri-stem sc-status\r\n2026-02-03 04:05:06 203.0.113.9 /a 404\r\n#Fields: date time cs-uri-stem c-ip\r\n2026-02-03 04:05:07 /b 203.0.113.8\r\n";
-    for profile in ["iis", ""] {
+    for profile in ["iis", "", "apache"] {
         let found = events_of(iis, profile);
         let told = |at: usize, field| {
             found[at].1.as_ref().expect("an event").get(field).and_then(Value::as_text).map(String::from)

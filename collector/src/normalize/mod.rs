@@ -24,6 +24,7 @@ mod domain;
 mod tls;
 pub mod device;
 pub mod windows;
+pub mod netflow;
 pub mod envelope;
 
 /// Why there is no event.
@@ -72,6 +73,9 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
     let context = Context { record, profile, offset_s };
     if let Some(envelope) = profile.filter(|profile| envelope::is_envelope(*profile)) {
         return envelope::event(text.trim(), envelope, &context);
+    }
+    if profile == Some(Profile::Netflow) {
+        return Ok(netflow::event(text.trim(), &context)?);
     }
     let detected = parse::detect(text);
     if profile == Some(Profile::Zeek) && !matches!(detected, Format::Json | Format::Syslog) {

@@ -14,6 +14,7 @@ pub mod key_value;
 pub mod csv;
 pub mod headed;
 pub mod zeek_layout;
+pub mod netflow;
 pub mod web_access;
 pub mod web_error;
 pub mod windows_event;

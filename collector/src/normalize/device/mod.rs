@@ -24,7 +24,7 @@ pub mod json_sensor;
 mod zeek_protocols;
 pub mod stamp;
 mod sides;
-mod community;
+pub(super) mod community;
 pub mod cef;
 pub mod leef;
 pub mod paloalto;
