@@ -109,7 +109,7 @@ impl Reader {
 
     /// Sets of a packet, one after another. One that is broken ends the packet: nothing tells where the next begins.
     fn sets(&mut self, mut rest: &[u8], exporter: IpAddr, header: Header, now: Timestamp, found: &mut Vec<String>) {
-        let domain = Domain { exporter, version: header.version, id: header.domain };
+        let sent = Sent { domain: Domain { exporter, version: header.version, id: header.domain }, header, now };
         // Fewer bytes than a set's header are padding.
         while let (Some(id), Some(length)) = (word16(rest, 0), word16(rest, 2)) {
             let Some(set) = rest.get(4..usize::from(length)) else {
@@ -118,12 +118,12 @@ impl Reader {
             };
             let is_v9 = header.version == 9;
             let result = match id {
-                0 if is_v9 => self.templates_of(set, domain, Announced::V9, now, found),
-                1 if is_v9 => self.templates_of(set, domain, Announced::V9Options, now, found),
-                2 if !is_v9 => self.templates_of(set, domain, Announced::Ipfix, now, found),
-                3 if !is_v9 => self.templates_of(set, domain, Announced::IpfixOptions, now, found),
+                0 if is_v9 => self.templates_of(set, Announced::V9, &sent, found),
+                1 if is_v9 => self.templates_of(set, Announced::V9Options, &sent, found),
+                2 if !is_v9 => self.templates_of(set, Announced::Ipfix, &sent, found),
+                3 if !is_v9 => self.templates_of(set, Announced::IpfixOptions, &sent, found),
                 256.. => {
-                    self.data(set, domain, id, header, now, found);
+                    self.data(set, id, &sent, found);
                     Ok(())
                 }
                 _ => Err("netflow: a set of no known kind"),
@@ -135,11 +135,12 @@ impl Reader {
         }
     }
 
-    fn data(&mut self, set: &[u8], domain: Domain, id: u16, header: Header, now: Timestamp, found: &mut Vec<String>) {
-        if let Some(template) = self.templates.get(domain, id, now) {
-            records(set, template, domain.exporter, &header, id, found);
+    fn data(&mut self, set: &[u8], id: u16, sent: &Sent, found: &mut Vec<String>) {
+        if let Some(template) = self.templates.get(sent.domain, id, sent.now) {
+            records(set, template, sent.domain.exporter, &sent.header, id, found);
             return;
         }
+        let &Sent { domain, header, now } = sent;
         let waiting = Waiting { domain, template_id: id, header, bytes: set.to_vec(), since: now };
         found.extend(self.templates.wait(waiting).iter().map(given_up));
     }
@@ -147,9 +148,8 @@ impl Reader {
     fn templates_of(
         &mut self,
         mut rest: &[u8],
-        domain: Domain,
         kind: Announced,
-        now: Timestamp,
+        &Sent { domain, now, .. }: &Sent,
         found: &mut Vec<String>,
     ) -> Result<(), &'static str> {
         // What is shorter than a template's header is padding; so are zeros.
@@ -180,6 +180,13 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// A packet at work: whose, what it says of itself, when it came.
+struct Sent {
+    domain: Domain,
+    header: Header,
+    now: Timestamp,
 }
 
 /// The kinds of sets that announce templates.

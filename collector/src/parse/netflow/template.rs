@@ -6,7 +6,7 @@
 //! is given back as what it was. Source: RFC 3954 section 7 and 9, RFC 7011 section 8 (lifetime over UDP: 8.4).
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use nhatle_event::Timestamp;
@@ -28,7 +28,7 @@ pub const WAITING_BYTES_MAX: usize = 4 << 20;
 pub const WAIT_NS: i64 = 60 * 1_000_000_000;
 
 /// Whose template it is: exporter, version, source or observation domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Domain {
     /// The address packets come from.
     pub exporter: IpAddr,
@@ -99,7 +99,7 @@ pub struct Waiting {
 /// All templates and what waits.
 #[derive(Debug, Default)]
 pub struct Templates {
-    known: HashMap<Domain, HashMap<u16, Known>>,
+    known: BTreeMap<Domain, BTreeMap<u16, Known>>,
     /// How many templates all domains have.
     known_count: usize,
     waiting: VecDeque<Waiting>,
@@ -144,7 +144,7 @@ impl Templates {
     /// Makes room for an eighth of all at once, so that a flood of templates does not cost a look at all for each of its
     /// own: first those too old, then those that no data came for, then the oldest of the exporters that have most.
     fn give_way(&mut self, now: Timestamp) {
-        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for (domain, templates) in &self.known {
             *counts.entry(domain.exporter).or_default() += templates.len();
         }
@@ -156,7 +156,7 @@ impl Templates {
                 ((!is_old, known.is_used, Reverse(count), known.told, domain.id, *id), *domain)
             }));
         }
-        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.sort_unstable();
         for ((_, _, _, _, _, id), domain) in all.into_iter().take(TEMPLATES_MAX / 8) {
             self.withdraw(domain, Some(id));
         }
