@@ -56,12 +56,12 @@ pub enum Command {
     /// Collect in a ward and send to the city.
     #[command(after_help = "Example: nhatle forward --config ward.toml")]
     Forward(LaterArgs),
-    /// Copy a store into one file.
-    #[command(after_help = "Example: nhatle backup nhatle.backup")]
-    Backup(LaterArgs),
-    /// Make a store from a backup.
-    #[command(after_help = "Example: nhatle restore nhatle.backup")]
-    Restore(LaterArgs),
+    /// Copy a store into one file, also while a server uses it.
+    #[command(after_help = "Example: nhatle backup --data /var/lib/nhatle /srv/backup/nhatle.backup")]
+    Backup(BackupArgs),
+    /// Make a store from a backup, in a new folder.
+    #[command(after_help = "Example: nhatle restore --data /var/lib/nhatle /srv/backup/nhatle.backup")]
+    Restore(BackupArgs),
     /// Say what is wrong with this installation.
     #[command(after_help = "Example: nhatle doctor")]
     Doctor(LaterArgs),
@@ -431,6 +431,20 @@ pub struct VerifyArgs {
     /// An exported evidence package, in place of a store.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+/// `nhatle backup`, `nhatle restore`
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print what was done as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `nhatle config …`

@@ -22,6 +22,7 @@ pub mod registry;
 pub mod exceptions;
 pub mod canary;
 pub mod hunt;
+pub mod backup;
 pub mod desk;
 pub mod demo;
 pub mod telemetry;

@@ -216,7 +216,7 @@ fn offset_of(text: &str) -> Option<i32> {
     let number = |text: &str| text.parse::<i32>().ok().filter(|_| text.len() == 2 && !text.starts_with('+'));
     let (hours, minutes) = (number(hours)?, number(minutes)?);
     let seconds = hours * 3600 + minutes * 60;
-    (minutes < 60 && 0 <= minutes && 0 <= hours && seconds <= 14 * 3600).then_some(sign * seconds)
+    ((0..60).contains(&minutes) && (0..=14 * 3600).contains(&seconds)).then_some(sign * seconds)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod support;
 mod backlog;
+mod backup;
 mod canary;
 mod cli;
 mod correlate;
@@ -31,6 +32,8 @@ mod rule_import;
 mod rule_samples;
 mod rule_tools;
 mod senders;
+mod senders_python;
+mod senders_syslog;
 mod tamper;
 mod tidy;
 mod tls;

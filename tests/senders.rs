@@ -2,7 +2,7 @@
 //! `_bulk` as Beats is one.
 //!
 //! rsyslog comes from Debian's packages, unpacked into the build folder and never installed. Where they cannot be
-//! had the tests say `skipped: no rsyslog`.
+//! had the tests say `skipped: no rsyslog`. syslog-ng, `logger` and the Python clients stand in files of their own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, request, stdout, token, wait_for};
+use crate::support::{Server, debian, request, stdout, token, wait_for};
 
 /// So many lines are sent.
 const LINES: usize = 8_000;
@@ -24,18 +24,6 @@ pub struct Rsyslog {
 impl Rsyslog {
     /// Unpacks rsyslog unless that was done before.
     pub fn get() -> Option<Rsyslog> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rsyslog-2");
-        let rsyslog = Rsyslog { folder };
-        if rsyslog.program().exists() || rsyslog.unpack().is_some() {
-            return Some(rsyslog);
-        }
-        eprintln!("skipped: no rsyslog");
-        None
-    }
-
-    fn unpack(&self) -> Option<()> {
-        // Beside it first, so that a half-unpacked one is never taken for whole.
-        let packages = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let names = [
             "rsyslog",
             "rsyslog-relp",
@@ -48,20 +36,7 @@ impl Rsyslog {
             "liblognorm5",
             "libcurl3-gnutls",
         ];
-        let mut download = Command::new("apt-get");
-        download.arg("download").args(names).current_dir(packages.path()).stdout(Stdio::null()).stderr(Stdio::null());
-        download.status().ok().filter(std::process::ExitStatus::success)?;
-        let root = packages.path().join("root");
-        for entry in std::fs::read_dir(packages.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
-                let status = Command::new("dpkg").arg("-x").args([&path, &root]).status().ok()?;
-                status.success().then_some(())?;
-            }
-        }
-        // Another test may have been faster.
-        Command::new("mv").arg("-T").args([&root, &self.folder]).stderr(Stdio::null()).status().ok()?;
-        self.program().exists().then_some(())
+        debian::unpacked("rsyslog-2", &names, "usr/sbin/rsyslogd").map(|folder| Rsyslog { folder })
     }
 
     fn program(&self) -> PathBuf {
@@ -107,9 +82,10 @@ impl Rsyslog {
     }
 }
 
-/// A running rsyslog.
+/// A running sender.
 pub struct Sender {
-    child: Child,
+    /// Its process.
+    pub child: Child,
 }
 
 impl Drop for Sender {
@@ -120,7 +96,7 @@ impl Drop for Sender {
 }
 
 /// How many messages of ours are stored.
-fn count(data: &Path) -> usize {
+pub fn count(data: &Path) -> usize {
     stdout(&["search", "message:dong*", "--data", data.to_str().unwrap(), "--count"]).trim().parse().unwrap()
 }
 
@@ -138,34 +114,51 @@ fn stored(data: &Path) -> BTreeMap<String, usize> {
     found
 }
 
-/// A server whose input of this name has a port that stays the same through restarts.
-struct Place {
-    folder: tempfile::TempDir,
-    data: PathBuf,
-    port: u16,
-    token: String,
+/// A server with a port that stays the same through restarts, and the lines that are sent there.
+pub struct Place {
+    /// Everything of it.
+    pub folder: tempfile::TempDir,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The port.
+    pub port: u16,
+    /// A token to push with, of the account `sender`.
+    pub token: String,
+    /// How many lines are sent.
+    pub lines: usize,
+    flags: Vec<String>,
 }
 
 impl Place {
-    fn new(setting: &str) -> Place {
+    /// The input of this option of `[collector]` has the port.
+    pub fn new(setting: &str) -> Place {
+        let mut place = Place::with_flag("--config");
+        let config = place.folder.path().join("nhatle.toml");
+        std::fs::write(&config, format!("[collector]\n{setting} = \"127.0.0.1:{}\"\n", place.port)).unwrap();
+        place.flags = vec!["--config".to_owned(), config.display().to_string()];
+        place
+    }
+
+    /// The listener of this flag has the port.
+    pub fn with_flag(flag: &str) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let token = token(&data, "sender", "ingest", None);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = format!("[collector]\n{setting} = \"127.0.0.1:{port}\"\n");
-        std::fs::write(folder.path().join("nhatle.toml"), config).unwrap();
-        Place { folder, data, port, token }
+        let flags = vec![flag.to_owned(), format!("127.0.0.1:{port}")];
+        Place { folder, data, port, token, lines: LINES, flags }
     }
 
-    fn start(&self) -> Server {
-        Server::start(&self.data, &["--config", self.folder.path().join("nhatle.toml").to_str().unwrap()])
+    /// Starts the server, again and again on the same port.
+    pub fn start(&self) -> Server {
+        Server::start(&self.data, &self.flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The lines to send, in a file.
-    fn lines(&self) -> PathBuf {
+    pub fn lines(&self) -> PathBuf {
         let mut text = String::new();
-        for number in 0..LINES {
+        for number in 0..self.lines {
             writeln!(text, "{}", line(number)).unwrap();
         }
         let file = self.folder.path().join("lines.log");
@@ -174,15 +167,15 @@ impl Place {
     }
 
     /// Waits until every line is stored; gives how often each is.
-    fn wait_for_all(&self) -> BTreeMap<String, usize> {
+    pub fn wait_for_all(&self) -> BTreeMap<String, usize> {
         let began = Instant::now();
         let mut stored = stored(&self.data);
         // What was sent again stands there twice, so only the distinct ones count.
-        while stored.len() < LINES && began.elapsed() < Duration::from_secs(60) {
+        while stored.len() < self.lines && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(300));
             stored = self::stored(&self.data);
         }
-        let missing: Vec<String> = (0..LINES).map(line).filter(|line| !stored.contains_key(line)).collect();
+        let missing: Vec<String> = (0..self.lines).map(line).filter(|line| !stored.contains_key(line)).collect();
         assert!(
             missing.is_empty(),
             "{} are missing, among them {:?}",
@@ -193,9 +186,9 @@ impl Place {
     }
 
     /// Kills the server twice while lines come in.
-    fn kill_twice(&self, mut server: Server) -> Server {
+    pub fn kill_twice(&self, mut server: Server) -> Server {
         for part in 1..=2 {
-            wait_for("a part is stored", Duration::from_secs(60), || part * LINES / 10 < count(&self.data));
+            wait_for("a part is stored", Duration::from_secs(60), || part * self.lines / 10 < count(&self.data));
             server.kill();
             server = self.start();
         }
@@ -207,8 +200,9 @@ fn line(number: usize) -> String {
     format!("dong{number:05}")
 }
 
+/// No line is stored more than once.
 #[track_caller]
-fn check_none_doubled(stored: &BTreeMap<String, usize>) {
+pub fn check_none_doubled(stored: &BTreeMap<String, usize>) {
     let doubled: Vec<_> = stored.iter().filter(|(_, count)| **count != 1).take(5).collect();
     assert!(doubled.is_empty(), "stored more than once: {doubled:?}");
 }

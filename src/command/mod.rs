@@ -1,6 +1,7 @@
 //! One file per command; this one picks it and turns its end into an exit code.
 
 pub mod accounts;
+pub mod backup;
 pub mod coverage;
 pub mod demo;
 pub mod detect;
@@ -13,6 +14,7 @@ pub mod rule;
 pub mod rule_import;
 pub mod rule_explain;
 pub mod rule_test;
+pub mod restore;
 pub mod search;
 pub mod serve;
 pub mod verify;
@@ -61,8 +63,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Sql(_) => not_built("sql"),
         Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),
         Command::Forward(_) => not_built("forward"),
-        Command::Backup(_) => not_built("backup"),
-        Command::Restore(_) => not_built("restore"),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Doctor(_) => not_built("doctor"),
     };
     match result {

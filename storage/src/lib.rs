@@ -29,6 +29,7 @@ pub mod recover;
 pub mod snapshot;
 pub mod store;
 pub mod verify;
+pub mod backup;
 pub mod query;
 pub mod register;
 #[cfg(test)]

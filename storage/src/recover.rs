@@ -96,7 +96,7 @@ struct Last {
 }
 
 /// The log files that still count, in order without gaps.
-fn live_logs(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<u64>, OpenError> {
+pub(crate) fn live_logs(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<u64>, OpenError> {
     let entries = disk.list(wal::FOLDER).map_err(|source| ReadError::io(wal::FOLDER, source))?;
     let numbers = entries.iter().filter_map(|entry| wal::number(&entry.name));
     let live: Vec<u64> = numbers.filter(|number| manifest.log_first <= *number).collect();

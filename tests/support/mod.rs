@@ -1,5 +1,8 @@
 //! What end-to-end tests share: a server process, a small HTTP client, the corpus, temporary folders.
 
+pub mod debian;
+pub mod python;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

@@ -259,7 +259,7 @@ mod tests {
         SourceSetting { senders, programs, inputs, name: Some(name.into()), ..SourceSetting::default() }
     }
 
-    fn name<'a>(found: Option<&'a SourceSetting>) -> &'a str {
+    fn name(found: Option<&SourceSetting>) -> &str {
         found.and_then(|setting| setting.name.as_deref()).unwrap_or("-")
     }
 
@@ -314,6 +314,9 @@ mod tests {
         assert_eq!(event.text(Field::NHATLE_UNIT), Some("P9"));
     }
 
+    /// Senders, programs, inputs.
+    type Row = (Vec<String>, Vec<String>, Vec<String>);
+
     fn sender() -> impl Strategy<Value = String> {
         prop_oneof![
             (0u32..4, 0u32..4, prop_oneof![Just(0u32), Just(8), Just(23), Just(24), Just(31), Just(32)])
@@ -343,7 +346,7 @@ mod tests {
             program in proptest::option::of("[pqr]"),
             input in "[ijk]",
         ) {
-            let row = |(at, (senders, programs, inputs)): (usize, &(Vec<String>, Vec<String>, Vec<String>))| {
+            let row = |(at, (senders, programs, inputs)): (usize, &Row)| {
                 let plain = |texts: &[String]| texts.iter().map(|text| Text::from(text.as_str())).collect();
                 SourceSetting {
                     senders: senders.iter().map(|text| Sender::new(text)).collect(),

@@ -200,6 +200,26 @@ impl Register {
         rows.iter().map(|row| entry(row).map_err(|source| self.error("read", source))).collect()
     }
 
+    /// Copies the register as it is now into a new file, and says how many entries that are; others may go on writing.
+    ///
+    /// # Errors
+    /// The file is there already or cannot be written; the database could not be read.
+    pub async fn copy_to(&self, path: &Path) -> Result<u64, RegisterError> {
+        let name = path.to_str().ok_or_else(|| sqlx::Error::Protocol("a file's name that is no UTF-8".into()));
+        let name = name.map_err(|source| self.error("copy", source))?;
+        sqlx::query("VACUUM INTO ?1")
+            .bind(name)
+            .execute(&self.pool)
+            .await
+            .map_err(|source| self.error("copy", source))?;
+        // Opening it as ours sets how it is written, which the copy does not take over.
+        let copy = Register::connect(path.to_owned(), options(path)).await?;
+        let count = sqlx::query("SELECT COUNT(*) FROM change_log").fetch_one(&copy.pool).await;
+        let count: i64 = count.map_err(|source| copy.error("count", source))?.get(0);
+        copy.close().await;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Closes the register; what it wrote goes into the one file.
     pub async fn close(self) {
         self.pool.close().await;

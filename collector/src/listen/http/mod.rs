@@ -212,8 +212,13 @@ impl Push {
         };
         let (records, more) =
             tokio::task::spawn_blocking(work).await.map_err(|error| Refused::unavailable(error.to_string()))??;
+        Ok((self.store(sender, records).await?, more))
+    }
+
+    /// Hands records on and waits until they are durable.
+    async fn store(&self, sender: Sender, records: Vec<Record>) -> Result<Receipt, Refused> {
         if records.is_empty() {
-            return Ok((Receipt::default(), more));
+            return Ok(Receipt::default());
         }
         self.counts.add_received(super::sizes(&records));
         let (done, receipt) = oneshot::channel();
@@ -226,7 +231,7 @@ impl Push {
             receipt.await
         };
         match tokio::time::timeout(self.limits.receipt_wait, stored).await {
-            Ok(Ok(Ok(receipt))) => Ok((receipt, more)),
+            Ok(Ok(Ok(receipt))) => Ok(receipt),
             Ok(Ok(Err(Refusal::Busy { retry_after_s }))) => Err(Refused::busy(retry_after_s)),
             Ok(Ok(Err(Refusal::Store { reason }))) => {
                 tracing::error!(reason, "pushed events were not stored");
