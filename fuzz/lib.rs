@@ -7,17 +7,45 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use nhatle_collector::frame::{Framer, Origin};
+use nhatle_collector::listen::journal_export::ExportReader;
 use nhatle_collector::listen::lines::Join;
 use nhatle_collector::listen::tls::identity::Identity;
 use nhatle_collector::listen::tls::proxy;
 use nhatle_collector::parse::headed::Headers;
 use nhatle_collector::parse::netflow::{Reader as FlowReader, template};
+use nhatle_collector::wire;
 use nhatle_collector::{Profile, Settings, headed_to_event, to_event};
 use nhatle_engine::detect::{Detector, naive};
 use nhatle_event::json::{Reader, flatten, plain};
 use nhatle_event::{Event, Record, Text, Timestamp};
 use nhatle_rules::{LoadOptions, Routing, RuleSet};
 use nhatle_storage::wal::reader::{Tail, read};
+
+/// A forwarder's request: records or an error; what is read is written and read the same.
+pub fn forward(data: &[u8]) {
+    if let Ok((head, records)) = wire::decode_request(data) {
+        let mut block = Vec::new();
+        wire::encode_block(&records, &mut block);
+        let again = wire::encode_request(head, &[block]);
+        let (_, read) = wire::decode_request(&again).expect("what was written is read");
+        assert_eq!(format!("{read:?}"), format!("{records:?}"));
+    }
+    drop(wire::unpack(data, 1 << 16));
+}
+
+/// The journal's export: any split of the same bytes gives the same entries, and each is a line.
+pub fn journal(data: &[u8]) {
+    let read = |step: usize| {
+        let (mut reader, mut entries) = (ExportReader::new(64), Vec::new());
+        data.chunks(step.max(1)).for_each(|piece| reader.push(piece, &mut entries));
+        entries
+    };
+    let whole = read(data.len());
+    assert_eq!(read(3), whole, "two splits read differently");
+    for entry in &whole {
+        assert!(entry.line(RECEIVED).starts_with(b"<"));
+    }
+}
 
 const RECEIVED: Timestamp = Timestamp(1_770_091_506_000_000_000);
 

@@ -54,8 +54,10 @@ pub enum Command {
     #[command(after_help = "Example: nhatle verify --data demo")]
     Verify(VerifyArgs),
     /// Collect in a ward and send to the city.
-    #[command(after_help = "Example: nhatle forward --config ward.toml")]
-    Forward(LaterArgs),
+    #[command(
+        after_help = "Example: nhatle forward --config ward.toml\nExample: nhatle forward --config ward.toml --check"
+    )]
+    Forward(ForwardArgs),
     /// Copy a store into one file, also while a server uses it.
     #[command(after_help = "Example: nhatle backup --data /var/lib/nhatle /srv/backup/nhatle.backup")]
     Backup(BackupArgs),
@@ -416,6 +418,23 @@ pub struct RuleImportArgs {
     pub placeholders: Option<PathBuf>,
     /// Print the report as JSON lines.
     #[arg(long)]
+    pub json: bool,
+}
+
+/// `nhatle forward`
+#[derive(Clone, Debug, Args)]
+pub struct ForwardArgs {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Say whether everything is in order, and end.
+    #[arg(long, conflicts_with = "status")]
+    pub check: bool,
+    /// Say how the running forwarder stands, and end.
+    #[arg(long)]
+    pub status: bool,
+    /// Print the status as JSON.
+    #[arg(long, requires = "status")]
     pub json: bool,
 }
 

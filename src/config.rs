@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
+use crate::followed::{self, EvtxSource, FileSource};
 use crate::pki::{ClientCert, Own};
 use crate::source_settings::{self, Clocks, Source};
 use crate::units::Unit;
@@ -117,6 +118,12 @@ pub struct Collector {
     pub netflow: String,
     /// Where an Elasticsearch face of its own listens, for senders that cannot be given a path; empty = nowhere.
     pub elastic: String,
+    /// Files that grow.
+    pub file: Vec<FileSource>,
+    /// Whether the journal of this host is read.
+    pub journald: bool,
+    /// Folders of EVTX files.
+    pub evtx: Vec<EvtxSource>,
     /// A record longer than this is cut and marked.
     pub record_bytes_max: usize,
     /// How many TCP connections are served at once.
@@ -145,6 +152,9 @@ impl Default for Collector {
             gelf_tcp: String::new(),
             netflow: String::new(),
             elastic: String::new(),
+            file: Vec::new(),
+            journald: false,
+            evtx: Vec::new(),
             record_bytes_max: 1 << 20,
             connection_count_max: 1_024,
             push_bytes_max: 64 << 20,
@@ -408,6 +418,7 @@ impl Config {
         range("collector.syslog_udp_sockets", file.collector.syslog_udp_sockets, 1, SOCKETS_MAX);
         range("collector.connection_count_max", file.collector.connection_count_max, 1, 65_536);
         range("collector.push_bytes_max", file.collector.push_bytes_max, 1024, 1 << 30);
+        followed::check("collector", &file.collector.file, &file.collector.evtx, &mut problems);
         if !(-14 * 60..=14 * 60).contains(&file.collector.default_offset_minutes) {
             problems.push("collector.default_offset_minutes: not within -840 to 840".to_owned());
         }

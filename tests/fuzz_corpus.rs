@@ -102,6 +102,16 @@ fn json_corpus() {
 }
 
 #[test]
+fn forward_corpus() {
+    replay("forward", bodies::forward);
+}
+
+#[test]
+fn journal_corpus() {
+    replay("journal", bodies::journal);
+}
+
+#[test]
 fn evtx_corpus() {
     replay("evtx", bodies::evtx);
 }

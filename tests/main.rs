@@ -19,6 +19,7 @@ mod demo;
 mod detect;
 mod exceptions;
 mod flows;
+mod forward;
 mod fuzz_corpus;
 mod hostile;
 mod hunt;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use nhatle::cli::Cli;
 use nhatle::config::{Config, ConfigFile};
+use nhatle::forward::config as forward;
 
 const TRANSLATED: &[&str] = &["operate", "rules", "ward"];
 
@@ -38,6 +39,32 @@ fn documents() -> Vec<PathBuf> {
 fn the_example_configuration_is_the_default() {
     let file: ConfigFile = toml::from_str(&read("nhatle.example.toml")).unwrap();
     assert_eq!(file, ConfigFile::default());
+}
+
+/// The forwarder's example holds every key with its default, and its tables are tables when uncommented.
+#[test]
+fn the_forwarders_example_is_its_default() {
+    let text = read("nhatle.forward.example.toml");
+    let file: forward::ConfigFile = toml::from_str(&text).unwrap();
+    assert_eq!(file, forward::ConfigFile::default());
+    let serde_json::Value::Object(options) = serde_json::to_value(&file).unwrap() else { panic!("it is no table") };
+    for key in options.keys() {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "no {key}");
+    }
+    let tables: String = text
+        .lines()
+        .filter(|line| !line.starts_with("file = ") && !line.starts_with("evtx = "))
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with("[[") || rest.contains(" = \"") && !rest.contains(": ") => {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let mut file: forward::ConfigFile = toml::from_str(&tables).unwrap();
+    (file.server, file.token) = ("http://127.0.0.1:1".to_owned(), "t".to_owned());
+    let config = forward::check(file).unwrap();
+    assert_eq!(config.followed.len(), 2);
 }
 
 #[test]

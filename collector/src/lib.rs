@@ -26,6 +26,7 @@ pub mod profile;
 pub mod parse;
 pub mod normalize;
 pub mod enrich;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -204,4 +205,15 @@ fn text_of(bytes: &[u8]) -> (Cow<'_, str>, usize) {
 /// The text of a source's name, for inputs that have no better one.
 pub fn source_name(record: &Record) -> Text {
     record.peer.map_or_else(|| record.input.clone(), |peer| Text::from(peer.to_canonical().to_string()))
+}
+
+/// Joins the name a forwarder proved and its input's own name; [`forwarder_of`] takes it apart.
+pub fn forwarded_input(forwarder: &str, input: &str) -> Text {
+    Text::from(format!("{forwarder}: {input}"))
+}
+
+/// The forwarder a record came through: in every ward there is a `router` at 192.168.1.1, so its name belongs before
+/// theirs. Names of inputs are ours, and a path before a colon is no forwarder.
+pub fn forwarder_of(record: &Record) -> Option<&str> {
+    record.input.split_once(": ").map(|(name, _)| name).filter(|name| !name.is_empty() && !name.contains(['/', ':']))
 }

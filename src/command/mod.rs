@@ -5,6 +5,7 @@ pub mod backup;
 pub mod coverage;
 pub mod demo;
 pub mod detect;
+pub mod forward;
 pub mod import;
 pub mod output;
 pub mod parse;
@@ -62,7 +63,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Enroll(args) => accounts::enroll(&args),
         Command::Sql(_) => not_built("sql"),
         Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),
-        Command::Forward(_) => not_built("forward"),
+        Command::Forward(args) => forward::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Doctor(_) => not_built("doctor"),

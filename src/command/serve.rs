@@ -41,6 +41,8 @@ use crate::config::Config;
 use crate::desk::LiveDesk;
 use crate::enroll;
 use crate::exceptions::{self, Exceptions};
+use crate::followed;
+use crate::forward::receive::{self, Forwarders, Receiver};
 use crate::inputs::Inputs;
 use crate::live_rules::{self, LiveRules};
 use crate::pipeline::{Pipeline, Shared};
@@ -94,11 +96,13 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     });
     live.limits = config.correlation;
     let marks = store.marks();
+    let places = PlaceBook::from_marks(|name| marks.get(name).cloned());
     let shared = Shared {
         alerts: RwLock::new(alert_book(&store)?),
         sources: Mutex::new(SourceBook::open(&store).context("read the receipt book")?),
         noted: Mutex::default(),
-        places: Mutex::new(PlaceBook::from_marks(|name| marks.get(name).cloned())),
+        forwarders: Arc::new(Forwarders::new(places.below(receive::KEY))),
+        places: Mutex::new(places),
         store: Arc::new(store),
         registry,
         rules: RwLock::new(rules),
@@ -197,7 +201,7 @@ impl Server {
         trust.revoke(shared.registry.read(RegisterState::revoked_certificates));
         let inputs = Inputs::start(config, &trust, &sink, &clock, runtime.handle())?;
         let mut addresses = inputs.addresses();
-        let mut tasks = Vec::new();
+        let mut tasks = followed::start_all(&config.collector, &shared, &sink, runtime.handle())?;
         let settings = Settings {
             default_offset_s: config.collector.default_offset_minutes * 60,
             sources: config.sources.clone(),
@@ -418,7 +422,8 @@ fn router(config: &Config, desk: &Arc<dyn Desk>, shared: &Arc<Shared>, push: Pus
             ..UiConfig::default()
         },
     );
-    guarded(push.router(), desk).merge(pages)
+    let forward = Receiver::new(push.sink(), shared.clone());
+    guarded(push.router().merge(forward.router()), desk).merge(pages)
 }
 
 /// Lets a request push when its token may, or its certificate says who sends; says whose events they are.

@@ -8,6 +8,7 @@ mod alerts;
 mod alive;
 mod exceptions;
 mod fit;
+mod forwarders;
 mod incidents;
 mod inputs;
 mod preview;
@@ -25,10 +26,10 @@ use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
-    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow,
-    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
-    SourceState, SourceView, UnitRow, UserRow,
+    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange, IncidentPage,
+    IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview,
+    RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit,
+    SourceRow, SourceState, SourceView, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -341,6 +342,10 @@ impl Desk for LiveDesk {
 
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>> {
         Ok(sources::list(self, viewer))
+    }
+
+    fn forwarders(&self, viewer: &Viewer) -> Answer<Vec<ForwarderRow>> {
+        Ok(forwarders::list(self, viewer))
     }
 
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {

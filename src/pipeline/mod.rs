@@ -42,6 +42,7 @@ use crate::alerts::AlertBook;
 use crate::canary::run::Schedule;
 use crate::canary::{Book, Kinds};
 use crate::exceptions::Exceptions;
+use crate::forward::receive::Forwarders;
 use crate::inputs::Shown;
 use crate::live_rules::LiveRules;
 use crate::places::PlaceBook;
@@ -77,6 +78,8 @@ pub struct Shared {
     pub places: Mutex<PlaceBook>,
     /// What others than the appending stage have to say for it; see [`Shared::noted`].
     pub noted: Mutex<Tally>,
+    /// The forwarders of the wards.
+    pub forwarders: Arc<Forwarders>,
     /// The rules in force; see [`Shared::rules`].
     pub rules: RwLock<Arc<RuleSet>>,
     /// Where the rules come from, and how they are loaded anew.

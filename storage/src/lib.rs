@@ -39,7 +39,7 @@ mod tests_world;
 
 pub use config::Config;
 pub use dataset::Dataset;
-pub use disk::{Disk, OsDisk};
+pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{Corrupt, OpenError, ReadError, WriteError};
 pub use live::LiveSegment;
 pub use snapshot::Snapshot;

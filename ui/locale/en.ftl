@@ -242,6 +242,17 @@ balance = Balance
 balanced = balanced
 unbalanced = OFF
 balance-rule = Balance: received = stored + rejected + duplicate. What is not understood is kept and can be searched.
+forwarders = Forwarders of the wards
+forwarder = Forwarder
+forwarder-contact = Last contact
+forwarder-waiting = Waiting there
+forwarder-repeated = Sent again
+forwarder-lost = Will not come
+forwarders-how = A forwarder numbers its records in three lanes: 1 high, 2 normal, 3 low priority. Numbers that will not come are named here by range; nothing that was sent again is stored twice.
+gap-full = its spool was full
+gap-damaged = its disk was damaged
+gap-too-large = too large
+gap-unexplained = no reason given
 source-search = Find records
 source-hours = Receipt book by hour
 source-hour = Hour of receipt

@@ -242,6 +242,17 @@ balance = Cân đối
 balanced = khớp
 unbalanced = LỆCH
 balance-rule = Cân đối: đã nhận = đã lưu + từ chối + trùng lặp. Bản ghi không đọc được vẫn được lưu và tìm được.
+forwarders = Bộ chuyển tiếp của phường, xã
+forwarder = Bộ chuyển tiếp
+forwarder-contact = Liên lạc lần cuối
+forwarder-waiting = Còn chờ ở đó
+forwarder-repeated = Gửi lại
+forwarder-lost = Sẽ không đến
+forwarders-how = Bộ chuyển tiếp đánh số bản ghi theo ba làn: 1 ưu tiên cao, 2 thường, 3 thấp. Những số sẽ không đến được nêu ở đây theo khoảng; bản ghi gửi lại không bị lưu hai lần.
+gap-full = bộ nhớ chờ của nó đã đầy
+gap-damaged = ổ đĩa của nó hỏng
+gap-too-large = quá lớn
+gap-unexplained = không rõ lý do
 source-search = Tìm bản ghi
 source-hours = Sổ nhận theo giờ
 source-hour = Giờ nhận

@@ -230,7 +230,8 @@ pub(crate) async fn incident_change(
 pub(crate) async fn sources(asked: Asked) -> Page {
     let rows = asked.desk(|desk, viewer| desk.sources(viewer)).await?;
     let inputs = asked.desk(|desk, viewer| desk.inputs(viewer)).await?;
-    Ok(Json(json!({ "sources": rows, "inputs": inputs })).into_response())
+    let forwarders = asked.desk(|desk, viewer| desk.forwarders(viewer)).await?;
+    Ok(Json(json!({ "sources": rows, "inputs": inputs, "forwarders": forwarders })).into_response())
 }
 
 /// `GET /api/v1/sources/{name}/hours`

@@ -16,10 +16,10 @@ use nhatle_event::{Stored, Timestamp};
 use crate::account::{Account, Language, Viewer};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
-    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, IncidentChange, IncidentPage, IncidentQuery,
-    IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview, RiskRow,
-    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
-    SourceView, UnitRow, UserRow,
+    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange, IncidentPage,
+    IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview,
+    RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit,
+    SourceRow, SourceView, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -216,6 +216,8 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Sources with their receipt book.
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>>;
+    /// The forwarders of the wards.
+    fn forwarders(&self, viewer: &Viewer) -> Answer<Vec<ForwarderRow>>;
     /// One source with the hours that begin in `[from, to)`.
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView>;
     /// The inputs and what they counted; nothing for a viewer that has a unit.

@@ -139,6 +139,10 @@ fn composed_value(value: &Value) -> Value {
 fn set_origin(event: &mut Event, record: &Record, settings: &crate::Settings) {
     let host = event.text(Field::HOST_NAME).map(Text::from);
     let source = record.source.clone().or_else(|| host.clone()).unwrap_or_else(|| crate::source_name(record));
+    let source = match crate::forwarder_of(record).filter(|_name| record.source.is_none()) {
+        Some(forwarder) if source != record.input => Text::from(format!("{forwarder}/{source}")),
+        _ => source,
+    };
     event.set(Field::NHATLE_SOURCE, source);
     if let Some(id) = &record.id {
         event.set_default(Field::EVENT_ID, id.clone());
@@ -205,5 +209,9 @@ mod tests {
         enrich(&mut event, &record, &settings);
         assert_eq!(event.text(Field::NHATLE_SOURCE), Some("ward-01"));
         assert_eq!(event.get(Field::NHATLE_SYSTEM_LEVEL), None);
+        record.source = None;
+        record.input = crate::forwarded_input("ward-02", "syslog-udp");
+        enrich(&mut event, &record, &settings);
+        assert_eq!(event.text(Field::NHATLE_SOURCE), Some("ward-02/WEB-01"));
     }
 }

@@ -28,6 +28,11 @@ pub mod http;
 pub mod serve;
 pub mod lines;
 pub mod file;
+pub mod tail;
+mod tail_file;
+pub mod journald;
+pub mod journal_export;
+pub mod evtx_folder;
 pub mod blocks;
 pub mod zip;
 pub mod fair;
@@ -41,6 +46,10 @@ mod fair_tests;
 mod queue_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tail_tests;
+#[cfg(test)]
+mod evtx_folder_tests;
 #[cfg(test)]
 mod zip_tests;
 
@@ -78,7 +87,7 @@ pub struct Keep {
 /// How long the name of a kept place may be.
 pub const KEEP_KEY_BYTES_MAX: usize = 1024;
 /// How long a kept place may be.
-pub const KEEP_VALUE_BYTES_MAX: usize = 64 << 10;
+pub const KEEP_VALUE_BYTES_MAX: usize = 256 << 10;
 
 /// Finds a kept place by its key, for an input that starts.
 pub type Kept = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -137,6 +146,34 @@ pub enum ListenError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// How long an input that can wait does so after the store could not write.
+const STORE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Hands records on until they are durable together with their places, however often that takes. False once the
+/// channel has closed.
+async fn deliver(sink: &Sink, records: Vec<Record>, keep: Vec<Keep>) -> bool {
+    loop {
+        let (done, receipt) = oneshot::channel();
+        let batch = Batch { records: records.clone(), done: Some(done), keep: keep.clone() };
+        if sink.send(batch).await.is_err() {
+            return false;
+        }
+        let pause = match receipt.await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(Refusal::Busy { retry_after_s })) => std::time::Duration::from_secs(u64::from(retry_after_s)),
+            Ok(Err(Refusal::Store { reason })) => {
+                tracing::warn!(reason, "records not stored; they are handed on again");
+                STORE_RETRY
+            }
+            Err(_closed) => return false,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = sink.closed() => return false,
+        }
+    }
 }
 
 /// Counts of one input, read by whoever reports them. `received` = handed on; what is dropped is counted

@@ -10,10 +10,10 @@ use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
     Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, IncidentChange, IncidentPage,
-    IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
-    Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
-    SourceFit, SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, ForwarderRow, IncidentChange,
+    IncidentPage, IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, MatrixQuery, NewException, NewHunt,
+    NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage,
+    SearchQuery, SourceFit, SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
 use tokio::sync::watch;
@@ -488,6 +488,10 @@ impl Desk for FakeDesk {
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>> {
         let rows = (0..2).filter(|at| viewer.may_see(Some(UNITS[*at])));
         Ok(rows.map(|at| sample::sample_source(&self.marks[at], unit(at), at)).collect())
+    }
+
+    fn forwarders(&self, viewer: &Viewer) -> Answer<Vec<ForwarderRow>> {
+        Ok(if viewer.may_see(None) { vec![sample::sample_forwarder()] } else { Vec::new() })
     }
 
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {

@@ -6,10 +6,10 @@ use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
     AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
-    ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, Gap, IncidentRow, IncidentStatus, IncidentView, Layer,
-    LayerState, LayerStep, Level, MatrixQuery, MatrixRule, MatrixSource, NewException, PackRow, Reasons, RiskPartRow,
-    RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow, RuleStanding, RuleView, SourceFit, SourceFitRow, SourceHour,
-    SourceRow, SourceState, TacticColumn, TechniqueRow, UnitRow,
+    ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, ForwarderGap, ForwarderRow, Gap, IncidentRow,
+    IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, MatrixQuery, MatrixRule, MatrixSource,
+    NewException, PackRow, Reasons, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow, RuleStanding,
+    RuleView, SourceFit, SourceFitRow, SourceHour, SourceRow, SourceState, TacticColumn, TechniqueRow, UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -429,4 +429,25 @@ pub fn sample_hours((from, to): (Timestamp, Timestamp), now: Timestamp) -> Vec<S
     };
     let count = to.since(from) / (60 * MINUTE);
     (0..count.min(500)).map(hour).filter(|hour| hour.begin <= now).collect()
+}
+
+/// A forwarder that lost some of its low lane.
+pub fn sample_forwarder() -> ForwarderRow {
+    let gap = ForwarderGap { lane: 3, first: 1_201, last: 1_950, reason: "full".to_owned(), at: None };
+    ForwarderRow {
+        name: "phuong-dong-hai".to_owned(),
+        unit: None,
+        program: "0.1.0".to_owned(),
+        last_contact: None,
+        clock_offset_ms: Some(-1_500),
+        waiting: 12,
+        spool_bytes: 3 << 20,
+        spool_bytes_max: 1 << 30,
+        taken: 81_244,
+        repeated: 300,
+        lost: 750,
+        dropped: 0,
+        forks: 0,
+        gaps: vec![gap],
+    }
 }

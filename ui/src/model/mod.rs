@@ -31,6 +31,7 @@ pub mod alert;
 pub mod alive;
 pub mod exception;
 pub mod fit;
+pub mod forwarder;
 pub mod incident;
 pub mod input;
 pub mod preview;
@@ -52,6 +53,7 @@ pub use exception::{
 pub use fit::{
     Fit, FitMatrix, FitState, MatrixQuery, MatrixRule, MatrixSource, RuleFit, RuleFitRow, SourceFit, SourceFitRow,
 };
+pub use forwarder::{ForwarderGap, ForwarderRow};
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
 pub use input::InputRow;
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};

@@ -11,7 +11,7 @@ use nhatle_event::Timestamp;
 use super::{Page, Shell, html};
 use crate::chart::{self, Bar};
 use crate::locale;
-use crate::model::{Bucket, HOURS_MAX, SourceFit, SourceHour, SourceRow, SourceState, SourceView};
+use crate::model::{Bucket, ForwarderRow, HOURS_MAX, SourceFit, SourceHour, SourceRow, SourceState, SourceView};
 use crate::request::Asked;
 
 #[derive(Template)]
@@ -20,6 +20,7 @@ struct SourcesPage {
     p: Shell,
     rows: Vec<SourceRow>,
     silent: u64,
+    forwarders: Vec<ForwarderRow>,
 }
 
 /// `GET /sources`
@@ -32,8 +33,9 @@ pub(crate) async fn list(asked: Asked) -> Page {
     };
     rows.sort_by(|left, right| (rank(left.state), &left.name).cmp(&(rank(right.state), &right.name)));
     let silent = rows.iter().filter(|row| row.state == SourceState::Silent).count();
+    let forwarders = asked.desk(|desk, viewer| desk.forwarders(viewer)).await?;
     let p = Shell::new(&asked, "sources", locale::text(asked.language, "nav-sources")).await?;
-    html(&SourcesPage { p, rows, silent: u64::try_from(silent).unwrap_or(0) })
+    html(&SourcesPage { p, rows, silent: u64::try_from(silent).unwrap_or(0), forwarders })
 }
 
 /// The longest name of a source, in characters.

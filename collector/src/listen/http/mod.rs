@@ -110,6 +110,11 @@ impl Push {
         Push { sink, clock, limits, counts: SharedCounts::default(), requests: Arc::default(), room }
     }
 
+    /// Where its records go.
+    pub fn sink(&self) -> Sink {
+        self.sink.clone()
+    }
+
     /// The counts, shared.
     pub fn counts(&self) -> SharedCounts {
         Arc::clone(&self.counts)
