@@ -40,3 +40,4 @@ mod tidy;
 mod tls;
 mod vietnamese;
 mod ward;
+mod ward_officer;
