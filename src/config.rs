@@ -338,12 +338,12 @@ pub struct ConfigError {
     pub problems: Vec<String>,
 }
 
-impl Config {
-    /// The configuration of `serve`: the file of `--config` if there is one, then the flags.
+impl ConfigFile {
+    /// What `serve` is told: the file of `--config` if there is one, then the flags.
     ///
     /// # Errors
-    /// All problems at once.
-    pub fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
+    /// The file cannot be read.
+    pub fn load(args: &ServeArgs) -> Result<ConfigFile, ConfigError> {
         let mut file = match &args.config {
             Some(path) => read(path)?,
             None => ConfigFile::default(),
@@ -363,7 +363,17 @@ impl Config {
         if !args.rules.is_empty() {
             file.rules = Rules { builtin: false, paths: args.rules.clone(), ..file.rules };
         }
-        Config::check(file)
+        Ok(file)
+    }
+}
+
+impl Config {
+    /// The configuration of `serve`, checked.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
+        Config::check(ConfigFile::load(args)?)
     }
 
     /// Checks what was written.

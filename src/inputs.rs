@@ -96,6 +96,12 @@ impl Shown {
         self
     }
 
+    /// Shows other sockets; what is pushed stays.
+    pub fn renew(&mut self, inputs: &Inputs) {
+        let pushed = std::mem::take(&mut self.0).into_iter().filter(|(_, address, ..)| address.is_none());
+        self.0 = inputs.shown().0.into_iter().chain(pushed).collect();
+    }
+
     /// Every input with what it has counted by now.
     pub fn read(&self) -> Vec<InputCounts> {
         let read = |(name, address, counts, receive_buffer_bytes): &Row| {

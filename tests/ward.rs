@@ -12,7 +12,7 @@ use crate::support::{Answer, Server, request, token, wait_for};
 
 const OWN: (&str, &str) = ("18853", "cuanha");
 const OTHER: (&str, &str) = ("18856", "hangxom");
-const PASSWORD: &str = "mot-mat-khau-dai";
+pub const PASSWORD: &str = "mot-mat-khau-dai";
 
 /// One event that raises an alert, all of whose texts say whose it is.
 fn push(server: SocketAddr, bearer: &str, word: &str) {
@@ -34,7 +34,8 @@ fn get(server: SocketAddr, bearer: &str, path: &str) -> Answer {
     request(server, "GET", path, &[("Authorization", bearer)], b"").unwrap()
 }
 
-fn sign_in(server: SocketAddr, user: &str) -> (String, String) {
+/// Signs in; gives the session's cookie and the token of its forms.
+pub fn sign_in(server: SocketAddr, user: &str) -> (String, String) {
     let page = request(server, "GET", "/login", &[], b"").unwrap();
     let (visitor, csrf) = (cookie(&page), csrf(&page.body));
     let form = format!("csrf={csrf}&user={user}&password={PASSWORD}");

@@ -72,16 +72,17 @@ impl Schedule {
 
 /// Sends canaries until told to stop, or until nobody takes records any more.
 pub fn run(shared: &Shared, sink: &Sink, is_stopping: &AtomicBool) {
-    let schedule = &shared.canary_schedule;
-    if !schedule.is_on {
-        return;
-    }
     let mut waited = Instant::now();
     let mut tried: Option<Arc<RuleSet>> = None;
     let mut stands = shared.rules();
-    let mut day = schedule.day(shared.clock.now());
+    let mut day = shared.canary_schedule.get().day(shared.clock.now());
     while !is_stopping.load(Ordering::Relaxed) {
         std::thread::sleep(TICK);
+        // As it is now: a reload may change it.
+        let schedule = shared.canary_schedule.get();
+        if !schedule.is_on {
+            continue;
+        }
         let (rules, today) = (shared.rules(), schedule.day(shared.clock.now()));
         if !Arc::ptr_eq(&rules, &stands) {
             // Rules that just changed may change again.

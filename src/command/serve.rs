@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use anyhow::Context;
 use axum::extract::{Request, State};
@@ -37,18 +37,21 @@ use super::{End, output};
 use crate::alerts::{ALERTS_MAX, AlertBook};
 use crate::canary::{self, Book, Kinds, book, kinds};
 use crate::cli::ServeArgs;
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::desk::LiveDesk;
 use crate::enroll;
 use crate::exceptions::{self, Exceptions};
 use crate::followed;
 use crate::forward::receive::{self, Forwarders, Receiver};
 use crate::inputs::Inputs;
+use crate::live::Live;
 use crate::live_rules::{self, LiveRules};
+use crate::overload::{Overload, Watch};
 use crate::pipeline::{Pipeline, Shared};
 use crate::pki::{Identity, Trust};
 use crate::places::PlaceBook;
 use crate::registry::Registry;
+use crate::reload::Reloader;
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
 use crate::units::Units;
@@ -65,11 +68,13 @@ const CATCH_UP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1)
 /// # Errors
 /// The configuration is wrong, the store cannot be opened, an address is taken.
 pub fn run(args: &ServeArgs) -> anyhow::Result<End> {
-    let config = Config::load(args)?;
+    let file = ConfigFile::load(args)?;
+    let config = Config::check(file.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let signals = StopSignals::new(&runtime)?;
     let shared = Arc::new(open(&config, runtime.handle().clone())?);
-    let server = Server::start(&config, shared, &runtime)?;
+    let mut server = Server::start(&config, shared, &runtime)?;
+    server.may_reload(args, &file);
     if let Some(link) = server.setup_link(&config)? {
         output::line(&format!("administrator link (once, for a day): {link}"))?;
     }
@@ -111,10 +116,15 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         canaries: Book::new(marks.get(book::MARK).map(Vec::as_slice)),
         kinds: Kinds::new(marks.get(kinds::MARK).map(Vec::as_slice)),
         seen: Mutex::new(Seen::default()),
-        canary_schedule: config.canary.clone(),
-        importance: config.importance.clone(),
+        canary_schedule: Live::new(config.canary.clone()),
+        importance: Live::new(config.importance.clone()),
         source_settings: config.sources.clone(),
-        grouping: config.grouping,
+        grouping: Live::new(config.grouping),
+        settings: Live::new(settings_of(config)),
+        units: Live::new(Units::new(config.units.clone())),
+        overload: Overload::new(&config.data, config.storage.reserve_bytes, clock.now()),
+        backlog_bytes_max: config.storage.backlog_bytes_max,
+        reloader: OnceLock::new(),
         disk,
         counters: Counters::default(),
         inputs: Mutex::default(),
@@ -149,6 +159,16 @@ fn alert_book(store: &Store) -> anyhow::Result<AlertBook> {
     Ok(book)
 }
 
+/// What conversion depends on.
+pub fn settings_of(config: &Config) -> Settings {
+    Settings {
+        default_offset_s: config.collector.default_offset_minutes * 60,
+        sources: config.sources.clone(),
+        time: config.clocks.limits(),
+        units: unit_rules(config),
+    }
+}
+
 /// The unit table the collector enriches with.
 pub fn unit_rules(config: &Config) -> Vec<UnitRule> {
     let mut rules = Vec::new();
@@ -163,10 +183,13 @@ pub fn unit_rules(config: &Config) -> Vec<UnitRule> {
 pub struct Server {
     shared: Arc<Shared>,
     pipeline: Pipeline,
-    inputs: Inputs,
+    /// `None` once the reloader has them.
+    inputs: Option<Inputs>,
+    push_limits: watch::Sender<PushLimits>,
     tasks: Vec<JoinHandle<()>>,
     rules: std::thread::JoinHandle<()>,
     http: Vec<JoinHandle<()>>,
+    overload: (Arc<AtomicBool>, std::thread::JoinHandle<()>),
     canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
     sink: Sink,
     stop_http: watch::Sender<bool>,
@@ -199,24 +222,17 @@ impl Server {
         let https = https.transpose()?;
         let trust = Trust::open(config, &clock).context("open certificates")?;
         trust.revoke(shared.registry.read(RegisterState::revoked_certificates));
+        *shared.sink() = Some(sink.clone());
+        // Looks before anything is taken.
+        let overload = watch_overload(&shared, &sink)?;
         let inputs = Inputs::start(config, &trust, &sink, &clock, runtime.handle())?;
         let mut addresses = inputs.addresses();
         let mut tasks = followed::start_all(&config.collector, &shared, &sink, runtime.handle())?;
-        let settings = Settings {
-            default_offset_s: config.collector.default_offset_minutes * 60,
-            sources: config.sources.clone(),
-            time: config.clocks.limits(),
-            units: unit_rules(config),
-        };
-        let pipeline = Pipeline::start(&shared, settings, intake)?;
-        let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(
-            shared.clone(),
-            Units::new(config.units.clone()),
-            config.collector.default_offset_minutes * 60,
-        ));
-        let push = Push::new(sink.clone(), shared.clock.clone(), push_limits(config));
+        let pipeline = Pipeline::start(&shared, settings_of(config), intake)?;
+        let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(shared.clone(), config.collector.default_offset_minutes * 60));
+        let (limits, known) = watch::channel(push_limits(config));
+        let push = Push::new(sink.clone(), shared.clock.clone(), push_limits(config)).with_limits(known);
         *shared.inputs() = inputs.shown().with_pushed(push.counts());
-        *shared.sink() = Some(sink.clone());
         let (stop_http, stopping) = watch::channel(false);
         let mut http = Vec::new();
         if let Some(listener) = elastic {
@@ -249,7 +265,31 @@ impl Server {
             .name("rules".to_owned())
             .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
         let canary = canary_thread(&shared, &sink)?;
-        Ok(Server { shared, pipeline, inputs, tasks, rules, http, canary, sink, stop_http, http_address, addresses })
+        Ok(Server {
+            shared,
+            pipeline,
+            inputs: Some(inputs),
+            push_limits: limits,
+            tasks,
+            rules,
+            http,
+            overload,
+            canary,
+            sink,
+            stop_http,
+            http_address,
+            addresses,
+        })
+    }
+
+    /// Lets the configuration be read again while it runs.
+    fn may_reload(&mut self, args: &ServeArgs, file: &ConfigFile) {
+        let Some(inputs) = self.inputs.take() else { return };
+        let shared = Arc::downgrade(&self.shared);
+        let reloader = Reloader::new(args.clone(), file, shared, self.push_limits.clone(), inputs);
+        if self.shared.reloader.set(reloader).is_err() {
+            unreachable!("a server is started once");
+        }
     }
 
     /// The way into the pipeline, for inputs inside this process.
@@ -287,8 +327,9 @@ impl Server {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.shared.live.stop();
         self.stop_http.send_replace(true);
+        let inputs = self.inputs.or_else(|| self.shared.reloader.get()?.take_inputs());
         runtime.block_on(async {
-            for task in self.inputs.stop().into_iter().chain(self.tasks) {
+            for task in inputs.map(Inputs::stop).into_iter().flatten().chain(self.tasks) {
                 drop(task.await);
             }
             // Live streams do not end by themselves; requests get a moment.
@@ -300,6 +341,11 @@ impl Server {
             is_stopping.store(true, Ordering::Relaxed);
             // It waits for durability at most; the pipeline still runs.
             drop(thread.join());
+        }
+        let (is_stopping, thread) = self.overload;
+        is_stopping.store(true, Ordering::Relaxed);
+        if thread.join().is_err() {
+            tracing::error!("the thread that watches for overload panicked");
         }
         *self.shared.sink() = None;
         drop(self.sink);
@@ -315,6 +361,18 @@ impl Server {
         self.shared.registry.close();
         info!(events = self.shared.store.stats().last_seq.0, "stopped");
     }
+}
+
+/// The thread that watches for overload, after a first look.
+fn watch_overload(
+    shared: &Arc<Shared>,
+    sink: &Sink,
+) -> std::io::Result<(Arc<AtomicBool>, std::thread::JoinHandle<()>)> {
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let watch = Watch::new(shared, sink.clone());
+    let (shared, stopping) = (shared.clone(), is_stopping.clone());
+    let work = move || watch.run(&shared, &stopping);
+    Ok((is_stopping, std::thread::Builder::new().name("overload".to_owned()).spawn(work)?))
 }
 
 /// The thread that learns what is stored, then sends canaries.
@@ -363,10 +421,15 @@ async fn renew(trust: Arc<Trust>) {
     }
 }
 
-/// Has rules loaded anew on each SIGHUP.
+/// Has the configuration read again and rules loaded anew on each SIGHUP.
 async fn ask_on(mut hang_ups: Signal, shared: Arc<Shared>) {
     while hang_ups.recv().await.is_some() {
         shared.live.ask();
+        let reloaded = shared.clone();
+        let reload = move || reloaded.reloader.get().map(Reloader::reload);
+        if let Ok(Some(Err(error))) = tokio::task::spawn_blocking(reload).await {
+            warn!(problems = ?error.problems, "configuration not taken over; the one before stays");
+        }
     }
 }
 
@@ -396,7 +459,8 @@ impl StopSignals {
     }
 }
 
-fn push_limits(config: &Config) -> PushLimits {
+/// The limits of pushes a configuration asks for.
+pub fn push_limits(config: &Config) -> PushLimits {
     PushLimits {
         unpacked_bytes_max: config.collector.push_bytes_max,
         body_bytes_max: config.collector.push_bytes_max,

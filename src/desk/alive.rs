@@ -41,7 +41,7 @@ fn all(set: &RuleSet) -> impl Iterator<Item = (Referred, &Meta, bool)> {
 /// What sources send, of the units the viewer may see.
 fn look(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Look {
     let limit = desk.limit(viewer);
-    let asked = query.unit.as_ref().map(|unit| desk.units.within(unit));
+    let asked = query.unit.as_ref().map(|unit| desk.unit_tree().within(unit));
     desk.shared.kinds.look(|kind| {
         let is_within = |units: &Vec<String>| kind.unit.as_ref().is_some_and(|unit| units.contains(unit));
         let module = kind.values.iter().find(|(name, _)| name == Field::EVENT_MODULE.name()).map(|(_, value)| value);
@@ -53,7 +53,7 @@ fn look(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Look {
 
 fn alive(desk: &LiveDesk, set: &RuleSet, (which, meta): (Referred, &Meta), look: &mut Look, now: Timestamp) -> Alive {
     let newest = newest_of(set, which, look);
-    let silent_ns = desk.shared.canary_schedule.silent_ns;
+    let silent_ns = desk.shared.canary_schedule.get().silent_ns;
     let proof = desk.shared.canaries.proof(&meta.id).unwrap_or_default();
     let (light, reason, detail) = match desk.shared.canaries.light(&meta.id, newest, now, silent_ns) {
         Light::Green => (RuleLight::Green, AliveReason::Proven, String::new()),
@@ -85,7 +85,7 @@ fn alive(desk: &LiveDesk, set: &RuleSet, (which, meta): (Referred, &Meta), look:
 
 fn covered(desk: &LiveDesk, viewer: &Viewer, query: &CoverageQuery) -> Vec<CoverageRule> {
     let mut look = look(desk, viewer, query);
-    let silent_ns = desk.shared.canary_schedule.silent_ns;
+    let silent_ns = desk.shared.canary_schedule.get().silent_ns;
     canary_coverage::rows(&desk.shared.rules(), &desk.shared.canaries, &mut look, desk.now(), silent_ns)
 }
 

@@ -434,9 +434,10 @@ pub(super) fn risks(desk: &LiveDesk, viewer: &Viewer, count: usize) -> Answer<Ve
     let limit = desk.limit(viewer);
     let book = desk.shared.alerts();
     let now = desk.now();
+    let (named_by, units) = (desk.shared.importance.get(), desk.unit_tree());
     let importance = |entity: &nhatle_engine::alert::Entity, alert: &Alert| {
-        let named = desk.shared.importance.get(&entity.value).copied();
-        let of_units = alert.units.iter().filter_map(|unit| desk.units.get(unit)).map(|unit| unit.system_level).max();
+        let named = named_by.get(&entity.value).copied();
+        let of_units = alert.units.iter().filter_map(|unit| units.get(unit)).map(|unit| unit.system_level).max();
         named.or(of_units).filter(|level| (1..=5).contains(level))
     };
     let found = desk.shared.registry.read(|state| {

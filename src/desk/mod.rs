@@ -25,16 +25,17 @@ use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
 use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
-    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange, IncidentPage,
-    IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview,
-    RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit,
-    SourceRow, SourceState, SourceView, UnitRow, UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, ExceptionChange,
+    ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange,
+    IncidentPage, IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
+    Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
+    SourceFit, SourceRow, SourceState, SourceView, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
 
 use crate::hunt::guest::Guests;
+use crate::overload::state::State;
 use crate::pipeline::Shared;
 use crate::registry::RecordError;
 use crate::units::Units;
@@ -42,7 +43,6 @@ use crate::units::Units;
 /// The desk of a running server.
 pub struct LiveDesk {
     shared: Arc<Shared>,
-    units: Units,
     guests: Arc<Guests>,
     fits: fit::Kept,
 }
@@ -58,20 +58,24 @@ type Limit = Option<Vec<String>>;
 
 impl LiveDesk {
     /// A desk over what a server shares; days begin at midnight of the zone.
-    pub fn new(shared: Arc<Shared>, units: Units, zone_offset_s: i32) -> LiveDesk {
-        LiveDesk { guests: Guests::new(shared.clone(), zone_offset_s), fits: fit::Kept::default(), shared, units }
+    pub fn new(shared: Arc<Shared>, zone_offset_s: i32) -> LiveDesk {
+        LiveDesk { guests: Guests::new(shared.clone(), zone_offset_s), fits: fit::Kept::default(), shared }
+    }
+
+    fn unit_tree(&self) -> Arc<Units> {
+        self.shared.units.get()
     }
 
     fn limit(&self, viewer: &Viewer) -> Limit {
         match (&viewer.unit, viewer.role) {
-            (Some(unit), _) => Some(self.units.within(unit)),
+            (Some(unit), _) => Some(self.unit_tree().within(unit)),
             (None, Role::Ward) => Some(Vec::new()),
             (None, _) => None,
         }
     }
 
     fn unit_row(&self, code: &str) -> UnitRow {
-        let name = match self.units.get(code) {
+        let name = match self.unit_tree().get(code) {
             Some(unit) if unit.name_en.is_empty() => Localized::same(unit.name.as_str()),
             Some(unit) => Localized::new(unit.name.as_str(), unit.name_en.as_str()),
             None => Localized::same(code),
@@ -259,6 +263,7 @@ impl Desk for LiveDesk {
             alerts_urgent: urgent,
             incidents_open,
             sources_silent: silent,
+            intake: self.shared.overload.shown().0.name().to_owned(),
         })
     }
 
@@ -358,7 +363,8 @@ impl Desk for LiveDesk {
 
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {
         let limit = self.limit(viewer);
-        let codes = self.units.all().map(|unit| &unit.code).filter(|code| may_see(&limit, [*code]));
+        let units = self.unit_tree();
+        let codes = units.all().map(|unit| &unit.code).filter(|code| may_see(&limit, [*code]));
         Ok(codes.map(|code| self.unit_row(code)).collect())
     }
 
@@ -428,7 +434,17 @@ impl Desk for LiveDesk {
         rules::reload(self, viewer)
     }
 
+    fn reload_config(&self, _viewer: &Viewer) -> Answer<ConfigReload> {
+        let reloader = self.shared.reloader.get().ok_or(DeskError::NotFound)?;
+        let report = reloader.reload().map_err(|error| DeskError::Problems(error.problems))?;
+        let inputs = report.inputs.into_iter().map(ToOwned::to_owned).collect();
+        Ok(ConfigReload { inputs, changed: report.changed, needs_restart: report.needs_restart })
+    }
+
     fn ready(&self) -> Result<(), String> {
+        if self.shared.overload.shown().0 == State::ReadOnly {
+            return Err("read-only: the disk is nearly full".to_owned());
+        }
         let trouble = self.shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match &*trouble {
             // The reason names a file of this machine; the log has it.
@@ -440,6 +456,7 @@ impl Desk for LiveDesk {
     fn metrics(&self) -> String {
         let stats = self.shared.store.stats();
         let mut text = self.shared.counters.text();
+        let (reserve_bytes, is_reserve_held, free_bytes) = self.shared.overload.room();
         let gauges = [
             ("nhatle_events", stats.events.iter().sum::<u64>()),
             ("nhatle_segments", stats.segments as u64),
@@ -451,6 +468,10 @@ impl Desk for LiveDesk {
             ("nhatle_rules_refused", self.shared.rules().errors.len() as u64),
             ("nhatle_rules_generation", self.shared.live.last().generation),
             ("nhatle_detection_behind_events", self.shared.live.behind()),
+            ("nhatle_intake_state", self.shared.overload.shown().0.number()),
+            ("nhatle_disk_free_bytes", free_bytes.unwrap_or(0)),
+            ("nhatle_reserve_bytes", reserve_bytes),
+            ("nhatle_reserve_held", u64::from(is_reserve_held)),
         ];
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));

@@ -152,6 +152,9 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
             // Overload as designed: inputs wait until sealing has caught up.
             debug!(%error, "intake waits for sealing");
         } else {
+            if matches!(error, WriteError::DiskFull { .. }) {
+                shared.overload.found_no_room();
+            }
             Counters::add(&shared.counters.write_errors, 1);
             if !is_told {
                 is_told = true;

@@ -35,7 +35,7 @@ pub struct Part {
 }
 
 /// Runs until every sender is gone.
-pub(super) fn run(shared: &Shared, settings: &Settings, intake: &Intake, to_append: &SyncSender<Vec<Part>>) {
+pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<Part>>) {
     while let Some(first) = intake.blocking_recv() {
         let mut batches = vec![first];
         let (mut records, mut bytes) = size(&batches[0]);
@@ -46,6 +46,8 @@ pub(super) fn run(shared: &Shared, settings: &Settings, intake: &Intake, to_appe
             bytes += more_bytes;
             batches.push(next);
         }
+        // As they are now: a reload changes them between two batches.
+        let settings = &*shared.settings.get();
         shed::note(shared, intake.take_shed(), settings);
         let began = shared.clock.now();
         let part =

@@ -334,7 +334,7 @@ impl Stage {
         let book = self.shared.alerts();
         let alerts: Vec<Alert> = self.shared.registry.read(|state| {
             book.newest_first()
-                .filter(|alert| self.shared.grouping.opens_at <= alert.level())
+                .filter(|alert| self.shared.grouping.get().opens_at <= alert.level())
                 // What a hunt found is grouped by a person (ADR 15).
                 .filter(|alert| alert.hunt.is_none())
                 .filter(|alert| !state.opened.is_grouped(&alert.id))
@@ -361,7 +361,7 @@ impl Stage {
     }
 
     fn record(&self, alerts: &[Alert]) -> Result<(), RecordError> {
-        let grouping = self.shared.grouping;
+        let grouping = *self.shared.grouping.get();
         self.shared.registry.record_each(ACTOR, self.shared.clock.now(), alerts, |state, alert| {
             let (number, change) = state.opened.group(alert, &grouping)?;
             Some(AnyChange::Incident(number.unwrap_or_else(|| state.next_incident()), change))

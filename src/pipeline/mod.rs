@@ -24,7 +24,7 @@ mod shed;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -44,11 +44,15 @@ use crate::canary::{Book, Kinds};
 use crate::exceptions::Exceptions;
 use crate::forward::receive::Forwarders;
 use crate::inputs::Shown;
+use crate::live::Live;
 use crate::live_rules::LiveRules;
+use crate::overload::Overload;
 use crate::places::PlaceBook;
 use crate::registry::Registry;
+use crate::reload::Reloader;
 use crate::sources::{SourceBook, Tally};
 use crate::telemetry::Counters;
+use crate::units::Units;
 
 /// How many converted batches may wait to be appended.
 const CONVERTED_MAX: usize = 4;
@@ -93,13 +97,23 @@ pub struct Shared {
     /// Which fields and values they send.
     pub seen: Mutex<Seen>,
     /// When canaries are sent.
-    pub canary_schedule: Schedule,
+    pub canary_schedule: Live<Schedule>,
     /// How important hosts, accounts and addresses are, 1 to 5.
-    pub importance: BTreeMap<String, u8>,
+    pub importance: Live<BTreeMap<String, u8>>,
     /// What the configuration says of single senders.
     pub source_settings: nhatle_collector::SourceSettings,
     /// When alerts belong together.
-    pub grouping: Grouping,
+    pub grouping: Live<Grouping>,
+    /// What conversion depends on.
+    pub settings: Live<Settings>,
+    /// Organization units.
+    pub units: Live<Units>,
+    /// Overload and what is done about it.
+    pub overload: Overload,
+    /// `[storage] backlog_bytes_max`.
+    pub backlog_bytes_max: u64,
+    /// Reads the configuration again, once a server runs.
+    pub reloader: OnceLock<Reloader>,
     /// The data folder, for what is kept there beside the store.
     pub disk: Arc<dyn Disk>,
     /// Counters.
@@ -195,7 +209,8 @@ impl Pipeline {
     pub fn start(shared: &Arc<Shared>, settings: Settings, intake: Intake) -> std::io::Result<Pipeline> {
         let (mut pipeline, to_append) = Pipeline::start_import(shared)?;
         let counted = shared.clone();
-        let convert = move || convert::run(&counted, &settings, &intake, &to_append);
+        shared.settings.set(settings);
+        let convert = move || convert::run(&counted, &intake, &to_append);
         pipeline.stages.insert(0, spawn("convert", convert)?);
         Ok(pipeline)
     }

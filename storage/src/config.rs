@@ -14,6 +14,9 @@ pub struct Config {
     pub memtable_bytes_max: u64,
     /// Appends are refused when this many bytes wait to be sealed, because sealing fails.
     pub backlog_bytes_max: u64,
+    /// So much room on the disk is kept for when it is full, by whoever owns the folder; 0 = none. The store itself does
+    /// not touch it.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Config {
@@ -24,6 +27,7 @@ impl Default for Config {
             memtable_events_max: 65_536,
             memtable_bytes_max: 64 << 20,
             backlog_bytes_max: 256 << 20,
+            reserve_bytes: 256 << 20,
         }
     }
 }

@@ -143,6 +143,7 @@ impl World {
             memtable_events_max: 3 + usize::try_from(random.below(40)).unwrap_or(0),
             memtable_bytes_max: 500 + random.below(8000),
             backlog_bytes_max: 1 << 20,
+            reserve_bytes: 0,
         };
         World {
             disk: SimDisk::new(seed ^ 0x5eed),

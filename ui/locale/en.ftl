@@ -306,6 +306,7 @@ error-wrong-method = That method is not served here.
 error-too-large = What was sent is too large.
 error-rate-limited = Too many tries; wait 10 minutes.
 error-syntax = The query does not parse.
+error-problems = There are problems, so nothing was changed.
 error-busy = The system is busy.
 error-internal = Something went wrong on the server.
 advice-back = Go back, reload the page and try again.
@@ -701,3 +702,8 @@ fit-hint-audit-rule = Add a rule to auditd, such as one that records execve.
 fit-hint-combined-log = Use the “combined” access log format.
 fit-hint-audit-policy = Switch on the advanced audit policy for these events, and send the Security channel.
 fit-hint-channel = Have the agent on the machine send the Windows channel that the rule looks at.
+
+# The state of intake, on every page.
+intake-read-only = The disk is nearly full, so the system only reads: new records are not taken for now. Senders over TCP, RELP and HTTP wait and will send again; UDP datagrams are dropped and counted. Search and incidents go on working. Make room on the disk; intake then resumes by itself.
+intake-shedding = A source sends too much: what is past its share is dropped (UDP) or has to wait (TCP, RELP, HTTP), and is counted. Other sources are not affected.
+intake-behind = Records arrive faster than they are processed: search results and alerts may come late. No record is lost.

@@ -304,6 +304,7 @@ error-wrong-method = Thao tác không được hỗ trợ ở địa chỉ này.
 error-too-large = Nội dung gửi lên quá lớn.
 error-rate-limited = Thử quá nhiều lần; hãy đợi 10 phút.
 error-syntax = Câu truy vấn chưa đúng.
+error-problems = Nội dung có lỗi nên không có gì thay đổi.
 error-busy = Hệ thống đang bận.
 error-internal = Có lỗi phía máy chủ.
 advice-back = Hãy quay lại, tải lại trang rồi thử lại.
@@ -568,3 +569,8 @@ fit-hint-audit-rule = Thêm quy tắc auditd, ví dụ ghi lại execve.
 fit-hint-combined-log = Dùng định dạng nhật ký truy cập “combined”.
 fit-hint-audit-policy = Bật chính sách kiểm toán (Advanced Audit Policy) cho loại sự kiện này, và gửi kênh Security.
 fit-hint-channel = Cho tác nhân trên máy gửi thêm kênh Windows mà luật xét.
+
+# Trạng thái nhận nhật ký, trên mọi trang.
+intake-read-only = Ổ đĩa gần đầy nên hệ thống chỉ còn đọc: nhật ký mới tạm thời không được nhận. Nguồn gửi qua TCP, RELP và HTTP đang chờ và sẽ gửi lại; gói UDP bị bỏ và được đếm. Tra cứu và xử lý sự cố vẫn dùng được. Hãy giải phóng dung lượng ổ đĩa, hệ thống sẽ tự nhận lại.
+intake-shedding = Có nguồn gửi quá nhiều: phần vượt mức của riêng nguồn đó bị bỏ (UDP) hoặc phải chờ (TCP, RELP, HTTP) và được đếm. Các nguồn khác không bị ảnh hưởng.
+intake-behind = Nhật ký đến nhanh hơn tốc độ xử lý: kết quả tra cứu và cảnh báo có thể đến muộn. Không có nhật ký nào bị mất.

@@ -251,6 +251,12 @@ pub(crate) async fn healthy() -> Response {
     "ok\n".into_response()
 }
 
+/// `POST /api/v1/reload`
+pub(crate) async fn reload(asked: Asked) -> Page {
+    let done = asked.desk(|desk, viewer| desk.reload_config(viewer)).await?;
+    Ok(Json(done).into_response())
+}
+
 /// `GET /readyz`: events can be taken.
 pub(crate) async fn ready(Extension(state): Extension<std::sync::Arc<State>>) -> Response {
     match state.blocking(|desk| desk.ready()).await {

@@ -15,11 +15,11 @@ use nhatle_event::{Stored, Timestamp};
 
 use crate::account::{Account, Language, Viewer};
 use crate::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, Coverage, CoverageQuery, ExceptionChange, ExceptionDraft,
-    ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange, IncidentPage,
-    IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident, Overview,
-    RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit,
-    SourceRow, SourceView, UnitRow, UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, ExceptionChange,
+    ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange,
+    IncidentPage, IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
+    Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
+    SourceFit, SourceRow, SourceView, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -110,6 +110,9 @@ pub enum DeskError {
     /// The search text does not parse.
     #[error("search text: {0}")]
     Syntax(#[from] SyntaxError),
+    /// What was given has these problems; nothing happened.
+    #[error("{}", .0.join("; "))]
+    Problems(Vec<String>),
     /// Too much is going on; try again.
     #[error("busy")]
     Busy,
@@ -256,6 +259,14 @@ pub trait Desk: Send + Sync + 'static {
     fn change_rule(&self, viewer: &Viewer, id: &str, change: &RuleChange) -> Answer<()>;
     /// Loads rules anew and waits until they are in force.
     fn reload_rules(&self, viewer: &Viewer) -> Answer<RuleLoad>;
+
+    /// Reads the configuration again and puts in force what may change while the program runs.
+    ///
+    /// # Errors
+    /// [`DeskError::Problems`]: all of them at once; nothing has changed.
+    fn reload_config(&self, _viewer: &Viewer) -> Answer<ConfigReload> {
+        Err(DeskError::NotFound)
+    }
 
     // The machine itself; no viewer, so nothing of any unit, source or person may be in it.
 

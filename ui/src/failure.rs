@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// The search text does not parse.
     Syntax(SyntaxError),
+    /// What was given has these problems.
+    Problems(Vec<String>),
     /// Too much going on.
     Busy,
     /// The world failed.
@@ -50,7 +52,7 @@ impl Failure {
             Failure::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Failure::Refused(Refusal::Stale | Refusal::AlreadyTaken) => StatusCode::CONFLICT,
-            Failure::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Failure::Refused(_) | Failure::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Failure::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -69,6 +71,7 @@ impl Failure {
             Failure::RateLimited => "rate-limited",
             Failure::Refused(refusal) => refusal.code(),
             Failure::Syntax(_) => "syntax",
+            Failure::Problems(_) => "problems",
             Failure::Busy => "busy",
             Failure::Internal => "internal",
         }
@@ -78,6 +81,7 @@ impl Failure {
     pub fn detail(&self) -> Option<serde_json::Value> {
         match self {
             Failure::BadRequest(name) => Some(json!({ "parameter": name })),
+            Failure::Problems(problems) => Some(json!({ "problems": problems })),
             Failure::Syntax(error) => {
                 Some(json!({ "message": error.message, "offset": error.offset, "length": error.length }))
             }
@@ -98,6 +102,7 @@ impl From<DeskError> for Failure {
             DeskError::Forbidden => Failure::Forbidden,
             DeskError::Refused(refusal) => Failure::Refused(refusal),
             DeskError::Syntax(error) => Failure::Syntax(error),
+            DeskError::Problems(problems) => Failure::Problems(problems),
             DeskError::Busy => Failure::Busy,
             DeskError::Failed(source) => {
                 tracing::error!(error.message = %source, "a page or call could not be served");

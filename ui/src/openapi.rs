@@ -166,6 +166,13 @@ const WORDS: &[Words] = &[
         body: None,
     },
     Words {
+        verb: Verb::Post,
+        path: "/api/v1/reload",
+        summary: "Reads the configuration again: inputs that changed, keys in force, keys that need a restart; 422 with all problems and nothing changed",
+        query: &[],
+        body: None,
+    },
+    Words {
         verb: Verb::Get,
         path: "/api/v1/rules/{id}",
         summary: "One rule with its text and what was decided about it",

@@ -141,6 +141,7 @@ pub const TABLE: &[Route] = &[
     route!(Get "/api/v1/sources" READ, api::sources),
     route!(Get "/api/v1/sources/rules" READ, api_rules::of_source),
     route!(Get "/api/v1/sources/{name}/hours" READ, api::source_hours),
+    route!(Post "/api/v1/reload" ADMIN, api::reload),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
 ];
 

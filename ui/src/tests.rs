@@ -473,6 +473,7 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "fit-hint-",
         "fit-state-",
         "incident-status-",
+        "intake-",
         "done-",
         "entry-",
         "error-",

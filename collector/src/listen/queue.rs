@@ -80,6 +80,8 @@ pub struct QueueStats {
     pub senders: usize,
     /// Records dropped for want of room, since the start.
     pub shed: u64,
+    /// Of them those whose sender had its share, or that found the queue full.
+    pub flooded: u64,
     /// The gate is shut.
     pub is_shut: bool,
 }
@@ -110,6 +112,7 @@ struct Shared {
     /// Every sink is gone.
     is_ended: AtomicBool,
     shed: AtomicU64,
+    flooded: AtomicU64,
 }
 
 impl Shared {
@@ -161,6 +164,7 @@ pub fn channel(bytes_max: usize) -> (Sink, Intake) {
         closed: Notify::new(),
         is_ended: AtomicBool::new(false),
         shed: AtomicU64::new(0),
+        flooded: AtomicU64::new(0),
     });
     (Sink { shared: shared.clone(), _alive: Arc::new(Alive(shared.clone())) }, Intake { shared })
 }
@@ -312,6 +316,9 @@ impl Sink {
         };
         let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
         self.shared.shed.fetch_add(count, Ordering::Relaxed);
+        if matches!(why, NoRoom::Flood | NoRoom::Full) {
+            self.shared.flooded.fetch_add(count, Ordering::Relaxed);
+        }
         let is_one_too_many = SHED_SENDERS_MAX <= state.shed.len() && !state.shed.contains_key(&(sender, why));
         let sender = if is_one_too_many { Sender::Shared(0) } else { sender };
         if let Some(sample) = records.into_iter().next() {
@@ -342,6 +349,7 @@ impl Sink {
             bytes: state.queue.bytes(),
             senders: state.queue.senders(),
             shed: self.shared.shed.load(Ordering::Relaxed),
+            flooded: self.shared.flooded.load(Ordering::Relaxed),
             is_shut: self.shared.is_shut.load(Ordering::Acquire),
         }
     }

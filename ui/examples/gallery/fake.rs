@@ -217,6 +217,7 @@ impl Desk for FakeDesk {
             alerts_urgent: count(&|row| row.status != AlertStatus::Closed && Level::High <= row.level),
             incidents_open: self.incidents(viewer, &IncidentQuery::default())?.total,
             sources_silent: 1,
+            intake: "normal".to_owned(),
         })
     }
 

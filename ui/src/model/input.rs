@@ -1,6 +1,17 @@
-//! An input: where records come in, and what it counted since the start.
+//! An input: where records come in, and what it counted since the start; and what changing them did.
 
 use serde::Serialize;
+
+/// What reading the configuration again did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConfigReload {
+    /// Inputs that began, moved or ended.
+    pub inputs: Vec<String>,
+    /// Keys whose new value is in force.
+    pub changed: Vec<String>,
+    /// Keys whose new value needs a restart.
+    pub needs_restart: Vec<String>,
+}
 
 /// One input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -55,7 +55,7 @@ pub use fit::{
 };
 pub use forwarder::{ForwarderGap, ForwarderRow};
 pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, IncidentView, LayerStep, NewIncident};
-pub use input::InputRow;
+pub use input::{ConfigReload, InputRow};
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
 pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, UserRow};

@@ -50,6 +50,8 @@ pub struct LiveCounters {
     pub incidents_open: u64,
     /// Silent sources.
     pub sources_silent: u64,
+    /// What state intake is in: `normal`, `behind`, `shedding` or `read-only`; empty = not told.
+    pub intake: String,
 }
 
 /// What to search.

@@ -282,6 +282,12 @@ impl Shell {
         DONE.contains(&code).then(|| self.word("done-", code))
     }
 
+    /// What is to be said about intake on every page, and under which name.
+    pub fn intake(&self) -> Option<(String, String)> {
+        let is_told = matches!(self.live.intake.as_str(), "behind" | "shedding" | "read-only");
+        is_told.then(|| (format!("intake-{}", self.live.intake), self.word("intake-", &self.live.intake)))
+    }
+
     /// Why the last change was refused.
     pub fn refused(&self) -> Option<String> {
         let code = self.asked.query.get("refused")?;

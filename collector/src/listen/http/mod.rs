@@ -17,7 +17,7 @@ use axum::extract::{ConnectInfo, FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use nhatle_event::{Clock, Record, Text, Timestamp};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use self::refused::Refused;
 use self::room::{Hold, Room};
@@ -91,7 +91,7 @@ pub fn is_open(path: &str) -> bool {
 pub struct Push {
     sink: Sink,
     clock: Arc<dyn Clock>,
-    limits: PushLimits,
+    limits: watch::Receiver<PushLimits>,
     counts: SharedCounts,
     requests: Arc<AtomicU64>,
     /// Room for bodies.
@@ -107,12 +107,23 @@ impl Push {
     /// Pushes go into `sink`.
     pub fn new(sink: Sink, clock: Arc<dyn Clock>, limits: PushLimits) -> Push {
         let room = Arc::new(Room::new(limits.held_bytes_max));
+        let limits = watch::channel(limits).1;
         Push { sink, clock, limits, counts: SharedCounts::default(), requests: Arc::default(), room }
     }
 
     /// Where its records go.
     pub fn sink(&self) -> Sink {
         self.sink.clone()
+    }
+
+    /// The same with limits that may change while it runs; the room for all bodies stays as it is.
+    #[must_use]
+    pub fn with_limits(self, limits: watch::Receiver<PushLimits>) -> Push {
+        Push { limits, ..self }
+    }
+
+    fn limits(&self) -> PushLimits {
+        *self.limits.borrow()
     }
 
     /// The counts, shared.
@@ -207,10 +218,10 @@ impl Push {
         let encoding = body::encoding(&incoming.headers)?;
         let (bytes, mut hold) = self.read(sender, incoming.body).await?;
         if encoding != body::Encoding::Identity {
-            let expected = bytes.len().saturating_mul(UNPACKED_TIMES).min(self.limits.unpacked_bytes_max);
+            let expected = bytes.len().saturating_mul(UNPACKED_TIMES).min(self.limits().unpacked_bytes_max);
             hold.grow(expected).ok_or_else(|| Refused::busy(1))?;
         }
-        let (received, limits, origin) = (self.clock.now(), self.limits, incoming.origin);
+        let (received, limits, origin) = (self.clock.now(), self.limits(), incoming.origin);
         let work = move || {
             let body = body::unpack(bytes, encoding, &limits)?;
             cut(&Arrived { body: &body, origin: &origin, received, limits: &limits })
@@ -235,7 +246,7 @@ impl Push {
             }
             receipt.await
         };
-        match tokio::time::timeout(self.limits.receipt_wait, stored).await {
+        match tokio::time::timeout(self.limits().receipt_wait, stored).await {
             Ok(Ok(Ok(receipt))) => Ok(receipt),
             Ok(Ok(Err(Refusal::Busy { retry_after_s }))) => Err(Refused::busy(retry_after_s)),
             Ok(Ok(Err(Refusal::Store { reason }))) => {
@@ -259,7 +270,7 @@ impl Push {
     /// Reads a body within its bound, as far as there is room for it beside the others.
     async fn read(&self, sender: Sender, body: Body) -> Result<(Bytes, Hold), Refused> {
         use axum::body::HttpBody;
-        let limit = self.limits.body_bytes_max;
+        let limit = self.limits().body_bytes_max;
         let mut body = std::pin::pin!(body);
         let mut read = Vec::new();
         let mut hold = Hold::new(&self.room, sender);
