@@ -298,6 +298,7 @@ fn a_line_cut_in_the_middle_of_requests_loses_and_doubles_nothing() {
     }
     cable.is_cut.store(false, Ordering::Relaxed);
     world.wait_for_count("message:dong*", LINES);
+    world.wait_for_count("event.dataset:forwarder.health AND nhatle.source:may-01 AND nhatle.unit:DH01", 1);
     // What the line and the clocks look like is known to the city.
     let row = world.forwarder_row(&server);
     assert!(row["clock_offset_ms"].as_i64().unwrap().abs() < 2000, "{row}");

@@ -79,7 +79,7 @@ impl Status {
             "@timestamp": now.to_string(),
             "event.kind": "metric",
             "event.module": "forwarder",
-            "event.dataset": "nhatle.forwarder",
+            "event.dataset": "forwarder.health",
             "message": format!("{} records wait, {} shed, {} dropped", self.depth.records, self.shed.iter().sum::<u64>(), self.dropped),
             "observer.name": self.name,
             "observer.version": env!("CARGO_PKG_VERSION"),
