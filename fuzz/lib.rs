@@ -6,6 +6,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use nhatle_collector::Encoding;
 use nhatle_collector::frame::{Framer, Origin};
 use nhatle_collector::listen::journal_export::ExportReader;
 use nhatle_collector::listen::lines::Join;
@@ -16,6 +17,7 @@ use nhatle_collector::parse::netflow::{Reader as FlowReader, template};
 use nhatle_collector::wire;
 use nhatle_collector::{Profile, Settings, headed_to_event, to_event};
 use nhatle_engine::detect::{Detector, naive};
+use nhatle_event::compose::is_composed;
 use nhatle_event::json::{Reader, flatten, plain};
 use nhatle_event::{Event, Record, Text, Timestamp};
 use nhatle_rules::{LoadOptions, Routing, RuleSet};
@@ -72,6 +74,21 @@ pub fn proxy(data: &[u8]) {
         assert!(length <= data.len(), "the header is inside the bytes");
         for end in 0..length {
             assert_eq!(proxy::read(&data[..end]), Ok(proxy::Front::More), "a beginning asks for more");
+        }
+    }
+}
+
+/// Bytes of an old encoding: composed text, offsets inside the bytes, ASCII as it was.
+pub fn encoding(data: &[u8]) {
+    for encoding in Encoding::ALL {
+        let decoded = encoding.decode(data);
+        assert!(is_composed(&decoded.text), "the text is composed");
+        assert!(decoded.unmapped <= data.len(), "no more bytes without meaning than bytes");
+        if encoding != Encoding::Utf8 {
+            assert!(encoding.byte_offset(data, decoded.text.len() / 2) <= data.len(), "the place is in the bytes");
+        }
+        if data.is_ascii() {
+            assert_eq!(decoded.text.as_bytes(), data, "ASCII stays as it is");
         }
     }
 }

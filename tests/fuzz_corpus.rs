@@ -87,6 +87,11 @@ fn netflow_corpus() {
 }
 
 #[test]
+fn encoding_corpus() {
+    replay("encoding", bodies::encoding);
+}
+
+#[test]
 fn lines_corpus() {
     replay("lines", bodies::lines);
 }

@@ -35,6 +35,7 @@ mod rule_import;
 mod rule_samples;
 mod rule_tools;
 mod senders;
+mod senders_journal;
 mod senders_python;
 mod senders_syslog;
 mod tamper;

@@ -1,4 +1,5 @@
-//! Push over HTTP: NDJSON, Elasticsearch `_bulk`, Splunk HEC and OTLP logs, plain, gzip or zstd.
+//! Push over HTTP: NDJSON, Elasticsearch `_bulk`, Splunk HEC, OTLP logs, systemd's journal; plain, gzip
+//! or zstd.
 //!
 //! In: a request, and the [`PushIdentity`] that the caller's authentication puts into its extensions.
 //! Out: each protocol's own success, only after the receipt says that all is durable. Overload: 429 (HEC: 503)
@@ -32,6 +33,7 @@ mod events;
 mod elastic;
 mod elastic_face;
 mod hec;
+mod journal;
 mod otlp;
 mod protobuf;
 mod room;
@@ -138,6 +140,7 @@ impl Push {
         events::router()
             .merge(hec::router())
             .merge(otlp::router())
+            .merge(journal::router())
             .merge(elastic)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(self)

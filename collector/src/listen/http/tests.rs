@@ -359,3 +359,59 @@ async fn who_is_unknown_is_told_so_in_the_protocols_own_form() {
     assert!(hec.starts_with("HTTP/1.1 401") && body_of(&hec)["code"] == 3, "{hec}");
     check_refused(&ask(address, "POST /v1/logs", "", b"").await, "401", "unauthorized");
 }
+
+/// Two entries whole, one that never ends.
+fn journal() -> Vec<u8> {
+    let mut bytes = b"__CURSOR=s=1;i=1\n_HOSTNAME=may-01\nSYSLOG_IDENTIFIER=sshd\nMESSAGE=mot\n\n\
+        __CURSOR=s=1;i=2\n_HOSTNAME=may-01\nMESSAGE\n"
+        .to_vec();
+    bytes.extend_from_slice(&9u64.to_le_bytes());
+    bytes.extend_from_slice(b"hai\ndong!\n\n__CURSOR=s=1;i=3\nMESSAGE=half");
+    bytes
+}
+
+#[tokio::test]
+async fn a_journal_is_stored_entry_by_entry_with_its_cursors() {
+    let (address, batches) = server(1 << 20, PushLimits::default()).await;
+    let taker = tokio::spawn(async move {
+        let batch = batches.recv().await.expect("comes");
+        let told = batch.records.iter().map(|record| {
+            let line = String::from_utf8_lossy(&record.bytes).into_owned();
+            (record.id.as_deref().map(str::to_owned), line, record.unit.as_deref().map(str::to_owned))
+        });
+        let told: Vec<_> = told.collect();
+        batch.done.expect("waits").send(Ok(Receipt::default())).expect("is still there");
+        told
+    });
+    let media = "content-type: application/vnd.fdo.journal\r\n";
+    let answer = ask(address, "POST /upload", media, &journal()).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    let told = taker.await.expect("ends");
+    let ids: Vec<_> = told.iter().map(|(id, _, _)| id.as_deref()).collect();
+    assert_eq!(ids, [Some("s=1;i=1"), Some("s=1;i=2")]);
+    assert!(told[0].1.ends_with(" may-01 sshd - - - mot"), "{told:?}");
+    assert!(told[1].1.ends_with(" hai\ndong!"), "{told:?}");
+    assert!(told.iter().all(|(_, _, unit)| unit.as_deref() == Some("W1")));
+}
+
+#[tokio::test]
+async fn a_journal_that_is_none_or_cannot_be_stored_is_refused() {
+    let (address, batches) = server(1 << 20, PushLimits::default()).await;
+    for headers in
+        ["", "content-type: text/plain\r\n", "content-type: application/vnd.fdo.journal\r\ncontent-encoding: gzip\r\n"]
+    {
+        let answer = ask(address, "POST /upload", headers, &journal()).await;
+        assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+    }
+    tokio::spawn(async move {
+        while let Some(batch) = batches.recv().await {
+            let refusal = Refusal::Store { reason: "disk".to_owned() };
+            batch.done.expect("waits").send(Err(refusal)).expect("is still there");
+        }
+    });
+    let media = "content-type: application/vnd.fdo.journal\r\n";
+    let answer = ask(address, "POST /upload", media, &journal()).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let nothing = ask(address, "POST /upload", media, b"no journal at all").await;
+    assert!(nothing.starts_with("HTTP/1.1 202"), "there is no entry in it: {nothing}");
+}
