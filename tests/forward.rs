@@ -452,3 +452,52 @@ fn what_is_wrong_is_said() {
     forwarder.stop();
     server.stop();
 }
+
+/// A disk of its own, as small as this, or `None` with a line that says so.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn at(folder: &Path, bytes: usize) -> Option<SmallDisk> {
+        std::fs::create_dir(folder).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder).stderr(Stdio::null());
+        if mount.status().is_ok_and(|status| status.success()) {
+            return Some(SmallDisk(folder.to_owned()));
+        }
+        eprintln!("skipped: may not mount a small disk");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// The disk has less than the spool's bound says: the same is shed and named, and nothing stops.
+#[test]
+fn a_full_disk_sheds_as_the_bound_would() {
+    let world = World::new();
+    let Some(disk) = SmallDisk::at(&world.folder.path().join("ward"), 6 << 20) else { return };
+    let more = "spool_bytes_max = 67108864\nsyslog_tcp = \"127.0.0.1:0\"\nsyslog_priority = \"low\"\n";
+    let config = world.config(world.port, more);
+    let forwarder = Forwarder::start(&config);
+    let mut sender = TcpStream::connect(forwarder.address("syslog_tcp")).unwrap();
+    let padding = "x".repeat(400);
+    let mut sent = 0;
+    for _ in 0..25 {
+        let text = |number| format!("<13>1 2026-02-03T04:05:06Z may-lan app - - - thap{number:06} {padding}\n");
+        let some: String = (sent..sent + 1000).map(text).collect();
+        sender.write_all(some.as_bytes()).unwrap();
+        sent += 1000;
+    }
+    let server = world.serve();
+    wait_for("sent or named", PATIENCE, || {
+        let lost = world.forwarder_row(&server)["lost"].as_u64().unwrap_or(0) as usize;
+        lost > 0 && world.count("message:thap*") + lost == sent
+    });
+    forwarder.stop();
+    server.stop();
+    drop(disk);
+}
