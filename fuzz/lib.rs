@@ -7,6 +7,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use nhatle_collector::Encoding;
+use nhatle_collector::enrich::asset::Assets;
+use nhatle_collector::enrich::intel::table::{Indicators, ListInfo, Never};
+use nhatle_collector::enrich::intel::{self, Form, Kind};
 use nhatle_collector::frame::{Framer, Origin};
 use nhatle_collector::listen::journal_export::ExportReader;
 use nhatle_collector::listen::lines::Join;
@@ -262,4 +265,41 @@ pub fn wal(data: &[u8]) {
 fn event(json: &[u8]) -> Event {
     let record = Record { profile: Some(Text::from("json")), ..Record::new(json, "fuzz", RECEIVED) };
     to_event(&record, &Settings::default()).unwrap_or_else(|dead_letter| dead_letter.to_event())
+}
+
+/// Every form of a list of indicators: it is read or refused; what is read has one spelling, is written and read back
+/// as it was, and is found in the table.
+pub fn intel(data: &[u8]) {
+    for form in [Form::Any, Form::Lines, Form::Csv, Form::Misp, Form::Stix] {
+        let Ok(found) = intel::read(data, form) else { continue };
+        let text = intel::list::write(&found.indicators);
+        for (one, back) in found.indicators.iter().zip(intel::list::read(&text)) {
+            let back = back.expect("a list reads back");
+            assert_eq!((one.kind, &one.value), (back.kind, &back.value), "a list reads back as it was");
+            if matches!(one.kind, Kind::Ip | Kind::Domain | Kind::File) {
+                let again = intel::normal(Some(one.kind), &one.value).map(|(_, value)| value);
+                assert_eq!(again.as_ref(), Ok(&one.value), "one spelling");
+            }
+        }
+        let table = Indicators::new([(ListInfo::default(), found.indicators.into_iter())], Never::default());
+        assert!(table.bytes() < 1 << 24);
+    }
+    // The names of a feed's files are no paths.
+    if let Ok(names) = intel::misp::manifest(&String::from_utf8_lossy(data)) {
+        assert!(names.iter().all(|name| !name.contains(['/', '\\'])), "no path");
+    }
+}
+
+/// A table of assets: it is read, or refused with places.
+pub fn assets(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Assets::read(text) {
+        Ok(assets) => {
+            for asset in assets.rows() {
+                assert!(asset.hosts.iter().all(|host| assets.of_host(host).is_some()), "a name finds its asset");
+                assert!(asset.ranges.iter().all(|range| assets.of_address(range.first()).is_some()), "an address too");
+            }
+        }
+        Err(errors) => assert!(!errors.is_empty() && errors.iter().all(|error| 0 < error.line), "wrong, and where"),
+    }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli_reference::{AssetCommand, GeoCommand, IntelCommand};
+
 /// A SIEM engine for a city: collect, detect, investigate.
 #[derive(Debug, Parser)]
 #[command(name = "nhatle", version, about, max_term_width = 100)]
@@ -70,6 +72,15 @@ pub enum Command {
     /// Work with the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The city's machines and networks.
+    #[command(subcommand)]
+    Asset(AssetCommand),
+    /// Places and networks of public addresses.
+    #[command(subcommand)]
+    Geoip(GeoCommand),
+    /// Lists of threat indicators.
+    #[command(subcommand)]
+    Intel(IntelCommand),
     /// Accounts of people.
     #[command(subcommand)]
     User(UserCommand),

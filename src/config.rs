@@ -18,8 +18,10 @@ use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
 use crate::followed::{self, EvtxSource, FileSource};
 use crate::pki::{ClientCert, Own};
+use crate::reference::config::{self as reference, AssetsFile, GeoFiles, Intel, ThreatList};
+use crate::reference::live::Configured;
 use crate::source_settings::{self, Clocks, Source};
-use crate::units::Unit;
+use crate::units::{Unit, is_network};
 
 /// The file as written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,14 @@ pub struct ConfigFile {
     pub engine: Engine,
     /// `[canary]`
     pub canary: Canary,
+    /// `[assets]`
+    pub assets: AssetsFile,
+    /// `[geoip]`
+    pub geoip: GeoFiles,
+    /// `[intel]`
+    pub intel: Intel,
+    /// `[[threat_list]]`
+    pub threat_list: Vec<ThreatList>,
     /// `[[unit]]`
     pub unit: Vec<Unit>,
     /// `[[source]]`
@@ -55,6 +65,10 @@ impl Default for ConfigFile {
             rules: Rules::default(),
             engine: Engine::default(),
             canary: Canary::default(),
+            assets: AssetsFile::default(),
+            geoip: GeoFiles::default(),
+            intel: Intel::default(),
+            threat_list: Vec::new(),
             unit: Vec::new(),
             source: Vec::new(),
         }
@@ -324,6 +338,8 @@ pub struct Config {
     pub clocks: Clocks,
     /// How important hosts, accounts and addresses are, by name: 1 to 5.
     pub importance: BTreeMap<String, u8>,
+    /// Files of assets, places and indicators that are followed.
+    pub reference: Configured,
     /// When canaries are sent.
     pub canary: Schedule,
     /// How much correlations remember.
@@ -451,6 +467,7 @@ impl Config {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
         let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
+        let reference = reference::check((&file.assets, &file.geoip, &file.intel, &file.threat_list), &mut problems);
         check_units(&file.unit, &mut problems);
         let (ahead_max_s, behind_max_s) = (file.collector.time_ahead_max_s, file.collector.time_behind_max_s);
         let clocks = Clocks { ahead_max_s, behind_max_s };
@@ -477,6 +494,7 @@ impl Config {
             collector: file.collector,
             storage: file.storage,
             rules: file.rules,
+            reference,
             canary,
             correlation: limits(&file.engine),
             importance: file.engine.importance.clone(),
@@ -540,15 +558,6 @@ fn check_units(units: &[Unit], problems: &mut Vec<String>) {
     }
     if codes.len() < units.len() {
         problems.push("unit: two units have the same code".to_owned());
-    }
-}
-
-fn is_network(text: &str) -> bool {
-    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
-    match (address.parse::<IpAddr>(), prefix.parse::<u8>()) {
-        (Ok(IpAddr::V4(_)), Ok(prefix)) => prefix <= 32,
-        (Ok(IpAddr::V6(_)), Ok(prefix)) => prefix <= 128,
-        _ => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! leaves in memory; `desk` is what pages may see of it; `command` has a file for each command.
 
 pub mod cli;
+pub mod cli_reference;
 pub mod config;
 pub mod units;
 pub mod source_settings;
@@ -25,6 +26,7 @@ pub mod alerts;
 pub mod registry;
 pub mod reload;
 pub mod exceptions;
+pub mod reference;
 pub mod canary;
 pub mod hunt;
 pub mod backup;

@@ -4,6 +4,7 @@
 //! account limited to a unit sees that unit and those below it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,16 @@ pub struct Unit {
     /// Day it was merged or dissolved, where it was.
     #[serde(default)]
     pub until: String,
+}
+
+/// Whether text is an address range (`10.45.1.0/24`) or an address.
+pub fn is_network(text: &str) -> bool {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    match (address.parse::<IpAddr>(), prefix.parse::<u8>()) {
+        (Ok(IpAddr::V4(_)), Ok(prefix)) => prefix <= 32,
+        (Ok(IpAddr::V6(_)), Ok(prefix)) => prefix <= 128,
+        _ => false,
+    }
 }
 
 /// The tree.

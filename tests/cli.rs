@@ -76,6 +76,12 @@ fn every_command_has_help_with_an_example() {
         "restore",
         "doctor",
         "config check",
+        "asset import",
+        "asset list",
+        "geoip import",
+        "intel import",
+        "intel list",
+        "intel remove",
         "user add",
         "token add",
     ];

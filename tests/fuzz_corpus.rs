@@ -92,6 +92,16 @@ fn encoding_corpus() {
 }
 
 #[test]
+fn intel_corpus() {
+    replay("intel", bodies::intel);
+}
+
+#[test]
+fn assets_corpus() {
+    replay("assets", bodies::assets);
+}
+
+#[test]
 fn lines_corpus() {
     replay("lines", bodies::lines);
 }

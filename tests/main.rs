@@ -30,6 +30,7 @@ mod loggen;
 mod manual;
 mod overload;
 mod pages;
+mod reference;
 mod replay;
 mod rule_import;
 mod rule_samples;

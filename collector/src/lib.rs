@@ -15,6 +15,7 @@
 )]
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use nhatle_event::{DeadLetter, Event, Field, Record, Text};
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub time: TimeLimits,
     /// Which sender belongs to which organization unit; the first row that fits counts.
     pub units: Vec<UnitRule>,
+    /// Assets, places of addresses and indicators in force.
+    pub tables: Arc<enrich::Tables>,
 }
 
 /// Events and dead letters of one batch, each in the order of their records.

@@ -17,6 +17,7 @@ pub mod risk;
 pub mod account;
 pub mod enrollment;
 pub mod rule_state;
+pub mod reference;
 pub mod register;
 
 pub use nhatle_rules::attack;

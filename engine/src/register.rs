@@ -2,7 +2,7 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,7 @@ use crate::enrollment::{self, ENROLLMENTS_MAX, Enrollment, EnrollmentChange};
 use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::hunt::{self, HUNTS_MAX, Hunt, HuntChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
+use crate::reference::{self, REFERENCES_MAX, Reference, ReferenceChange};
 use crate::rule_state::{self, PACKS_MAX, Pack, PackChange, RULE_STATES_MAX, RuleChange, RuleState};
 
 /// What somebody did about one alert (stream `alert/ID`).
@@ -101,6 +102,8 @@ pub enum AnyChange {
     Hunt(u64, HuntChange),
     /// Of an enrolment, by number.
     Enrollment(u64, EnrollmentChange),
+    /// Of a file of reference data, by name.
+    Reference(String, ReferenceChange),
 }
 
 impl AnyChange {
@@ -118,6 +121,7 @@ impl AnyChange {
             AnyChange::Pack(name, _) => format!("pack/{name}"),
             AnyChange::Hunt(number, _) => format!("hunt/{number}"),
             AnyChange::Enrollment(number, _) => format!("enrollment/{number}"),
+            AnyChange::Reference(name, _) => format!("reference/{name}"),
         }
     }
 
@@ -135,6 +139,7 @@ impl AnyChange {
             AnyChange::Pack(_, change) => serde_json::to_value(change),
             AnyChange::Hunt(_, change) => serde_json::to_value(change),
             AnyChange::Enrollment(_, change) => serde_json::to_value(change),
+            AnyChange::Reference(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -152,6 +157,7 @@ impl AnyChange {
             ("pack", _) => Some(AnyChange::Pack(name.to_owned(), serde_json::from_str(json)?)),
             ("hunt", Ok(number)) => Some(AnyChange::Hunt(number, serde_json::from_str(json)?)),
             ("enrollment", Ok(number)) => Some(AnyChange::Enrollment(number, serde_json::from_str(json)?)),
+            ("reference", _) => Some(AnyChange::Reference(name.to_owned(), serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -183,6 +189,10 @@ pub struct RegisterState {
     pub rules_version: u64,
     /// The newest hunts by number.
     pub hunts: BTreeMap<u64, Hunt>,
+    /// Reference data by name: assets, places of addresses, lists of indicators.
+    pub references: BTreeMap<String, Reference>,
+    /// How many changes `references` have seen; another number means that the tables are to be made anew.
+    pub references_version: u64,
     /// Accounts by name.
     pub accounts: BTreeMap<String, Account>,
     /// Tokens by name.
@@ -241,6 +251,7 @@ impl RegisterState {
             AnyChange::Rule(id, change) => self.apply_rule(id, change, actor, at),
             AnyChange::Pack(name, change) => self.apply_pack(name, change, actor, at),
             AnyChange::Enrollment(number, change) => self.apply_enrollment(*number, change, actor, at),
+            AnyChange::Reference(name, change) => self.apply_reference(name, change, actor, at),
             AnyChange::Hunt(number, change) => {
                 let after = hunt::apply(self.hunts.get(number), *number, change, actor, at)?;
                 self.hunts.insert(*number, after);
@@ -300,6 +311,22 @@ impl RegisterState {
         }
         let after = exception::apply(self.exceptions.get(&number), number, change, actor, at)?;
         self.exceptions.insert(number, after);
+        Ok(())
+    }
+
+    fn apply_reference(
+        &mut self,
+        name: &str,
+        change: &ReferenceChange,
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<(), Refused> {
+        if REFERENCES_MAX <= self.references.len() && !self.references.contains_key(name) {
+            return Err(Refused::TooLong { what: "list of reference data", max: REFERENCES_MAX });
+        }
+        let after = reference::apply(self.references.get(name), name, change, actor, at)?;
+        self.references.insert(name.to_owned(), after);
+        self.references_version += 1;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::pki::Authority;
 use crate::registry::{RecordError, Registry};
 
 /// Who the register names as the actor of a command.
-const ACTOR: &str = "command line";
+pub const ACTOR: &str = "command line";
 
 /// Makes an account; the password is the first line of standard input.
 ///

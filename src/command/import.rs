@@ -32,7 +32,8 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
     let config = Config::load(&serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let shared = Arc::new(super::serve::open(&config, runtime.handle().clone())?);
-    let settings = Settings { units: super::serve::unit_rules(&config), ..parse::settings() };
+    let settings =
+        Settings { units: super::serve::unit_rules(&config), tables: shared.tables.current(), ..parse::settings() };
     let (pipeline, to_append) = Pipeline::start_import(&shared)?;
     let options = FileOptions {
         profile: parse::profile(args.source.as_deref())?,

@@ -10,6 +10,7 @@ pub mod import;
 pub mod output;
 pub mod parse;
 pub mod progress;
+pub mod reference;
 pub mod replay;
 pub mod rule;
 pub mod rule_import;
@@ -58,6 +59,9 @@ pub fn run(command: Command) -> ExitCode {
         Command::Rule(RuleCommand::List { paths, data, json }) => rule::list(&paths, data.as_deref(), json),
         Command::Verify(args) => verify::run(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
+        Command::Asset(command) => reference::asset(&command),
+        Command::Geoip(command) => reference::geo(&command),
+        Command::Intel(command) => reference::intel(&command),
         Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),
         Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
         Command::Enroll(args) => accounts::enroll(&args),

@@ -50,6 +50,7 @@ use crate::overload::{Overload, Watch};
 use crate::pipeline::{Pipeline, Shared};
 use crate::pki::{Identity, Trust};
 use crate::places::PlaceBook;
+use crate::reference::{self, LiveTables, lookback};
 use crate::registry::Registry;
 use crate::reload::Reloader;
 use crate::sources::SourceBook;
@@ -100,6 +101,10 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         LiveRules::open(&config.rules, &config.data, &state.rules, &state.packs, loaded)
     });
     live.limits = config.correlation;
+    let tables = registry.read(|state| {
+        let loaded = (state.references_version, clock.now());
+        LiveTables::open(&config.data, &config.reference, &state.references, loaded)
+    });
     let marks = store.marks();
     let places = PlaceBook::from_marks(|name| marks.get(name).cloned());
     let shared = Shared {
@@ -117,6 +122,8 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         kinds: Kinds::new(marks.get(kinds::MARK).map(Vec::as_slice)),
         seen: Mutex::new(Seen::default()),
         canary_schedule: Live::new(config.canary.clone()),
+        tables,
+        looking_back: lookback::Running::default(),
         importance: Live::new(config.importance.clone()),
         source_settings: config.sources.clone(),
         grouping: Live::new(config.grouping),
@@ -166,6 +173,7 @@ pub fn settings_of(config: &Config) -> Settings {
         sources: config.sources.clone(),
         time: config.clocks.limits(),
         units: unit_rules(config),
+        ..Settings::default()
     }
 }
 
@@ -188,6 +196,7 @@ pub struct Server {
     push_limits: watch::Sender<PushLimits>,
     tasks: Vec<JoinHandle<()>>,
     rules: std::thread::JoinHandle<()>,
+    reference: Vec<std::thread::JoinHandle<()>>,
     http: Vec<JoinHandle<()>>,
     overload: (Arc<AtomicBool>, std::thread::JoinHandle<()>),
     canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
@@ -264,6 +273,7 @@ impl Server {
         let rules = std::thread::Builder::new()
             .name("rules".to_owned())
             .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
+        let reference = reference_threads(&shared)?;
         let canary = canary_thread(&shared, &sink)?;
         Ok(Server {
             shared,
@@ -272,6 +282,7 @@ impl Server {
             push_limits: limits,
             tasks,
             rules,
+            reference,
             http,
             overload,
             canary,
@@ -326,6 +337,7 @@ impl Server {
     pub fn stop(self, runtime: &tokio::runtime::Runtime) {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.shared.live.stop();
+        self.shared.tables.stop();
         self.stop_http.send_replace(true);
         let inputs = self.inputs.or_else(|| self.shared.reloader.get()?.take_inputs());
         runtime.block_on(async {
@@ -358,6 +370,9 @@ impl Server {
         if self.rules.join().is_err() {
             tracing::error!("the thread that loads rules panicked");
         }
+        if self.reference.into_iter().any(|thread| thread.join().is_err()) {
+            tracing::error!("a thread of reference data panicked");
+        }
         self.shared.registry.close();
         info!(events = self.shared.store.stats().last_seq.0, "stopped");
     }
@@ -373,6 +388,15 @@ fn watch_overload(
     let (shared, stopping) = (shared.clone(), is_stopping.clone());
     let work = move || watch.run(&shared, &stopping);
     Ok((is_stopping, std::thread::Builder::new().name("overload".to_owned()).spawn(work)?))
+}
+
+/// The threads that keep assets, places and indicators, and look back for new ones.
+fn reference_threads(shared: &Arc<Shared>) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let (followed, looked) = (shared.clone(), shared.clone());
+    let follow = move || reference::live::follow(&followed, CATCH_UP_INTERVAL);
+    let look_back = move || lookback::follow(&looked);
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    Ok(vec![thread("reference").spawn(follow)?, thread("look back").spawn(look_back)?])
 }
 
 /// The thread that learns what is stored, then sends canaries.

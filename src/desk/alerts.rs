@@ -94,6 +94,7 @@ pub(super) fn row(desk: &LiveDesk, state: &RegisterState, alert: &Alert) -> Aler
         incident: state.incident_of.get(alert.id.as_str()).copied(),
         tags: alert.tags.clone(),
         hunt: alert.hunt,
+        is_looked_back: alert.is_looked_back,
     }
 }
 
@@ -187,7 +188,10 @@ pub(super) fn detail(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<Alert
         start: Timestamp(alert.span_ns.0),
         end: Timestamp(alert.span_ns.1),
     });
+    let names: Vec<String> = alert.entities.iter().map(|entity| entity.value.clone()).collect();
+    let assets = nhatle_ui::ReferenceDesk::assets_of(desk, viewer, &names)?;
     Ok(desk.shared.registry.read(|state| AlertDetail {
+        assets,
         row: row(desk, state, &alert),
         rule,
         evidence: evidence_of(desk, &alert, &events),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nhatle_collector::Settings;
-use nhatle_engine::alert::Alert;
+use nhatle_engine::alert::{Alert, EntityKind};
 use nhatle_engine::detect::matched_fields;
 use nhatle_engine::exception::{self, Exception, ExceptionChange as Change, Hider, Standing, Subject, TESTS_MAX};
 use nhatle_engine::register::{AnyChange, RegisterState};
@@ -438,7 +438,11 @@ pub(super) fn risks(desk: &LiveDesk, viewer: &Viewer, count: usize) -> Answer<Ve
     let importance = |entity: &nhatle_engine::alert::Entity, alert: &Alert| {
         let named = named_by.get(&entity.value).copied();
         let of_units = alert.units.iter().filter_map(|unit| units.get(unit)).map(|unit| unit.system_level).max();
-        named.or(of_units).filter(|level| (1..=5).contains(level))
+        let of_asset = || match entity.kind {
+            EntityKind::Host | EntityKind::Ip => desk.importance_of(&entity.value),
+            EntityKind::User => None,
+        };
+        named.or_else(of_asset).or(of_units).filter(|level| (1..=5).contains(level))
     };
     let found = desk.shared.registry.read(|state| {
         let visible = book.newest_first().filter(|alert| may_see(&limit, &alert.units));

@@ -12,6 +12,7 @@ mod forwarders;
 mod incidents;
 mod inputs;
 mod preview;
+mod reference;
 mod rules;
 mod search;
 mod sources;
@@ -441,6 +442,10 @@ impl Desk for LiveDesk {
         Ok(ConfigReload { inputs, changed: report.changed, needs_restart: report.needs_restart })
     }
 
+    fn reference(&self) -> &dyn nhatle_ui::ReferenceDesk {
+        self
+    }
+
     fn ready(&self) -> Result<(), String> {
         if self.shared.overload.shown().0 == State::ReadOnly {
             return Err("read-only: the disk is nearly full".to_owned());
@@ -477,6 +482,7 @@ impl Desk for LiveDesk {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));
         }
         text.push_str(&inputs::metrics(&self.shared));
+        text.push_str(&reference::metrics(self));
         text
     }
 }

@@ -145,7 +145,7 @@ fn collect(
 
 /// Up to where the stream has looked with all it found stored: what is behind that is the stream's. The mark says it,
 /// and is written about once a second; where no stream runs, nothing is waited for.
-fn settled(shared: &Shared) -> Seq {
+pub(crate) fn settled(shared: &Shared) -> Seq {
     let wanted = shared.live.detected();
     let mark = || {
         let mark = shared.store.mark(detect::MARK).and_then(|bytes| bytes.try_into().ok());

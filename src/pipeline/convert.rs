@@ -3,6 +3,7 @@
 //! Small batches are taken together, so that one sync of the log serves many senders; large ones are
 //! converted on all cores.
 
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use nhatle_collector::listen::{Intake, Keep, Refusal};
@@ -36,6 +37,8 @@ pub struct Part {
 
 /// Runs until every sender is gone.
 pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<Part>>) {
+    let mut in_force = shared.settings.get();
+    let mut settings = Settings::clone(&in_force);
     while let Some(first) = intake.blocking_recv() {
         let mut batches = vec![first];
         let (mut records, mut bytes) = size(&batches[0]);
@@ -47,11 +50,16 @@ pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<P
             batches.push(next);
         }
         // As they are now: a reload changes them between two batches.
-        let settings = &*shared.settings.get();
-        shed::note(shared, intake.take_shed(), settings);
+        let now = shared.settings.get();
+        if !Arc::ptr_eq(&now, &in_force) {
+            settings = Settings::clone(&now);
+            in_force = now;
+        }
+        shed::note(shared, intake.take_shed(), &settings);
         let began = shared.clock.now();
+        settings.tables = shared.tables.current();
         let part =
-            |batch: Batch| Part { rows: convert(&batch.records, settings), waiting: batch.done, keep: batch.keep };
+            |batch: Batch| Part { rows: convert(&batch.records, &settings), waiting: batch.done, keep: batch.keep };
         let converted: Vec<Part> = batches.into_iter().map(part).collect();
         Counters::add(&shared.counters.records_received, records as u64);
         Counters::add(&shared.counters.parse_ns, nanos(shared.clock.now().since(began)));

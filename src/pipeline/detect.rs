@@ -335,8 +335,8 @@ impl Stage {
         let alerts: Vec<Alert> = self.shared.registry.read(|state| {
             book.newest_first()
                 .filter(|alert| self.shared.grouping.get().opens_at <= alert.level())
-                // What a hunt found is grouped by a person (ADR 15).
-                .filter(|alert| alert.hunt.is_none())
+                // What was found in what is stored is grouped by a person (ADR 15, ADR 21).
+                .filter(|alert| !alert.is_retro())
                 .filter(|alert| !state.opened.is_grouped(&alert.id))
                 .map(|alert| Alert::clone(alert))
                 .collect()

@@ -48,6 +48,7 @@ use crate::live::Live;
 use crate::live_rules::LiveRules;
 use crate::overload::Overload;
 use crate::places::PlaceBook;
+use crate::reference::{LiveTables, lookback};
 use crate::registry::Registry;
 use crate::reload::Reloader;
 use crate::sources::{SourceBook, Tally};
@@ -98,6 +99,10 @@ pub struct Shared {
     pub seen: Mutex<Seen>,
     /// When canaries are sent.
     pub canary_schedule: Live<Schedule>,
+    /// Assets, places of addresses and indicators in force.
+    pub tables: LiveTables,
+    /// The look back for new indicators that is on its way.
+    pub looking_back: lookback::Running,
     /// How important hosts, accounts and addresses are, 1 to 5.
     pub importance: Live<BTreeMap<String, u8>>,
     /// What the configuration says of single senders.

@@ -707,3 +707,80 @@ fit-hint-channel = Have the agent on the machine send the Windows channel that t
 intake-read-only = The disk is nearly full, so the system only reads: new records are not taken for now. Senders over TCP, RELP and HTTP wait and will send again; UDP datagrams are dropped and counted. Search and incidents go on working. Make room on the disk; intake then resumes by itself.
 intake-shedding = A source sends too much: what is past its share is dropped (UDP) or has to wait (TCP, RELP, HTTP), and is counted. Other sources are not affected.
 intake-behind = Records arrive faster than they are processed: search results and alerts may come late. No record is lost.
+
+# Assets, indicators, places of addresses
+nav-assets = Assets
+nav-intel = Indicators
+asset = Asset
+asset-addresses = Addresses
+asset-level = Level
+asset-owner = Owner
+asset-role = Role
+asset-observe-only = Observe only
+asset-observe-only-what = Nothing automatic is ever done to this machine.
+assets-none = No asset is registered. Paste a table beside, or run: nhatle asset import FILE
+assets-more = Only the first 500 are shown; nhatle asset list shows all.
+assets-unknown = Seen, not registered
+assets-unknown-what = Sources that send and are in no table of assets.
+assets-unknown-count = { $count ->
+    [one] { $shown } source is not registered
+   *[other] { $shown } sources are not registered
+}
+assets-import = Import a table
+assets-import-what = A CSV table in place of the one in force. Headings: host, address, mac, owner, importance, system level, unit, observe only, role.
+assets-example = host,address,importance,system level,unit
+reference-from = From
+reference-problem = Cannot be read, the table before stays in force:
+reference-wrong = Nothing was taken, because:
+reference-paste = Paste it here
+reference-take = Import
+intel-what = Lists of addresses, domains, URLs, hashes and mail addresses that others publish. New events are compared as they come in; new indicators are looked for in what is stored, too.
+intel-none = There is no list. Paste one beside, or run: nhatle intel import FILE --list NAME
+intel-list = List
+intel-indicators = Indicators
+intel-age = Imported
+intel-until = Ends
+intel-over = Over
+intel-hits = Hits
+intel-remove = Remove
+intel-days = { $count ->
+    [one] { $shown } day
+   *[other] { $shown } days
+}
+intel-left-out = { $shown } left out
+intel-kind-ip = addresses
+intel-kind-domain = domains
+intel-kind-url = URLs
+intel-kind-file = hashes
+intel-kind-email = mail
+intel-memory = Memory of the lists:
+intel-import = Import a list
+intel-import-what = A value a line, a CSV table, an event of MISP or a bundle of STIX 2.1. A list of the same name is replaced. Large files: nhatle intel import.
+intel-list-name = Name of the list
+intel-days-valid = Valid for (days)
+intel-confidence = Confidence where the source says none (0–100)
+intel-try = Try the whole way
+intel-try-what = Send a record with this domain; an alert must show within seconds:
+looked-back = Looking back
+looking-back = Looking back for
+looked-back-found = { $count ->
+    [one] { $shown } event matches
+   *[other] { $shown } events match
+}
+looked-back-alerts = { $count ->
+    [one] { $shown } alert
+   *[other] { $shown } alerts
+}
+looked-back-waiting = { $count ->
+    [one] { $shown } indicator to be looked for
+   *[other] { $shown } indicators to be looked for
+}
+places = Places and networks of addresses
+places-none = There is no file. Run: nhatle geoip import FILE.mmdb
+places-geoip-city = Countries, cities
+places-geoip-asn = Autonomous systems
+places-made = made
+places-old = old, replace it
+places-kept = Looks answered by addresses kept:
+alert-looked-back = Looking back
+alert-looked-back-what = The indicator came later; this event was stored before.

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use nhatle_event::{Stored, Timestamp};
 
 use crate::account::{Account, Language, Viewer};
+use crate::desk_reference::ReferenceDesk;
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, ExceptionChange,
     ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange,
@@ -267,6 +268,9 @@ pub trait Desk: Send + Sync + 'static {
     fn reload_config(&self, _viewer: &Viewer) -> Answer<ConfigReload> {
         Err(DeskError::NotFound)
     }
+
+    /// Assets, lists of indicators, places of addresses.
+    fn reference(&self) -> &dyn ReferenceDesk;
 
     // The machine itself; no viewer, so nothing of any unit, source or person may be in it.
 

@@ -22,6 +22,7 @@ use crate::account::{Account, Language, Role};
 use crate::auth;
 use crate::failure::Failure;
 use crate::locale;
+use crate::model::reference::IMPORT_BYTES_MAX;
 use crate::pages;
 use crate::request::{Asked, Pairs, Theme, cookie, see_other, set_cookie};
 use crate::session::{is_same_secret, random_token, token_sha256};
@@ -148,7 +149,11 @@ async fn admit(state: &Arc<State>, asked: &mut Asked, parts: Parts, body: Body) 
         request.extensions_mut().insert(FormIsOurs(true));
         return Ok(request);
     }
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_longer| Failure::TooLarge)?;
+    // A table or list may be long, from a program that may send one.
+    let may_import = asked.viewer.as_ref().is_some_and(|viewer| matches!(viewer.role, Role::Admin | Role::Analyst));
+    let is_import = ["/api/v1/assets", "/api/v1/intel/"].iter().any(|path| parts.uri.path().starts_with(path));
+    let bytes_max = if by_token && may_import && is_import { IMPORT_BYTES_MAX } else { BODY_BYTES_MAX };
+    let body = to_bytes(body, bytes_max).await.map_err(|_longer| Failure::TooLarge)?;
     let mut is_ours = by_token || is_same_origin(&parts.headers);
     if is_api {
         let sent = parts.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());

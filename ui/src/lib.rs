@@ -7,6 +7,7 @@
 pub mod account;
 pub mod auth;
 pub mod desk;
+pub mod desk_reference;
 pub mod model;
 pub mod routes;
 pub mod session;
@@ -15,6 +16,7 @@ pub mod timeline;
 mod api;
 mod api_exceptions;
 mod api_preview;
+mod api_reference;
 mod api_rules;
 mod assets;
 mod chart;
@@ -35,6 +37,7 @@ mod tests;
 
 pub use account::{Account, Language, Localized, Role, Viewer};
 pub use desk::{Answer, Desk, DeskError, Refusal, SignIn, SyntaxError};
+pub use desk_reference::ReferenceDesk;
 pub use guard::Access;
 pub use routes::router;
 pub use state::UiConfig;

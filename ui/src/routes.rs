@@ -13,7 +13,7 @@ use crate::account::Role;
 use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
-use crate::{api, api_exceptions, api_preview, api_rules, assets, live, pages};
+use crate::{api, api_exceptions, api_preview, api_reference, api_rules, assets, live, pages};
 
 /// Reads: everyone but a machine that pushes.
 const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
@@ -101,6 +101,11 @@ pub const TABLE: &[Route] = &[
     route!(Post "/rules/{id}/preview" SOC, pages::preview::start),
     route!(Post "/rules/{id}/hunts" SOC, pages::preview::hunt),
     route!(Post "/hunts/{number}/cancel" SOC, pages::preview::cancel),
+    route!(Get "/assets" READ, pages::reference::assets),
+    route!(Post "/assets" SOC, pages::reference::import_assets),
+    route!(Get "/intel" READ, pages::reference::intel),
+    route!(Post "/intel" SOC, pages::reference::import_list),
+    route!(Post "/intel/{list}/remove" SOC, pages::reference::remove_list),
     route!(Get "/coverage" READ, pages::coverage::page),
     route!(Get "/coverage/sources" READ, pages::matrix::page),
     route!(Get "/coverage/layer.json" READ, pages::coverage::layer),
@@ -135,6 +140,11 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/rules/{id}/preview" SOC, api_preview::start),
     route!(Post "/api/v1/rules/{id}/hunts" SOC, api_preview::hunt),
     route!(Post "/api/v1/hunts/{number}/cancel" SOC, api_preview::cancel),
+    route!(Get "/api/v1/assets" READ, api_reference::assets),
+    route!(Post "/api/v1/assets" SOC, api_reference::import_assets),
+    route!(Get "/api/v1/intel" READ, api_reference::intel),
+    route!(Post "/api/v1/intel/{list}" SOC, api_reference::import_list),
+    route!(Post "/api/v1/intel/{list}/remove" SOC, api_reference::remove_list),
     route!(Get "/api/v1/coverage" READ, api_rules::coverage),
     route!(Get "/api/v1/coverage/sources" READ, api_rules::matrix),
     route!(Get "/api/v1/rules/{id}/sources" READ, api_rules::sources),

@@ -480,6 +480,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "exception-step-",
         "how-",
         "hunt-state-",
+        "intel-kind-",
+        "places-",
         "preview-state-",
         "standing-",
         "layer-",

@@ -1,17 +1,28 @@
-//! Enrichment: what the record's sender adds to the event.
+//! Enrichment: what is known of an event's sender, machines, addresses and indicators.
 //!
-//! In: an event, its record, the settings. Out: the same event with `nhatle.source`, `nhatle.unit` and
-//! `nhatle.system_level`, its texts composed, its time within the limits of its source. No event fails here.
+//! In: an event, its record, the settings. Out: the same event with `nhatle.source`, `nhatle.unit`,
+//! `nhatle.system_level`, its texts composed, its time within the limits of its source, and what the [`Tables`] in force know: assets, places and networks of public addresses,
+//! indicators of threat intelligence. Promise: no event fails here, and the same tables give the same fields.
 
+pub mod asset;
+pub mod csv;
+pub mod geo;
+pub mod intel;
+pub mod prefix;
+pub mod source;
+pub mod tables;
+#[cfg(any(test, feature = "made"))]
+pub mod mmdb_made;
+
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use nhatle_event::compose::{composed, is_composed};
 use nhatle_event::{Event, Field, Record, Text, Value};
 
-pub mod source;
-
 pub use source::{SourceSetting, SourceSettings};
+pub use tables::Tables;
 
 /// A range of addresses, as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +40,31 @@ pub struct CidrError {
 }
 
 impl Cidr {
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        let (first, _) = self.bounds();
+        match self.network {
+            IpAddr::V4(_) => IpAddr::from(u32::try_from(first).unwrap_or(0).to_be_bytes()),
+            IpAddr::V6(_) => IpAddr::from(first.to_be_bytes()),
+        }
+    }
+
+    /// How many bits its addresses have in common.
+    pub fn prefix(&self) -> u32 {
+        self.prefix
+    }
+
+    /// Its first and last address as numbers.
+    fn bounds(&self) -> (u128, u128) {
+        let (bits, width) = match self.network {
+            IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        // As many ones as bits that may differ.
+        let free = u128::MAX.checked_shr(128 - (width - self.prefix.min(width))).unwrap_or(0);
+        (bits & !free, bits | free)
+    }
+
     /// Whether the address is in the range; an IPv4 address mapped into IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let same_front = |left: u128, right: u128, width: u32| {
@@ -38,6 +74,34 @@ impl Cidr {
             (IpAddr::V4(left), IpAddr::V4(right)) => same_front(left.to_bits().into(), right.to_bits().into(), 32),
             (IpAddr::V6(left), IpAddr::V6(right)) => same_front(left.to_bits(), right.to_bits(), 128),
             _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = if self.network.is_ipv4() { 32 } else { 128 };
+        match self.prefix == width {
+            true => self.network.fmt(f),
+            false => write!(f, "{}/{}", self.first(), self.prefix),
+        }
+    }
+}
+
+/// Whether an address is one of the public network: not of private, local, shared or reserved ranges, nor multicast.
+/// Documentation addresses count as public: nobody has them, and every example does.
+pub fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let bits = address.to_bits();
+            let is_shared = bits >> 22 == 0x6440_0000 >> 22; // 100.64.0.0/10, RFC 6598
+            let is_reserved = bits >> 28 == 0xf || bits >> 24 == 0;
+            let is_local = address.is_private() || address.is_loopback() || address.is_link_local();
+            !(is_local || address.is_multicast() || is_shared || is_reserved)
+        }
+        IpAddr::V6(address) => {
+            let is_local = address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback();
+            !(is_local || address.is_unspecified() || address.is_multicast())
         }
     }
 }
@@ -53,6 +117,11 @@ impl FromStr for Cidr {
         let prefix = match prefix {
             Some(prefix) => prefix.trim().parse().ok().filter(|bits| *bits <= width).ok_or_else(error)?,
             None => width,
+        };
+        // What is mapped into IPv6 is IPv4.
+        let (network, prefix) = match network.to_canonical() {
+            mapped @ IpAddr::V4(_) if network.is_ipv6() && 96 <= prefix => (mapped, prefix - 96),
+            _ => (network, prefix),
         };
         Ok(Cidr { network, prefix })
     }
@@ -105,14 +174,15 @@ pub fn enrich(event: &mut Event, record: &Record, settings: &crate::Settings) {
     enrich_as(event, record, settings, setting);
 }
 
-/// Everything the sender adds: source, unit and system level, what `[[source]]` says of it, letters composed, and the
-/// limits of its clock.
+/// Everything that is known beside the record: source, unit and system level, what `[[source]]` says of the sender, letters
+/// composed, assets, places and indicators, and the limits of its clock.
 pub fn enrich_as(event: &mut Event, record: &Record, settings: &crate::Settings, setting: Option<&SourceSetting>) {
     set_origin(event, record, settings);
     if let Some(setting) = setting {
         source::apply(event, record, setting);
     }
     compose(event);
+    settings.tables.enrich(event, record.peer);
     setting.and_then(|setting| setting.time).unwrap_or(settings.time).apply(event);
 }
 
@@ -149,6 +219,10 @@ fn set_origin(event: &mut Event, record: &Record, settings: &crate::Settings) {
     }
     let by_address = settings.units.iter().find(|rule| rule.fits(record.peer, None));
     let rule = by_address.or_else(|| settings.units.iter().find(|rule| rule.fits(None, host.as_deref())));
+    set_unit(event, record, rule);
+}
+
+fn set_unit(event: &mut Event, record: &Record, rule: Option<&UnitRule>) {
     let Some(rule) = rule else { return };
     if record.unit.is_none() {
         event.set(Field::NHATLE_UNIT, rule.unit.clone());

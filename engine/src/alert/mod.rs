@@ -75,6 +75,9 @@ pub struct Alert {
     /// The number of the hunt that found it in what was stored; `None` for what the stream found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hunt: Option<u64>,
+    /// An indicator that came later made it of what was stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_looked_back: bool,
 }
 
 /// Tag of an alert that was found long after it happened.
@@ -96,7 +99,7 @@ pub enum NamedBy {
     Window,
 }
 
-/// The value of `nhatle.alert.origin` for an alert that a hunt found.
+/// The value of `nhatle.alert.origin` for an alert that was found in what is stored.
 pub const RETRO: &str = "retro";
 
 /// What a match is made of, before it is an alert.
@@ -160,6 +163,7 @@ impl Alert {
             replaced_by: None,
             is_withdrawn: false,
             hunt: None,
+            is_looked_back: false,
         })
     }
 
@@ -188,6 +192,17 @@ impl Alert {
         alert.is_withdrawn = true;
         alert.tags.push(WITHDRAWN_TAG.to_owned());
         alert
+    }
+
+    /// The same alert, found in what was stored by an indicator that came later.
+    #[must_use]
+    pub fn looked_back(self) -> Alert {
+        Alert { is_looked_back: true, ..self }
+    }
+
+    /// Whether it was found in what was stored, and not in the stream.
+    pub fn is_retro(&self) -> bool {
+        self.hunt.is_some() || self.is_looked_back
     }
 
     /// The rule's level.
@@ -223,7 +238,7 @@ impl Alert {
         event.set(Field::NHATLE_ALERT_ID, self.id.clone());
         event.set(Field::NHATLE_ALERT_LEVEL, self.level.as_str());
         event.set(Field::NHATLE_ALERT_COUNT, i64::try_from(self.count).unwrap_or(i64::MAX));
-        if self.hunt.is_some() {
+        if self.is_retro() {
             event.set(Field::NHATLE_ALERT_ORIGIN, RETRO);
         }
         for unit in &self.units {

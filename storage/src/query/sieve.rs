@@ -55,6 +55,25 @@ pub enum Held {
     Number(f64, f64),
     /// An address of this network, with the length of its prefix in bits.
     Network(IpAddr, u8),
+    /// A text that passes a test of the one who asks; it is asked once for each different text of a segment.
+    Passing(Passing),
+}
+
+/// A test of texts, which are given after simple case folding. It may say yes too often.
+#[derive(Clone)]
+pub struct Passing(pub Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Passing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passing")
+    }
+}
+
+impl PartialEq for Passing {
+    /// The same test, not one that does the same.
+    fn eq(&self, other: &Passing) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// The rows of a segment that may meet a condition.
@@ -208,6 +227,7 @@ fn key_rows(key: &str, held: &Held, index: &TextIndex, budget: &mut Budget) -> F
         Held::Number(low, high) => index.values_passing(key, budget, |text| {
             text.trim().parse::<f64>().is_ok_and(|number| *low <= number && number <= *high)
         }),
+        Held::Passing(test) => index.values_passing(key, budget, |text| (test.0)(text)),
         Held::Network(network, prefix) => index.values_passing(key, budget, |text| {
             text.trim().parse::<IpAddr>().is_ok_and(|address| is_inside(address, *network, *prefix))
         }),

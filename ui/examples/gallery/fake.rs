@@ -15,21 +15,25 @@ use nhatle_ui::model::{
     NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage,
     SearchQuery, SourceFit, SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
-use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, SyntaxError, Viewer};
+use nhatle_ui::{
+    Account, Answer, Desk, DeskError, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, SyntaxError, Viewer,
+};
 use tokio::sync::watch;
 
 #[path = "change.rs"]
 mod change;
 #[path = "preview.rs"]
 mod preview;
+#[path = "reference.rs"]
+mod reference;
 #[path = "sample.rs"]
 mod sample;
 
 use change::{change_row, change_rule, change_view};
 use preview::{sample_hunt, sample_preview};
 use sample::{
-    MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
-    sample_incident, sample_matrix, sample_risk, sample_rule_fit, sample_source_fit, unit,
+    MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_buckets, sample_coverage, sample_event,
+    sample_exception, sample_incident, sample_matrix, sample_risk, sample_rule_fit, sample_source_fit, unit,
 };
 pub use sample::{NOW, UNITS};
 
@@ -123,13 +127,16 @@ impl FakeDesk {
     }
 }
 
-/// The state of an alert after a change.
 /// Whether an exception may be shown: those of no unit to those who are limited to none.
 fn sees(viewer: &Viewer, row: &ExceptionRow) -> bool {
     viewer.may_see(row.unit.as_ref().map(|unit| unit.code.as_str()))
 }
 
 impl Desk for FakeDesk {
+    fn reference(&self) -> &dyn ReferenceDesk {
+        self
+    }
+
     fn account(&self, user: &str) -> Answer<Option<Account>> {
         Ok(self.rows().accounts.iter().find(|account| account.user == user).cloned())
     }
@@ -290,6 +297,7 @@ impl Desk for FakeDesk {
             events,
             event_count: row.count.max(3),
             history,
+            assets: self.assets_of(viewer, std::slice::from_ref(&row.id))?,
             row,
         })
     }
@@ -445,12 +453,7 @@ impl Desk for FakeDesk {
         let mut hits: Vec<_> = self.seen_events(viewer).cloned().collect();
         hits.sort_by_key(|stored| Reverse(stored.event.timestamp));
         let total = u64::try_from(hits.len()).unwrap_or(0);
-        let buckets = (0..60u32)
-            .map(|slot| {
-                let start = NOW.plus_nanos(-i64::from(60 - slot) * 24 * MINUTE);
-                Bucket { start, end: start.plus_nanos(24 * MINUTE), count: u64::from((slot * slot * 7) % 41) }
-            })
-            .collect();
+        let buckets = sample_buckets();
         let facets = (query.facets.iter())
             .map(|name| {
                 let mut values: Vec<(String, u64)> = Vec::new();

@@ -5,11 +5,12 @@
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
-    AlertRow, AlertStatus, Alive, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow, ExceptionStanding,
-    ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, ForwarderGap, ForwarderRow, Gap, IncidentRow,
-    IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, MatrixQuery, MatrixRule, MatrixSource,
-    NewException, PackRow, Reasons, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow, RuleStanding,
-    RuleView, SourceFit, SourceFitRow, SourceHour, SourceRow, SourceState, TacticColumn, TechniqueRow, UnitRow,
+    AlertRow, AlertStatus, Alive, Bucket, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow,
+    ExceptionStanding, ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, ForwarderGap, ForwarderRow, Gap,
+    IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, MatrixQuery, MatrixRule,
+    MatrixSource, NewException, PackRow, Reasons, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow,
+    RuleStanding, RuleView, SourceFit, SourceFitRow, SourceHour, SourceRow, SourceState, TacticColumn, TechniqueRow,
+    UnitRow,
 };
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
@@ -113,6 +114,7 @@ pub fn sample_alert(at: usize, index: usize, mark: &str) -> AlertRow {
         incident: (index == 1).then(|| u64::try_from(at).unwrap_or(0) + 1),
         tags: vec!["attack.credential-access".to_owned(), "attack.t1110".to_owned()],
         hunt: None,
+        is_looked_back: false,
     }
 }
 
@@ -450,4 +452,13 @@ pub fn sample_forwarder() -> ForwarderRow {
         forks: 0,
         gaps: vec![gap],
     }
+}
+
+/// A day in bars.
+pub(super) fn sample_buckets() -> Vec<Bucket> {
+    let bar = |slot: u32| {
+        let start = NOW.plus_nanos(-i64::from(60 - slot) * 24 * MINUTE);
+        Bucket { start, end: start.plus_nanos(24 * MINUTE), count: u64::from((slot * slot * 7) % 41) }
+    };
+    (0..60).map(bar).collect()
 }

@@ -5,6 +5,7 @@
 use nhatle_event::{Stored, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::reference::AssetRow;
 use super::{AlertSort, AlertStatus, Entity, Entry, Level, RuleView, UnitRow, Verdict, as_text};
 use crate::account::Localized;
 
@@ -45,6 +46,8 @@ pub struct AlertRow {
     pub tags: Vec<String>,
     /// The hunt that found it in what was stored; `None` = the stream did.
     pub hunt: Option<u64>,
+    /// An indicator that came later found it in what was stored.
+    pub is_looked_back: bool,
 }
 
 /// What the queue shall show. Empty or `None` = no restriction.
@@ -170,6 +173,8 @@ pub struct AlertDetail {
     pub event_count: u64,
     /// What people did with it, oldest first.
     pub history: Vec<Entry>,
+    /// The assets that the hosts and addresses it is about are.
+    pub assets: Vec<AssetRow>,
 }
 
 /// What to do with an alert.

@@ -35,6 +35,7 @@ pub mod forwarder;
 pub mod incident;
 pub mod input;
 pub mod preview;
+pub mod reference;
 pub mod rule;
 pub mod seen;
 pub mod source;

@@ -13,6 +13,7 @@ pub mod incident;
 pub mod matrix;
 pub mod overview;
 pub mod preview;
+pub mod reference;
 pub mod rule;
 pub mod search;
 pub mod sign_in;
