@@ -1,6 +1,6 @@
 //! `cargo bench --bench suite -- GROUP…`: timed groups; a JSON line each on standard output, a table on standard error.
 //!
-//! In: names of groups (`parse detect correlate store query replay walk latency start`; all if none), `NHATLE_CORPUS` for the
+//! In: names of groups (`parse detect correlate store query replay walk intake latency start`; all if none), `NHATLE_CORPUS` for the
 //! large rule tree, `NHATLE_BENCH_EVENTS` for the size, `NHATLE_BENCH_RATE` and `NHATLE_BENCH_SECONDS` for `latency`, `NHATLE_PEERS` for the folder of unpacked peers. Out: min, median
 //! and max of a few repetitions. Nothing is asserted about time; figures stand in README.md. Loopback only.
 
@@ -15,6 +15,7 @@
 mod correlate;
 mod detect;
 mod input;
+mod intake;
 mod latency;
 mod parse;
 mod replay;
@@ -25,7 +26,7 @@ mod tied;
 use std::time::Instant;
 
 /// A group: its name and what it does.
-const GROUPS: [(&str, fn()); 9] = [
+const GROUPS: [(&str, fn()); 10] = [
     ("parse", parse::run),
     ("detect", detect::run),
     ("correlate", correlate::run),
@@ -33,6 +34,7 @@ const GROUPS: [(&str, fn()); 9] = [
     ("query", store::query),
     ("replay", replay::run),
     ("walk", server::walk),
+    ("intake", intake::run),
     ("latency", latency::run),
     ("start", server::start),
 ];

@@ -20,6 +20,10 @@ impl Drop for Running {
 }
 
 impl Running {
+    pub fn new(child: Child) -> Running {
+        Running(child)
+    }
+
     /// CPU seconds so far (`/proc/PID/stat`, ticks of 10 ms).
     pub fn cpu_s(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
@@ -46,6 +50,17 @@ fn serve(data: &Path) -> (Running, String, String, f64) {
 
 /// Starts the server; returns it, where its pages and its syslog listen, and how many seconds it took.
 pub fn serve_with(data: &Path, more: &[OsString]) -> (Running, String, String, f64) {
+    let (running, ready, took) = serve_ready(data, more);
+    (running, listens(&ready, "http="), listens(&ready, "syslog_tcp="), took)
+}
+
+/// Where something listens, by its word in the line that says the server is ready.
+pub fn listens(ready: &str, key: &str) -> String {
+    ready.split(' ').find_map(|word| word.strip_prefix(key)).unwrap().to_owned()
+}
+
+/// Starts the server; returns it, the line that says it is ready, and how many seconds it took.
+pub fn serve_ready(data: &Path, more: &[OsString]) -> (Running, String, f64) {
     let mut command = Command::new(program());
     command.args(["serve", "--http", "127.0.0.1:0", "--syslog-udp", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0"]);
     command.arg("--data").arg(data).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -54,8 +69,7 @@ pub fn serve_with(data: &Path, more: &[OsString]) -> (Running, String, String, f
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = lines.map(Result::unwrap).find(|line| line.starts_with("ready")).unwrap();
     let took = began.elapsed().as_secs_f64();
-    let of = |key: &str| ready.split(' ').find_map(|word| word.strip_prefix(key)).unwrap().to_owned();
-    (Running(child), of("http="), of("syslog_tcp="), took)
+    (Running(child), ready, took)
 }
 
 pub fn metric(http: &str, name: &str) -> f64 {
@@ -68,7 +82,7 @@ pub fn metric(http: &str, name: &str) -> f64 {
 }
 
 /// The lines of the text formats (no record of the generator has a line break), framed by line feeds.
-fn stream_of(count: usize) -> Vec<u8> {
+pub fn stream_of(count: usize) -> Vec<u8> {
     let day: Vec<_> = input::day().into_iter().filter(|record| record.bytes.starts_with(b"<")).collect();
     day.iter().cycle().take(count).flat_map(|record| record.bytes.iter().copied().chain([b'\n'])).collect()
 }
