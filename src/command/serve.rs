@@ -39,6 +39,7 @@ use crate::canary::{self, Book, Kinds, book, kinds};
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigFile};
 use crate::desk::LiveDesk;
+use crate::desk::enrollments::Gate;
 use crate::enroll;
 use crate::exceptions::{self, Exceptions};
 use crate::followed;
@@ -238,7 +239,13 @@ impl Server {
         let mut addresses = inputs.addresses();
         let mut tasks = followed::start_all(&config.collector, &shared, &sink, runtime.handle())?;
         let pipeline = Pipeline::start(&shared, settings_of(config), intake)?;
-        let desk: Arc<dyn Desk> = Arc::new(LiveDesk::new(shared.clone(), config.collector.default_offset_minutes * 60));
+        let gate = Gate {
+            trust: trust.clone(),
+            http: http_address,
+            https: https.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
+        let desk = LiveDesk::new(shared.clone(), config.collector.default_offset_minutes * 60).behind(gate);
+        let desk: Arc<dyn Desk> = Arc::new(desk);
         let (limits, known) = watch::channel(push_limits(config));
         let push = Push::new(sink.clone(), shared.clock.clone(), push_limits(config)).with_limits(known);
         *shared.inputs() = inputs.shown().with_pushed(push.counts());

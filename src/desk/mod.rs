@@ -6,6 +6,7 @@
 
 mod alerts;
 mod alive;
+pub mod enrollments;
 mod exceptions;
 mod fit;
 mod forwarders;
@@ -26,11 +27,12 @@ use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
 use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, ExceptionChange,
-    ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange,
-    IncidentPage, IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
-    Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
-    SourceFit, SourceRow, SourceState, SourceView, UnitRow, UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
+    ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
+    IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
+    NewEnrollment, NewException, NewHunt, NewIncident, Overview, Reach, RefusedRow, RiskRow, RuleChange, RuleFit,
+    RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState, SourceView,
+    UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -46,6 +48,7 @@ pub struct LiveDesk {
     shared: Arc<Shared>,
     guests: Arc<Guests>,
     fits: fit::Kept,
+    gate: Option<enrollments::Gate>,
 }
 
 impl Drop for LiveDesk {
@@ -60,7 +63,16 @@ type Limit = Option<Vec<String>>;
 impl LiveDesk {
     /// A desk over what a server shares; days begin at midnight of the zone.
     pub fn new(shared: Arc<Shared>, zone_offset_s: i32) -> LiveDesk {
-        LiveDesk { guests: Guests::new(shared.clone(), zone_offset_s), fits: fit::Kept::default(), shared }
+        let guests = Guests::new(shared.clone(), zone_offset_s);
+        LiveDesk { guests, fits: fit::Kept::default(), shared, gate: None }
+    }
+
+    /// The same, for a server that listens.
+    #[must_use]
+    pub fn behind(self, gate: enrollments::Gate) -> LiveDesk {
+        let mut desk = self;
+        desk.gate = Some(gate);
+        desk
     }
 
     fn unit_tree(&self) -> Arc<Units> {
@@ -352,6 +364,26 @@ impl Desk for LiveDesk {
 
     fn forwarders(&self, viewer: &Viewer) -> Answer<Vec<ForwarderRow>> {
         Ok(forwarders::list(self, viewer))
+    }
+
+    fn enrollments(&self, viewer: &Viewer) -> Answer<Vec<EnrollmentRow>> {
+        Ok(enrollments::list(self, viewer))
+    }
+
+    fn issue_enrollment(&self, viewer: &Viewer, new: &NewEnrollment) -> Answer<IssuedCode> {
+        enrollments::issue(self, viewer, new)
+    }
+
+    fn revoke_enrollment(&self, viewer: &Viewer, number: u64, because: &str) -> Answer<EnrollmentRow> {
+        enrollments::revoke(self, viewer, number, because)
+    }
+
+    fn refused_senders(&self, viewer: &Viewer) -> Answer<Vec<RefusedRow>> {
+        Ok(enrollments::refused(self, viewer))
+    }
+
+    fn reach(&self, _viewer: &Viewer) -> Answer<Reach> {
+        Ok(enrollments::reach(self))
     }
 
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {

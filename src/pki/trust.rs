@@ -52,6 +52,17 @@ impl Trust {
         ServerNames::of(self.public_url.as_deref(), &self.listening)
     }
 
+    /// The host of the public address.
+    pub fn public_host(&self) -> Option<&str> {
+        self.public_url.as_deref().and_then(super::names::host_of)
+    }
+
+    /// SHA-256 of the authority's certificate, as `openssl x509 -fingerprint -sha256` prints it.
+    pub fn fingerprint_text(&self) -> String {
+        let bytes: Vec<String> = self.authority.fingerprint().iter().map(|byte| format!("{byte:02X}")).collect();
+        format!("sha256 Fingerprint={}", bytes.join(":"))
+    }
+
     /// Looks whether the server's certificate must be made anew, and reads the operator's own again.
     pub fn renew(&self) {
         match self.shown.renew(&self.authority, &self.names(), self.own.as_ref(), self.house.clock.now()) {

@@ -54,7 +54,16 @@ fn a_code_on_paper_makes_a_sender_of_the_city() {
     let (status, _) = ask(&city, &nobody, "/api/v1/enroll/renew", &json!({ "csr": csr }));
     assert_eq!(status, 401);
     // Revoked: the standing connection ends at its next words, a new one at the handshake.
-    revoke(&city, 1);
+    let token = crate::support::token(&city.data(), "quantri", "admin", None);
+    let authorization = format!("Bearer {token}");
+    let post = |path: &str, body: &[u8]| {
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        crate::support::request(city.server.http, "POST", path, &headers, body).unwrap()
+    };
+    wait_for("the token is known", PATIENCE, || post("/api/v1/enrollments/99/revoke", b"{}").status == 404);
+    let revoked = post("/api/v1/enrollments/1/revoke", "{\"because\":\"mất máy\"}".as_bytes());
+    assert_eq!(revoked.status, 200, "{}", revoked.body);
+    assert_eq!(revoked.json()["standing"], "revoked");
     wait_for("the connection ends", PATIENCE, || {
         tls.write_all(b"<13>1 2026-02-03T04:05:06Z x app - - - muon\n").is_err()
             || tls.flush().is_err()
@@ -64,18 +73,18 @@ fn a_code_on_paper_makes_a_sender_of_the_city() {
     let again = connect(city.syslog(), &config);
     assert!(refusals::is_refused(again));
     refusals::said(&city, &["phuong-01", "its certificate was revoked"]);
+    let sources = crate::support::request(
+        city.server.http,
+        "GET",
+        "/api/v1/refused-senders",
+        &[("Authorization", &authorization)],
+        b"",
+    )
+    .unwrap();
+    let rows = sources.json()["refused"].as_array().unwrap().clone();
+    assert!(rows.iter().any(|row| row["why"] == "certificate-revoked" && row["name"] == "phuong-01"), "{rows:?}");
     let City { server, .. } = city;
     server.stop();
-}
-
-/// Revokes as another process would.
-fn revoke(city: &City, number: u64) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let registry = nhatle::registry::Registry::open(&city.data(), runtime.handle().clone()).unwrap();
-    let change = nhatle_engine::enrollment::EnrollmentChange::Revoke { because: "mất máy".to_owned() };
-    let change = nhatle_engine::register::AnyChange::Enrollment(number, change);
-    registry.change("lan", SystemClock.now(), &change).unwrap();
-    registry.close();
 }
 
 #[test]

@@ -16,11 +16,12 @@ use nhatle_event::{Stored, Timestamp};
 use crate::account::{Account, Language, Viewer};
 use crate::desk_reference::ReferenceDesk;
 use crate::model::{
-    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, ExceptionChange,
-    ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow, IncidentChange,
-    IncidentPage, IncidentQuery, IncidentView, InputRow, LiveCounters, MatrixQuery, NewException, NewHunt, NewIncident,
-    Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery,
-    SourceFit, SourceRow, SourceView, UnitRow, UserRow,
+    AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
+    ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
+    IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
+    NewEnrollment, NewException, NewHunt, NewIncident, Overview, Reach, RefusedRow, RiskRow, RuleChange, RuleFit,
+    RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceView, UnitRow,
+    UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -222,6 +223,16 @@ pub trait Desk: Send + Sync + 'static {
     fn sources(&self, viewer: &Viewer) -> Answer<Vec<SourceRow>>;
     /// The forwarders of the wards.
     fn forwarders(&self, viewer: &Viewer) -> Answer<Vec<ForwarderRow>>;
+    /// Enrolments, of the viewer's units.
+    fn enrollments(&self, viewer: &Viewer) -> Answer<Vec<EnrollmentRow>>;
+    /// Gives out a code.
+    fn issue_enrollment(&self, viewer: &Viewer, new: &NewEnrollment) -> Answer<IssuedCode>;
+    /// Ends a code and its certificates.
+    fn revoke_enrollment(&self, viewer: &Viewer, number: u64, because: &str) -> Answer<EnrollmentRow>;
+    /// Senders refused lately; only for who sees the whole city, since nobody knows whose they are.
+    fn refused_senders(&self, viewer: &Viewer) -> Answer<Vec<RefusedRow>>;
+    /// Where a new sender finds the server.
+    fn reach(&self, viewer: &Viewer) -> Answer<Reach>;
     /// One source with the hours that begin in `[from, to)`.
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView>;
     /// The inputs and what they counted; nothing for a viewer that has a unit.

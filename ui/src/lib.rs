@@ -14,6 +14,7 @@ pub mod session;
 pub mod timeline;
 
 mod api;
+mod api_enrollments;
 mod api_exceptions;
 mod api_preview;
 mod api_reference;
@@ -28,6 +29,7 @@ mod openapi;
 mod pages;
 mod render;
 mod request;
+mod sheet;
 mod state;
 
 #[cfg(test)]

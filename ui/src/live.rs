@@ -1,7 +1,7 @@
 //! `/live`: one stream of server-sent events that keeps the counters of a page current.
 //!
-//! In: ticks of [`crate::Desk::changes`]. Out: `event: counters` with the viewer's own numbers, at most one
-//! a second, and a comment every 15 s so that proxies keep the line open. Promise: a stream ends when its
+//! In: ticks of [`crate::Desk::changes`]. Out: `event: counters` with the viewer's own numbers, and, asked with a source's name and
+//! a moment, once `event: arrived` when it has sent something since; at most one a second, and a comment every 15 s so that proxies keep the line open. Promise: a stream ends when its
 //! session does, and at most [`crate::state::STREAMS_MAX`] run. Failure: 503; the page works without.
 //! Source: HTML Living Standard, section 9.2 (server-sent events).
 
@@ -17,7 +17,7 @@ use futures_core::Stream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::failure::Failure;
-use crate::pages::Page;
+use crate::pages::{Page, wizard};
 use crate::request::Asked;
 
 /// How often a page is told at most.
@@ -52,6 +52,7 @@ async fn feed(
     _room: OwnedSemaphorePermit,
 ) {
     let mut shown = None;
+    let mut awaited = wizard::awaited(&asked);
     loop {
         let now = asked.state.config.clock.now();
         let is_open = asked.session_id.as_ref().is_some_and(|id| asked.state.sessions.is_open(id, now));
@@ -67,13 +68,24 @@ async fn feed(
             }
             shown = Some(counters);
         }
+        if let Some((name, since)) = &awaited {
+            let Ok(rows) = asked.desk(|desk, viewer| desk.sources(viewer)).await else { return };
+            if let Some(row) = wizard::arrived(rows, name, *since) {
+                let event = Event::default().event("arrived").data(wizard::arrived_text(&asked, &row));
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+                awaited = None;
+            }
+        }
+        let check = if awaited.is_some() { PAUSE } else { CHECK };
         let changed = async {
             tokio::time::sleep(PAUSE).await;
             changes.changed().await
         };
         tokio::select! {
             () = sender.closed() => return,
-            waited = tokio::time::timeout(CHECK, changed) => {
+            waited = tokio::time::timeout(check, changed) => {
                 if matches!(waited, Ok(Err(_))) {
                     return;
                 }

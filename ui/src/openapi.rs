@@ -297,6 +297,34 @@ const WORDS: &[Words] = &[
         query: &[("from", "RFC 3339; hours that begin at or after; two days ago where not given"), ("to", "RFC 3339")],
         body: None,
     },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/enrollments",
+        summary: "Enrolment codes and what came of them; never the codes themselves",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/enrollments",
+        summary: "Gives out a code, to be used once at POST /api/v1/enroll; it is in this answer only",
+        query: &[],
+        body: Some("NewEnrollment"),
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/enrollments/{number}/revoke",
+        summary: "Ends a code and every certificate given for it",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/refused-senders",
+        summary: "Senders that were not let in lately, with the reason",
+        query: &[],
+        body: None,
+    },
     Words { verb: Verb::Get, path: "/api/v1/openapi.json", summary: "This document", query: &[], body: None },
 ];
 
@@ -385,6 +413,8 @@ fn schemas() -> Value {
         ] },
         "NewIncident": { "type": "object", "required": ["title", "level"], "properties": {
             "title": text, "level": level, "alerts": { "type": "array", "items": text }, "note": text } },
+        "NewEnrollment": { "type": "object", "required": ["name", "unit"], "properties": {
+            "name": text, "unit": text, "hours": { "type": "integer", "minimum": 1, "maximum": 2160 } } },
         "NewHunt": { "type": "object", "required": ["days"], "properties": {
             "days": { "type": "integer", "minimum": 1, "maximum": 3660 } } },
         "RuleChange": { "oneOf": [

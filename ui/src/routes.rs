@@ -13,7 +13,7 @@ use crate::account::Role;
 use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
-use crate::{api, api_exceptions, api_preview, api_reference, api_rules, assets, live, pages};
+use crate::{api, api_enrollments, api_exceptions, api_preview, api_reference, api_rules, assets, live, pages};
 
 /// Reads: everyone but a machine that pushes.
 const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
@@ -92,6 +92,11 @@ pub const TABLE: &[Route] = &[
     route!(Get "/events/{id}/around" READ, pages::search::around),
     route!(Get "/sources" READ, pages::source::list),
     route!(Get "/sources/rules" READ, pages::source::rules),
+    route!(Get "/sources/new" SOC, pages::wizard::form),
+    route!(Post "/sources/new" SOC, pages::wizard::sheet),
+    route!(Get "/sources/new/wait" READ, pages::wizard::wait),
+    route!(Get "/sources/enrollments" SOC, pages::wizard::list),
+    route!(Post "/sources/enrollments/{number}/revoke" SOC, pages::wizard::revoke),
     route!(Get "/sources/{name}" READ, pages::source::detail),
     route!(Get "/rules" READ, pages::rule::list),
     route!(Post "/rules/reload" ADMIN, pages::rule::reload),
@@ -149,6 +154,10 @@ pub const TABLE: &[Route] = &[
     route!(Get "/api/v1/coverage/sources" READ, api_rules::matrix),
     route!(Get "/api/v1/rules/{id}/sources" READ, api_rules::sources),
     route!(Get "/api/v1/sources" READ, api::sources),
+    route!(Get "/api/v1/enrollments" SOC, api_enrollments::list),
+    route!(Post "/api/v1/enrollments" SOC, api_enrollments::post),
+    route!(Post "/api/v1/enrollments/{number}/revoke" SOC, api_enrollments::revoke),
+    route!(Get "/api/v1/refused-senders" SOC, api_enrollments::refused),
     route!(Get "/api/v1/sources/rules" READ, api_rules::of_source),
     route!(Get "/api/v1/sources/{name}/hours" READ, api::source_hours),
     route!(Post "/api/v1/reload" ADMIN, api::reload),

@@ -1,7 +1,9 @@
 // Live counters over one stream. New alerts wait behind a bar: no row moves under the reader.
 
 export function startLive(page) {
-  const address = page.body.dataset.live;
+  // A page that waits for a source asks for it on the same stream.
+  const waiting = page.querySelector(".waiting");
+  const address = waiting ? waiting.dataset.live : page.body.dataset.live;
   if (!address || typeof EventSource === "undefined") return;
   const number = new Intl.NumberFormat(page.documentElement.lang);
   const shownTotal = Number(page.body.dataset.alertsTotal || "0");
@@ -21,6 +23,13 @@ export function startLive(page) {
       const place = bar.querySelector("[data-new]");
       if (place) place.textContent = number.format(fresh);
     }
+  });
+  stream.addEventListener("arrived", (event) => {
+    if (!waiting) return;
+    const place = waiting.querySelector("[data-arrived]");
+    place.textContent = event.data;
+    place.hidden = false;
+    waiting.querySelector("[data-waiting]").hidden = true;
   });
   window.addEventListener("pagehide", () => stream.close());
 }

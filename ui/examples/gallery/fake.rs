@@ -9,11 +9,12 @@ use std::sync::Mutex;
 use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
-    Correlation, Coverage, CoverageQuery, Entry, Evidence, ExceptionChange, ExceptionDraft, ExceptionPreview,
+    Correlation, Coverage, CoverageQuery, EnrollmentRow, Entry, ExceptionChange, ExceptionDraft, ExceptionPreview,
     ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, ForwarderRow, IncidentChange,
-    IncidentPage, IncidentQuery, IncidentStatus, IncidentView, Level, LiveCounters, MatrixQuery, NewException, NewHunt,
-    NewIncident, Overview, RiskRow, RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage,
-    SearchQuery, SourceFit, SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    IncidentPage, IncidentQuery, IncidentStatus, IncidentView, IssuedCode, Level, LiveCounters, MatrixQuery,
+    NewEnrollment, NewException, NewHunt, NewIncident, Overview, Reach, RefusedRow, RiskRow, RuleChange, RuleFit,
+    RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceView, TestChoice,
+    TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{
     Account, Answer, Desk, DeskError, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, SyntaxError, Viewer,
@@ -22,6 +23,8 @@ use tokio::sync::watch;
 
 #[path = "change.rs"]
 mod change;
+#[path = "enrollment.rs"]
+mod enrollment;
 #[path = "preview.rs"]
 mod preview;
 #[path = "reference.rs"]
@@ -30,6 +33,7 @@ mod reference;
 mod sample;
 
 use change::{change_row, change_rule, change_view};
+use enrollment::sees;
 use preview::{sample_hunt, sample_preview};
 use sample::{
     MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_buckets, sample_coverage, sample_event,
@@ -125,11 +129,6 @@ impl FakeDesk {
     fn seen_events<'a>(&'a self, viewer: &'a Viewer) -> impl Iterator<Item = &'a Stored> {
         self.events.iter().filter(|(unit, _)| viewer.may_see(Some(unit))).map(|(_, stored)| stored)
     }
-}
-
-/// Whether an exception may be shown: those of no unit to those who are limited to none.
-fn sees(viewer: &Viewer, row: &ExceptionRow) -> bool {
-    viewer.may_see(row.unit.as_ref().map(|unit| unit.code.as_str()))
 }
 
 impl Desk for FakeDesk {
@@ -273,16 +272,7 @@ impl Desk for FakeDesk {
         let events: Vec<_> =
             self.events.iter().filter(|(unit, _)| unit == code).take(3).map(|(_, stored)| stored.clone()).collect();
         let event_id = events.first().map(|stored| stored.id().to_string()).unwrap_or_default();
-        let evidence =
-            [("event.outcome: failure", "event.outcome", "failure"), ("process.name: sshd", "process.name", "sshd")]
-                .map(|(condition, field, value)| Evidence {
-                    selection: "selection".to_owned(),
-                    condition: condition.to_owned(),
-                    field: field.to_owned(),
-                    value: value.to_owned(),
-                    event_id: event_id.clone(),
-                })
-                .to_vec();
+        let evidence = sample::sample_evidence(&event_id);
         let correlation = Some(Correlation {
             kind: "event_count".to_owned(),
             group: vec![entity("source.ip", "203.0.113.77")],
@@ -429,9 +419,7 @@ impl Desk for FakeDesk {
     fn change_exception(&self, viewer: &Viewer, number: u64, change: &ExceptionChange) -> Answer<()> {
         self.exception(viewer, number)?;
         let mut rows = self.rows();
-        let Some(view) = rows.exceptions.iter_mut().find(|view| view.row.number == number) else {
-            return Err(DeskError::NotFound);
-        };
+        let view = rows.exceptions.iter_mut().find(|view| view.row.number == number).ok_or(DeskError::NotFound)?;
         match change {
             ExceptionChange::SetEnd { until_ns, .. } => view.row.until = Timestamp(*until_ns),
             ExceptionChange::SetOwner { owner } => view.row.owner.clone_from(owner),
@@ -441,9 +429,8 @@ impl Desk for FakeDesk {
     }
 
     fn risks(&self, viewer: &Viewer, limit: usize) -> Answer<Vec<RiskRow>> {
-        let alerts = self.seen_alerts(viewer);
-        let rows = alerts.iter().filter_map(|(row, _)| Some(sample_risk(row, row.entities.first()?)));
-        Ok(rows.take(limit).collect())
+        let row = |(row, _): &(AlertRow, Vec<Entry>)| Some(sample_risk(row, row.entities.first()?));
+        Ok(self.seen_alerts(viewer).iter().filter_map(row).take(limit).collect())
     }
 
     fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage> {
@@ -498,6 +485,26 @@ impl Desk for FakeDesk {
         Ok(if viewer.may_see(None) { vec![sample::sample_forwarder()] } else { Vec::new() })
     }
 
+    fn enrollments(&self, viewer: &Viewer) -> Answer<Vec<EnrollmentRow>> {
+        Ok(enrollment::rows(viewer, &self.marks))
+    }
+
+    fn issue_enrollment(&self, viewer: &Viewer, new: &NewEnrollment) -> Answer<IssuedCode> {
+        enrollment::issue(viewer, new)
+    }
+
+    fn revoke_enrollment(&self, viewer: &Viewer, number: u64, _because: &str) -> Answer<EnrollmentRow> {
+        enrollment::revoke(self.enrollments(viewer)?, number)
+    }
+
+    fn refused_senders(&self, viewer: &Viewer) -> Answer<Vec<RefusedRow>> {
+        Ok(enrollment::refused(viewer))
+    }
+
+    fn reach(&self, _viewer: &Viewer) -> Answer<Reach> {
+        Ok(enrollment::reach())
+    }
+
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {
         let source = self.sources(viewer)?.into_iter().find(|row| row.name == name).ok_or(DeskError::NotFound)?;
         Ok(SourceView { hours: sample::sample_hours(span, NOW), source })
@@ -510,13 +517,7 @@ impl Desk for FakeDesk {
     fn people(&self, viewer: &Viewer) -> Answer<Vec<UserRow>> {
         let may_see = |account: &&Account| account.unit.is_none() || viewer.may_see(account.unit.as_deref());
         let rows = self.rows();
-        let people = rows.accounts.iter().filter(may_see).map(|account| UserRow {
-            user: account.user.clone(),
-            name: account.name.clone(),
-            role: account.role,
-            unit: account.unit.clone(),
-        });
-        Ok(people.collect())
+        Ok(rows.accounts.iter().filter(may_see).map(enrollment::user_row).collect())
     }
 
     fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {

@@ -5,7 +5,7 @@
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use nhatle_ui::Localized;
 use nhatle_ui::model::{
-    AlertRow, AlertStatus, Alive, Bucket, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, ExceptionRow,
+    AlertRow, AlertStatus, Alive, Bucket, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, Evidence, ExceptionRow,
     ExceptionStanding, ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, ForwarderGap, ForwarderRow, Gap,
     IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, MatrixQuery, MatrixRule,
     MatrixSource, NewException, PackRow, Reasons, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow,
@@ -461,4 +461,18 @@ pub(super) fn sample_buckets() -> Vec<Bucket> {
         Bucket { start, end: start.plus_nanos(24 * MINUTE), count: u64::from((slot * slot * 7) % 41) }
     };
     (0..60).map(bar).collect()
+}
+
+/// What made a rule match, in one event.
+pub fn sample_evidence(event_id: &str) -> Vec<Evidence> {
+    let tests =
+        [("event.outcome: failure", "event.outcome", "failure"), ("process.name: sshd", "process.name", "sshd")];
+    let evidence = tests.map(|(condition, field, value)| Evidence {
+        selection: "selection".to_owned(),
+        condition: condition.to_owned(),
+        field: field.to_owned(),
+        value: value.to_owned(),
+        event_id: event_id.to_owned(),
+    });
+    evidence.to_vec()
 }

@@ -29,6 +29,7 @@ macro_rules! words {
 
 pub mod alert;
 pub mod alive;
+pub mod enrollment;
 pub mod exception;
 pub mod fit;
 pub mod forwarder;
@@ -47,6 +48,9 @@ use crate::account::Localized;
 
 pub use alert::{AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, Correlation, Evidence};
 pub use alive::{Alive, AliveReason, Coverage, CoverageQuery, CoverageRuleRow, RuleLight, TacticColumn, TechniqueRow};
+pub use enrollment::{
+    EnrollmentRow, EnrollmentStanding, IssuedCode, NewEnrollment, Port, Reach, RefusedRow, SenderKind,
+};
 pub use exception::{
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionStanding, ExceptionStep, ExceptionTest,
     ExceptionView, NewException, RiskPartRow, RiskRow, TestChoice, TestHow,

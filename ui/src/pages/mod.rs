@@ -18,6 +18,7 @@ pub mod rule;
 pub mod search;
 pub mod sign_in;
 pub mod source;
+pub mod wizard;
 
 use askama::Template;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
