@@ -68,7 +68,7 @@ pub enum Command {
     Restore(BackupArgs),
     /// Say what is wrong with this installation.
     #[command(after_help = "Example: nhatle doctor")]
-    Doctor(LaterArgs),
+    Doctor(DoctorArgs),
     /// Work with the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -447,6 +447,29 @@ pub struct ForwardArgs {
     /// Print the status as JSON.
     #[arg(long, requires = "status")]
     pub json: bool,
+}
+
+/// `nhatle doctor`
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Where the store is; a server may be running on it.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The configuration file the server runs with.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Ask a running server instead (http://HOST:PORT).
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Its access token, of role auditor or more.
+    #[arg(long, value_name = "TOKEN", requires = "url")]
+    pub token: Option<String>,
+    /// Print JSON lines.
+    #[arg(long)]
+    pub json: bool,
+    /// vi or en; as LANG says where not given.
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<String>,
 }
 
 /// `nhatle verify`

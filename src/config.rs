@@ -12,6 +12,7 @@ use std::time::Duration;
 use nhatle_collector::Cidr;
 use nhatle_collector::listen::datagram::SOCKETS_MAX;
 use nhatle_engine::correlate::Limits;
+use nhatle_engine::rhythm::Calendar;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::run::Schedule;
@@ -20,8 +21,9 @@ use crate::followed::{self, EvtxSource, FileSource};
 use crate::pki::{ClientCert, Own};
 use crate::reference::config::{self as reference, AssetsFile, GeoFiles, Intel, ThreatList};
 use crate::reference::live::Configured;
+use crate::sentinel::settings::Sentinel;
 use crate::source_settings::{self, Clocks, Source};
-use crate::units::{Unit, is_network};
+use crate::units::{self, Unit};
 
 /// The file as written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,8 @@ pub struct ConfigFile {
     pub intel: Intel,
     /// `[[threat_list]]`
     pub threat_list: Vec<ThreatList>,
+    /// `[sentinel]`
+    pub sentinel: Sentinel,
     /// `[[unit]]`
     pub unit: Vec<Unit>,
     /// `[[source]]`
@@ -69,6 +73,7 @@ impl Default for ConfigFile {
             geoip: GeoFiles::default(),
             intel: Intel::default(),
             threat_list: Vec::new(),
+            sentinel: Sentinel::default(),
             unit: Vec::new(),
             source: Vec::new(),
         }
@@ -342,6 +347,8 @@ pub struct Config {
     pub reference: Configured,
     /// When canaries are sent.
     pub canary: Schedule,
+    /// Days off for the rhythms of sources; `None` = nobody watches them.
+    pub sentinel: Option<Calendar>,
     /// How much correlations remember.
     pub correlation: Limits,
 }
@@ -466,9 +473,10 @@ impl Config {
         for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
+        let sentinel = file.sentinel.calendar(file.collector.default_offset_minutes, &mut problems);
         let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
         let reference = reference::check((&file.assets, &file.geoip, &file.intel, &file.threat_list), &mut problems);
-        check_units(&file.unit, &mut problems);
+        units::check(&file.unit, &mut problems);
         let (ahead_max_s, behind_max_s) = (file.collector.time_ahead_max_s, file.collector.time_behind_max_s);
         let clocks = Clocks { ahead_max_s, behind_max_s };
         let sources = source_settings::check(&file.source, &file.unit, clocks, &mut problems);
@@ -496,6 +504,7 @@ impl Config {
             rules: file.rules,
             reference,
             canary,
+            sentinel,
             correlation: limits(&file.engine),
             importance: file.engine.importance.clone(),
             grouping: nhatle_engine::incident::Grouping {
@@ -537,27 +546,6 @@ fn check_distinct(name: &str, first: SocketAddr, others: &[(&str, Option<SocketA
             problems.push(format!("{name}: the same address as {taken}"));
         }
         seen.push(((*name).to_owned(), address));
-    }
-}
-
-fn check_units(units: &[Unit], problems: &mut Vec<String>) {
-    let codes: std::collections::BTreeSet<&str> = units.iter().map(|unit| unit.code.as_str()).collect();
-    for unit in units {
-        if unit.code.is_empty() || unit.code.len() > 64 {
-            problems.push("unit.code: must have 1 to 64 characters".to_owned());
-        }
-        if !unit.parent.is_empty() && !codes.contains(unit.parent.as_str()) {
-            problems.push(format!("unit {}: no unit has the code of its parent {}", unit.code, unit.parent));
-        }
-        for network in unit.networks.iter().filter(|network| !is_network(network)) {
-            problems.push(format!("unit {}: no network: {network}", unit.code));
-        }
-        if unit.system_level > 5 {
-            problems.push(format!("unit {}: system_level is 1 to 5 (0 = not set)", unit.code));
-        }
-    }
-    if codes.len() < units.len() {
-        problems.push("unit: two units have the same code".to_owned());
     }
 }
 

@@ -20,6 +20,7 @@ pub mod inputs;
 pub mod followed;
 pub mod pipeline;
 pub mod sources;
+pub mod sentinel;
 pub mod places;
 pub mod forward;
 pub mod alerts;

@@ -99,6 +99,28 @@ impl Units {
     }
 }
 
+/// Finds what is wrong with units, each problem with the unit's code.
+pub fn check(units: &[Unit], problems: &mut Vec<String>) {
+    let codes: std::collections::BTreeSet<&str> = units.iter().map(|unit| unit.code.as_str()).collect();
+    for unit in units {
+        if unit.code.is_empty() || unit.code.len() > 64 {
+            problems.push("unit.code: must have 1 to 64 characters".to_owned());
+        }
+        if !unit.parent.is_empty() && !codes.contains(unit.parent.as_str()) {
+            problems.push(format!("unit {}: no unit has the code of its parent {}", unit.code, unit.parent));
+        }
+        for network in unit.networks.iter().filter(|network| !is_network(network)) {
+            problems.push(format!("unit {}: no network: {network}", unit.code));
+        }
+        if unit.system_level > 5 {
+            problems.push(format!("unit {}: system_level is 1 to 5 (0 = not set)", unit.code));
+        }
+    }
+    if codes.len() < units.len() {
+        problems.push("unit: two units have the same code".to_owned());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ pub mod incident;
 pub mod exception;
 pub mod hunt;
 pub mod risk;
+pub mod rhythm;
 pub mod account;
 pub mod enrollment;
 pub mod rule_state;

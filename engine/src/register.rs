@@ -2,7 +2,7 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `outage/4`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::hunt::{self, HUNTS_MAX, Hunt, HuntChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
 use crate::reference::{self, REFERENCES_MAX, Reference, ReferenceChange};
+use crate::rhythm::outage::{self, OUTAGES_MAX, Outage, OutageChange};
 use crate::rule_state::{self, PACKS_MAX, Pack, PackChange, RULE_STATES_MAX, RuleChange, RuleState};
 
 /// What somebody did about one alert (stream `alert/ID`).
@@ -104,6 +105,8 @@ pub enum AnyChange {
     Enrollment(u64, EnrollmentChange),
     /// Of a file of reference data, by name.
     Reference(String, ReferenceChange),
+    /// Of a planned outage, by number.
+    Outage(u64, OutageChange),
 }
 
 impl AnyChange {
@@ -122,6 +125,7 @@ impl AnyChange {
             AnyChange::Hunt(number, _) => format!("hunt/{number}"),
             AnyChange::Enrollment(number, _) => format!("enrollment/{number}"),
             AnyChange::Reference(name, _) => format!("reference/{name}"),
+            AnyChange::Outage(number, _) => format!("outage/{number}"),
         }
     }
 
@@ -140,6 +144,7 @@ impl AnyChange {
             AnyChange::Hunt(_, change) => serde_json::to_value(change),
             AnyChange::Enrollment(_, change) => serde_json::to_value(change),
             AnyChange::Reference(_, change) => serde_json::to_value(change),
+            AnyChange::Outage(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -158,6 +163,7 @@ impl AnyChange {
             ("hunt", Ok(number)) => Some(AnyChange::Hunt(number, serde_json::from_str(json)?)),
             ("enrollment", Ok(number)) => Some(AnyChange::Enrollment(number, serde_json::from_str(json)?)),
             ("reference", _) => Some(AnyChange::Reference(name.to_owned(), serde_json::from_str(json)?)),
+            ("outage", Ok(number)) => Some(AnyChange::Outage(number, serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -187,6 +193,8 @@ pub struct RegisterState {
     pub packs: BTreeMap<String, Pack>,
     /// How many changes `rules` and `packs` have seen; another number means that rules are to be loaded anew.
     pub rules_version: u64,
+    /// The newest planned outages by number.
+    pub outages: BTreeMap<u64, Outage>,
     /// The newest hunts by number.
     pub hunts: BTreeMap<u64, Hunt>,
     /// Reference data by name: assets, places of addresses, lists of indicators.
@@ -252,6 +260,14 @@ impl RegisterState {
             AnyChange::Pack(name, change) => self.apply_pack(name, change, actor, at),
             AnyChange::Enrollment(number, change) => self.apply_enrollment(*number, change, actor, at),
             AnyChange::Reference(name, change) => self.apply_reference(name, change, actor, at),
+            AnyChange::Outage(number, change) => {
+                let after = outage::apply(self.outages.get(number), change, actor, at)?;
+                self.outages.insert(*number, after);
+                if OUTAGES_MAX < self.outages.len() {
+                    self.outages.pop_first();
+                }
+                Ok(())
+            }
             AnyChange::Hunt(number, change) => {
                 let after = hunt::apply(self.hunts.get(number), *number, change, actor, at)?;
                 self.hunts.insert(*number, after);
@@ -287,6 +303,11 @@ impl RegisterState {
         let after = enrollment::apply(self.enrollments.get(&number), number, change, actor, at)?;
         self.enrollments.insert(number, after);
         Ok(())
+    }
+
+    /// The number the next planned outage gets.
+    pub fn next_outage(&self) -> u64 {
+        self.outages.last_key_value().map_or(1, |(number, _)| number + 1)
     }
 
     /// The number the next hunt gets.

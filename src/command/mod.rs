@@ -19,6 +19,7 @@ pub mod rule_test;
 pub mod restore;
 pub mod search;
 pub mod serve;
+pub mod doctor;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -70,7 +71,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Forward(args) => forward::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
-        Command::Doctor(_) => not_built("doctor"),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,

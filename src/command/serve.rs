@@ -54,6 +54,7 @@ use crate::places::PlaceBook;
 use crate::reference::{self, LiveTables, lookback};
 use crate::registry::Registry;
 use crate::reload::Reloader;
+use crate::sentinel::{self, Feed, balance};
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
 use crate::units::Units;
@@ -114,6 +115,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         noted: Mutex::default(),
         forwarders: Arc::new(Forwarders::new(places.below(receive::KEY))),
         places: Mutex::new(places),
+        feed: Feed::new(marks.get(balance::MARK).map(Vec::as_slice)),
         store: Arc::new(store),
         registry,
         rules: RwLock::new(rules),
@@ -201,6 +203,7 @@ pub struct Server {
     http: Vec<JoinHandle<()>>,
     overload: (Arc<AtomicBool>, std::thread::JoinHandle<()>),
     canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
+    sentinel: sentinel::run::Running,
     sink: Sink,
     stop_http: watch::Sender<bool>,
     /// Where pages and the API listen.
@@ -282,6 +285,7 @@ impl Server {
             .spawn(move || live_rules::follow(&followed, CATCH_UP_INTERVAL))?;
         let reference = reference_threads(&shared)?;
         let canary = canary_thread(&shared, &sink)?;
+        let sentinel = sentinel::run::start(&shared, config.sentinel.clone())?;
         Ok(Server {
             shared,
             pipeline,
@@ -293,6 +297,7 @@ impl Server {
             http,
             overload,
             canary,
+            sentinel,
             sink,
             stop_http,
             http_address,
@@ -374,6 +379,7 @@ impl Server {
         while !joined.is_finished() && patience.elapsed().as_secs() < 30 {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        self.sentinel.stop();
         if self.rules.join().is_err() {
             tracing::error!("the thread that loads rules panicked");
         }

@@ -30,9 +30,9 @@ use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
     IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
-    NewEnrollment, NewException, NewHunt, NewIncident, Overview, Reach, RefusedRow, RiskRow, RuleChange, RuleFit,
-    RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceState, SourceView,
-    UnitRow, UserRow,
+    NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
+    SourceState, SourceView, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -390,6 +390,18 @@ impl Desk for LiveDesk {
         sources::hours(self, viewer, name, span)
     }
 
+    fn outages(&self, viewer: &Viewer) -> Answer<Vec<OutageRow>> {
+        Ok(sources::outages(self, viewer))
+    }
+
+    fn plan_outage(&self, viewer: &Viewer, new: &NewOutage) -> Answer<u64> {
+        sources::plan_outage(self, viewer, new)
+    }
+
+    fn end_outage(&self, viewer: &Viewer, number: u64) -> Answer<()> {
+        sources::end_outage(self, viewer, number)
+    }
+
     fn inputs(&self, viewer: &Viewer) -> Answer<Vec<InputRow>> {
         Ok(inputs::rows(self, viewer))
     }
@@ -494,6 +506,10 @@ impl Desk for LiveDesk {
         let stats = self.shared.store.stats();
         let mut text = self.shared.counters.text();
         let (reserve_bytes, is_reserve_held, free_bytes) = self.shared.overload.room();
+        let (hours_checked, differences) = {
+            let checked = self.shared.feed.checked();
+            (checked.hours, checked.differences.len() as u64)
+        };
         let gauges = [
             ("nhatle_events", stats.events.iter().sum::<u64>()),
             ("nhatle_segments", stats.segments as u64),
@@ -509,6 +525,8 @@ impl Desk for LiveDesk {
             ("nhatle_disk_free_bytes", free_bytes.unwrap_or(0)),
             ("nhatle_reserve_bytes", reserve_bytes),
             ("nhatle_reserve_held", u64::from(is_reserve_held)),
+            ("nhatle_book_hours_checked", hours_checked),
+            ("nhatle_book_differences", differences),
         ];
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));

@@ -1,8 +1,10 @@
 //! Sources with their receipt books, in all and by hour.
 
+use nhatle_engine::register::AnyChange;
+use nhatle_engine::rhythm::outage::{Outage, OutageChange, SPAN_MAX_NS};
 use nhatle_event::Timestamp;
-use nhatle_ui::model::{Gap, Reasons, SourceHour, SourceRow, SourceState, SourceView};
-use nhatle_ui::{Answer, DeskError, Viewer};
+use nhatle_ui::model::{Gap, HourCheck, NewOutage, OutageRow, Reasons, SourceHour, SourceRow, SourceState, SourceView};
+use nhatle_ui::{Answer, DeskError, Refusal, Viewer};
 
 use super::{LiveDesk, failed, may_see};
 use crate::source_settings;
@@ -33,8 +35,88 @@ pub(super) fn hours(desk: &LiveDesk, viewer: &Viewer, name: &str, span: (Timesta
     let row = book.row(name).filter(|row| may_see(&limit, &row.unit)).ok_or(DeskError::NotFound)?;
     let hours = history::of_source(&book, &snapshot, name, span).map_err(failed)?;
     let open: Vec<i64> = row.open.iter().map(|part| part.hour).collect();
-    let hours = hours.iter().map(|part| hour_row(part, open.contains(&part.hour))).collect();
-    Ok(SourceView { source: source_row(desk, name, row), hours })
+    let checked = desk.shared.feed.checked().clone();
+    let hours = hours.iter().map(|part| SourceHour {
+        check: match checked.differences.iter().find(|one| one.source == name && one.hour == part.hour) {
+            Some(one) => HourCheck::Differs(one.found),
+            None if part.hour <= checked.through => HourCheck::Agrees,
+            None => HourCheck::Open,
+        },
+        ..hour_row(part, open.contains(&part.hour))
+    });
+    let hours = hours.collect();
+    let now = desk.now();
+    let mut outages = outages(desk, viewer);
+    outages.retain(|outage| {
+        desk.shared.registry.read(|state| {
+            state.outages.get(&outage.number).is_some_and(|one| one.covers(name, row.unit.as_deref(), now))
+        })
+    });
+    Ok(SourceView { source: source_row(desk, name, row), hours, outages })
+}
+
+/// Outages planned now that the viewer may see.
+pub(super) fn outages(desk: &LiveDesk, viewer: &Viewer) -> Vec<OutageRow> {
+    let (limit, now) = (desk.limit(viewer), desk.now());
+    let book = desk.shared.book().clone();
+    let unit_of = |outage: &Outage| match &outage.source {
+        Some(source) => book.row(source).and_then(|row| row.unit.clone()),
+        None => outage.unit.clone(),
+    };
+    desk.shared.registry.read(|state| {
+        let holds = state.outages.iter().filter(|(_, outage)| outage.from <= now && now < outage.until);
+        holds
+            .filter(|(_, outage)| may_see(&limit, &unit_of(outage)))
+            .map(|(number, outage)| OutageRow {
+                number: *number,
+                source: outage.source.clone(),
+                unit: outage.unit.as_deref().map(|code| desk.unit_row(code)),
+                from: outage.from,
+                until: outage.until,
+                reason: outage.reason.clone(),
+                actor: outage.actor.clone(),
+            })
+            .collect()
+    })
+}
+
+/// Plans an outage of what the viewer may see.
+pub(super) fn plan_outage(desk: &LiveDesk, viewer: &Viewer, new: &NewOutage) -> Answer<u64> {
+    let limit = desk.limit(viewer);
+    let unit = match (&new.source, &new.unit) {
+        (Some(source), None) => desk.shared.book().row(source).ok_or(DeskError::NotFound)?.unit.clone(),
+        (None, Some(unit)) => Some(desk.unit_tree().get(unit).ok_or(DeskError::NotFound)?.code.clone()),
+        _ => return Err(DeskError::Refused(Refusal::WrongState)),
+    };
+    if !may_see(&limit, &unit) {
+        return Err(DeskError::NotFound);
+    }
+    let until = Timestamp::parse(&new.until, 0).ok_or(DeskError::Refused(Refusal::BadEnd))?;
+    let now = desk.now();
+    if until <= now || SPAN_MAX_NS < until.since(now) {
+        return Err(DeskError::Refused(Refusal::BadEnd));
+    }
+    if new.reason.trim().is_empty() {
+        return Err(DeskError::Refused(Refusal::NoteMissing));
+    }
+    let change = OutageChange::Plan {
+        source: new.source.clone(),
+        unit: new.unit.clone(),
+        until_ns: until.0,
+        reason: new.reason.clone(),
+    };
+    desk.record(viewer, |state| {
+        let number = state.next_outage();
+        Ok((vec![AnyChange::Outage(number, change.clone())], number))
+    })
+}
+
+/// Ends one early.
+pub(super) fn end_outage(desk: &LiveDesk, viewer: &Viewer, number: u64) -> Answer<()> {
+    if !outages(desk, viewer).iter().any(|outage| outage.number == number) {
+        return Err(DeskError::NotFound);
+    }
+    desk.record(viewer, |_state| Ok((vec![AnyChange::Outage(number, OutageChange::End {})], ())))
 }
 
 fn source_row(desk: &LiveDesk, name: &str, row: &Receipts) -> SourceRow {
@@ -68,6 +150,7 @@ fn hour_row(part: &HourPart, is_open: bool) -> SourceHour {
     SourceHour {
         begin: Timestamp(part.hour.saturating_mul(HOUR_NS)),
         is_open,
+        check: HourCheck::Open,
         received: counts.received,
         stored: counts.stored,
         rejected: counts.rejected,

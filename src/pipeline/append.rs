@@ -217,6 +217,7 @@ fn acknowledge(shared: &Shared, planned: Planned, book: SourceBook) {
     Counters::add(&shared.counters.dead_letters, sum(|receipt| receipt.dead_lettered));
     Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate()));
     shared.set_trouble(None);
+    shared.feed.hear(&planned.stored);
     *shared.book() = book;
     *shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.places;
     for (receipt, _, waiting, _) in planned.receipts {

@@ -51,6 +51,7 @@ use crate::places::PlaceBook;
 use crate::reference::{LiveTables, lookback};
 use crate::registry::Registry;
 use crate::reload::Reloader;
+use crate::sentinel::Feed;
 use crate::sources::{SourceBook, Tally};
 use crate::telemetry::Counters;
 use crate::units::Units;
@@ -85,6 +86,8 @@ pub struct Shared {
     pub noted: Mutex<Tally>,
     /// The forwarders of the wards.
     pub forwarders: Arc<Forwarders>,
+    /// What sources sent, for the sentinel.
+    pub feed: Feed,
     /// The rules in force; see [`Shared::rules`].
     pub rules: RwLock<Arc<RuleSet>>,
     /// Where the rules come from, and how they are loaded anew.

@@ -272,6 +272,20 @@ source-days = { $count ->
     [one] 1 day
    *[other] { $shown } days
 }
+source-checked = agrees with the store
+source-differs = OFF: the store counts
+outage-title = Planned outage
+outage-plan = Plan an outage
+outage-for = For how long, from now
+outage-hours = { $count ->
+    [one] 1 hour
+   *[other] { $shown } hours
+}
+outage-how = Until then the source may be silent without an alert. It ends by itself; who planned it and why is kept.
+outage-until = No alert until
+outage-end = End it now
+done-outage = The outage is planned.
+done-outage-ended = It has ended; the source is watched again.
 source-hours-how = Hours are those of receipt. Clock off by = time in the record minus time of receipt, the median; ± is the width of the middle half.
 done-taken = You have taken it.
 done-released = It is back in the queue.

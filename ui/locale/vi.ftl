@@ -270,6 +270,19 @@ source-gaps-said = { $count ->
 source-days = { $count ->
    *[other] { $shown } ngày
 }
+source-checked = khớp với kho
+source-differs = LỆCH: kho đếm được
+outage-title = Ngừng gửi theo kế hoạch
+outage-plan = Báo trước việc ngừng gửi
+outage-for = Trong bao lâu, kể từ bây giờ
+outage-hours = { $count ->
+   *[other] { $shown } giờ
+}
+outage-how = Trong thời gian này nguồn im lặng cũng không có cảnh báo. Hết hạn là tự thôi; có ghi ai đã báo và vì sao.
+outage-until = Không cảnh báo đến
+outage-end = Kết thúc ngay
+done-outage = Đã ghi kế hoạch ngừng gửi.
+done-outage-ended = Đã kết thúc; nguồn lại được theo dõi.
 source-hours-how = Giờ tính theo lúc nhận. Lệch đồng hồ = thời điểm trong bản ghi trừ thời điểm nhận, lấy trung vị; ± là bề rộng của nửa giữa.
 done-taken = Bạn đã nhận xử lý.
 done-released = Đã trả lại hàng chờ.

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::guard::ApiBody;
 use crate::model::{
-    ALERTS_NAMED_MAX, AlertChange, AlertDetail, AlertStatus, IncidentChange, NewIncident, SearchQuery, TEXT_BYTES_MAX,
-    TITLE_BYTES_MAX, Verdict,
+    ALERTS_NAMED_MAX, AlertChange, AlertDetail, AlertStatus, IncidentChange, NewIncident, NewOutage,
+    OUTAGE_REASON_BYTES_MAX, SearchQuery, TEXT_BYTES_MAX, TITLE_BYTES_MAX, Verdict,
 };
 use crate::openapi;
 use crate::pages::incident::number_of;
@@ -239,6 +239,27 @@ pub(crate) async fn source_hours(asked: Asked, Path(name): Path<String>) -> Page
     let span = source::span(&asked, asked.moment("from")?, asked.moment("to")?);
     let view = asked.desk(move |desk, viewer| desk.source_hours(viewer, &name, span)).await?;
     Ok(Json(view).into_response())
+}
+
+/// `GET /api/v1/outages`
+pub(crate) async fn outages(asked: Asked) -> Page {
+    let rows = asked.desk(|desk, viewer| desk.outages(viewer)).await?;
+    Ok(Json(json!({ "outages": rows })).into_response())
+}
+
+/// `POST /api/v1/outages`
+pub(crate) async fn outage_post(asked: Asked, Extension(sent): Extension<ApiBody>) -> Page {
+    let new: NewOutage = body(&sent)?;
+    bounded(&new.reason, OUTAGE_REASON_BYTES_MAX)?;
+    let number = asked.desk(move |desk, viewer| desk.plan_outage(viewer, &new)).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "outage": number }))).into_response())
+}
+
+/// `POST /api/v1/outages/{number}/end`
+pub(crate) async fn outage_end(asked: Asked, Path(number): Path<String>) -> Page {
+    let number = number_of(&number)?;
+    asked.desk(move |desk, viewer| desk.end_outage(viewer, number)).await?;
+    Ok(Json(json!({ "outage": number })).into_response())
 }
 
 /// `GET /api/v1/openapi.json`

@@ -19,9 +19,9 @@ use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
     IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
-    NewEnrollment, NewException, NewHunt, NewIncident, Overview, Reach, RefusedRow, RiskRow, RuleChange, RuleFit,
-    RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceView, UnitRow,
-    UserRow,
+    NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
+    SourceView, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -235,6 +235,12 @@ pub trait Desk: Send + Sync + 'static {
     fn reach(&self, viewer: &Viewer) -> Answer<Reach>;
     /// One source with the hours that begin in `[from, to)`.
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView>;
+    /// Outages planned now.
+    fn outages(&self, viewer: &Viewer) -> Answer<Vec<OutageRow>>;
+    /// Plans an outage of a source or unit the viewer may see; its number.
+    fn plan_outage(&self, viewer: &Viewer, new: &NewOutage) -> Answer<u64>;
+    /// Ends an outage early.
+    fn end_outage(&self, viewer: &Viewer, number: u64) -> Answer<()>;
     /// The inputs and what they counted; nothing for a viewer that has a unit.
     fn inputs(&self, _viewer: &Viewer) -> Answer<Vec<InputRow>> {
         Ok(Vec::new())

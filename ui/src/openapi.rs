@@ -325,6 +325,21 @@ const WORDS: &[Words] = &[
         query: &[],
         body: None,
     },
+    Words { verb: Verb::Get, path: "/api/v1/outages", summary: "Outages planned now", query: &[], body: None },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/outages",
+        summary: "Plans an outage of a source or a unit from now on: its silence raises no alert until then",
+        query: &[],
+        body: Some("NewOutage"),
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/outages/{number}/end",
+        summary: "Ends a planned outage early",
+        query: &[],
+        body: None,
+    },
     Words { verb: Verb::Get, path: "/api/v1/openapi.json", summary: "This document", query: &[], body: None },
 ];
 
@@ -415,6 +430,8 @@ fn schemas() -> Value {
             "title": text, "level": level, "alerts": { "type": "array", "items": text }, "note": text } },
         "NewEnrollment": { "type": "object", "required": ["name", "unit"], "properties": {
             "name": text, "unit": text, "hours": { "type": "integer", "minimum": 1, "maximum": 2160 } } },
+        "NewOutage": { "type": "object", "required": ["until", "reason"], "properties": {
+            "source": text, "unit": text, "until": { "type": "string", "format": "date-time" }, "reason": text } },
         "NewHunt": { "type": "object", "required": ["days"], "properties": {
             "days": { "type": "integer", "minimum": 1, "maximum": 3660 } } },
         "RuleChange": { "oneOf": [

@@ -98,6 +98,8 @@ pub const TABLE: &[Route] = &[
     route!(Get "/sources/enrollments" SOC, pages::wizard::list),
     route!(Post "/sources/enrollments/{number}/revoke" SOC, pages::wizard::revoke),
     route!(Get "/sources/{name}" READ, pages::source::detail),
+    route!(Post "/sources/{name}/outage" WORK, pages::source::plan_outage),
+    route!(Post "/outages/{number}/end" WORK, pages::source::end_outage),
     route!(Get "/rules" READ, pages::rule::list),
     route!(Post "/rules/reload" ADMIN, pages::rule::reload),
     route!(Get "/rules/{id}" READ, pages::rule::detail),
@@ -161,6 +163,9 @@ pub const TABLE: &[Route] = &[
     route!(Get "/api/v1/sources/rules" READ, api_rules::of_source),
     route!(Get "/api/v1/sources/{name}/hours" READ, api::source_hours),
     route!(Post "/api/v1/reload" ADMIN, api::reload),
+    route!(Get "/api/v1/outages" READ, api::outages),
+    route!(Post "/api/v1/outages" WORK, api::outage_post),
+    route!(Post "/api/v1/outages/{number}/end" WORK, api::outage_end),
     route!(Get "/api/v1/openapi.json" Access::Public, api::describe),
 ];
 

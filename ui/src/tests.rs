@@ -126,7 +126,8 @@ fn paths(route: &Route) -> Vec<String> {
         path if path.contains("/incidents/") => vec!["1".into(), "2".into(), "99".into(), "x".into()],
         path if path.contains("/events/") => vec![first.to_string(), second.to_string(), "x".into()],
         path if path.contains("/rules/{id}") => vec!["5a1c0d1e-0001".into(), "x".into()],
-        path if path.contains("/sources/{name}") => vec!["cong-ttMARKA".into(), "x".into()],
+        path if path.contains("/sources/{name}") => vec!["cong-ttMARKA".into(), "cong-ttMARKB".into(), "x".into()],
+        path if path.contains("/outages/{number}") => vec!["1".into(), "x".into()],
         path if path.contains("{token}") => vec!["first-start".into(), "x".into()],
         path => return vec![path.to_owned()],
     };

@@ -1,7 +1,9 @@
 //! Histograms and facets: how many events match by time and by value.
 
+use std::collections::BTreeMap;
+
 use foldhash::{HashMap, HashMapExt};
-use nhatle_event::{Field, Stored, Text, Timestamp};
+use nhatle_event::{Field, Stored, Text, Timestamp, Value};
 
 use super::plan::Plan;
 use super::search::{TOTAL_ROWS_MAX, is_inside};
@@ -105,6 +107,45 @@ impl Snapshot {
         };
         let counted = fields.iter().zip(counts);
         Ok(counted.map(|(field, counts)| Facet { field: *field, values: top(counts), is_exact }).collect())
+    }
+
+    /// How many events match for each value of a field, exactly, among those with a `Seq` after the first and up to the
+    /// second of `seqs`; events without the field are under "". `rest` is called after each segment: it may take its time.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged.
+    pub fn count_by(
+        &self,
+        query: &Query,
+        field: Field,
+        (after, through): (u64, u64),
+        rest: impl Fn(),
+    ) -> Result<BTreeMap<String, u64>, ReadError> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut add = |stored: &Stored| {
+            if after < stored.seq.0 && stored.seq.0 <= through {
+                let value = stored.event.get(field).and_then(|value| value.each().next()).and_then(Value::as_text);
+                *counts.entry(value.unwrap_or_default().into_owned()).or_default() += 1;
+            }
+        };
+        self.recent_matches(query).into_iter().for_each(&mut add);
+        let keys = [Text::from(&*name_key(field.name()))];
+        for segment in self.segments_for(query, Order::OldestFirst) {
+            let meta = segment.meta();
+            if meta.last_seq.0 <= after || through < meta.first_seq.0 {
+                continue;
+            }
+            let mut plan = Plan::new(query, segment.open()?)?;
+            let rows = plan.rows_behind(None, Order::OldestFirst);
+            for rows in rows.chunks(STEP_ROWS) {
+                plan.check(query, rows)?;
+                let mut rows: Vec<usize> = rows.iter().copied().filter(|row| plan.holds(*row)).collect();
+                rows.sort_unstable();
+                plan.segment.fetch(&rows, Projection::Keys(&keys))?.iter().for_each(&mut add);
+            }
+            rest();
+        }
+        Ok(counts)
     }
 }
 

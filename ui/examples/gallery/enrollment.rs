@@ -21,6 +21,19 @@ pub fn issue(viewer: &Viewer, new: &NewEnrollment) -> Answer<IssuedCode> {
     Ok(IssuedCode { code: "7K2M-9QXV-4T8R-J3HN-C6PD".to_owned(), row })
 }
 
+/// An account that signs in with a password.
+pub fn account(user: &str, name: &str, role: Role, unit: Option<&str>, hash: &str) -> Account {
+    Account {
+        user: user.to_owned(),
+        name: name.to_owned(),
+        role,
+        unit: unit.map(str::to_owned),
+        language: None,
+        password_hash: Some(hash.to_owned()),
+        is_disabled: false,
+    }
+}
+
 /// A person, as others see them.
 pub fn user_row(account: &Account) -> UserRow {
     let (user, name, unit) = (account.user.clone(), account.name.clone(), account.unit.clone());

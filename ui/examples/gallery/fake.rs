@@ -12,9 +12,9 @@ use nhatle_ui::model::{
     Correlation, Coverage, CoverageQuery, EnrollmentRow, Entry, ExceptionChange, ExceptionDraft, ExceptionPreview,
     ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, ForwarderRow, IncidentChange,
     IncidentPage, IncidentQuery, IncidentStatus, IncidentView, IssuedCode, Level, LiveCounters, MatrixQuery,
-    NewEnrollment, NewException, NewHunt, NewIncident, Overview, Reach, RefusedRow, RiskRow, RuleChange, RuleFit,
-    RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow, SourceView, TestChoice,
-    TestHow, UnitRow, UserRow, Verdict,
+    NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
+    SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
 use nhatle_ui::{
     Account, Answer, Desk, DeskError, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, SyntaxError, Viewer,
@@ -87,22 +87,13 @@ impl FakeDesk {
 
     /// Adds an account.
     pub fn with_account(self, user: &str, name: &str, role: Role, unit: Option<&str>, hash: &str) -> FakeDesk {
-        self.rows().accounts.push(Account {
-            user: user.to_owned(),
-            name: name.to_owned(),
-            role,
-            unit: unit.map(str::to_owned),
-            language: None,
-            password_hash: Some(hash.to_owned()),
-            is_disabled: false,
-        });
+        self.rows().accounts.push(enrollment::account(user, name, role, unit, hash));
         self
     }
 
     /// Gives an account a token.
     pub fn with_token(self, user: &str, token: &str) -> FakeDesk {
-        let hash = nhatle_ui::session::token_sha256(token);
-        self.rows().tokens.push((hash, user.to_owned()));
+        self.rows().tokens.push((nhatle_ui::session::token_sha256(token), user.to_owned()));
         self
     }
 
@@ -507,7 +498,19 @@ impl Desk for FakeDesk {
 
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {
         let source = self.sources(viewer)?.into_iter().find(|row| row.name == name).ok_or(DeskError::NotFound)?;
-        Ok(SourceView { hours: sample::sample_hours(span, NOW), source })
+        Ok(SourceView { hours: sample::sample_hours(span, NOW), outages: sample::sample_outages(&source), source })
+    }
+
+    fn outages(&self, viewer: &Viewer) -> Answer<Vec<OutageRow>> {
+        Ok(self.sources(viewer)?.iter().flat_map(sample::sample_outages).collect())
+    }
+
+    fn plan_outage(&self, viewer: &Viewer, new: &NewOutage) -> Answer<u64> {
+        sample::plan(&self.sources(viewer)?, new)
+    }
+
+    fn end_outage(&self, viewer: &Viewer, number: u64) -> Answer<()> {
+        sample::end(&self.outages(viewer)?, number)
     }
 
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>> {
@@ -516,8 +519,7 @@ impl Desk for FakeDesk {
 
     fn people(&self, viewer: &Viewer) -> Answer<Vec<UserRow>> {
         let may_see = |account: &&Account| account.unit.is_none() || viewer.may_see(account.unit.as_deref());
-        let rows = self.rows();
-        Ok(rows.accounts.iter().filter(may_see).map(enrollment::user_row).collect())
+        Ok(self.rows().accounts.iter().filter(may_see).map(enrollment::user_row).collect())
     }
 
     fn rules(&self, viewer: &Viewer) -> Answer<Vec<RuleRow>> {

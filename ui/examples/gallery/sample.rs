@@ -3,15 +3,15 @@
 //! In: which ward, and the mark its texts end in. Out: plain values, the same at each call.
 
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
-use nhatle_ui::Localized;
 use nhatle_ui::model::{
     AlertRow, AlertStatus, Alive, Bucket, Coverage, CoverageRuleRow, Entity, Entry, EntryKind, Evidence, ExceptionRow,
     ExceptionStanding, ExceptionStep, ExceptionView, Fit, FitMatrix, FitState, ForwarderGap, ForwarderRow, Gap,
-    IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, MatrixQuery, MatrixRule,
-    MatrixSource, NewException, PackRow, Reasons, RiskPartRow, RiskRow, RuleFit, RuleFitRow, RuleLoad, RuleRow,
-    RuleStanding, RuleView, SourceFit, SourceFitRow, SourceHour, SourceRow, SourceState, TacticColumn, TechniqueRow,
-    UnitRow,
+    HourCheck, IncidentRow, IncidentStatus, IncidentView, Layer, LayerState, LayerStep, Level, MatrixQuery, MatrixRule,
+    MatrixSource, NewException, NewOutage, OutageRow, PackRow, Reasons, RiskPartRow, RiskRow, RuleFit, RuleFitRow,
+    RuleLoad, RuleRow, RuleStanding, RuleView, SourceFit, SourceFitRow, SourceHour, SourceRow, SourceState,
+    TacticColumn, TechniqueRow, UnitRow,
 };
+use nhatle_ui::{Answer, DeskError, Localized};
 
 /// The moment the samples are written for: 23 November 2026, 15:30 in Viet Nam.
 pub const NOW: Timestamp = Timestamp(1_795_422_600_000_000_000);
@@ -416,6 +416,7 @@ pub fn sample_hours((from, to): (Timestamp, Timestamp), now: Timestamp) -> Vec<S
         SourceHour {
             begin,
             is_open: now < begin.plus_nanos(60 * MINUTE),
+            check: if now < begin.plus_nanos(90 * MINUTE) { HourCheck::Open } else { HourCheck::Agrees },
             received,
             stored: received - u64::from(is_bad),
             rejected: u64::from(is_bad),
@@ -475,4 +476,31 @@ pub fn sample_evidence(event_id: &str) -> Vec<Evidence> {
         event_id: event_id.to_owned(),
     });
     evidence.to_vec()
+}
+
+/// An outage of a source that is silent.
+pub fn sample_outages(source: &SourceRow) -> Vec<OutageRow> {
+    let is_silent = source.state == SourceState::Silent;
+    let outage = || OutageRow {
+        number: 1,
+        source: Some(source.name.clone()),
+        unit: None,
+        from: NOW.plus_nanos(-180 * MINUTE),
+        until: NOW.plus_nanos(300 * MINUTE),
+        reason: format!("Thay máy, {}", source.name),
+        actor: "lan".to_owned(),
+    };
+    is_silent.then(outage).into_iter().collect()
+}
+
+/// The number of a new outage, of a source there is.
+pub fn plan(sources: &[SourceRow], new: &NewOutage) -> Answer<u64> {
+    let is_known = sources.iter().any(|row| Some(&row.name) == new.source.as_ref());
+    if is_known { Ok(2) } else { Err(DeskError::NotFound) }
+}
+
+/// Ends one of these outages.
+pub fn end(outages: &[OutageRow], number: u64) -> Answer<()> {
+    let is_known = outages.iter().any(|outage| outage.number == number);
+    if is_known { Ok(()) } else { Err(DeskError::NotFound) }
 }

@@ -64,7 +64,10 @@ pub use input::{ConfigReload, InputRow};
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
 pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, UserRow};
-pub use source::{Gap, HOURS_MAX, Reasons, SourceHour, SourceRow, SourceView};
+pub use source::{
+    Gap, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, Reasons, SourceHour, SourceRow,
+    SourceView,
+};
 
 /// The most rows one page or call gives.
 pub const PAGE_ROWS_MAX: usize = 500;

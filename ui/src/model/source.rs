@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use nhatle_event::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{SourceState, UnitRow, as_text, as_text_or_null};
 
@@ -81,6 +81,18 @@ impl SourceRow {
     }
 }
 
+/// What the comparison of an hour's book with the store gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HourCheck {
+    /// Not compared yet.
+    Open,
+    /// Search counts what the book says is stored.
+    Agrees,
+    /// It counts so many.
+    Differs(u64),
+}
+
 /// One hour of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceHour {
@@ -89,6 +101,8 @@ pub struct SourceHour {
     pub begin: Timestamp,
     /// It is not over, or was so only just: numbers may still grow.
     pub is_open: bool,
+    /// Whether the store holds what the book says.
+    pub check: HourCheck,
     /// Received = stored + rejected + duplicate.
     pub received: u64,
     /// Stored, dead letters included.
@@ -122,6 +136,46 @@ impl SourceHour {
     }
 }
 
+/// The longest reason of a planned outage, in bytes.
+pub const OUTAGE_REASON_BYTES_MAX: usize = 2_000;
+
+/// An outage to be planned, from now on: of a source, or of all sources of a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewOutage {
+    /// The source.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// The unit's code.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// When it ends by itself, RFC 3339.
+    pub until: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A planned outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutageRow {
+    /// Its number.
+    pub number: u64,
+    /// Of this source.
+    pub source: Option<String>,
+    /// Of this unit.
+    pub unit: Option<UnitRow>,
+    /// From when.
+    #[serde(serialize_with = "as_text")]
+    pub from: Timestamp,
+    /// Until when.
+    #[serde(serialize_with = "as_text")]
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who planned it.
+    pub actor: String,
+}
+
 /// A source, hour by hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceView {
@@ -129,6 +183,8 @@ pub struct SourceView {
     pub source: SourceRow,
     /// The hours asked for that have anything in them, oldest first.
     pub hours: Vec<SourceHour>,
+    /// Outages that are planned now, of it or its unit.
+    pub outages: Vec<OutageRow>,
 }
 
 fn is_balanced([received, stored, rejected, duplicate]: [u64; 4]) -> bool {

@@ -322,6 +322,8 @@ pub(crate) const DONE: &[&str] = &[
     "preview",
     "hunt",
     "hunt-canceled",
+    "outage",
+    "outage-ended",
 ];
 
 /// A template as a response.

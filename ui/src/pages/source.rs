@@ -10,9 +10,14 @@ use nhatle_event::Timestamp;
 
 use super::{Page, Shell, html};
 use crate::chart::{self, Bar};
+use crate::failure::Failure;
 use crate::locale;
-use crate::model::{Bucket, ForwarderRow, HOURS_MAX, SourceFit, SourceHour, SourceRow, SourceState, SourceView};
-use crate::request::Asked;
+use crate::model::{
+    Bucket, ForwarderRow, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, SourceFit, SourceHour,
+    SourceRow, SourceState, SourceView,
+};
+use crate::render;
+use crate::request::{Asked, see_other, with_result};
 
 #[derive(Template)]
 #[template(path = "sources.html")]
@@ -86,11 +91,16 @@ struct SourcePage {
     bars: Vec<(Bar, Bar)>,
     /// The days to choose from, and the one chosen.
     days: Vec<(i64, bool)>,
+    outages: Vec<OutageRow>,
 }
 
 impl SourcePage {
     fn here(&self) -> String {
         self.p.source_page(&self.row.name)
+    }
+
+    fn outage_spans(&self) -> [u64; 5] {
+        OUTAGE_HOURS
     }
 
     fn days_id(&self, days: &i64) -> String {
@@ -104,13 +114,46 @@ pub(crate) async fn detail(asked: Asked, Path(name): Path<String>) -> Page {
     let (_, to) = span(&asked, None, None);
     let from = to.plus_nanos(-days * 24 * HOUR_NS);
     let view = asked.desk(move |desk, viewer| desk.source_hours(viewer, &name, (from, to))).await?;
-    let SourceView { source: row, mut hours } = view;
+    let SourceView { source: row, mut hours, outages } = view;
     let p = Shell::new(&asked, "sources", row.name.clone()).await?;
     let bars = bars_of(&hours, from, to);
     hours.reverse();
     hours.truncate(ROWS_MAX);
     let days = [2, 7, 31, 365].map(|choice| (choice, choice == days)).to_vec();
-    html(&SourcePage { p, row, hours, bars, days })
+    html(&SourcePage { p, row, hours, bars, days, outages })
+}
+
+/// How long an outage may be planned for on the page, in hours.
+const OUTAGE_HOURS: [u64; 5] = [2, 8, 24, 72, 336];
+
+/// `POST /sources/{name}/outage`
+pub(crate) async fn plan_outage(asked: Asked, Path(name): Path<String>) -> Page {
+    let hours: u64 = asked.form.text("hours").parse().map_err(|_not_a_number| Failure::BadRequest("hours"))?;
+    let reason = asked.form.text("reason").to_owned();
+    if !OUTAGE_HOURS.contains(&hours) || OUTAGE_REASON_BYTES_MAX < reason.len() {
+        return Err(Failure::BadRequest("hours"));
+    }
+    let until = asked.now.plus_nanos(i64::try_from(hours).unwrap_or(0) * HOUR_NS).to_string();
+    let back = format!("/sources/{}", render::url_part(&name));
+    let new = NewOutage { source: Some(name), unit: None, until, reason };
+    let result = asked.desk(move |desk, viewer| desk.plan_outage(viewer, &new)).await;
+    redirect(result.map(drop), &back, "outage")
+}
+
+/// `POST /outages/{number}/end`
+pub(crate) async fn end_outage(asked: Asked, Path(number): Path<String>) -> Page {
+    let number: u64 = number.parse().map_err(|_not_a_number| Failure::NotFound)?;
+    let back = asked.back("/sources");
+    let result = asked.desk(move |desk, viewer| desk.end_outage(viewer, number)).await;
+    redirect(result, &back, "outage-ended")
+}
+
+fn redirect(result: Result<(), Failure>, back: &str, done: &str) -> Page {
+    match result {
+        Ok(()) => Ok(see_other(&with_result(back, "done", done))),
+        Err(Failure::Refused(refusal)) => Ok(see_other(&with_result(back, "refused", refusal.code()))),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// For each slot of the chart what was received, and in front of it what was not understood or refused.

@@ -1,0 +1,85 @@
+//! The sentinel at work: what sources send goes to [`nhatle_engine::rhythm`], what it finds becomes alerts of our own, and
+//! the receipt book is compared with what search counts.
+//!
+//! In: tallies of what is durable, a clock, planned outages of the register. Out: alerts in the ordinary way
+//! (`event.kind: signal`, grouped into incidents), notes on them when it is over, `state/rhythm.ckpt`. Failure: what
+//! cannot be written is said in the log and tried again; a damaged state is said and learned anew.
+
+pub mod alert;
+pub mod balance;
+pub mod run;
+pub mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::sources::{OTHER_SOURCE, SOURCES_MAX, Tally};
+
+/// How many offsets of a source's clock wait for a tick.
+const OFFSETS_MAX: usize = 8;
+
+/// What a source sent since the last tick.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Its organization unit.
+    pub unit: Option<String>,
+    /// How many records.
+    pub count: u64,
+    /// When the last one was received, nanoseconds.
+    pub last_ns: i64,
+    /// Event time minus receipt time of some, milliseconds.
+    pub offsets_ms: Vec<i32>,
+    /// Where they came from.
+    pub addresses: Vec<String>,
+}
+
+/// What sources sent since the last tick, and what the comparisons of the receipt book gave.
+#[derive(Debug, Default)]
+pub struct Feed {
+    heard: Mutex<BTreeMap<String, Heard>>,
+    checked: Mutex<balance::Checked>,
+}
+
+impl Feed {
+    /// A feed that goes on from what the mark kept.
+    pub fn new(mark: Option<&[u8]>) -> Feed {
+        let checked = mark.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+        Feed { checked: Mutex::new(checked), ..Feed::default() }
+    }
+
+    /// Takes in what is durable.
+    pub fn hear(&self, tally: &Tally) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, sent) in tally.rows().filter(|(name, _)| *name != OTHER_SOURCE) {
+            if !heard.contains_key(name) {
+                if SOURCES_MAX <= heard.len() {
+                    continue;
+                }
+                heard.insert(name.to_owned(), Heard::default());
+            }
+            let row = heard.get_mut(name).expect("it was just put there where it was not");
+            if row.unit != sent.unit {
+                row.unit.clone_from(&sent.unit);
+            }
+            row.count += sent.parts.iter().map(|part| part.counts.stored).sum::<u64>();
+            row.last_ns = row.last_ns.max(sent.last_ns);
+            let offsets = sent.parts.iter().flat_map(|part| part.clock.samples());
+            row.offsets_ms.extend(offsets.take(OFFSETS_MAX.saturating_sub(row.offsets_ms.len())));
+            for (address, _) in &sent.addresses {
+                if row.addresses.len() < crate::sources::tally::ADDRESSES_MAX && !row.addresses.contains(address) {
+                    row.addresses.push(address.clone());
+                }
+            }
+        }
+    }
+
+    /// What was heard since this was last asked.
+    pub fn take(&self) -> BTreeMap<String, Heard> {
+        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the comparisons gave.
+    pub fn checked(&self) -> MutexGuard<'_, balance::Checked> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,224 @@
+//! The thread of the sentinel: ticks, state, and one hour of the receipt book after the other.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nhatle_engine::rhythm::{Beat, Calendar, Finding, Sentinel};
+use nhatle_event::Timestamp;
+use nhatle_storage::Disk;
+use tracing::{info, warn};
+
+use super::{alert, balance};
+use crate::pipeline::Shared;
+use crate::sources::hour::hour_of;
+
+/// How often time passes for the sentinel.
+const TICK: Duration = Duration::from_secs(15);
+/// How often its state is written.
+const STATE_INTERVAL: Duration = Duration::from_secs(300);
+/// How often it is looked whether to stop.
+const SLICE: Duration = Duration::from_millis(100);
+/// An hour is compared with the store so long after its end: it is stored two minutes after.
+const CHECK_AFTER_NS: i64 = 300_000_000_000;
+const FOLDER: &str = "state";
+const PATH: &str = "state/rhythm.ckpt";
+/// A larger file is not ours.
+const FILE_BYTES_MAX: u64 = 1 << 28;
+
+/// The running thread.
+pub struct Running {
+    is_stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Ends it; its state is written.
+    pub fn stop(self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        if self.thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the sentinel panicked");
+        }
+    }
+}
+
+/// Starts the thread; none without a calendar.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start(shared: &Arc<Shared>, calendar: Option<Calendar>) -> io::Result<Running> {
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let Some(calendar) = calendar else { return Ok(Running { is_stopping, thread: None }) };
+    let (shared, stopping) = (shared.clone(), is_stopping.clone());
+    let work = move || run(&shared, &calendar, &stopping);
+    let thread = std::thread::Builder::new().name("sentinel".to_owned()).spawn(work)?;
+    Ok(Running { is_stopping, thread: Some(thread) })
+}
+
+/// Runs until told to stop.
+fn run(shared: &Shared, calendar: &Calendar, is_stopping: &AtomicBool) {
+    let mut sentinel = open(&*shared.disk, calendar);
+    let mut kept = Instant::now();
+    let mut ticked = Instant::now();
+    while !is_stopping.load(Ordering::Relaxed) {
+        std::thread::sleep(SLICE);
+        if ticked.elapsed() < TICK {
+            continue;
+        }
+        ticked = Instant::now();
+        tick(shared, &mut sentinel);
+        let newest = hour_of(shared.clock.now().plus_nanos(-CHECK_AFTER_NS)) - 1;
+        balance::check_next(shared, newest);
+        if STATE_INTERVAL <= kept.elapsed() {
+            kept = Instant::now();
+            keep(&*shared.disk, &sentinel);
+        }
+    }
+    tick(shared, &mut sentinel);
+    keep(&*shared.disk, &sentinel);
+}
+
+/// Takes in what was heard, lets time pass, and makes alerts of what is found.
+fn tick(shared: &Shared, sentinel: &mut Sentinel) {
+    for (source, heard) in shared.feed.take() {
+        if heard.count == 0 {
+            continue;
+        }
+        sentinel.see(&Beat {
+            source: &source,
+            unit: heard.unit.as_deref(),
+            count: heard.count,
+            last: Timestamp(heard.last_ns),
+            offsets_ms: &heard.offsets_ms,
+            addresses: &heard.addresses,
+        });
+    }
+    let now = shared.clock.now();
+    let outages: Vec<_> = shared.registry.read(|state| {
+        state.outages.values().filter(|outage| outage.from <= now && now < outage.until).cloned().collect()
+    });
+    let is_planned = |source: &str, unit: Option<&str>| outages.iter().any(|outage| outage.covers(source, unit, now));
+    let (over, found): (Vec<Finding>, Vec<Finding>) =
+        sentinel.tick(now, is_planned).into_iter().partition(|finding| finding.is_over);
+    alert::raise(shared, found.iter().map(alert::of_finding).collect());
+    over.iter().for_each(|finding| alert::resolve(shared, finding));
+}
+
+fn open(disk: &dyn Disk, calendar: &Calendar) -> Sentinel {
+    let is_ours = |length: Option<u64>| length.is_some_and(|length| length <= FILE_BYTES_MAX);
+    let state = match disk.length(PATH).map(is_ours) {
+        Ok(true) => disk.read(PATH),
+        Ok(false) => return Sentinel::new(calendar.clone()),
+        Err(error) => Err(error),
+    };
+    let restored = state.and_then(|bytes| {
+        let bad = |error: serde_json::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        Sentinel::restore(&bytes, calendar.clone()).map_err(bad)
+    });
+    match restored {
+        Ok(sentinel) => {
+            info!(sources = sentinel.source_count(), "rhythms of sources go on from their state");
+            sentinel
+        }
+        Err(error) => {
+            warn!(%error, "rhythms of sources not read; they are learned anew");
+            Sentinel::new(calendar.clone())
+        }
+    }
+}
+
+/// The old one stands until the new one is whole and synced.
+fn keep(disk: &dyn Disk, sentinel: &Sentinel) {
+    if let Err(error) = disk.create_folder(FOLDER).and_then(|()| disk.replace(PATH, &sentinel.state())) {
+        warn!(%error, "rhythms of sources not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nhatle_engine::rhythm::Kind;
+    use nhatle_event::{Event, Field};
+    use nhatle_storage::Dataset;
+
+    use super::*;
+    use crate::config::{Config, ConfigFile};
+    use crate::sources::hour::HOUR_NS;
+    use crate::sources::{Fate, Tally};
+
+    fn shared(folder: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Shared {
+        let file = ConfigFile { data: folder.to_owned(), ..ConfigFile::default() };
+        let config = Config::check(file).expect("the defaults hold");
+        crate::command::serve::open(&config, runtime.handle().clone()).expect("opens")
+    }
+
+    #[test]
+    fn a_finding_is_one_alert_that_is_stored_and_closed_when_it_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+        let shared = shared(folder.path(), &runtime);
+        let now = shared.clock.now();
+        let finding = Finding {
+            kind: Kind::Silence,
+            name: "fw-01".into(),
+            unit: None,
+            since: now.plus_nanos(-900_000_000_000),
+            at: now,
+            is_over: false,
+            names: Vec::new(),
+            number: 900.0,
+            usual: 300.0,
+        };
+        assert!(alert::raise(&shared, vec![alert::of_finding(&finding)]));
+        let later = Finding { at: now.plus_nanos(5), ..finding.clone() };
+        assert!(alert::raise(&shared, vec![alert::of_finding(&later)]));
+        assert_eq!(shared.store.snapshot().count(Dataset::Alerts), 1, "the same silence is the same alert");
+        let id = alert::of_finding(&finding).id.to_string();
+        assert!(shared.alerts().contains(&id));
+        assert!(shared.registry.read(|state| state.incident_of.contains_key(&id)), "it is in an incident");
+        alert::resolve(&shared, &Finding { is_over: true, ..later });
+        let triage = shared.registry.read(|state| state.triage.get(&id).cloned()).expect("is noted");
+        assert!(triage.disposition.is_some() && triage.note.contains("sends again after 15 min"), "{triage:?}");
+    }
+
+    #[test]
+    fn a_book_that_is_off_is_a_critical_alert_and_the_next_hour_is_checked_all_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+        let shared = shared(folder.path(), &runtime);
+        let hour = hour_of(shared.clock.now()) - 3;
+        let mut event = Event::new(Timestamp(0), *b"x");
+        event.received = Timestamp(hour * HOUR_NS + 5);
+        event.set(Field::NHATLE_SOURCE, "fw-01");
+        let mut tally = Tally::new();
+        tally.count(&event, Fate::Stored, 0);
+        let rows = shared.store.append(vec![(Dataset::Events, event)], &[]).expect("is written");
+        // Counted twice: the book says two, the store holds one.
+        shared.book().after_batch(&tally, rows.last().map(|last| last.seq));
+        shared.book().add(&tally);
+        assert!(balance::check_next(&shared, hour + 1));
+        assert!(balance::check_next(&shared, hour + 1), "the next hour");
+        assert!(!balance::check_next(&shared, hour + 1), "there is no other");
+        let checked = shared.feed.checked().clone();
+        assert_eq!((checked.hours, checked.through, checked.differences.len()), (2, hour + 1, 1));
+        let alerts: Vec<_> = shared.alerts().newest_first().cloned().collect();
+        assert_eq!(alerts.len(), 1);
+        assert_eq!((alerts[0].rule_id.as_str(), alerts[0].level.as_str()), (alert::BALANCE_RULE, "critical"));
+        assert!(shared.store.mark(balance::MARK).is_some(), "it is remembered");
+    }
+
+    #[test]
+    fn what_is_learned_survives_and_damage_is_no_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there");
+        let calendar = Calendar::default();
+        let mut sentinel = open(&disk, &calendar);
+        let beat = Beat { source: "a", unit: None, count: 1, last: Timestamp(5), offsets_ms: &[], addresses: &[] };
+        sentinel.see(&beat);
+        keep(&disk, &sentinel);
+        assert_eq!(open(&disk, &calendar).source_count(), 1);
+        disk.replace(PATH, b"{\"sources\":").expect("is written");
+        assert_eq!(open(&disk, &calendar).source_count(), 0);
+    }
+}
