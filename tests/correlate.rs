@@ -38,7 +38,7 @@ impl City {
     }
 
     fn start(&self) -> Server {
-        Server::start(&self.data, &["--rules", self.rules.to_str().unwrap()])
+        Server::start_without_sentinel(&self.data, &["--rules", self.rules.to_str().unwrap()])
     }
 
     fn send(&self, http: SocketAddr, rows: &[Row]) {

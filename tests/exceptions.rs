@@ -53,7 +53,7 @@ impl Api<'_> {
 }
 
 fn start(data: &Path, rules: &Path) -> Server {
-    Server::start(data, &["--rules", rules.to_str().unwrap()])
+    Server::start_without_sentinel(data, &["--rules", rules.to_str().unwrap()])
 }
 
 #[test]

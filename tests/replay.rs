@@ -479,7 +479,9 @@ fn what_is_no_word_is_found_too() {
         ("['*tru*']", "Custom", Value::Boolean(true)),
         ("['*inf*']", "Custom", Value::Double(f64::INFINITY)),
         ("['*22*']", "destination.port", Value::Long(22)),
-        ("{message: \"*s\\u0301*\"}", "message", Value::from("s\u{301}ystem")),
+        // Letters that compose are composed in rules and events; this one does not (ADR 24).
+        ("{message: \"*s\\u0301*\"}", "message", Value::from("\u{15b}ystem")),
+        ("{message: \"*x\\u0301*\"}", "message", Value::from("x\u{301}ystem")),
         ("{message|contains: 0.0.1}", "message", Value::from("from 10.0.0.1 port")),
         ("{message|contains: 'a.b'}", "message", Value::from("xa.bx")),
         ("{Custom|exists: true}", "Custom", Value::Null),
