@@ -18,6 +18,7 @@ mod attrs;
 pub mod columns;
 mod bundle;
 pub mod text_index;
+mod gather;
 pub mod loose;
 mod checked_file;
 mod cache;

@@ -10,11 +10,11 @@
 
 use std::sync::LazyLock;
 
-use foldhash::{HashMap, HashSet, HashSetExt};
+use foldhash::HashMap;
 use nhatle_event::field::{Known, Storage, TABLE};
-use nhatle_event::{Event, Field, Kind, Value};
+use nhatle_event::{Field, Kind};
 
-use super::words::{fold, front, name_key, parts};
+use super::words::{front, name_key};
 
 /// How long a value term may be; a longer value is cut and looked at again in the row.
 pub const VALUE_BYTES_MAX: usize = 256;
@@ -29,7 +29,8 @@ pub const KEYS_MAX: usize = 8192;
 
 /// Stands between key and value, and behind a cut value.
 pub const MARK: char = '\u{1}';
-const UNIT: char = '\u{2}';
+/// Stands before a unit.
+pub const UNIT: char = '\u{2}';
 /// The term of rows that are not fully indexed.
 pub const OVERFLOW: &str = "\u{3}";
 
@@ -81,17 +82,22 @@ pub fn is_unit_code(unit: &str) -> bool {
 }
 
 /// What the terms of a field are, worked out once for each.
-struct FieldTerms {
-    key: String,
-    is_word_field: bool,
-    is_exact: bool,
+pub struct FieldTerms {
+    /// Its name as terms have it.
+    pub key: String,
+    /// Bare words are looked for in every value of it.
+    pub is_word_field: bool,
+    /// Each value is an exact term.
+    pub is_exact: bool,
     /// Its values that are one word are not put among the words.
-    is_covering: bool,
+    pub is_covering: bool,
+    /// It holds running text.
+    pub is_running_text: bool,
 }
 
-/// Gives the terms of one event after the other.
+/// What the terms of the fields of a segment are.
 #[derive(Default)]
-pub struct TermMaker {
+pub struct Fields {
     fields: Vec<Option<FieldTerms>>,
     /// The keys of covering fields.
     pub covering: Vec<String>,
@@ -99,17 +105,9 @@ pub struct TermMaker {
     pub keys: Vec<String>,
 }
 
-/// The terms of one event, each with a NUL behind it.
-#[derive(Default)]
-pub struct Terms {
-    /// Words.
-    pub words: String,
-    /// Values, unit, overflow.
-    pub exact: String,
-}
-
-impl TermMaker {
-    fn field(&mut self, field: Field) -> &FieldTerms {
+impl Fields {
+    /// Of this field.
+    pub fn of(&mut self, field: Field) -> &FieldTerms {
         let at = field.index();
         if self.fields.len() <= at {
             self.fields.resize_with(at + 1, || None);
@@ -124,58 +122,90 @@ impl TermMaker {
             if self.keys.len() <= KEYS_MAX && !self.keys.contains(&key) {
                 self.keys.push(key.clone());
             }
-            self.fields[at] = Some(FieldTerms { key, is_word_field, is_exact, is_covering });
+            let is_running_text = is_running_text(&key);
+            self.fields[at] = Some(FieldTerms { key, is_word_field, is_exact, is_covering, is_running_text });
         }
         self.fields[at].as_ref().expect("it was put there above")
     }
+}
 
-    /// The terms of an event.
-    pub fn terms(&mut self, event: &Event) -> Terms {
-        let mut terms = Terms::default();
-        let mut covered: HashSet<String> = HashSet::with_capacity(32);
-        let mut texts: Vec<String> = Vec::with_capacity(8);
-        let mut exact_count = 0usize;
-        for (field, value) in event.fields() {
-            let of = self.field(*field);
-            for single in value.each() {
-                let Some(text) = single.as_text() else { continue };
-                let folded = fold(&text);
-                if of.is_exact {
-                    exact_count += 1;
-                    if exact_count <= TERMS_MAX {
-                        terms.exact.push_str(&exact_term(&of.key, &folded).0);
-                        terms.exact.push('\0');
+#[cfg(test)]
+pub use plain::TermMaker;
+
+/// The terms of events, each worked out for itself: the plain twin of [`super::gather`].
+#[cfg(test)]
+mod plain {
+    use foldhash::{HashSet, HashSetExt};
+    use nhatle_event::{Event, Field, Value};
+
+    use super::super::words::{fold, front, parts};
+    use super::{Fields, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, exact_term, unit_term};
+
+    /// The terms of one event, each with a NUL behind it.
+    #[derive(Default)]
+    pub struct Terms {
+        /// Words.
+        pub words: String,
+        /// Values, unit, overflow.
+        pub exact: String,
+    }
+
+    /// Gives the terms of one event after the other.
+    #[derive(Default)]
+    pub struct TermMaker {
+        /// What is known of each field.
+        pub fields: Fields,
+    }
+
+    impl TermMaker {
+        /// The terms of an event.
+        pub fn terms(&mut self, event: &Event) -> Terms {
+            let mut terms = Terms::default();
+            let mut covered: HashSet<String> = HashSet::with_capacity(32);
+            let mut texts: Vec<String> = Vec::with_capacity(8);
+            let mut exact_count = 0usize;
+            for (field, value) in event.fields() {
+                let of = self.fields.of(*field);
+                for single in value.each() {
+                    let Some(text) = single.as_text() else { continue };
+                    let folded = fold(&text);
+                    if of.is_exact {
+                        exact_count += 1;
+                        if exact_count <= TERMS_MAX {
+                            terms.exact.push_str(&exact_term(&of.key, &folded).0);
+                            terms.exact.push('\0');
+                        }
+                    }
+                    if !(of.is_word_field || matches!(single, Value::Text(_) | Value::Ip(_))) {
+                        continue;
+                    }
+                    let is_one_word = folded.len() <= PART_BYTES_MAX && parts(&folded).next() == Some(&*folded);
+                    if of.is_covering && is_one_word && exact_count <= TERMS_MAX {
+                        covered.insert(folded.into_owned());
+                    } else {
+                        texts.push(folded.into_owned());
                     }
                 }
-                if !(of.is_word_field || matches!(single, Value::Text(_) | Value::Ip(_))) {
-                    continue;
-                }
-                let is_one_word = folded.len() <= PART_BYTES_MAX && parts(&folded).next() == Some(&*folded);
-                if of.is_covering && is_one_word && exact_count <= TERMS_MAX {
-                    covered.insert(folded.into_owned());
-                } else {
-                    texts.push(folded.into_owned());
+            }
+            let mut word_count = 0usize;
+            for part in texts.iter().flat_map(|text| parts(text)) {
+                let part = front(part, PART_BYTES_MAX);
+                if word_count <= TERMS_MAX && !covered.contains(part) {
+                    covered.insert(part.to_owned());
+                    word_count += 1;
+                    terms.words.push_str(part);
+                    terms.words.push('\0');
                 }
             }
-        }
-        let mut word_count = 0usize;
-        for part in texts.iter().flat_map(|text| parts(text)) {
-            let part = front(part, PART_BYTES_MAX);
-            if word_count <= TERMS_MAX && !covered.contains(part) {
-                covered.insert(part.to_owned());
-                word_count += 1;
-                terms.words.push_str(part);
-                terms.words.push('\0');
+            if TERMS_MAX < word_count.max(exact_count) {
+                terms.exact.push_str(OVERFLOW);
+                terms.exact.push('\0');
             }
+            if let Some(unit) = event.text(Field::NHATLE_UNIT).and_then(unit_term) {
+                terms.exact.push_str(&unit);
+                terms.exact.push('\0');
+            }
+            terms
         }
-        if TERMS_MAX < word_count.max(exact_count) {
-            terms.exact.push_str(OVERFLOW);
-            terms.exact.push('\0');
-        }
-        if let Some(unit) = event.text(Field::NHATLE_UNIT).and_then(unit_term) {
-            terms.exact.push_str(&unit);
-            terms.exact.push('\0');
-        }
-        terms
     }
 }

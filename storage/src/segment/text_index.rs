@@ -6,33 +6,33 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 use tantivy::directory::RamDirectory;
-use tantivy::postings::Postings as _;
+use tantivy::index::SegmentComponent;
+use tantivy::postings::{InvertedIndexSerializer, Postings as _};
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::store::Compressor;
-use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
-use tantivy::{DocSet, Index, IndexSettings, InvertedIndexReader, SegmentReader, TERMINATED, TantivyDocument};
+use tantivy::{
+    Directory as _, DocSet, Index, IndexSettings, InvertedIndexReader, SegmentReader, TERMINATED, TantivyDocument,
+    TantivyError,
+};
 
 use nhatle_event::Stored;
 
 use super::bundle::{Bundle, Contents, VERSION, pack};
+use super::gather::{Gatherer, Lists};
 use super::loose::loose;
 use super::rows::RowSet;
-use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, TermMaker, exact_term, unit_term};
+use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, exact_term, unit_term};
 use super::words::front;
 
 /// How many terms one test may go through before the index gives up and the rows are looked at.
 pub const TERMS_SCANNED_MAX: usize = 262_144;
 
-const TOKENIZER: &str = "nhatle_terms";
-/// Tantivy's least is 15 MB; more only delays what it writes to memory anyway.
-const WRITER_BYTES: usize = 256 << 20;
+/// Tantivy's least; there are no words to keep in it.
+const WRITER_BYTES: usize = 15 << 20;
 
 fn schema() -> (Schema, Field, Field) {
     let mut builder = Schema::builder();
-    let indexing = TextFieldIndexing::default()
-        .set_tokenizer(TOKENIZER)
-        .set_index_option(IndexRecordOption::Basic)
-        .set_fieldnorms(false);
+    let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::Basic).set_fieldnorms(false);
     let options = TextOptions::default().set_indexing_options(indexing);
     let words = builder.add_text_field("words", options.clone());
     let exact = builder.add_text_field("exact", options);
@@ -44,76 +44,55 @@ fn schema() -> (Schema, Field, Field) {
 /// # Errors
 /// What Tantivy says.
 pub fn build(events: &[&Stored]) -> Result<Vec<u8>, String> {
-    let (schema, words, exact) = schema();
-    let directory = RamDirectory::create();
-    let tokenizers = TokenizerManager::new();
-    tokenizers.register(TOKENIZER, Terms::default());
-    let settings = IndexSettings {
-        docstore_compression: Compressor::None,
-        docstore_compress_dedicated_thread: false,
-        ..IndexSettings::default()
-    };
-    let builder = Index::builder().schema(schema).tokenizers(tokenizers).settings(settings);
-    let mut writer = builder
-        .single_segment_index_writer::<TantivyDocument>(directory.clone(), WRITER_BYTES)
-        .map_err(|error| error.to_string())?;
-    let mut maker = TermMaker::default();
-    for stored in events {
-        let terms = maker.terms(&stored.event);
-        let mut document = TantivyDocument::default();
-        document.add_text(words, terms.words);
-        document.add_text(exact, terms.exact);
-        writer.add_document(document).map_err(|error| error.to_string())?;
-    }
-    let index = writer.finalize().map_err(|error| error.to_string())?;
-    debug_assert!(maker.covering.len() <= COVERING_MAX, "the maker keeps its bound");
+    let mut gatherer = Gatherer::default();
+    events.iter().for_each(|stored| gatherer.add(&stored.event));
+    let (fields, words, exact) = gatherer.finish();
+    debug_assert!(fields.covering.len() <= COVERING_MAX, "the fields keep their bound");
+    let (index, directory) = write(events.len(), words, exact).map_err(|error| error.to_string())?;
     let contents = Contents {
         version: VERSION,
         row_count: events.len() as u64,
-        covering: maker.covering,
-        keys: (maker.keys.len() <= KEYS_MAX).then_some(maker.keys),
+        covering: fields.covering,
+        keys: (fields.keys.len() <= KEYS_MAX).then_some(fields.keys),
         files: std::collections::BTreeMap::new(),
     };
     pack(&index, &directory, contents)
 }
 
-/// Cuts a text of terms, each with a NUL behind it, into the terms.
-#[derive(Clone, Default)]
-struct Terms {
-    token: Token,
-}
-
-struct TermStream<'a> {
-    rest: &'a str,
-    token: &'a mut Token,
-}
-
-impl Tokenizer for Terms {
-    type TokenStream<'a> = TermStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> TermStream<'a> {
-        self.token.position = usize::MAX;
-        TermStream { rest: text, token: &mut self.token }
+/// A Tantivy index of so many rows with these terms. Tantivy writes an index of as many documents without terms; then
+/// its terms and postings are written anew from the lists, which spares it to hash each term of each document.
+fn write(row_count: usize, words: Lists, exact: Lists) -> tantivy::Result<(Index, RamDirectory)> {
+    let (schema, words_field, exact_field) = schema();
+    let directory = RamDirectory::create();
+    let settings = IndexSettings {
+        docstore_compression: Compressor::None,
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    let builder = Index::builder().schema(schema).settings(settings);
+    let mut writer = builder.single_segment_index_writer::<TantivyDocument>(directory.clone(), WRITER_BYTES)?;
+    for _ in 0..row_count {
+        writer.add_document(TantivyDocument::default())?;
     }
-}
-
-impl TokenStream for TermStream<'_> {
-    fn advance(&mut self) -> bool {
-        let Some((term, rest)) = self.rest.split_once('\0') else { return false };
-        self.rest = rest;
-        self.token.text.clear();
-        self.token.text.push_str(term);
-        self.token.position = self.token.position.wrapping_add(1);
-        true
+    let index = writer.finalize()?;
+    for segment in index.searchable_segments()? {
+        for part in [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions] {
+            let path = segment.relative_path(part);
+            directory.delete(&path).map_err(|error| TantivyError::InternalError(error.to_string()))?;
+        }
+        let mut serializer = InvertedIndexSerializer::open(&segment)?;
+        for (field, lists) in [(words_field, &words), (exact_field, &exact)] {
+            let mut of = serializer.new_field(field, lists.posting_count() as u64, None)?;
+            lists.write(|term, rows| {
+                of.new_term_without_freq(term)?;
+                rows.iter().for_each(|row| of.write_doc(*row, 0, &[]));
+                of.close_term()
+            })?;
+            of.close()?;
+        }
+        serializer.close()?;
     }
-
-    fn token(&self) -> &Token {
-        self.token
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        self.token
-    }
+    Ok((index, directory))
 }
 
 /// An index open for reading.
@@ -137,6 +116,21 @@ pub struct Found {
 }
 
 impl TextIndex {
+    /// Every term of the index with its rows: words, and exact terms.
+    #[cfg(test)]
+    pub fn dump(&self) -> [std::collections::BTreeMap<Vec<u8>, Vec<usize>>; 2] {
+        [&self.words, &self.exact].map(|reader| {
+            let mut terms = std::collections::BTreeMap::new();
+            let mut stream = reader.terms().stream().expect("readable");
+            while stream.advance() {
+                let mut rows = RowSet::none(self.row_count);
+                add_postings(reader, stream.value(), &mut rows).expect("readable");
+                terms.insert(stream.key().to_vec(), rows.iter().collect());
+            }
+            terms
+        })
+    }
+
     /// Opens the bytes that [`build`] made.
     ///
     /// # Errors

@@ -22,10 +22,14 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         // Lower case can bring a mark back (İ is i and a dot above).
         return Cow::Owned(folded.flat_map(char::to_lowercase).filter(|letter| !is_mark(*letter)).map(plain).collect());
     }
-    match text.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_control()) {
-        true => Cow::Owned(text.chars().map(|letter| plain(letter.to_ascii_lowercase())).collect()),
-        false => Cow::Borrowed(text),
+    if text.bytes().all(|byte| !byte.is_ascii_uppercase() && !byte.is_ascii_control()) {
+        return Cow::Borrowed(text);
     }
+    let mut folded = text.to_ascii_lowercase();
+    if folded.bytes().any(|byte| byte.is_ascii_control()) {
+        folded = folded.replace(|letter: char| letter.is_ascii_control(), " ");
+    }
+    Cow::Owned(folded)
 }
 
 /// The text without case, decomposed, with its marks, tone marks in one place.
@@ -67,16 +71,32 @@ pub fn has_key(name: &str, key: &str) -> bool {
 pub fn parts(text: &str) -> impl Iterator<Item = &str> + Clone {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let start = rest.find(is_word)?;
-        rest = &rest[start..];
-        let end = match ipv4_length(rest.as_bytes()) {
-            Some(length) => length,
-            None => rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()),
-        };
-        let (part, after) = rest.split_at(end);
+        rest = &rest[while_word(rest, false)..];
+        let first = rest.bytes().next()?;
+        let address = if first.is_ascii_digit() { ipv4_length(rest.as_bytes()) } else { None };
+        let (part, after) = rest.split_at(address.unwrap_or_else(|| while_word(rest, true)));
         rest = after;
         Some(part)
     })
+}
+
+/// How many bytes at the front are of letters of words, or of others.
+fn while_word(text: &str, of_words: bool) -> usize {
+    let mut at = 0;
+    while let Some(byte) = text.as_bytes().get(at) {
+        if byte.is_ascii() {
+            if byte.is_ascii_alphanumeric() != of_words {
+                break;
+            }
+            at += 1;
+            continue;
+        }
+        match text[at..].chars().next().filter(|letter| is_word(*letter) == of_words) {
+            Some(letter) => at += letter.len_utf8(),
+            None => break,
+        }
+    }
+    at
 }
 
 /// The longest front of `text` that is no longer than `bytes_max`, cut between letters.
