@@ -405,35 +405,61 @@ fn without_port(host: &str) -> &str {
 /// # Errors
 /// Why it is none, as a constant phrase.
 pub fn url(text: &str) -> Result<Text, &'static str> {
-    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    let (scheme, rest) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).unwrap_or(("", text));
-    let rest = rest.split('#').next().unwrap_or_default();
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let port =
-        host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']')).map(|(_, port)| port);
+    let parts = UrlParts::of(text);
     let is_default = matches!(
-        (scheme.to_ascii_lowercase().as_str(), port.unwrap_or_default()),
+        (parts.scheme.to_ascii_lowercase().as_str(), parts.port.unwrap_or_default()),
         (_, "" | "80" | "443") | ("ftp", "21")
     );
-    let bare = match port {
-        Some(port) => &host[..host.len() - port.len() - 1],
-        None => host,
-    };
-    let name = match bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')) {
-        Some(v6) => {
-            v6.parse::<std::net::Ipv6Addr>().map(|address| format!("[{address}]")).map_err(|_error| "no URL")?
-        }
-        None => domain::normal(bare).ok_or("no URL")?.to_string(),
-    };
-    let mut value = name;
-    if let Some(port) = port.filter(|_| !is_default) {
+    let mut value = parts.host()?;
+    if let Some(port) = parts.port.filter(|_| !is_default) {
         value.push(':');
         value.push_str(port);
     }
-    value.push_str(if path == "/" { "" } else { path });
-    Ok(Text::from(value))
+    value.push_str(if parts.path == "/" { "" } else { parts.path });
+    Ok(value)
+}
+
+/// The host of a URL, or of the front of one, as [`url`] spells it; `None` where that would be no URL.
+pub(crate) fn url_host(text: &str) -> Option<Text> {
+    UrlParts::of(text).host().ok()
+}
+
+/// A URL taken apart, nothing of it checked.
+struct UrlParts<'a> {
+    scheme: &'a str,
+    /// Without user and port.
+    bare: &'a str,
+    port: Option<&'a str>,
+    path: &'a str,
+}
+
+impl UrlParts<'_> {
+    fn of(text: &str) -> UrlParts<'_> {
+        let is_scheme =
+            |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let (scheme, rest) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).unwrap_or(("", text));
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let port =
+            host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']')).map(|(_, port)| port);
+        let bare = match port {
+            Some(port) => &host[..host.len() - port.len() - 1],
+            None => host,
+        };
+        UrlParts { scheme, bare, port, path }
+    }
+
+    fn host(&self) -> Result<Text, &'static str> {
+        match self.bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')) {
+            Some(v6) => v6
+                .parse::<std::net::Ipv6Addr>()
+                .map(|address| Text::from(format!("[{address}]")))
+                .map_err(|_error| "no URL"),
+            None => domain::normal(self.bare).ok_or("no URL"),
+        }
+    }
 }
 
 /// Hexadecimal digits as many as MD5, SHA-1 or SHA-256 have, in lower case.

@@ -99,6 +99,8 @@ pub struct Indicators {
     entries: Vec<Entry>,
     notes: Vec<Note>,
     by_text: HashTable<u32>,
+    /// Hashes of the hosts of all URLs: of most URLs in events the host alone says that nobody named them.
+    url_hosts: HashSet<u64>,
     hasher: RandomState,
     ranges: PrefixMap,
     never: Never,
@@ -236,6 +238,7 @@ impl Indicators {
             entries: Vec::new(),
             notes: vec![Note::default()],
             by_text: HashTable::new(),
+            url_hosts: HashSet::default(),
             hasher: RandomState::default(),
             ranges: PrefixMap::default(),
             never,
@@ -292,6 +295,9 @@ impl Indicators {
                 ranges.extend(one.value.parse::<Cidr>().ok().map(|range| (range, number)));
                 continue;
             }
+            if one.kind == Kind::Url {
+                self.url_hosts.insert(hash(&self.hasher, Kind::Url, super::UrlParts::of(&one.value).bare));
+            }
             let hash = hash(&self.hasher, one.kind, &one.value);
             let (texts, entries, hasher) = (&self.texts, &self.entries, &self.hasher);
             let hash_of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hash_entry(hasher, texts, entry));
@@ -318,6 +324,8 @@ impl Indicators {
         self.texts.capacity()
             + self.entries.capacity() * size_of::<Entry>()
             + self.by_text.allocation_size()
+            // A number and a control byte for each place.
+            + self.url_hosts.capacity() * 9
             + self.ranges.bytes()
             + notes
     }
@@ -519,25 +527,24 @@ impl Finding<'_> {
     fn url(&mut self, field: Field, text: &str, event: &Event) {
         let known_host =
             || event.get(Field::URL_DOMAIN).or_else(|| event.get(Field::DESTINATION_DOMAIN)).and_then(Value::to_text);
-        let absolute = match (text.starts_with('/'), known_host()) {
-            (true, Some(host)) => super::url(&format!("{host}{text}")),
-            (false, _) if text.contains("://") => super::url(text),
-            _ => return,
+        let path_of = if text.starts_with('/') { known_host() } else { None };
+        let front = match &path_of {
+            Some(host) => host.as_str(),
+            None if !text.starts_with('/') && text.contains("://") => text,
+            None => return,
         };
-        let Ok(url) = absolute else { return };
-        let end = url.find(['/', '?']).unwrap_or(url.len());
-        let host = url[..end]
-            .rsplit_once(':')
-            .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
-            .map_or(&url[..end], |(host, _)| host);
-        if !self.table.never.has_domain(host) {
+        let Some(host) = super::url_host(front) else { return };
+        let is_host_named = self.table.url_hosts.contains(&hash(&self.table.hasher, Kind::Url, &host));
+        if is_host_named && !self.table.never.has_domain(&host) {
+            let whole = if path_of.is_some() { super::url(&format!("{front}{text}")) } else { super::url(text) };
+            let Ok(url) = whole else { return };
             self.texts(Kind::Url, field, &url, text);
             if let Some((bare, _)) = url.split_once('?') {
                 self.texts(Kind::Url, field, bare, text);
             }
         }
         if event.get(Field::URL_DOMAIN).is_none() {
-            self.host(field, host);
+            self.host(field, &host);
         }
     }
 }

@@ -194,64 +194,51 @@ proptest! {
     }
 }
 
-/// Measured by hand: `cargo test --release -p nhatle-collector enrich_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn enrich_speed_with_a_million_indicators() {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
-    };
-    let one = |kind: Kind, value: String| Indicator {
-        kind,
-        value: value.into(),
-        confidence: None,
-        first_seen: None,
-        until: None,
-        note: Note::default(),
-    };
-    let made: Vec<Indicator> = (0..1_000_000)
-        .map(|number| match number % 4 {
-            0 => one(Kind::Ip, format!("{}.{}.{}.{}", 11 + next() % 80, next() % 256, next() % 256, next() % 256)),
-            1 => one(Kind::Domain, format!("host{}.evil{}.example", next(), next() % 1000)),
-            2 => one(Kind::Url, format!("evil{}.example/path/{}", next() % 100_000, next())),
-            _ => one(Kind::File, format!("{:032x}{:032x}", next(), next())),
-        })
-        .collect();
-    let began = std::time::Instant::now();
-    let table = Indicators::new([(ListInfo::default(), made.into_iter())], Never::default());
-    eprintln!("{} indicators in {:?}, {} MB", table.len(), began.elapsed(), table.bytes() / 1_000_000);
-    let events: Vec<Event> = (0..20_000)
-        .map(|number| {
-            let (a, b) = (next(), next());
-            let address = format!("{}.{}.{}.{}", 11 + a % 200, b % 256, a % 256, number % 256);
-            match number % 3 {
-                0 => event(&[
-                    ("source.ip", "10.1.2.3"),
-                    ("destination.ip", &address),
-                    ("network.transport", "tcp"),
-                    ("message", "x"),
-                ]),
-                1 => event(&[
-                    ("source.ip", "10.1.2.3"),
-                    ("dns.question.name", &format!("www.site{a}.example")),
-                    ("message", "x"),
-                ]),
-                _ => event(&[
-                    ("source.ip", &address),
-                    ("url.original", "/index.php?x=1"),
-                    ("url.domain", "www.donghoi.example"),
-                    ("message", "x"),
-                ]),
+/// Host with a port, path: of URLs that lists and events have in common now and then.
+fn url_parts() -> impl Strategy<Value = (String, String)> {
+    let some = |texts: &'static [&'static str]| (0..texts.len()).prop_map(move |at| texts[at]);
+    let host = some(&["a.example", "B.example", "b.a.example", "198.51.100.7", "[2001:db8::1]", "no", ""]);
+    let port = some(&["", "", ":80", ":443", ":8080", ":x"]);
+    let path = some(&["", "/", "/x", "/x?y=1", "/x?y=http://b.example/", "?y", "/x#z", "/@a.example/"]);
+    (host, port, path).prop_map(|(host, port, path)| (format!("{host}{port}"), path.to_owned()))
+}
+
+proptest! {
+    #[test]
+    fn urls_are_found_by_their_whole_spelling(
+        named in proptest::collection::vec(url_parts(), 0..12),
+        asked in proptest::collection::vec((url_parts(), 0u8..5), 1..20),
+    ) {
+        let mut indicators: Vec<Indicator> = Vec::new();
+        for (host, path) in named {
+            let Ok((kind, value)) = normal(Some(Kind::Url), &format!("http://{host}{path}")) else { continue };
+            if !indicators.iter().any(|one| one.value == value) {
+                indicators.push(Indicator { kind, value, confidence: None, first_seen: None, until: None, note: Note::default() });
             }
-        })
-        .collect();
-    let mut hits = 0;
-    for _ in 0..3 {
-        let began = std::time::Instant::now();
-        hits = events.iter().map(|event| table.find(event, NOW).len()).sum();
-        eprintln!("{} ns an event, {hits} hits", began.elapsed().as_nanos() / events.len() as u128);
+        }
+        let table = Indicators::new([(ListInfo::default(), indicators.clone().into_iter())], Never::default());
+        for ((host, path), form) in asked {
+            let whole = format!("{}{host}{path}", ["", "", "http://", "HTTPS://u:p@", "ftp://"][usize::from(form)]);
+            let rows: Vec<(&str, &str)> = match form {
+                0 => vec![("url.original", &path), ("url.domain", &host)],
+                1 => vec![("url.original", &path), ("destination.domain", &host)],
+                _ => vec![("url.full", &whole), ("url.domain", "other.example")],
+            };
+            let is_told = 2 <= form || path.starts_with('/');
+            let spelled = super::super::url(&whole).ok().filter(|_| is_told);
+            let is_named = |one: &&Indicator| {
+                one.kind == Kind::Url
+                    && spelled.as_ref().is_some_and(|url| {
+                        *url == one.value || url.split('?').next() == Some(one.value.as_str())
+                    })
+            };
+            let mut expected: Vec<_> = indicators.iter().filter(is_named).map(|one| one.value.to_string()).collect();
+            let hits = table.find(&event(&rows), NOW);
+            let entries = hits.iter().map(|hit| &table.entries[hit.entry as usize]).filter(|entry| entry.kind == Kind::Url);
+            let mut found: Vec<_> = entries.map(|entry| table.text(entry).to_owned()).collect();
+            expected.sort();
+            found.sort();
+            prop_assert_eq!(found, expected, "{:?}", rows);
+        }
     }
-    assert!(hits < events.len());
 }
