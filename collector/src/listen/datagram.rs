@@ -25,7 +25,7 @@ use crate::frame::{Origin, trim_frame};
 
 /// The largest payload of a datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
-/// The receive buffer asked of the kernel; it gives what `net.core.rmem_max` allows.
+/// The receive buffer asked of the kernel; it gives what `net.core.rmem_max` allows, or this to whoever may pass that.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 /// How often the kernel's count of dropped datagrams is read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl DatagramInput {
         // Linux says twice what it uses for data.
         tracing::info!(
             input = %origin.input, asked_bytes = RECEIVE_BUFFER_BYTES, granted_bytes = receive_buffer_bytes / 2, sockets = count,
-            "receive buffer; net.core.rmem_max bounds it"
+            "receive buffer; without CAP_NET_ADMIN net.core.rmem_max bounds it"
         );
         Ok(DatagramInput { sockets, receive_buffer_bytes, protocol, origin, record_bytes_max, counts })
     }
@@ -151,12 +151,23 @@ fn bind(address: SocketAddr, is_shared: bool) -> std::io::Result<UdpSocket> {
     }
     let mut bytes = RECEIVE_BUFFER_BYTES;
     // Linux caps what is asked by itself; other systems refuse, so ask for less.
-    while socket.set_recv_buffer_size(bytes).is_err() && bytes > 1 << 16 {
+    while !is_forced(&socket, bytes) && socket.set_recv_buffer_size(bytes).is_err() && bytes > 1 << 16 {
         bytes /= 2;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+/// Gives a socket this buffer whatever `net.core.rmem_max` says, which a process with `CAP_NET_ADMIN` may.
+#[cfg(target_os = "linux")]
+fn is_forced(socket: &socket2::Socket, bytes: usize) -> bool {
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_forced(_socket: &socket2::Socket, _bytes: usize) -> bool {
+    false
 }
 
 /// One socket at work.
