@@ -1,22 +1,21 @@
-//! Intake beside its peers, in pairs that take turns: durable over TCP (P1, P3, P5), over UDP at given rates (P6, P7), `_bulk`, and
+//! Intake beside its peers, in pairs that take turns: durable over TCP (P1 to P5), over UDP at given rates (P6, P7), `_bulk`, and
 //! what rules cost (P11). CPU an event first; wall time is shared with the sender.
 //!
 //! In: `NHATLE_PEERS` (rsyslog, syslog-ng), `NHATLE_BENCH_EVENTS`, `NHATLE_BENCH_PAIRS` (default 5). Out: rows with min, median and
-//! max over the pairs. Not here: rsyslog's mmnormalize (P4), for which a rule base of our own would have to be written first.
+//! max over the pairs. Our processor time is told twice: all of it, and without the threads `seal`, which make segments while the
+//! lines come; the peers make none, and what they write is not to be searched.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::server::{Running, listens, metric, program, serve_ready, stream_of};
-use crate::{event_count, input, report};
+use crate::{event_count, input, intake_udp, report};
 
 const WAIT_MAX: Duration = Duration::from_secs(120);
 const CONNECTIONS: usize = 4;
-/// Datagrams a second.
-const RATES: [usize; 4] = [50_000, 100_000, 200_000, 300_000];
 const BULK_DOCUMENTS: usize = 1_000;
 
 /// What one run took.
@@ -24,6 +23,8 @@ struct Took {
     events: f64,
     seconds: f64,
     cpu_s: f64,
+    /// Without making segments.
+    intake_cpu_s: f64,
 }
 
 pub fn run() {
@@ -48,6 +49,12 @@ pub fn run() {
             report("intake", &format!("CPU of ours by that of {name}"), "", ratios(|took| took.cpu_s / took.events));
             report(
                 "intake",
+                &format!("CPU of ours without sealing by that of {name}"),
+                "",
+                ratios(|took| took.intake_cpu_s / took.events),
+            );
+            report(
+                "intake",
                 &format!("events/s of ours by those of {name}"),
                 "",
                 ratios(|took| took.events / took.seconds),
@@ -55,7 +62,7 @@ pub fn run() {
         }
     }
     tell("nhatle with rules (P11)", &(0..pairs).map(|_| nhatle_tcp(count, true)).collect::<Vec<_>>());
-    RATES.iter().for_each(|rate| udp(*rate));
+    intake_udp::run(peers.as_deref(), pairs.min(3));
     bulk(count);
 }
 
@@ -69,12 +76,18 @@ fn tell(name: &str, took: &[Took]) {
         "us/event",
         took.iter().map(|one| one.cpu_s * 1e6 / one.events).collect(),
     );
+    report(
+        "intake",
+        &format!("{name}: CPU without sealing"),
+        "us/event",
+        took.iter().map(|one| one.intake_cpu_s * 1e6 / one.events).collect(),
+    );
     report("intake", name, "events/s", took.iter().map(|one| one.events / one.seconds).collect());
     report("intake", &format!("{name}: events"), "", took.iter().map(|one| one.events).collect());
 }
 
 /// A server without canaries, and without rules unless asked for.
-fn server(folder: &Path, has_rules: bool) -> (Running, String) {
+pub fn server(folder: &Path, has_rules: bool) -> (Running, String) {
     let paths: Vec<_> = input::corpus().filter(|_| has_rules).map(|all| all.join("sigma/rules")).into_iter().collect();
     let config = folder.join("nhatle.toml");
     std::fs::write(&config, format!("[rules]\nbuiltin = {has_rules}\npaths = {paths:?}\n[canary]\nenabled = false\n"))
@@ -84,7 +97,7 @@ fn server(folder: &Path, has_rules: bool) -> (Running, String) {
 }
 
 /// Waits until so many records are durable, or nothing comes any more; says how many there are.
-fn durable(http: &str, count: f64) -> f64 {
+pub fn durable(http: &str, count: f64) -> f64 {
     let stored = || metric(http, "nhatle_events_stored_total") + metric(http, "nhatle_dead_letters_total");
     let (began, mut last, mut still) = (Instant::now(), 0.0, 0);
     while last < count && still < 100 && began.elapsed() < WAIT_MAX {
@@ -100,10 +113,11 @@ fn nhatle_tcp(count: usize, has_rules: bool) -> Took {
     let folder = tempfile::tempdir().unwrap();
     let (server, ready) = server(folder.path(), has_rules);
     let (http, tcp) = (listens(&ready, "http="), listens(&ready, "syslog_tcp="));
-    let (began, cpu) = (Instant::now(), server.cpu_s());
+    let (began, cpu, sealing) = (Instant::now(), server.cpu_s(), server.threads_cpu_s("seal"));
     send_tcp(&tcp, count);
     let events = durable(&http, count as f64);
-    Took { events, seconds: began.elapsed().as_secs_f64(), cpu_s: server.cpu_s() - cpu }
+    let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_s() - cpu);
+    Took { events, seconds, cpu_s, intake_cpu_s: cpu_s - (server.threads_cpu_s("seal") - sealing) }
 }
 
 fn send_tcp(address: &str, count: usize) {
@@ -116,18 +130,21 @@ fn send_tcp(address: &str, count: usize) {
 }
 
 /// Peers by name, each with the template of its configuration. All write a file without sync.
-const PEERS: [(&str, &str); 3] = [
+const PEERS: [(&str, &str); 5] = [
     ("rsyslog imtcp, omfile (P1)", include_str!("rsyslog-file.conf")),
+    ("syslog-ng, no-parse (P2)", include_str!("syslog-ng-plain.conf")),
     ("rsyslog imptcp, disk queue (P3)", include_str!("rsyslog-disk.conf")),
+    ("rsyslog imptcp, mmnormalize, JSON (P4)", include_str!("rsyslog-normalize.conf")),
     ("syslog-ng, format-json (P5)", include_str!("syslog-ng.conf")),
 ];
 
 /// A peer with a configuration, listening; `None` where it does not start.
-fn start_peer(peers: &Path, template: &str, folder: &Path, port: u16) -> Option<Running> {
+pub fn start_peer(peers: &Path, template: &str, folder: &Path, port: u16) -> Option<Running> {
     let place = |name: &str| folder.join(name).display().to_string();
     let text =
         template.replace("@PORT@", &port.to_string()).replace("@OUT@", &place("out")).replace("@WORK@", &place(""));
     std::fs::write(folder.join("conf"), text).unwrap();
+    std::fs::write(folder.join("rules.rb"), include_str!("rsyslog-normalize.rb")).unwrap();
     let mut command = if template.starts_with('@') {
         let library = peers.join("sng/usr/lib/syslog-ng");
         let mut command = Command::new(peers.join("sng/usr/sbin/syslog-ng"));
@@ -160,8 +177,17 @@ fn lines_in(path: &Path) -> f64 {
     std::fs::read(path).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as f64
 }
 
+/// How many lines rsyslog's rule base did not know, where it was asked.
+fn tell_unknown(path: &Path) {
+    let text = std::fs::read(path).unwrap_or_default();
+    let (has, mark) =
+        (|line: &[u8], mark: &[u8]| line.windows(mark.len()).any(|part| part == mark), b"\"unparsed-data\"");
+    let unknown = text.split(|byte| *byte == b'\n').filter(|line| has(line, mark)).count();
+    report("intake", "mmnormalize: lines its rules do not know", "", vec![unknown as f64]);
+}
+
 /// Waits until a file grows no more; says how many lines it has, and when it grew last.
-fn written(path: &Path, began: Instant) -> (f64, f64) {
+pub fn written(path: &Path, began: Instant) -> (f64, f64) {
     let (mut bytes, mut still, mut took) = (0, 0, began.elapsed());
     while still < 10 {
         std::thread::sleep(Duration::from_millis(200));
@@ -183,34 +209,13 @@ fn peer_tcp(peers: &Path, template: &str, count: usize) -> Option<Took> {
     })?;
     let (began, cpu) = (Instant::now(), running.cpu_s());
     send_tcp(&address, count);
-    let (events, seconds) = written(&folder.path().join("out"), began);
-    Some(Took { events, seconds, cpu_s: running.cpu_s() - cpu })
-}
-
-/// So many datagrams a second for five seconds: what is stored, and what the kernel and the queue dropped.
-fn udp(rate: usize) {
-    let folder = tempfile::tempdir().unwrap();
-    let (server, ready) = server(folder.path(), false);
-    let (http, address) = (listens(&ready, "http="), listens(&ready, "syslog_udp="));
-    let lines: Vec<Vec<u8>> = stream_of(2_000).split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (began, cpu, mut sent) = (Instant::now(), server.cpu_s(), 0usize);
-    while began.elapsed() < Duration::from_secs(5) {
-        let due = (began.elapsed().as_secs_f64() * rate as f64) as usize;
-        while sent < due {
-            let line = &lines[sent % lines.len()];
-            sent += usize::from(line.is_empty() || socket.send_to(line, &address).is_ok());
-        }
-        std::thread::sleep(Duration::from_micros(200));
+    let out = folder.path().join("out");
+    let (events, seconds) = written(&out, began);
+    let cpu_s = running.cpu_s() - cpu;
+    if template.contains("mmnormalize") {
+        tell_unknown(&out);
     }
-    let stored = durable(&http, sent as f64);
-    let name = format!("UDP at {rate} a second");
-    report("intake", &format!("{name}: sent"), "events/s", vec![sent as f64 / 5.0]);
-    report("intake", &format!("{name}: lost"), "%", vec![100.0 * (1.0 - stored / sent as f64)]);
-    report("intake", &format!("{name}: CPU"), "us/event", vec![(server.cpu_s() - cpu) * 1e6 / stored]);
-    let dropped = |name: &str| metric(&http, &format!("nhatle_input_{name}_total{{input=\"syslog_udp\"}}"));
-    report("intake", &format!("{name}: dropped by the kernel"), "events", vec![dropped("kernel_dropped")]);
-    report("intake", &format!("{name}: dropped by the queue"), "events", vec![dropped("dropped")]);
+    Some(Took { events, seconds, cpu_s, intake_cpu_s: cpu_s })
 }
 
 /// Documents a second over one connection after another, each request answered when durable.

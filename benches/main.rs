@@ -16,6 +16,7 @@ mod correlate;
 mod detect;
 mod input;
 mod intake;
+mod intake_udp;
 mod latency;
 mod parse;
 mod replay;

@@ -31,6 +31,18 @@ impl Running {
         after.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
 
+    /// CPU seconds of its threads of this name, as [`Running::cpu_s`]; those that have ended are not in it.
+    pub fn threads_cpu_s(&self, name: &str) -> f64 {
+        let of_thread = |folder: std::fs::DirEntry| {
+            let comm = std::fs::read_to_string(folder.path().join("comm")).ok()?;
+            let stat = std::fs::read_to_string(folder.path().join("stat")).ok()?;
+            let ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+            comm.starts_with(name).then(|| ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0)
+        };
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).into_iter().flatten();
+        threads.filter_map(Result::ok).filter_map(of_thread).sum()
+    }
+
     pub fn memory_mb(&self, key: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
