@@ -3,7 +3,7 @@
 //! In: a method, a path, a body. Out: status, `Retry-After` and the body of the answer. Promise: every wait has an end,
 //! an answer is bounded. Failure: a [`LineError`] that says how far it came; the next request connects anew.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -19,6 +19,8 @@ use tokio_rustls::TlsConnector;
 const CONNECT_WAIT: Duration = Duration::from_secs(15);
 /// How long an answer may take: the city waits for durability at most half as long.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// How long a connection that broke has to say why.
+const WHY_WAIT: Duration = Duration::from_millis(100);
 /// How long an answer may be.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
@@ -103,12 +105,16 @@ pub struct Client {
     city: City,
     tls: Option<Arc<ClientConfig>>,
     open: Option<SendRequest<Body>>,
+    ended: Ended,
 }
+
+/// Why the last connection ended, where it did not end in order: a refusal by TLS comes only after the handshake.
+type Ended = Arc<Mutex<Option<String>>>;
 
 impl Client {
     /// A line to this city; TLS with this configuration.
     pub fn new(city: City, tls: Option<ClientConfig>) -> Client {
-        Client { city, tls: tls.map(Arc::new), open: None }
+        Client { city, tls: tls.map(Arc::new), open: None, ended: Ended::default() }
     }
 
     /// Another certificate: the next connection is made with it.
@@ -150,9 +156,22 @@ impl Client {
             Ok(Answer { status, retry_after: wait.map(Duration::from_secs), body })
         };
         let answer = tokio::time::timeout(ANSWER_WAIT, exchange).await;
-        let answer = answer.map_err(|elapsed| broken("wait for the city's answer")(elapsed.into()))??;
-        self.open = Some(sender);
-        Ok(answer)
+        let answer = answer.map_err(|elapsed| broken("wait for the city's answer")(elapsed.into()))?;
+        match answer {
+            Ok(answer) => {
+                self.open = Some(sender);
+                Ok(answer)
+            }
+            Err(LineError::Broken { what, source }) => Err(self.why(what, source).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A broken exchange, with what the connection itself ended for.
+    async fn why(&self, what: &'static str, source: Box<dyn std::error::Error + Send + Sync>) -> LineError {
+        tokio::time::sleep(WHY_WAIT).await;
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        LineError::Broken { what, source: ended.map_or(source, Into::into) }
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, LineError> {
@@ -165,19 +184,19 @@ impl Client {
         // What is sent is a whole request each time; waiting for more to go with it only delays it.
         drop(stream.set_nodelay(true));
         match &self.tls {
-            None => begin(stream).await,
+            None => begin(stream, self.ended.clone()).await,
             Some(config) => {
                 let name =
                     ServerName::try_from(host.clone()).map_err(|error| tls_error(std::io::Error::other(error)))?;
                 let connector = TlsConnector::from(config.clone());
                 let stream = tokio::time::timeout(CONNECT_WAIT, connector.connect(name, stream)).await;
-                begin(stream.map_err(|_late| tls_error(late()))?.map_err(tls_error)?).await
+                begin(stream.map_err(|_late| tls_error(late()))?.map_err(tls_error)?, self.ended.clone()).await
             }
         }
     }
 }
 
-async fn begin<S>(stream: S) -> Result<SendRequest<Body>, LineError>
+async fn begin<S>(stream: S, ended: Ended) -> Result<SendRequest<Body>, LineError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -185,8 +204,9 @@ where
         .await
         .map_err(|error| LineError::Broken { what: "begin HTTP", source: error.into() })?;
     tokio::spawn(async move {
-        // Whoever waits for an answer hears of it too.
-        if let Err(error) = connection.await {
+        let error = connection.await.err();
+        *ended.lock().unwrap_or_else(PoisonError::into_inner) = error.as_ref().map(|error| said(error));
+        if let Some(error) = error {
             tracing::debug!(%error, "the line to the city ended");
         }
     });

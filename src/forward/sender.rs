@@ -13,7 +13,7 @@ use nhatle_collector::wire;
 use nhatle_event::Clock;
 use tokio::sync::{Notify, watch};
 
-use super::client::{Answer, Client, LineError, said};
+use super::client::{Answer, Client, said};
 use super::head::{Head, Reply, VERSION};
 use super::identity::{self, Held};
 use super::receive::PATH;
@@ -37,6 +37,20 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The spool, as threads and tasks share it.
 pub type SharedSpool = Arc<Mutex<Spool>>;
+
+/// What to do about an exchange that failed because of a certificate; the words are those of the TLS library.
+fn advice(why: &str, has_expired: bool) -> Option<&'static str> {
+    const REFUSALS: [&str; 5] =
+        ["UnknownCA", "BadCertificate", "CertificateRevoked", "CertificateUnknown", "AccessDenied"];
+    if has_expired || why.contains("alert: CertificateExpired") {
+        return Some("the own certificate has expired: a new code from the city is needed");
+    }
+    if why.contains("invalid peer certificate") {
+        return Some("this is not the city of the own certificate: look at the address in `server`");
+    }
+    let is_refused = why.contains("fatal alert") && REFUSALS.iter().any(|word| why.contains(word));
+    is_refused.then_some("the city does not take the own certificate, it was revoked or is another city's: a new code from the city is needed")
+}
 
 /// What the sender needs.
 pub struct Sender {
@@ -231,13 +245,14 @@ impl Sender {
         let now = self.clock.now();
         match answer {
             Ok(answer) => self.answered(state, &head, ready, answer, bytes).await,
-            Err(error @ LineError::Tls { .. }) => {
-                let expired = self.held.as_ref().is_some_and(|held| held.not_after < now);
-                let more =
-                    if expired { "; the own certificate has expired: a new code from the city is needed" } else { "" };
-                Ok(Outcome::Failed(format!("{}{more}", said(&error))))
+            Err(error) => {
+                let has_expired = self.held.as_ref().is_some_and(|held| held.not_after < now);
+                let why = said(&error);
+                Ok(Outcome::Failed(match advice(&why, has_expired) {
+                    Some(advice) => format!("{why}; {advice}"),
+                    None => why,
+                }))
             }
-            Err(error) => Ok(Outcome::Failed(said(&error))),
         }
     }
 

@@ -110,18 +110,14 @@ fn wrong_codes_are_refused_and_then_no_longer_looked_at() {
     server.stop();
 }
 
-/// A city whose certificates are nearly over: half a year and more has passed since they were given.
-#[test]
-fn a_certificate_is_renewed_by_who_has_it() {
-    let city = City::start("");
-    // Enrolled long ago: the register says so, as if that server had run then.
+/// A sender that enrolled so many days ago: the register says so, as if that server had run then. Its key and certificate.
+pub fn enrolled(city: &City, name: &str, days_ago: i64) -> (KeyPair, String) {
     let (key, csr) = request_of();
-    let at = Timestamp(SystemClock.now().0 - 300 * DAY_NS);
-    let issued = city.authority.issue_client("phuong-01", "DH01", &csr, at).unwrap();
+    let at = Timestamp(SystemClock.now().0 - days_ago * DAY_NS);
+    let issued = city.authority.issue_client(name, "DH01", &csr, at).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let registry = nhatle::registry::Registry::open(&city.data(), runtime.handle().clone()).unwrap();
-    let (number, _, _) =
-        nhatle::enroll::issue(&registry, &city.authority, "lan", at, ("phuong-01", "DH01", 24)).unwrap();
+    let (number, _, _) = nhatle::enroll::issue(&registry, &city.authority, "lan", at, (name, "DH01", 24)).unwrap();
     let given = nhatle_engine::enrollment::Certificate {
         fingerprint: issued.identity.fingerprint.clone(),
         serial: issued.identity.serial.clone(),
@@ -130,12 +126,20 @@ fn a_certificate_is_renewed_by_who_has_it() {
     let change = nhatle_engine::enrollment::EnrollmentChange::Use(given);
     registry.change("enrolment", at, &nhatle_engine::register::AnyChange::Enrollment(number, change)).unwrap();
     registry.close();
-    let config = city_client(city.authority.pem(), &issued.pem, &key.serialize_pem()).unwrap();
+    (key, issued.pem)
+}
+
+/// A city whose certificates are nearly over: half a year and more has passed since they were given.
+#[test]
+fn a_certificate_is_renewed_by_who_has_it() {
+    let city = City::start("");
+    let (key, pem) = enrolled(&city, "phuong-01", 300);
+    let config = city_client(city.authority.pem(), &pem, &key.serialize_pem()).unwrap();
     let (new_key, new_csr) = request_of();
     let (status, answer) = ask(&city, &config, "/api/v1/enroll/renew", &json!({ "csr": new_csr }));
     assert_eq!(status, 200, "{answer}");
     let renewed = answer["certificate"].as_str().unwrap();
-    assert_ne!(renewed, issued.pem);
+    assert_ne!(renewed, pem);
     let config = city_client(city.authority.pem(), renewed, &new_key.serialize_pem()).unwrap();
     let (status, _) = ask(&city, &config, "/api/v1/events", &json!({ "message": "tiep" }));
     assert_eq!(status, 200);

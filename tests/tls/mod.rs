@@ -16,6 +16,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use crate::support::{Server, stdout, wait_for};
 
 mod enroll;
+mod forwarder;
 mod refusals;
 mod senders;
 
@@ -30,10 +31,11 @@ struct City {
 }
 
 /// A client's certificate in files, for senders that read such.
-struct Paper {
+pub struct Paper {
     certificate: PathBuf,
     key: PathBuf,
-    config: ClientConfig,
+    /// A client that shows it.
+    pub config: ClientConfig,
 }
 
 impl City {
@@ -88,7 +90,7 @@ fn start(folder: &Path) -> Server {
 }
 
 /// A certificate by one authority for a client that trusts another.
-fn paper(folder: &Path, by: &Authority, trusted: &Authority, name: &str, unit: &str, days_ago: i64) -> Paper {
+pub fn paper(folder: &Path, by: &Authority, trusted: &Authority, name: &str, unit: &str, days_ago: i64) -> Paper {
     let key = KeyPair::generate().unwrap();
     let request = CertificateParams::new(Vec::new()).unwrap().serialize_request(&key).unwrap().pem().unwrap();
     let at = Timestamp(SystemClock.now().0 - days_ago * DAY_NS);
@@ -101,10 +103,11 @@ fn paper(folder: &Path, by: &Authority, trusted: &Authority, name: &str, unit: &
     Paper { certificate, key: key_file, config }
 }
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+/// A connection.
+pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// Connects and shakes hands.
-fn connect(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Tls> {
+pub fn connect(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Tls> {
     secure(TcpStream::connect_timeout(&address, PATIENCE)?, config)
 }
 
