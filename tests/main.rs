@@ -24,6 +24,7 @@ mod flows;
 mod forward;
 mod fuzz_corpus;
 mod hostile;
+mod hostile_load;
 mod hunt;
 mod import;
 mod live_rules;
