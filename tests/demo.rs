@@ -33,7 +33,7 @@ fn play(records: Vec<Record>, batch_records: usize) -> (Vec<Alert>, Vec<Incident
         if records.is_empty() {
             break;
         }
-        sink.blocking_send(Batch { records, done: None, keep: Vec::new() }).unwrap();
+        sink.blocking_send(Batch::of(records)).unwrap();
     }
     drop(sink);
     pipeline.join();

@@ -209,7 +209,7 @@ fn send(sink: &Sink, records: Vec<Record>) -> Option<()> {
         return Some(());
     }
     let (done, durable) = oneshot::channel();
-    sink.blocking_send(Batch { records, done: Some(done), keep: Vec::new() }).ok()?;
+    sink.blocking_send(Batch { done: Some(done), ..Batch::of(records) }).ok()?;
     match durable.blocking_recv() {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => warn!(%error, "canaries not stored"),

@@ -151,7 +151,7 @@ fn replay(sink: &Sink) {
             return;
         }
         sent += batch.len();
-        if sink.blocking_send(Batch { records: batch, done: None, keep: Vec::new() }).is_err() {
+        if sink.blocking_send(Batch::of(batch)).is_err() {
             return;
         }
         let due = REPLAY.mul_f64(sent as f64 / total as f64);

@@ -98,5 +98,5 @@ fn send(
     };
     let rows: Vec<_> = chunk.into_par_iter().map(row).collect();
     crate::telemetry::Counters::add(&shared.counters.records_received, rows.len() as u64);
-    to_append.send(vec![Part { rows, waiting: None, keep: Vec::new() }]).context("the pipeline ended early")
+    to_append.send(vec![Part::of(rows)]).context("the pipeline ended early")
 }

@@ -218,7 +218,7 @@ async fn take(
             NoRoom::Closed => Refused::Unavailable("shutting down".to_owned()),
         })?;
         let (done, receipt) = oneshot::channel();
-        let sent = receiver.sink.send_as(sender, Batch { records, done: Some(done), keep }).await;
+        let sent = receiver.sink.send_as(sender, Batch { done: Some(done), keep, ..Batch::of(records) }).await;
         sent.map_err(|_closed| Refused::Unavailable("shutting down".to_owned()))?;
         match receipt.await {
             Ok(Ok(_receipt)) => {}

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use nhatle_collector::Receipt;
+use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Keep, Refusal};
 use nhatle_event::{Event, Stored, Timestamp};
 use nhatle_storage::{Dataset, Store, WriteError};
@@ -18,6 +19,7 @@ use tracing::{debug, error};
 
 use super::convert::{Part, Waiting};
 use super::recent::RecentIds;
+use super::resent::Resent;
 use super::{Shared, nanos};
 use crate::places::PlaceBook;
 use crate::sources::{Fate, SourceBook, Tally, by_name};
@@ -35,8 +37,14 @@ const BOOK_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_AFTER_S: u32 = 5;
 
 /// Runs until the converting stage is gone.
-pub(super) fn run(shared: &Shared, converted: &Receiver<Vec<Part>>, to_detect: &SyncSender<Arc<[Stored]>>) {
-    let mut recent = recent_of(&shared.store);
+pub(super) fn run(
+    shared: &Shared,
+    breaks: &Arc<Breaks>,
+    converted: &Receiver<Vec<Part>>,
+    to_detect: &SyncSender<Arc<[Stored]>>,
+) {
+    let mut known =
+        Known { ids: recent_of(&shared.store), resent: Resent::new(&shared.store, breaks, shared.clock.now()) };
     let mut keeper = Keeper::new(shared.clock.now());
     loop {
         match converted.recv_timeout(BOOK_INTERVAL) {
@@ -47,7 +55,7 @@ pub(super) fn run(shared: &Shared, converted: &Receiver<Vec<Part>>, to_detect: &
                     rows += next.iter().map(|part| part.rows.len()).sum::<usize>();
                     parts.extend(next);
                 }
-                if let Some(committed) = commit(shared, &mut recent, parts) {
+                if let Some(committed) = commit(shared, &mut known, parts) {
                     if let Some(last) = committed.last() {
                         shared.live.set_committed(last.seq);
                     }
@@ -59,9 +67,17 @@ pub(super) fn run(shared: &Shared, converted: &Receiver<Vec<Part>>, to_detect: &
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        keeper.keep_if_due(shared);
+        keeper.keep_if_due(shared, &mut known.resent);
     }
-    keep(shared, false);
+    keep(shared, &mut known.resent, false);
+}
+
+/// What is known of records stored lately.
+struct Known {
+    /// By their ids.
+    ids: RecentIds,
+    /// By their place, where they have none.
+    resent: Resent,
 }
 
 /// When the receipt book is written down.
@@ -76,14 +92,14 @@ impl Keeper {
         Keeper { kept: Instant::now(), next_end: now }
     }
 
-    fn keep_if_due(&mut self, shared: &Shared) {
+    fn keep_if_due(&mut self, shared: &Shared, resent: &mut Resent) {
         let now = shared.clock.now();
         let is_end = self.next_end <= now;
         if !is_end && self.kept.elapsed() < CHECKPOINT_INTERVAL {
             return;
         }
         self.kept = Instant::now();
-        if keep(shared, is_end) && is_end {
+        if keep(shared, resent, is_end) && is_end {
             self.next_end = SourceBook::next_end(now);
         }
     }
@@ -91,7 +107,14 @@ impl Keeper {
 
 /// Writes down what the receipt book counted, and stores the hours that are over. Says whether it is done. The book is
 /// locked meanwhile: whoever looks at it and at a snapshot finds each hour in one of them.
-fn keep(shared: &Shared, has_ended: bool) -> bool {
+fn keep(shared: &Shared, resent: &mut Resent, has_ended: bool) -> bool {
+    let marks = resent.marks(None, shared.clock.now());
+    if !marks.is_empty()
+        && let Err(error) = shared.store.append_from(&mut Vec::new(), &by_name(&marks))
+    {
+        debug!(%error, "which answers have arrived is not written down");
+        resent.settle(false);
+    }
     let noted = std::mem::take(&mut *shared.noted());
     let result = shared.book().keep(&shared.store, &noted, shared.clock.now(), has_ended);
     if let Err(error) = &result {
@@ -118,6 +141,8 @@ struct Planned {
     /// For each part what it is told, how many rows are its own, who waits, and what it keeps.
     receipts: Vec<(Receipt, usize, Option<Waiting>, Vec<Keep>)>,
     places: PlaceBook,
+    /// There are records of sessions among the rows.
+    has_sessions: bool,
     /// What is stored: the log says it.
     stored: Tally,
     /// What is not: the batch has to say it.
@@ -126,21 +151,24 @@ struct Planned {
 
 /// Writes parts as one batch and answers the waiting. `None` where nothing was stored. When writing fails,
 /// the waiting are told at once and the rest is tried again.
-fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Option<Arc<[Stored]>> {
+fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Arc<[Stored]>> {
     let mut is_told = false;
     loop {
         let noted = std::mem::take(&mut *shared.noted());
         let book = shared.book().clone();
         let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let mut planned = plan((book.counted.0, places), recent, &mut parts);
+        let (after_seq, now) = (book.counted.0, shared.clock.now());
+        let mut planned = plan((after_seq, places), known, now, &mut parts);
         planned.other.add(noted.clone());
         let (mut book, mut marks) = book.before_batch(&planned.other);
         marks.extend(planned.places.take_touched());
+        marks.extend(known.resent.marks(planned.has_sessions.then_some(after_seq), now));
         let began = shared.clock.now();
         let result = shared.store.append_from(&mut planned.rows, &by_name(&marks));
         Counters::add(&shared.counters.append_ns, nanos(shared.clock.now().since(began)));
         let error = match result {
             Ok(committed) => {
+                known.resent.settle(true);
                 book.after_batch(&planned.stored, committed.last().map(|last| last.seq));
                 acknowledge(shared, planned, book);
                 return Some(committed);
@@ -162,7 +190,8 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
             }
             shared.set_trouble(Some(error.to_string()));
         }
-        *recent = recent_of(&shared.store);
+        known.resent.settle(false);
+        known.ids = recent_of(&shared.store);
         let is_final = matches!(error, WriteError::Poisoned | WriteError::ReadOnly | WriteError::BatchTooLarge { .. });
         parts = refuse(planned, &error);
         if is_final || parts.is_empty() {
@@ -174,21 +203,29 @@ fn commit(shared: &Shared, recent: &mut RecentIds, mut parts: Vec<Part>) -> Opti
 
 /// Takes the rows out of the parts, leaves repeats out, tallies everything, and writes places down in their book, a
 /// copy. `after_seq`: a `Seq` before those of the rows.
-fn plan((after_seq, places): (u64, PlaceBook), recent: &mut RecentIds, parts: &mut Vec<Part>) -> Planned {
+fn plan((after_seq, places): (u64, PlaceBook), known: &mut Known, now: Timestamp, parts: &mut Vec<Part>) -> Planned {
     let receipts = Vec::with_capacity(parts.len());
-    let mut planned = Planned { rows: Vec::new(), receipts, places, stored: Tally::new(), other: Tally::new() };
+    let (stored, other) = (Tally::new(), Tally::new());
+    let mut planned = Planned { rows: Vec::new(), receipts, places, has_sessions: false, stored, other };
     for part in parts.drain(..) {
         let mut receipt = Receipt::default();
         let before = planned.rows.len();
+        let resent = part.delivery.as_ref().map(|delivery| known.resent.look(delivery, &part.rows, now));
+        let resent = resent.unwrap_or_default();
+        receipt.is_resent = !resent.is_empty() && resent.len() == part.rows.len();
+        let mut resent = resent.into_iter().peekable();
+        planned.has_sessions |= part.delivery.as_ref().is_some_and(|delivery| delivery.is_session());
         for (at, (dataset, event)) in part.rows.into_iter().enumerate() {
             if dataset == Dataset::Canaries {
                 // Ours, not a source's: in no book.
                 planned.rows.push((dataset, event));
                 continue;
             }
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
             let fate = match dataset {
+                _ if resent.next_if_eq(&at).is_some() => Fate::Duplicate,
                 Dataset::DeadLetters => Fate::DeadLettered,
-                _ if recent.is_repeat(&event) => Fate::Duplicate,
+                _ if known.ids.is_repeat(&event) => Fate::Duplicate,
                 _ => Fate::Stored,
             };
             match fate {
@@ -198,7 +235,7 @@ fn plan((after_seq, places): (u64, PlaceBook), recent: &mut RecentIds, parts: &m
             match fate {
                 Fate::Stored => receipt.accepted += 1,
                 Fate::DeadLettered => receipt.dead_lettered += 1,
-                Fate::Duplicate => receipt.repeats.push(u32::try_from(at).unwrap_or(u32::MAX)),
+                Fate::Duplicate => receipt.repeats.push(at),
             }
             if fate != Fate::Duplicate {
                 planned.rows.push((dataset, event));
@@ -238,7 +275,7 @@ fn refuse(planned: Planned, error: &WriteError) -> Vec<Part> {
         match waiting {
             Some(_) => answer(waiting, Err(refusal.clone())),
             None if own.is_empty() && keep.is_empty() => {}
-            None => kept.push(Part { rows: own, waiting: None, keep }),
+            None => kept.push(Part { keep, ..Part::of(own) }),
         }
     }
     kept
@@ -268,24 +305,13 @@ mod tests {
     fn a_refused_batch_gives_each_sender_its_own_rows_back() {
         let (told, mut hears) = tokio::sync::oneshot::channel();
         let mut parts = vec![
-            Part {
-                rows: vec![row(Dataset::Canaries, "canary"), row(Dataset::Events, "a")],
-                waiting: None,
-                keep: Vec::new(),
-            },
-            Part {
-                rows: vec![row(Dataset::Events, "b"), row(Dataset::Events, "a")],
-                waiting: Some(told),
-                keep: Vec::new(),
-            },
-            Part { rows: vec![row(Dataset::Events, "b")], waiting: None, keep: Vec::new() },
-            Part {
-                rows: vec![row(Dataset::DeadLetters, "c"), row(Dataset::Events, "d")],
-                waiting: None,
-                keep: Vec::new(),
-            },
+            Part::of(vec![row(Dataset::Canaries, "canary"), row(Dataset::Events, "a")]),
+            Part { waiting: Some(told), ..Part::of(vec![row(Dataset::Events, "b"), row(Dataset::Events, "a")]) },
+            Part::of(vec![row(Dataset::Events, "b")]),
+            Part::of(vec![row(Dataset::DeadLetters, "c"), row(Dataset::Events, "d")]),
         ];
-        let planned = plan(Default::default(), &mut RecentIds::new(), &mut parts);
+        let mut known = Known { ids: RecentIds::new(), resent: Resent::default() };
+        let planned = plan(Default::default(), &mut known, Timestamp(0), &mut parts);
         let kept = refuse(planned, &WriteError::ReadOnly);
         let ids = |part: &Part| -> Vec<String> {
             part.rows.iter().filter_map(|(_, event)| event.text(Field::EVENT_ID)).map(String::from).collect()

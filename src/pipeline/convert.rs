@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use nhatle_collector::listen::resend::Delivery;
 use nhatle_collector::listen::{Intake, Keep, Refusal};
 use nhatle_collector::{Batch, Receipt, Settings, dead_letter_event, to_event};
 use nhatle_event::{Event, Record};
@@ -33,6 +34,15 @@ pub struct Part {
     pub waiting: Option<Waiting>,
     /// What becomes durable with the rows.
     pub keep: Vec<Keep>,
+    /// By which push or session they came, where what is sent again is known by it.
+    pub delivery: Option<Arc<Delivery>>,
+}
+
+impl Part {
+    /// Rows that nobody waits for.
+    pub fn of(rows: Vec<(Dataset, Event)>) -> Part {
+        Part { rows, waiting: None, keep: Vec::new(), delivery: None }
+    }
 }
 
 /// Runs until every sender is gone.
@@ -58,8 +68,12 @@ pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<P
         shed::note(shared, intake.take_shed(), &settings);
         let began = shared.clock.now();
         settings.tables = shared.tables.current();
-        let part =
-            |batch: Batch| Part { rows: convert(&batch.records, &settings), waiting: batch.done, keep: batch.keep };
+        let part = |batch: Batch| Part {
+            rows: convert(&batch.records, &settings),
+            waiting: batch.done,
+            keep: batch.keep,
+            delivery: batch.delivery,
+        };
         let converted: Vec<Part> = batches.into_iter().map(part).collect();
         Counters::add(&shared.counters.records_received, records as u64);
         Counters::add(&shared.counters.parse_ns, nanos(shared.clock.now().since(began)));

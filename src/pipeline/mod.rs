@@ -18,6 +18,7 @@ mod corrections;
 pub mod detect;
 pub mod findings;
 mod recent;
+mod resent;
 pub mod refill;
 mod shed;
 
@@ -29,6 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nhatle_collector::Settings;
+use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Intake, Sink};
 use nhatle_engine::alert::Alert;
 use nhatle_engine::fit::Seen;
@@ -215,7 +217,7 @@ impl Pipeline {
     /// # Errors
     /// The system gives no thread.
     pub fn start(shared: &Arc<Shared>, settings: Settings, intake: Intake) -> std::io::Result<Pipeline> {
-        let (mut pipeline, to_append) = Pipeline::start_import(shared)?;
+        let (mut pipeline, to_append) = Pipeline::start_stages(shared, intake.breaks().clone())?;
         let counted = shared.clone();
         shared.settings.set(settings);
         let convert = move || convert::run(&counted, &intake, &to_append);
@@ -229,13 +231,20 @@ impl Pipeline {
     /// # Errors
     /// The system gives no thread.
     pub fn start_import(shared: &Arc<Shared>) -> std::io::Result<(Pipeline, SyncSender<Vec<convert::Part>>)> {
+        Pipeline::start_stages(shared, Arc::default())
+    }
+
+    fn start_stages(
+        shared: &Arc<Shared>,
+        breaks: Arc<Breaks>,
+    ) -> std::io::Result<(Pipeline, SyncSender<Vec<convert::Part>>)> {
         let (to_append, converted) = sync_channel(CONVERTED_MAX);
         let (to_detect, committed): (SyncSender<Arc<[Stored]>>, Receiver<_>) = sync_channel(COMMITTED_MAX);
         let is_stopping = Arc::new(AtomicBool::new(false));
         // Made before anything new is appended: it catches up to what is stored now, no further.
         let stage = detect::Stage::new(shared.clone());
         let stored = shared.clone();
-        let append = spawn("append", move || append::run(&stored, &converted, &to_detect))?;
+        let append = spawn("append", move || append::run(&stored, &breaks, &converted, &to_detect))?;
         let detect = spawn("detect", move || stage.run(&committed))?;
         let (sealed, stopping) = (shared.clone(), is_stopping.clone());
         let seal = spawn("seal", move || seal(&sealed, &stopping))?;

@@ -165,7 +165,7 @@ pub(super) async fn serve(connection: Connection, mut stream: impl Bytes) {
         Counts::add(&counts.skipped_bytes, messages.skipped - skipped);
         if !records.is_empty() {
             let sizes = sizes(&records);
-            if sink.send_as(sender, Batch { records, done: None, keep: Vec::new() }).await.is_err() {
+            if sink.send_as(sender, Batch::of(records)).await.is_err() {
                 Counts::add(&counts.dropped, sizes.0);
                 return;
             }

@@ -37,6 +37,7 @@ pub mod blocks;
 pub mod zip;
 pub mod fair;
 pub mod queue;
+pub mod resend;
 
 #[cfg(test)]
 mod blocks_tests;
@@ -72,6 +73,15 @@ pub struct Batch {
     pub done: Option<oneshot::Sender<Result<Receipt, Refusal>>>,
     /// What becomes durable together with the records: up to where their input or sender has come.
     pub keep: Vec<Keep>,
+    /// By which push or session they came, where the protocol answers and its records carry no ids.
+    pub delivery: Option<Arc<resend::Delivery>>,
+}
+
+impl Batch {
+    /// Records that nobody waits for.
+    pub fn of(records: Vec<Record>) -> Batch {
+        Batch { records, done: None, keep: Vec::new(), delivery: None }
+    }
 }
 
 /// A place that is kept: the offset of a file, the cursor of a journal, the number of a forwarder. It is written in the
@@ -101,6 +111,8 @@ pub struct Receipt {
     pub dead_lettered: u64,
     /// Which records of the batch were stored before and are not stored again, by their place, rising.
     pub repeats: Vec<u32>,
+    /// The sender has sent all of it again because it heard no answer: it is answered as it would have been then.
+    pub is_resent: bool,
 }
 
 impl Receipt {
@@ -156,7 +168,7 @@ const STORE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 async fn deliver(sink: &Sink, records: Vec<Record>, keep: Vec<Keep>) -> bool {
     loop {
         let (done, receipt) = oneshot::channel();
-        let batch = Batch { records: records.clone(), done: Some(done), keep: keep.clone() };
+        let batch = Batch { done: Some(done), keep: keep.clone(), ..Batch::of(records.clone()) };
         if sink.send(batch).await.is_err() {
             return false;
         }

@@ -15,6 +15,7 @@ use nhatle_event::Record;
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{FairQueue, Sender};
+use super::resend::Breaks;
 use super::{Batch, sizes};
 
 /// So many bytes of records may wait to be converted, of all senders together.
@@ -113,6 +114,7 @@ struct Shared {
     is_ended: AtomicBool,
     shed: AtomicU64,
     flooded: AtomicU64,
+    breaks: Arc<Breaks>,
 }
 
 impl Shared {
@@ -165,6 +167,7 @@ pub fn channel(bytes_max: usize) -> (Sink, Intake) {
         is_ended: AtomicBool::new(false),
         shed: AtomicU64::new(0),
         flooded: AtomicU64::new(0),
+        breaks: Arc::default(),
     });
     (Sink { shared: shared.clone(), _alive: Arc::new(Alive(shared.clone())) }, Intake { shared })
 }
@@ -269,6 +272,11 @@ impl Sink {
         }
     }
 
+    /// When connections of its senders broke.
+    pub fn breaks(&self) -> &Arc<Breaks> {
+        &self.shared.breaks
+    }
+
     /// Whether nobody would be taken now.
     pub fn is_full(&self) -> bool {
         self.shared.is_shut.load(Ordering::Acquire) || self.shared.state().queue.is_full()
@@ -308,7 +316,7 @@ impl Sink {
         let mut state = self.shared.state();
         let why = match entered {
             Ok(()) if state.queue.has_room(sender, bytes) => {
-                self.put(state, sender, bytes, Batch { records, done: None, keep: Vec::new() });
+                self.put(state, sender, bytes, Batch::of(records));
                 return true;
             }
             Ok(()) => state.why_not(sender),
@@ -463,6 +471,11 @@ impl Intake {
             return Vec::new();
         }
         std::mem::take(&mut self.shared.state().shed).into_values().collect()
+    }
+
+    /// [`Sink::breaks`].
+    pub fn breaks(&self) -> &Arc<Breaks> {
+        &self.shared.breaks
     }
 
     /// Whether nothing waits.

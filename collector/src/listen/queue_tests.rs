@@ -11,7 +11,7 @@ use super::queue::{Closed, NoRoom, channel};
 fn batch(peer: u8, bytes: usize) -> Batch {
     let mut record = Record::new(vec![b'x'; bytes], "test", Timestamp(0));
     record.peer = (peer != 0).then(|| [192, 0, 2, peer].into());
-    Batch { records: vec![record], done: None, keep: Vec::new() }
+    Batch::of(vec![record])
 }
 
 async fn soon<T>(work: impl Future<Output = T>) -> Option<T> {

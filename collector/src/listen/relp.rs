@@ -4,7 +4,8 @@
 //! back in the order of the messages. Overload: reading stops while its sender has no room; at most
 //! [`super::stream::Limits::window`] messages are unanswered, then reading stops as well. When the store refuses, the session
 //! is closed without an answer: the sender keeps what was not answered and sends it again. Bounds: connections,
-//! idle time, bytes of a message, messages unanswered. Failure: a frame that is none closes the session with the
+//! idle time, time for a frame, bytes of a message, messages unanswered. What a sender sends again because it heard no answer is known
+//! ([`super::resend`]) and answered without being stored twice. Failure: a frame that is none closes the session with the
 //! reason in the log. Source: "RELP - The Reliable Event Logging Protocol", version 0 (librelp).
 
 use std::collections::VecDeque;
@@ -12,7 +13,9 @@ use std::collections::VecDeque;
 use nhatle_event::Record;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::resend::{Delivery, Ending, Kind, Lane, State};
 use super::stream::{Bytes, Connection, READ_BYTES};
 use super::{Batch, Counts, Receipt, Refusal, sizes};
 use crate::frame::trim_frame;
@@ -25,7 +28,11 @@ const DIGITS_MAX: usize = 9;
 /// Serves a session until it ends.
 pub(super) async fn serve(connection: Connection, stream: impl Bytes) {
     let parser = Parser::new(connection.limits.record_bytes_max);
-    Session { parser, connection, waiting: VecDeque::new(), unanswered: 0 }.run(stream).await;
+    let (peer, now) = (connection.origin.peer, connection.clock.now());
+    let lane = Lane::of_peer(&connection.origin.input, peer);
+    let delivery = Delivery::new(connection.sink.breaks(), Kind::Session, lane, peer, now);
+    let ending = Ending::new(delivery, connection.clock.clone());
+    Session { parser, connection, ending, waiting: VecDeque::new(), unanswered: 0 }.run(stream).await;
 }
 
 /// A frame: transaction, command, data.
@@ -62,6 +69,11 @@ struct Parser {
 impl Parser {
     fn new(message_bytes_max: usize) -> Parser {
         Parser { held: Vec::new(), done: 0, message_bytes_max }
+    }
+
+    /// Whether a frame has begun and not ended.
+    fn is_within(&self) -> bool {
+        self.done < self.held.len()
     }
 
     /// Takes the next bytes of the stream.
@@ -134,6 +146,8 @@ type Waited = oneshot::Receiver<Result<Receipt, Refusal>>;
 struct Session {
     parser: Parser,
     connection: Connection,
+    /// Broken, unless said otherwise.
+    ending: Ending,
     /// Batches on their way, the oldest in front: their transactions, and who tells that they are durable.
     waiting: VecDeque<(Vec<u32>, Waited)>,
     unanswered: usize,
@@ -151,6 +165,8 @@ impl Session {
         let (mut read_half, mut write_half) = tokio::io::split(stream);
         let (limits, sender) = (self.connection.limits, self.connection.sender);
         let sink = self.connection.sink.clone();
+        // When the frame that has begun has to be whole.
+        let mut frame_due: Option<Instant> = None;
         loop {
             let may_read = self.unanswered < limits.window;
             let idle = self.waiting.is_empty();
@@ -175,16 +191,32 @@ impl Session {
                     }
                 }
                 read = read, if may_read => {
-                    let Ok(length @ 1..) = read else { return };
+                    let length = match read {
+                        Ok(length @ 1..) => length,
+                        Ok(0) if self.waiting.is_empty() => return self.ending.set(State::Quiet),
+                        Ok(_) | Err(_) => return,
+                    };
                     self.parser.push(buffer.get(..length).unwrap_or_default());
                     match self.take(&mut write_half).await {
-                        Ok(Step::Goes) => {}
+                        Ok(Step::Goes) if self.parser.is_within() => {
+                            frame_due = frame_due.filter(|_| self.parser.done == 0).or(Some(Instant::now() + limits.frame));
+                        }
+                        Ok(Step::Goes) => frame_due = None,
                         Ok(Step::Closes) => return,
                         Err(broken) => {
                             tracing::warn!(input = %self.connection.origin.input, peer = ?self.connection.origin.peer, %broken, "session closed");
                             return;
                         }
                     }
+                }
+                () = until(frame_due), if may_read => {
+                    if sink.admit(sender).is_err() {
+                        // It is we who do not read.
+                        frame_due = Some(Instant::now() + limits.frame);
+                        continue;
+                    }
+                    tracing::warn!(input = %self.connection.origin.input, peer = ?self.connection.origin.peer, "session closed: a frame did not end in time");
+                    return;
                 }
                 () = tokio::time::sleep(limits.idle), if idle => return,
             }
@@ -218,9 +250,12 @@ impl Session {
                     records.extend(self.record(&frame.data));
                 }
                 b"close" => {
-                    self.hand_on(records, transactions).await;
-                    self.answer_all(write).await;
-                    drop(write.write_all(format!("{} rsp 0\n0 serverclose 0\n", frame.transaction).as_bytes()).await);
+                    let is_taken = self.hand_on(records, transactions).await;
+                    let is_answered = self.answer_all(write).await;
+                    let farewell = format!("{} rsp 0\n0 serverclose 0\n", frame.transaction);
+                    if write.write_all(farewell.as_bytes()).await.is_ok() && is_taken && is_answered {
+                        self.ending.set(State::Proven);
+                    }
                     return Ok(Step::Closes);
                 }
                 _ => {
@@ -255,12 +290,9 @@ impl Session {
             return true;
         }
         let (sizes, connection) = (sizes(&records), &self.connection);
-        if connection
-            .sink
-            .send_as(connection.sender, Batch { records, done: Some(done), keep: Vec::new() })
-            .await
-            .is_err()
-        {
+        let delivery = Some(self.ending.delivery().clone());
+        let batch = Batch { done: Some(done), delivery, ..Batch::of(records) };
+        if connection.sink.send_as(connection.sender, batch).await.is_err() {
             Counts::add(&connection.counts.dropped, sizes.0);
             return false;
         }
@@ -269,21 +301,30 @@ impl Session {
         true
     }
 
-    /// Answers everything that is on its way, before the session ends.
-    async fn answer_all(&mut self, write: &mut (impl AsyncWrite + Unpin)) {
+    /// Answers everything that is on its way, before the session ends. Whether all of it was.
+    async fn answer_all(&mut self, write: &mut (impl AsyncWrite + Unpin)) -> bool {
         while !self.waiting.is_empty() {
             let told = front(&mut self.waiting).await;
-            let Some((transactions, _)) = self.waiting.pop_front() else { return };
+            let Some((transactions, _)) = self.waiting.pop_front() else { return false };
             self.unanswered -= transactions.len();
             if told.is_err() {
-                return;
+                return false;
             }
             for transaction in transactions {
                 if write.write_all(format!("{transaction} rsp 6 200 OK\n").as_bytes()).await.is_err() {
-                    return;
+                    return false;
                 }
             }
         }
+        true
+    }
+}
+
+/// Waits until then; for ever where there is no such time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

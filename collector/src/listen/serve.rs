@@ -11,7 +11,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,10 +21,12 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep};
 
+use super::resend::LastPush;
 use super::tls::door::{AddressCounts, Door};
 
 /// How many connections at once.
@@ -37,6 +39,8 @@ const HEAD_WAIT: Duration = Duration::from_secs(60);
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// How many bytes of a body must come in a second, on the whole.
 const BODY_BYTES_PER_SECOND: u64 = 1 << 10;
+/// How long to wait for a sender to end its side: what it says until then tells whether it has heard the answer.
+const LINGER_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait after the system could not accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -86,9 +90,13 @@ async fn connection(
     let Some(entered) = door.enter(stream, address.ip().to_canonical()).await else { return };
     let peer = SocketAddr::new(entered.peer, address.port());
     let identity = entered.identity;
+    let last_push = LastPush::default();
+    let of_connection = last_push.clone();
     let arrive = move |request: hyper::Request<Incoming>| {
+        of_connection.asks_again();
         let mut request = request.map(|body| Body::new(Patient::new(body)));
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(of_connection.clone());
         if let Some(identity) = &identity {
             request.extensions_mut().insert(identity.clone());
         }
@@ -97,12 +105,17 @@ async fn connection(
     let service = tower::ServiceBuilder::new().map_request(arrive).service(app);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(entered.stream), TowerToHyperService::new(service)));
+    let stream = Lingering { stream: entered.stream, last_push: last_push.clone(), wait: None, is_shut: false };
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     let mut is_told = false;
     loop {
         tokio::select! {
             ended = served.as_mut() => {
                 if let Err(error) = ended {
+                    match is_break(&error) {
+                        true => last_push.broke(),
+                        false => last_push.left(),
+                    }
                     tracing::debug!(error.message = %error, "connection ended");
                 }
                 return;
@@ -110,6 +123,78 @@ async fn connection(
             _ = stopping.wait_for(|is_stopping| *is_stopping), if !is_told => {
                 is_told = true;
                 served.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Whether a connection broke, rather than that its sender stood still, spoke no HTTP or ended TLS without a word.
+fn is_break(error: &hyper::Error) -> bool {
+    let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut broken = sources.filter_map(|error| error.downcast_ref::<std::io::Error>());
+    broken.any(|error| error.kind() != std::io::ErrorKind::UnexpectedEof)
+}
+
+/// A stream that, once shut, waits a little for the other side to end: in order, which is said to `last_push`, or with an
+/// error.
+struct Lingering<S> {
+    stream: S,
+    last_push: LastPush,
+    wait: Option<Pin<Box<Sleep>>>,
+    is_shut: bool,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_shut {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            this.is_shut = true;
+        }
+        let wait = this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_WAIT)));
+        if wait.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut scrap = [0; 1 << 10];
+        loop {
+            let mut into = ReadBuf::new(&mut scrap);
+            match ready!(Pin::new(&mut this.stream).poll_read(context, &mut into)) {
+                Ok(()) if !into.filled().is_empty() => {}
+                Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => return Poll::Ready(Err(error)),
+                Ok(()) | Err(_) => {
+                    this.last_push.left();
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use nhatle_event::{Record, Text};
 use serde_json::{Map, Value, json};
 
 use super::body::room_for_one_more;
-use super::{Arrived, Incoming, Push, Refused, elastic_face};
+use super::{Arrived, Incoming, Push, Receipt, Refused, elastic_face};
 
 /// Bytes kept of an index's name and of a document's id: Elasticsearch's own bound.
 const NAME_BYTES_MAX: usize = 512;
@@ -65,7 +65,7 @@ pub(super) async fn bulk(State(push): State<Push>, incoming: Incoming) -> Respon
             let items: Vec<Value> = actions
                 .iter()
                 .enumerate()
-                .map(|(at, action)| item(action, &receipt.repeats, &format!("{request_id}-{at}")))
+                .map(|(at, action)| item(action, &receipt, &format!("{request_id}-{at}")))
                 .collect();
             let has_errors = items.iter().any(|item| item.as_object().is_some_and(is_error));
             let answer = json!({ "took": took_ms, "errors": has_errors, "items": items });
@@ -83,9 +83,11 @@ fn is_error(item: &Map<String, Value>) -> bool {
 }
 
 /// The item of one action. `made_id` names a document that came without one.
-fn item(action: &Action, repeats: &[u32], made_id: &str) -> Value {
+fn item(action: &Action, receipt: &Receipt, made_id: &str) -> Value {
     let mut told = json!({ "_index": action.index, "_id": action.id.as_deref().unwrap_or(made_id) });
-    let is_repeat = action.record.is_some_and(|record| repeats.contains(&record));
+    // What came without an id cannot be in conflict with itself: a resend of it is told what it would have been told.
+    let is_known = !receipt.is_resent || action.id.is_some();
+    let is_repeat = is_known && action.record.is_some_and(|record| receipt.repeats.binary_search(&record).is_ok());
     let more = match (action.op, action.record) {
         (_, None) => json!({ "status": 400, "error": {
             "type": "illegal_argument_exception",

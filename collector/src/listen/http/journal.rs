@@ -63,11 +63,11 @@ async fn take(push: &Push, incoming: Incoming) -> Result<(), Refused> {
             part.push(record);
             if BATCH_RECORDS_MAX <= part.len() || PART_BYTES_MAX <= part_bytes {
                 part_bytes = 0;
-                push.store(sender, std::mem::take(&mut part)).await?;
+                push.store(sender, std::mem::take(&mut part), None).await?;
             }
         }
     }
-    push.store(sender, part).await.map(drop)
+    push.store(sender, part, None).await.map(drop)
 }
 
 fn record(entry: &Entry, push: &Push, origin: &crate::frame::Origin) -> Record {

@@ -24,6 +24,7 @@ use self::refused::Refused;
 use self::room::{Hold, Room};
 use super::fair::Sender;
 use super::queue::NoRoom;
+use super::resend::{Delivery, Ending, Kind, Lane, LastPush};
 use super::{Batch, Receipt, Refusal, SharedCounts, Sink};
 use crate::frame::Origin;
 
@@ -163,6 +164,8 @@ struct Incoming {
     headers: HeaderMap,
     /// The query as sent, without the question mark.
     query: String,
+    /// What its connection brought before.
+    last_push: LastPush,
     body: Body,
 }
 
@@ -182,7 +185,9 @@ impl FromRequest<Push> for Incoming {
         let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
         origin.peer = peer.map(|ConnectInfo(address)| address.ip().to_canonical());
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Ok(Incoming { origin, token: identity.name, request_id, headers: parts.headers, query, body })
+        let last_push = parts.extensions.remove::<LastPush>().unwrap_or_default();
+        let (token, headers) = (identity.name, parts.headers);
+        Ok(Incoming { origin, token, request_id, headers, query, last_push, body })
     }
 }
 
@@ -225,17 +230,28 @@ impl Push {
             hold.grow(expected).ok_or_else(|| Refused::busy(1))?;
         }
         let (received, limits, origin) = (self.clock.now(), self.limits(), incoming.origin);
+        let lane = Lane::of_token(&incoming.token, origin.unit.as_deref(), origin.peer);
+        let delivery = Delivery::new(self.sink.breaks(), Kind::Push, lane, origin.peer, received);
         let work = move || {
             let body = body::unpack(bytes, encoding, &limits)?;
             cut(&Arrived { body: &body, origin: &origin, received, limits: &limits })
         };
         let (records, more) =
             tokio::task::spawn_blocking(work).await.map_err(|error| Refused::unavailable(error.to_string()))??;
-        Ok((self.store(sender, records).await?, more))
+        // Broken, if whoever waits for the answer is gone before it comes.
+        let ending = Ending::new(delivery, self.clock.clone());
+        let receipt = self.store(sender, records, Some(ending.delivery())).await?;
+        incoming.last_push.answered(ending);
+        Ok((receipt, more))
     }
 
     /// Hands records on and waits until they are durable.
-    async fn store(&self, sender: Sender, records: Vec<Record>) -> Result<Receipt, Refused> {
+    async fn store(
+        &self,
+        sender: Sender,
+        records: Vec<Record>,
+        delivery: Option<&Arc<Delivery>>,
+    ) -> Result<Receipt, Refused> {
         if records.is_empty() {
             return Ok(Receipt::default());
         }
@@ -243,8 +259,8 @@ impl Push {
         let (done, receipt) = oneshot::channel();
         let stored = async {
             // Others of this sender may have taken its room meanwhile.
-            if let Err(closed) = self.sink.send_as(sender, Batch { records, done: Some(done), keep: Vec::new() }).await
-            {
+            let batch = Batch { done: Some(done), delivery: delivery.cloned(), ..Batch::of(records) };
+            if let Err(closed) = self.sink.send_as(sender, batch).await {
                 tracing::debug!(%closed, "pushed events not taken");
             }
             receipt.await

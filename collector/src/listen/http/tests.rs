@@ -59,7 +59,7 @@ async fn a_push_is_answered_when_it_is_durable() {
         while let Some(batch) = batches.recv().await {
             assert!(batch.records.iter().all(|record| record.unit.as_deref() == Some("W1")));
             let accepted = u64::try_from(batch.records.len()).unwrap_or(0);
-            let receipt = Receipt { accepted, dead_lettered: 1, repeats: Vec::new() };
+            let receipt = Receipt { accepted, dead_lettered: 1, ..Receipt::default() };
             batch.done.expect("somebody waits").send(Ok(receipt)).expect("is waited for");
         }
     });
