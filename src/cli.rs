@@ -274,6 +274,9 @@ pub struct SearchArgs {
     /// Print only how many there are.
     #[arg(long)]
     pub count: bool,
+    /// Print what the search did instead of what it found: what was skipped, read, and how long it took.
+    #[arg(long, conflicts_with = "count")]
+    pub explain: bool,
     /// How to print.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub format: RowFormat,

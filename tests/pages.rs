@@ -111,9 +111,22 @@ fn english_pages_have_no_vietnamese_words(browser: &Browser, web: SocketAddr, al
     let alert = format!("/alerts/{alert}");
     let search = "/search?q=sshd";
     let wrong = "/search?q=(";
-    for path in
-        ["/", "/alerts", &alert, "/incidents", incident, search, wrong, "/sources", "/rules", "/account", "/none"]
-    {
+    let (hinted, tail) = ("/search?q=user.nmae:x", "/search/tail?q=sshd");
+    for path in [
+        "/",
+        "/alerts",
+        &alert,
+        "/incidents",
+        incident,
+        search,
+        wrong,
+        hinted,
+        tail,
+        "/sources",
+        "/rules",
+        "/account",
+        "/none",
+    ] {
         let mark = if path.contains('?') { '&' } else { '?' };
         browser.open(&format!("http://{web}{path}{mark}lang=en"));
         assert_eq!(browser.run("return document.documentElement.lang"), "en", "{path}");
@@ -161,6 +174,84 @@ fn an_alert_is_taken_without_javascript() {
     assert_eq!((&state["status"], &state["owner"]), (&json!("acknowledged"), &json!("lan")), "{state}");
 }
 
+/// What is searched for, in every hundredth of 3,000 lines.
+const RARE: &str = "hiếm gặp";
+
+#[test]
+fn a_search_goes_on_below_what_it_showed_first_and_a_tail_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    add_user(&data);
+    let bearer = format!("Bearer {}", token(&data, "reader", "analyst", None));
+    let config = folder.path().join("nhatle.toml");
+    std::fs::write(&config, "[storage]\nmemtable_events_max = 500\n[sentinel]\nenabled = false\n").unwrap();
+    let server = Server::start(&data, &["--config", config.to_str().unwrap()]);
+    let web = server.http;
+    let get = |path: &str| request(web, "GET", path, &[("Authorization", &bearer)], b"").unwrap();
+    let mut syslog = TcpStream::connect(server.syslog_tcp).unwrap();
+    let second = SystemClock.now().0 / 1_000_000_000;
+    let line = |at: i64, text: &str| format!("<86>1 {} cong-tt-01 web 7 - - {text}\n", Timestamp(at * 1_000_000_000));
+    let mut sent = 0;
+    // Piece by piece, so that there are several segments.
+    for piece in 0..6 {
+        for at in piece * 500..piece * 500 + 500 {
+            let text = if at % 100 == 0 { format!("{RARE} {at}") } else { format!("thường {at}") };
+            syslog.write_all(line(second - 4_000 + at, &text).as_bytes()).unwrap();
+            sent += 1;
+        }
+        wait_for("what was sent", PATIENCE, || {
+            get("/api/v1/search?q=host.name:cong-tt-01&limit=1").json()["total"] == sent
+        });
+    }
+    let segments = |answer: &Value| answer["explain"]["segments"]["all"].as_u64().unwrap_or(0);
+    let asked = "/api/v1/search?q=%22hi%E1%BA%BFm+g%E1%BA%B7p%22&explain=1";
+    wait_for("segments", PATIENCE, || segments(&get(asked).json()) >= 3);
+    let answer = get(asked).json();
+    assert_eq!((&answer["total"], &answer["total_is_exact"]), (&json!(30), &json!(true)));
+    assert!(answer["explain"]["rows"]["looked_at"].as_u64() <= Some(30), "only rows with the words: {answer}");
+    let wrong = get("/api/v1/search?q=(a").json();
+    assert_eq!(wrong["error"]["detail"]["suggestion"], "add a closing )", "{wrong}");
+    let hinted = get("/api/v1/search?q=user.nmae:x").json();
+    assert_eq!(hinted["hints"][0]["meant"], "user.name", "{hinted}");
+    let top = get("/api/v1/search/top?q=&field=host.name").json();
+    assert_eq!(top["values"][0], json!(["cong-tt-01", 3000]), "{top}");
+    let stream = get("/api/v1/search/stream?q=%22hi%E1%BA%BFm+g%E1%BA%B7p%22&limit=50").body;
+    let lines: Vec<Value> = stream.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let hits: usize = lines.iter().filter_map(|line| line["hits"].as_array()).map(Vec::len).sum();
+    assert_eq!((hits, &lines.last().unwrap()["type"]), (30, &json!("end")), "{stream}");
+
+    let Some(browser) = Browser::start(&folder.path().join("browser")) else { return };
+    browser.open(&format!("http://{web}/login"));
+    browser.fill("#user", "lan");
+    browser.fill("#password", PASSWORD);
+    browser.click("main button.main");
+    browser.sees("h1", "Tổng quan");
+    browser.open(&format!("http://{web}/search?q=%22{RARE}%22&wait=1&limit=50"));
+    browser.sees(".progress", "Đã tìm đến hết.");
+    browser.sees("[data-total]", "30 sự kiện");
+    let texts = browser.text("table.hits td.text");
+    let numbers: Vec<u64> = texts.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    assert_eq!(numbers, (0..30).rev().map(|at| at * 100).collect::<Vec<_>>(), "newest first, each once");
+    assert_eq!(browser.run("return document.querySelector('details.explain').open"), false);
+    browser.click("details.explain summary");
+    browser.sees(".explained", "lưu trong phân đoạn");
+    browser.open(&format!("http://{web}/search?q=user.nmae:x"));
+    browser.sees(".hint", "user.name");
+    browser.open(&format!("http://{web}/search/tail?q=%22{RARE}%22"));
+    browser.sees(".progress", "Đang chạy");
+    let now = SystemClock.now().0 / 1_000_000_000;
+    syslog.write_all((line(now, "không ai xem") + &line(now, &format!("{RARE} vừa đến"))).as_bytes()).unwrap();
+    browser.sees("[data-tail] tbody", &format!("{RARE} vừa đến"));
+    assert!(!browser.text("[data-tail] tbody").contains("không ai xem"));
+    browser.click("button[data-pause]");
+    browser.sees(".progress", "Đang tạm dừng");
+    syslog.write_all(line(now, &format!("{RARE} lúc dừng")).as_bytes()).unwrap();
+    browser.sees(".progress", "1 dòng mới đang chờ");
+    assert!(!browser.text("[data-tail] tbody").contains("lúc dừng"));
+    browser.click("button[data-pause]");
+    browser.sees("[data-tail] tbody", "lúc dừng");
+}
+
 fn csrf(page: &Answer) -> String {
     let (_, rest) = page.body.split_once("name=\"csrf\" value=\"").expect("a page has a form");
     rest.split('"').next().unwrap().to_owned()
@@ -198,6 +289,19 @@ impl Visitor {
     }
 }
 
+/// Makes the account of the analyst `lan`.
+fn add_user(data: &Path) {
+    let mut child = Command::new(NHATLE)
+        .args(["user", "add", "lan", "--role", "analyst", "--password-stdin", "--data"])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    assert!(child.wait().unwrap().success(), "no account was made");
+}
+
 /// A server with the analyst `lan` and one guessing of SSH passwords.
 struct City {
     server: Server,
@@ -207,15 +311,7 @@ struct City {
 impl City {
     fn start(data: &Path) -> City {
         let data = data.join("data");
-        let mut child = Command::new(NHATLE)
-            .args(["user", "add", "lan", "--role", "analyst", "--password-stdin", "--data"])
-            .arg(&data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
-        assert!(child.wait().unwrap().success(), "no account was made");
+        add_user(&data);
         let bearer = format!("Bearer {}", token(&data, "reader", "analyst", None));
         let server = Server::start(&data, &[]);
         let mut syslog = TcpStream::connect(server.syslog_tcp).unwrap();

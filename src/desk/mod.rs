@@ -20,6 +20,7 @@ mod sources;
 mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nhatle_engine::account::{AccountChange, Role as EngineRole, SetupChange};
 use nhatle_engine::incident::Refused;
@@ -31,8 +32,8 @@ use nhatle_ui::model::{
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
     IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
     NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
-    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
-    SourceState, SourceView, UnitRow, UserRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchPart, SearchQuery, SourceFit,
+    SourceRow, SourceState, SourceView, TailPage, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -49,6 +50,7 @@ pub struct LiveDesk {
     guests: Arc<Guests>,
     fits: fit::Kept,
     gate: Option<enrollments::Gate>,
+    searches: search::Searches,
 }
 
 impl Drop for LiveDesk {
@@ -64,7 +66,7 @@ impl LiveDesk {
     /// A desk over what a server shares; days begin at midnight of the zone.
     pub fn new(shared: Arc<Shared>, zone_offset_s: i32) -> LiveDesk {
         let guests = Guests::new(shared.clone(), zone_offset_s);
-        LiveDesk { guests, fits: fit::Kept::default(), shared, gate: None }
+        LiveDesk { guests, fits: fit::Kept::default(), shared, gate: None, searches: search::Searches::default() }
     }
 
     /// The same, for a server that listens.
@@ -350,6 +352,20 @@ impl Desk for LiveDesk {
         search::page(self, viewer, query)
     }
 
+    fn search_parts(
+        &self,
+        viewer: &Viewer,
+        query: &SearchQuery,
+        stop: &Arc<AtomicBool>,
+        tell: &mut dyn FnMut(SearchPart),
+    ) -> Answer<SearchPage> {
+        search::parts(self, viewer, query, stop, tell)
+    }
+
+    fn tail(&self, viewer: &Viewer, query: &SearchQuery, after: Option<u64>, rows_max: usize) -> Answer<TailPage> {
+        search::tail(self, viewer, query, after, rows_max)
+    }
+
     fn event(&self, viewer: &Viewer, id: &str) -> Answer<Stored> {
         search::event(self, viewer, id)
     }
@@ -527,6 +543,9 @@ impl Desk for LiveDesk {
             ("nhatle_reserve_held", u64::from(is_reserve_held)),
             ("nhatle_book_hours_checked", hours_checked),
             ("nhatle_book_differences", differences),
+            ("nhatle_searches_running", self.searches.running.load(Ordering::Relaxed)),
+            ("nhatle_searches", self.searches.begun.load(Ordering::Relaxed)),
+            ("nhatle_searches_canceled", self.searches.canceled.load(Ordering::Relaxed)),
         ];
         for (name, value) in gauges {
             text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));

@@ -1,9 +1,18 @@
 //! Search, single events, events around one, and the numbers of the landing page.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use nhatle_event::{EventId, Field, Seq, Stored, Text, Timestamp};
-use nhatle_storage::query::{Cursor, Order, Page, Query};
-use nhatle_storage::{Dataset, Snapshot};
-use nhatle_ui::model::{Around, Bucket, Facet, Overview, SearchPage, SearchQuery, SourceState};
+use nhatle_storage::query::hint::Hint;
+use nhatle_storage::query::resolve::FieldName;
+use nhatle_storage::query::{self, Control, Cursor, Order, Page, Part, Query, Stop, Wanted};
+use nhatle_storage::{Dataset, ReadError, Snapshot};
+use nhatle_ui::model::{
+    Around, Bucket, Facet, Overview, SearchHint, SearchPage, SearchPart, SearchProgress, SearchQuery, SourceState,
+    TailPage,
+};
 use nhatle_ui::{Answer, Desk, DeskError, SyntaxError, Viewer};
 
 use super::{Limit, LiveDesk, alerts, failed, incidents, may_see};
@@ -24,58 +33,185 @@ fn limited(query: Query, limit: &Limit) -> Query {
     }
 }
 
-/// Searches stored events and dead letters.
-pub(super) fn page(desk: &LiveDesk, viewer: &Viewer, asked: &SearchQuery) -> Answer<SearchPage> {
-    let parsed = Query::parse(&asked.text).map_err(|error| SyntaxError {
-        message: error.reason.to_string(),
+/// How many searches run, and how they ended, for the metrics.
+#[derive(Default)]
+pub(super) struct Searches {
+    pub running: AtomicU64,
+    pub begun: AtomicU64,
+    pub canceled: AtomicU64,
+}
+
+/// One search that is counted while it runs.
+struct Counted<'a>(&'a Searches);
+
+impl<'a> Counted<'a> {
+    fn new(searches: &'a Searches) -> Counted<'a> {
+        searches.running.fetch_add(1, Ordering::Relaxed);
+        searches.begun.fetch_add(1, Ordering::Relaxed);
+        Counted(searches)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A query line as the desk tells it is wrong.
+fn parse(line: &str) -> Answer<Query> {
+    Ok(Query::parse(line).map_err(|error| SyntaxError {
+        message: error.reason,
         offset: error.offset,
         length: error.length,
-    })?;
-    let query = limited(parsed, &desk.limit(viewer))
+        suggestion: error.suggestion,
+    })?)
+}
+
+/// What was searched for, of what the viewer may see.
+fn query_of(desk: &LiveDesk, viewer: &Viewer, asked: &SearchQuery) -> Answer<Query> {
+    Ok(limited(parse(&asked.text)?, &desk.limit(viewer))
         .in_datasets(&[Dataset::Events, Dataset::DeadLetters])
-        .between(asked.from.unwrap_or(Timestamp::MIN), asked.to.unwrap_or(Timestamp::MAX));
-    let view = view(desk);
+        .between(asked.from.unwrap_or(Timestamp::MIN), asked.to.unwrap_or(Timestamp::MAX)))
+}
+
+fn ended(desk: &LiveDesk, error: ReadError) -> DeskError {
+    match error {
+        ReadError::Stopped(Stop::Canceled) => {
+            desk.searches.canceled.fetch_add(1, Ordering::Relaxed);
+            DeskError::Canceled
+        }
+        ReadError::Stopped(Stop::Memory { bytes_max }) => DeskError::TooMuch { bytes_max },
+        other => failed(other),
+    }
+}
+
+/// Searches stored events and dead letters.
+pub(super) fn page(desk: &LiveDesk, viewer: &Viewer, asked: &SearchQuery) -> Answer<SearchPage> {
+    let mut hits = Vec::new();
+    let mut page = parts(desk, viewer, asked, &Arc::default(), &mut |part| {
+        if let SearchPart::Hits(more) = part {
+            hits.extend(more);
+        }
+    })?;
+    page.hits = hits;
+    Ok(page)
+}
+
+/// The same, telling parts as it goes, until it is told to stop.
+pub(super) fn parts(
+    desk: &LiveDesk,
+    viewer: &Viewer,
+    asked: &SearchQuery,
+    stop: &Arc<AtomicBool>,
+    tell: &mut dyn FnMut(SearchPart),
+) -> Answer<SearchPage> {
+    let query = query_of(desk, viewer, asked)?;
     let mut page = Page::first(asked.limit);
     if let Some(text) = &asked.cursor {
-        let cursor = Cursor::parse(text).ok_or(DeskError::NotFound)?;
-        page = page.behind(cursor);
+        page = page.behind(Cursor::parse(text).ok_or(DeskError::NotFound)?);
     }
-    let hits = view.search(&query, &page).map_err(failed)?;
-    let buckets = match asked.buckets {
-        0 => Vec::new(),
-        count => buckets(&view, &query, count)?,
+    let usual = Wanted::hits(page);
+    let wanted = Wanted {
+        bucket_count: asked.buckets,
+        facets: asked.facets.iter().map(|name| FieldName::new(name)).collect(),
+        facet_values: if asked.facet_values == 0 { FACET_VALUES } else { asked.facet_values },
+        facet_rows_max: if asked.facet_rows_max == 0 { usual.facet_rows_max } else { asked.facet_rows_max },
+        check_rows_max: if asked.is_thorough { u64::MAX } else { usual.check_rows_max },
+        ..usual
     };
-    let fields: Vec<Field> = asked.facets.iter().filter_map(|name| Field::lookup(name)).collect();
-    let facets = match fields.is_empty() {
-        true => Vec::new(),
-        false => view.facets(&query, &fields, FACET_VALUES).map_err(failed)?,
-    };
+    let mut control = Control::by(Arc::clone(stop));
+    if asked.due_ms > 0 {
+        control = control.due_at(Instant::now() + Duration::from_millis(u64::from(asked.due_ms)));
+    }
+    let _counted = Counted::new(&desk.searches);
+    let survey = view(desk).survey(&query, &wanted, &control, &mut |part| {
+        tell(match part {
+            Part::Hits(hits) => SearchPart::Hits(hits),
+            Part::Progress(progress) => SearchPart::Progress(SearchProgress {
+                share_permille: u32::try_from(progress.segments_done * 1_000 / progress.segments_all.max(1))
+                    .unwrap_or(1_000),
+                total: progress.total,
+                done_to: progress.done_to,
+                took_ms: millis(progress.took),
+            }),
+        });
+    });
+    let survey = survey.map_err(|error| ended(desk, error))?;
+    let is_nothing = survey.total == 0 && survey.paused_at.is_none();
+    let hints = if is_nothing { hints(&asked.text) } else { Vec::new() };
     Ok(SearchPage {
-        total: hits.total,
-        total_is_exact: hits.total_is_exact,
-        next: hits.cursor.map(|cursor| cursor.to_string()),
-        took_ms: u64::try_from(hits.took.as_millis()).unwrap_or(u64::MAX),
-        hits: hits.hits,
-        buckets,
-        facets: facets
+        hits: Vec::new(),
+        total: survey.total,
+        total_is_exact: survey.total_is_exact,
+        next: survey.cursor.map(|cursor| cursor.to_string()),
+        took_ms: millis(survey.took),
+        buckets: bars(&survey.buckets),
+        facets: survey
+            .facets
             .into_iter()
             .map(|facet| Facet {
-                field: facet.field.name().to_owned(),
-                counted: facet.values.iter().map(|(_, count)| count).sum(),
+                field: facet.field.to_string(),
                 values: facet.values,
+                counted: facet.looked_at,
+                is_exact: facet.is_exact,
+                distinct: facet.distinct,
             })
             .collect(),
         incomplete: None,
+        partial_to: survey.paused_at,
+        // The numbers are of the whole store; somebody who sees a part of it would learn of the rest.
+        explain: match desk.limit(viewer) {
+            None => serde_json::to_value(&survey.explain).ok(),
+            Some(_) => None,
+        },
+        hints,
     })
 }
 
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn hints(line: &str) -> Vec<SearchHint> {
+    let hint = |hint: Hint| SearchHint { offset: hint.offset, length: hint.length, meant: hint.meant, line: hint.line };
+    query::hint::hints(line).into_iter().map(hint).collect()
+}
+
+/// What was committed after `after` and matches.
+pub(super) fn tail(
+    desk: &LiveDesk,
+    viewer: &Viewer,
+    asked: &SearchQuery,
+    after: Option<u64>,
+    rows_max: usize,
+) -> Answer<TailPage> {
+    let query = query_of(desk, viewer, asked)?;
+    let Some(after) = after else {
+        return Ok(TailPage { last: desk.shared.store.last_seq().0, ..TailPage::default() });
+    };
+    if desk.shared.store.last_seq().0 <= after {
+        return Ok(TailPage { last: after, ..TailPage::default() });
+    }
+    let tail = view(desk).tail(&query, Seq(after), rows_max);
+    // How many of everybody's events were not looked at is nothing of a limited viewer's; that there were some, is.
+    let not_looked_at = match desk.limit(viewer) {
+        None => tail.not_looked_at,
+        Some(_) => tail.not_looked_at.min(1),
+    };
+    Ok(TailPage { hits: tail.hits, left_out: tail.left_out, not_looked_at, last: tail.last.0 })
+}
+
 fn buckets(view: &Snapshot, query: &Query, count: usize) -> Answer<Vec<Bucket>> {
-    let rows = view.histogram(query, count).map_err(failed)?;
+    Ok(bars(&view.histogram(query, count).map_err(failed)?))
+}
+
+fn bars(rows: &[(Timestamp, u64)]) -> Vec<Bucket> {
     // Buckets are of one width; the last one ends where a next one would begin.
     let width_ns = rows.windows(2).next().map_or(1, |pair| pair[1].0.since(pair[0].0));
     let bucket =
         |(start, count): &(Timestamp, u64)| Bucket { start: *start, end: start.plus_nanos(width_ns), count: *count };
-    Ok(rows.iter().map(bucket).collect())
+    rows.iter().map(bucket).collect()
 }
 
 /// One event by its id.
@@ -108,14 +244,13 @@ pub(super) fn around(desk: &LiveDesk, viewer: &Viewer, id: &str, around: &Around
     let middle = event(desk, viewer, id)?;
     let span_ns = i64::from(around.span_s) * 1_000_000_000;
     let at = middle.event.timestamp;
-    let host = middle.event.text(Field::HOST_NAME).filter(|_| around.same_host);
-    let line = host.map(|host| desk.term("host.name", host)).unwrap_or_default();
-    let parsed = Query::parse(&line).map_err(|error| SyntaxError {
-        message: error.reason.to_string(),
-        offset: error.offset,
-        length: error.length,
-    })?;
-    let query = limited(parsed, &desk.limit(viewer));
+    let same = [(Field::HOST_NAME, around.same_host), (Field::USER_NAME, around.same_user)];
+    let terms = same.into_iter().filter(|(_, is_wanted)| *is_wanted).filter_map(|(field, _)| {
+        let value = middle.event.get(field)?.each().next()?.as_text()?;
+        Some(desk.term(field.name(), &value))
+    });
+    let line = terms.collect::<Vec<_>>().join(" AND ");
+    let query = limited(parse(&line)?, &desk.limit(viewer));
     let view = view(desk);
     let half = around.limit.div_ceil(2);
     let before = query.clone().between(at.plus_nanos(-span_ns), at.plus_nanos(1));

@@ -3,6 +3,8 @@
 
 use std::io;
 
+pub use crate::query::control::Stop;
+
 /// Bytes that are not what was written, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file} is damaged at byte {offset}: expected {expected}, found {found}")]
@@ -40,6 +42,9 @@ pub enum ReadError {
         /// What this version does not know.
         reason: String,
     },
+    /// Nothing is wrong with the store: whoever reads was told to stop.
+    #[error("the search ended: {0}")]
+    Stopped(Stop),
 }
 
 impl ReadError {

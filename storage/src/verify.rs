@@ -32,6 +32,7 @@ impl Finding {
             ReadError::Corrupt(corrupt) => corrupt.into(),
             ReadError::Io { file, source } => Finding { file, offset: 0, what: source.to_string() },
             ReadError::Unreadable { file, reason } => Finding { file, offset: 0, what: reason },
+            ReadError::Stopped(stop) => Finding { file: String::new(), offset: 0, what: stop.to_string() },
         }
     }
 }

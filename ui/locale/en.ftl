@@ -888,3 +888,96 @@ refused-too-many-handshakes = It has too many handshakes open at once.
 refused-broken = It broke off the handshake.
 refused-proxy-header-missing = It is a balancer and sent no good PROXY header.
 refused-proxy-header-foreign = It sent a PROXY header and is no balancer of ours.
+suggestion = Perhaps:
+did-you-mean = Did you mean
+found-so-far =
+    { $count ->
+        [one] 1 event so far
+       *[other] { $shown } events so far
+    }
+count-exactly = count exactly
+counted-exactly = counted exactly
+facets-over-newest =
+    { $count ->
+        [one] counted over the newest 1
+       *[other] counted over the newest { $shown }
+    }
+searched-first = Shown first: searched back to
+searched-share = Searched { $share } %
+searched-to = back to { $at }
+searched-all = Searched to the end.
+search-all = Search to the end
+search-stop = Stop
+search-stopped = stopped; the result is of this part only
+search-failed = The search did not end; the result is of a part only.
+top-values = Top values of field
+top-show = Count
+top-distinct =
+    { $count ->
+        [one] 1 value
+       *[other] { $shown } values
+    }
+user-all = Any account
+user-same = The same account
+key-around = Events around ( a )
+tail-title = Live tail
+tail-do = Follow
+tail-now = The newest events that match.
+tail-running = Running: new events come at the bottom.
+tail-paused = Paused
+tail-waiting = new lines waiting
+tail-dropped = lines not shown, more came than can be drawn
+tail-lost = The connection is lost; trying again.
+tail-idle = Ended, because nobody was looking. Load the page to follow again.
+tail-pause = Pause ( p )
+tail-resume = Go on ( p )
+tail-no-script = Without JavaScript nothing comes by itself; load the page again to see what is new.
+error-searches-full = Too many searches run at once. Wait until one of them ends, or stop one.
+error-canceled = The search was stopped.
+error-too-much = The answer would take more memory than one search may. Ask for fewer rows or a shorter time.
+explain-open = How this was searched
+explain-test = Test
+explain-how = Answered by
+explain-asked = Segments asked
+explain-without = without a hit
+explain-may = Rows that may match
+explain-sure = surely
+explain-how-entry = entry of the index
+explain-how-entry-then-rows = entries of the index, then rows
+explain-how-dictionary = dictionary of the index
+explain-how-dictionary-then-rows = dictionary of the index, then rows
+explain-how-times = times of the rows
+explain-how-rows = rows only
+explain-segments = Segments
+explain-segments-all = in all
+explain-segments-out-of-time = out of the time range, not opened
+explain-segments-counted-whole = counted whole, not opened
+explain-segments-no-time = no row in the time range
+explain-segments-no-unit = no row of these units
+explain-segments-no-field = no row with the field
+explain-segments-no-words = words or values not in the index
+explain-segments-candidates = may match
+explain-segments-not-reached = not reached yet
+explain-rows = Rows
+explain-rows-stored = stored in segments
+explain-rows-in-memory = in memory
+explain-rows-in-memory-matched = of these, matched
+explain-rows-candidates = may match, by the index
+explain-rows-sure = of these, sure without reading
+explain-rows-looked-at = read and looked at
+explain-rows-fetched = read in full for this page
+explain-rows-for-facets = read to count values
+explain-read = Files
+explain-read-indexes-kept = indexes still in memory
+explain-read-indexes-read = indexes read
+explain-read-index-bytes = their bytes
+explain-read-groups = row groups touched
+explain-read-pages = pages touched
+explain-time = Time in µs
+explain-time-memory-us = events in memory
+explain-time-index-us = indexes
+explain-time-rows-us = looking at rows
+explain-time-fetch-us = reading the page
+explain-time-summary-us = bars and values
+explain-time-first-us = until the first hits
+explain-time-all-us = in all

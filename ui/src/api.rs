@@ -1,4 +1,4 @@
-//! The JSON API: search, alerts, incidents, sources, and the machine's own health.
+//! The JSON API: alerts, incidents, sources, and the machine's own health.
 //!
 //! In: query strings and JSON bodies. Out: JSON as the contract has it. Promise: the same desk calls as the
 //! pages, with the same viewer. Failure: `{"error":{"code","message","detail","request_id"}}`.
@@ -17,16 +17,13 @@ use crate::failure::Failure;
 use crate::guard::ApiBody;
 use crate::model::{
     ALERTS_NAMED_MAX, AlertChange, AlertDetail, AlertStatus, IncidentChange, NewIncident, NewOutage,
-    OUTAGE_REASON_BYTES_MAX, SearchQuery, TEXT_BYTES_MAX, TITLE_BYTES_MAX, Verdict,
+    OUTAGE_REASON_BYTES_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX, Verdict,
 };
 use crate::openapi;
 use crate::pages::incident::number_of;
 use crate::pages::{Page, alert, incident, source};
 use crate::request::Asked;
 use crate::state::State;
-
-/// Rows without `limit`.
-const LIMIT: usize = 100;
 
 pub(crate) fn body<T: DeserializeOwned>(body: &ApiBody) -> Result<T, Failure> {
     serde_json::from_slice(&body.0).map_err(|error| {
@@ -37,44 +34,6 @@ pub(crate) fn body<T: DeserializeOwned>(body: &ApiBody) -> Result<T, Failure> {
 
 pub(crate) fn bounded(text: &str, bytes_max: usize) -> Result<(), Failure> {
     if bytes_max < text.len() { Err(Failure::BadRequest("body")) } else { Ok(()) }
-}
-
-/// `GET /api/v1/search`
-pub(crate) async fn search(asked: Asked) -> Page {
-    let text = asked.query.text("q").to_owned();
-    if TEXT_BYTES_MAX < text.len() {
-        return Err(Failure::BadRequest("q"));
-    }
-    let query = SearchQuery {
-        text,
-        from: asked.moment("from")?,
-        to: asked.moment("to")?,
-        limit: asked.number("limit", LIMIT, crate::model::PAGE_ROWS_MAX),
-        cursor: asked.query.get("cursor").map(str::to_owned),
-        buckets: asked.query.get("buckets").and_then(|count| count.parse().ok()).unwrap_or(0usize).min(1000),
-        facets: asked.query.all("facet").take(32).map(str::to_owned).collect(),
-    };
-    let page = asked.desk(move |desk, viewer| desk.search(viewer, &query)).await?;
-    let hits: Vec<Value> = page.hits.iter().map(|stored| stored_to_json(stored, Shape::Dotted)).collect();
-    let mut answer = json!({
-        "hits": hits,
-        "total": page.total,
-        "total_is_exact": page.total_is_exact,
-        "cursor": page.next,
-        "took_ms": page.took_ms,
-    });
-    if let Value::Object(fields) = &mut answer {
-        if !page.buckets.is_empty() {
-            fields.insert("buckets".to_owned(), json!(page.buckets));
-        }
-        if !page.facets.is_empty() {
-            fields.insert("facets".to_owned(), json!(page.facets));
-        }
-        if let Some(incomplete) = &page.incomplete {
-            fields.insert("incomplete".to_owned(), json!(incomplete));
-        }
-    }
-    Ok(Json(answer).into_response())
 }
 
 /// `GET /api/v1/alerts`

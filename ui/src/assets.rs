@@ -25,6 +25,8 @@ const ASSETS: &[Asset] = &[
     Asset { name: "main.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/main.js") },
     Asset { name: "keys.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/keys.js") },
     Asset { name: "live.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/live.js") },
+    Asset { name: "search.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/search.js") },
+    Asset { name: "tail.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/tail.js") },
     Asset { name: "mark.svg", kind: "image/svg+xml", text: include_str!("../static/mark.svg") },
 ];
 

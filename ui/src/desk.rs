@@ -9,6 +9,9 @@
 //! that numbers and names cannot be probed. Roles are checked by the routes before a call and may be
 //! checked again. Failure: [`DeskError`].
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use tokio::sync::watch;
 
 use nhatle_event::{Stored, Timestamp};
@@ -20,8 +23,8 @@ use crate::model::{
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
     IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
     NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
-    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
-    SourceView, UnitRow, UserRow,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchPart, SearchQuery, SourceFit,
+    SourceRow, SourceView, TailPage, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -34,6 +37,8 @@ pub struct SyntaxError {
     pub offset: usize,
     /// How many bytes are meant; 0 = the place only.
     pub length: usize,
+    /// What was probably meant, or what to do, in English, short.
+    pub suggestion: Option<String>,
 }
 
 /// Why a change was refused although the viewer may ask for it. Each has a sentence in both languages.
@@ -118,6 +123,15 @@ pub enum DeskError {
     /// Too much is going on; try again.
     #[error("busy")]
     Busy,
+    /// Nobody waits for the answer any more.
+    #[error("canceled")]
+    Canceled,
+    /// The answer would take more memory than one search may.
+    #[error("the answer takes more than {bytes_max} bytes")]
+    TooMuch {
+        /// What one search may hold.
+        bytes_max: usize,
+    },
     /// The world failed. Logged with the request's id; a page shows the id only.
     #[error("desk")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -210,6 +224,23 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Searches stored events, newest first.
     fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage>;
+    /// The same, telling hits and progress as it goes; the page that comes in the end has no hits. Ends soon after
+    /// `stop` becomes true.
+    fn search_parts(
+        &self,
+        viewer: &Viewer,
+        query: &SearchQuery,
+        _stop: &Arc<AtomicBool>,
+        tell: &mut dyn FnMut(SearchPart),
+    ) -> Answer<SearchPage> {
+        let mut page = self.search(viewer, query)?;
+        tell(SearchPart::Hits(std::mem::take(&mut page.hits)));
+        Ok(page)
+    }
+    /// What was committed after `after` and matches, at most `rows_max`; without `after`, nothing but where to begin.
+    fn tail(&self, _viewer: &Viewer, _query: &SearchQuery, _after: Option<u64>, _rows_max: usize) -> Answer<TailPage> {
+        Ok(TailPage::default())
+    }
     /// One event by its id (`event.id`).
     fn event(&self, viewer: &Viewer, id: &str) -> Answer<Stored>;
     /// Events around one event in time, oldest first, that one included.

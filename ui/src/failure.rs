@@ -37,6 +37,12 @@ pub(crate) enum Failure {
     Problems(Vec<String>),
     /// Too much going on.
     Busy,
+    /// As many searches run as may, of this person or of all.
+    SearchesFull,
+    /// The search was ended: nobody waits for it.
+    Canceled,
+    /// The answer of a search takes more memory than it may.
+    TooMuch(usize),
     /// The world failed.
     Internal,
 }
@@ -54,6 +60,9 @@ impl Failure {
             Failure::Refused(Refusal::Stale | Refusal::AlreadyTaken) => StatusCode::CONFLICT,
             Failure::Refused(_) | Failure::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Failure::SearchesFull => StatusCode::TOO_MANY_REQUESTS,
+            Failure::Canceled => StatusCode::CONFLICT,
+            Failure::TooMuch(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -73,6 +82,9 @@ impl Failure {
             Failure::Syntax(_) => "syntax",
             Failure::Problems(_) => "problems",
             Failure::Busy => "busy",
+            Failure::SearchesFull => "searches-full",
+            Failure::Canceled => "canceled",
+            Failure::TooMuch(_) => "too-much",
             Failure::Internal => "internal",
         }
     }
@@ -82,8 +94,10 @@ impl Failure {
         match self {
             Failure::BadRequest(name) => Some(json!({ "parameter": name })),
             Failure::Problems(problems) => Some(json!({ "problems": problems })),
+            Failure::TooMuch(bytes_max) => Some(json!({ "bytes_max": bytes_max })),
             Failure::Syntax(error) => {
-                Some(json!({ "message": error.message, "offset": error.offset, "length": error.length }))
+                let SyntaxError { message, offset, length, suggestion } = error;
+                Some(json!({ "message": message, "offset": offset, "length": length, "suggestion": suggestion }))
             }
             _ => None,
         }
@@ -104,6 +118,8 @@ impl From<DeskError> for Failure {
             DeskError::Syntax(error) => Failure::Syntax(error),
             DeskError::Problems(problems) => Failure::Problems(problems),
             DeskError::Busy => Failure::Busy,
+            DeskError::Canceled => Failure::Canceled,
+            DeskError::TooMuch { bytes_max } => Failure::TooMuch(bytes_max),
             DeskError::Failed(source) => {
                 tracing::error!(error.message = %source, "a page or call could not be served");
                 Failure::Internal

@@ -19,6 +19,7 @@ mod api_exceptions;
 mod api_preview;
 mod api_reference;
 mod api_rules;
+mod api_search;
 mod assets;
 mod chart;
 mod failure;
@@ -29,8 +30,10 @@ mod openapi;
 mod pages;
 mod render;
 mod request;
+mod searches;
 mod sheet;
 mod state;
+mod tail;
 
 #[cfg(test)]
 extern crate self as nhatle_ui;

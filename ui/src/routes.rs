@@ -13,7 +13,9 @@ use crate::account::Role;
 use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
-use crate::{api, api_enrollments, api_exceptions, api_preview, api_reference, api_rules, assets, live, pages};
+use crate::{
+    api, api_enrollments, api_exceptions, api_preview, api_reference, api_rules, api_search, assets, live, pages,
+};
 
 /// Reads: everyone but a machine that pushes.
 const READ: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward, Role::Auditor]);
@@ -88,6 +90,9 @@ pub const TABLE: &[Route] = &[
     route!(Get "/incidents/{number}" READ, pages::incident::detail),
     route!(Post "/incidents/{number}/changes" WORK, pages::incident::change),
     route!(Get "/search" READ, pages::search::search),
+    route!(Get "/search/parts" READ, pages::search::parts),
+    route!(Get "/search/tail" READ, pages::tail::page),
+    route!(Get "/search/tail/stream" READ, pages::tail::stream),
     route!(Get "/events/{id}" READ, pages::search::event),
     route!(Get "/events/{id}/around" READ, pages::search::around),
     route!(Get "/sources" READ, pages::source::list),
@@ -125,7 +130,10 @@ pub const TABLE: &[Route] = &[
     route!(Get "/setup/{token}" Access::Public, pages::sign_in::setup_page),
     route!(Post "/setup/{token}" Access::Public, pages::sign_in::set_up),
     route!(Post "/preferences" Access::Public, pages::account::set_preferences),
-    route!(Get "/api/v1/search" READ, api::search),
+    route!(Get "/api/v1/search" READ, api_search::search),
+    route!(Get "/api/v1/search/stream" READ, api_search::stream),
+    route!(Get "/api/v1/search/top" READ, api_search::top),
+    route!(Get "/api/v1/tail" READ, api_search::follow),
     route!(Get "/api/v1/alerts" READ, api::alerts),
     route!(Get "/api/v1/alerts/{id}" READ, api::alert_get),
     route!(Patch "/api/v1/alerts/{id}" WORK, api::alert_patch),

@@ -1,7 +1,7 @@
 //! What all requests share: the desk, the configuration, sessions, brakes and limits.
 //!
 //! In: [`UiConfig`] and a [`Desk`]. Out: [`State`]. Promise: at most [`BLOCKING_MAX`] desk calls and
-//! [`STREAMS_MAX`] live streams run at once. Failure: [`Failure::Busy`], [`Failure::Internal`].
+//! [`STREAMS_MAX`] live streams and [`TAILS_MAX`] live tails run at once. Failure: [`Failure::Busy`], [`Failure::Internal`].
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::desk::Desk;
 use crate::failure::Failure;
+use crate::searches::Searches;
 use crate::session::{Brake, Sessions};
 
 /// How many desk calls run at once; more wait.
@@ -18,6 +19,9 @@ pub const BLOCKING_MAX: usize = 32;
 pub const PASSWORD_CHECKS_MAX: usize = 2;
 /// How many live streams are open at once.
 pub const STREAMS_MAX: usize = 512;
+
+/// How many live tails are open at once.
+pub const TAILS_MAX: usize = 64;
 
 /// How the pages behave.
 #[derive(Clone)]
@@ -53,6 +57,8 @@ pub(crate) struct State {
     pub sessions: Sessions,
     pub brake: Brake,
     pub streams: Arc<Semaphore>,
+    pub tails: Arc<Semaphore>,
+    pub searches: Arc<Searches>,
     calls: Semaphore,
     password_checks: Semaphore,
 }
@@ -65,6 +71,8 @@ impl State {
             sessions: Sessions::default(),
             brake: Brake::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            searches: Arc::default(),
             calls: Semaphore::new(BLOCKING_MAX),
             password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
         }

@@ -22,6 +22,8 @@ mod fake;
 mod exceptions;
 #[path = "tests_rules.rs"]
 mod rules;
+#[path = "tests_search.rs"]
+mod search;
 
 use fake::{FakeDesk, NOW, UNITS};
 
@@ -480,6 +482,7 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "entry-",
         "error-",
         "exception-step-",
+        "explain-",
         "gap-",
         "how-",
         "hunt-state-",
@@ -539,6 +542,11 @@ fn every_word_of_an_enum_has_a_message() {
     family("sort-", AlertSort::ALL.iter().map(|one| one.as_str()).collect());
     family("role-", Role::ALL.iter().map(|one| one.as_str()).collect());
     family("done-", crate::pages::DONE.to_vec());
+    family("explain-how-", crate::pages::explain::HOWS.to_vec());
+    for (section, numbers) in crate::pages::explain::SECTIONS {
+        family("explain-", vec![section]);
+        family(&format!("explain-{section}-"), numbers.to_vec());
+    }
     let known = ids(locale::VI);
     assert!(wanted.iter().all(|id| known.contains(id)), "{:?}", wanted.iter().find(|id| !known.contains(*id)));
     for language in Language::ALL {

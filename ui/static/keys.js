@@ -1,4 +1,5 @@
-// Keys: j and k move in the first table, Enter opens, / searches, . loads new rows, g then a letter goes.
+// Keys: j and k move in the first table, Enter opens, / searches, . loads new rows, a shows what
+// happened around an event, g then a letter goes.
 // Nothing happens while a person types or an input method composes; no key changes anything.
 
 function isTyping(event) {
@@ -36,6 +37,14 @@ export function startKeys(page) {
       case "j": choose(1); break;
       case "k": choose(-1); break;
       case "g": isGoing = true; break;
+      case "a": {
+        const row = chosen >= 0 ? rows()[chosen] : null;
+        const address = row && row.closest("table.hits") ? `${row.dataset.href}/around` : null;
+        const link = page.querySelector("a[data-around]");
+        if (address) window.location.assign(address);
+        else if (link) link.click();
+        break;
+      }
       case "/": {
         const field = page.querySelector("#q") || page.querySelector("#quick");
         if (field) { event.preventDefault(); field.focus(); field.select(); }

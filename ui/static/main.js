@@ -1,9 +1,13 @@
 // Starts what makes a page nicer; every page works without any of it.
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
+import { startSearch } from "./search.js";
+import { startTail } from "./tail.js";
 
 startKeys(document);
 startLive(document);
+startSearch(document);
+startTail(document);
 
 // A range chosen by hand: dates typed in mean "from – to".
 for (const field of document.querySelectorAll(".query input[type=datetime-local]")) {

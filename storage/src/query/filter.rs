@@ -106,6 +106,17 @@ impl Filter {
         }
     }
 
+    /// It looks at the bytes as received, or at times that only whole rows have.
+    pub fn needs_bytes(&self) -> bool {
+        let is_whole = |key: &Text| is_own(key) && !matches!(key.as_str(), "@timestamp" | "nhatle.id" | "nhatle.seq");
+        match self {
+            Filter::All | Filter::Phrase(_) | Filter::Wildcard(_) => false,
+            Filter::Field(name, _) => name.candidates.iter().any(is_whole),
+            Filter::Not(filter) => filter.needs_bytes(),
+            Filter::And(filters) | Filter::Or(filters) => filters.iter().any(Filter::needs_bytes),
+        }
+    }
+
     /// The keys of the fields that decide, or `None` where every field may.
     pub fn keys(&self) -> Option<Vec<Text>> {
         match self {

@@ -14,7 +14,10 @@
 //!
 //! [`Snapshot`]: crate::snapshot::Snapshot
 
+pub mod control;
+pub mod explain;
 pub mod filter;
+pub mod hint;
 pub mod pattern;
 pub mod resolve;
 pub mod sieve;
@@ -23,8 +26,15 @@ mod print;
 mod plan;
 mod search;
 mod summary;
+pub mod survey;
+pub mod tail;
+pub mod telex;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_oracle;
+#[cfg(test)]
+mod tests_survey;
 
 use std::time::Duration;
 
@@ -32,9 +42,12 @@ use nhatle_event::{Field, Seq, Stored, Text, Timestamp};
 
 use crate::dataset::Dataset;
 
+pub use control::{Control, Stop};
+pub use explain::Explain;
 pub use filter::Filter;
 pub use search::TOTAL_ROWS_MAX;
 pub use summary::FACET_ROWS_MAX;
+pub use survey::{Part, Progress, Survey, Wanted};
 pub use syntax::{SyntaxError, parse};
 
 /// How many hits one page may have.
@@ -198,10 +211,14 @@ pub struct Hits {
 /// The values of one field among the events that match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facet {
-    /// The field.
-    pub field: Field,
+    /// The field, as it was asked for.
+    pub field: Text,
     /// Its most frequent values with their number of events, the most frequent first, then by value.
     pub values: Vec<(String, u64)>,
-    /// Every event that matches was looked at; otherwise the newest [`FACET_ROWS_MAX`] were.
+    /// Every event that matches was looked at; otherwise the newest were.
     pub is_exact: bool,
+    /// Among how many events they were counted.
+    pub looked_at: u64,
+    /// How many different values there are among them.
+    pub distinct: u64,
 }

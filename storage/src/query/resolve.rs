@@ -17,6 +17,8 @@ pub struct FieldName {
     pub written: Text,
     /// The keys ([`name_key`]) of the fields it may mean, each once.
     pub candidates: Vec<Text>,
+    /// Where it stands in the line it was read from, in bytes.
+    pub offset: Option<usize>,
 }
 
 impl PartialEq for FieldName {
@@ -40,13 +42,19 @@ impl FieldName {
                 }
             }
         }
-        FieldName { written: Text::from(written), candidates }
+        FieldName { written: Text::from(written), candidates, offset: None }
+    }
+
+    /// The same, read at this place of a line.
+    #[must_use]
+    pub fn at(self, offset: usize) -> FieldName {
+        FieldName { offset: Some(offset), ..self }
     }
 
     /// Exactly this field.
     pub fn of(field: Field) -> FieldName {
         let key = Text::from(&*name_key(field.name()));
-        FieldName { written: Text::from(field.name()), candidates: vec![key] }
+        FieldName { written: Text::from(field.name()), candidates: vec![key], offset: None }
     }
 }
 

@@ -2,13 +2,14 @@
 //! cannot hold a hit of this page is not read for it; totals come from the index where it is sure.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use nhatle_event::{Field, Seq, Stored, Text};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use super::control::Control;
 use super::plan::Plan;
-use super::{Cursor, Filter, HITS_MAX, Hits, Order, Page, Query, is_in_units};
+use super::survey::{Part, Survey, Wanted};
+use super::{Cursor, Filter, Hits, Order, Page, Query, is_in_units};
 use crate::dataset::Dataset;
 use crate::error::ReadError;
 use crate::live::LiveSegment;
@@ -25,7 +26,7 @@ const STEP_ROWS_MAX: usize = 8192;
 #[derive(Clone, Copy)]
 struct Found {
     place: Cursor,
-    /// The plan and its row; `None` is an event in memory.
+    /// The number of its segment and its row; `None` is an event in memory.
     row: Option<(usize, usize)>,
 }
 
@@ -35,47 +36,22 @@ impl Snapshot {
     /// # Errors
     /// A segment cannot be read, or is damaged.
     pub fn search(&self, query: &Query, page: &Page) -> Result<Hits, ReadError> {
-        let begin = Instant::now();
-        let limit = page.limit.min(HITS_MAX);
-        let recent = self.recent_matches(query);
-        let mut total = recent.len() as u64;
-        let mut best = Best { order: page.order, limit, found: Vec::new() };
-        for stored in &recent {
-            let place = Cursor::behind(stored);
-            if page.cursor.is_none_or(|cursor| best.is_before(cursor, place)) {
-                best.offer(Found { place, row: None });
+        self.search_with(query, page, &Control::default())
+    }
+
+    /// The same, until it is told to stop.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged; it was told to stop.
+    pub fn search_with(&self, query: &Query, page: &Page, control: &Control) -> Result<Hits, ReadError> {
+        let mut hits = Vec::new();
+        let survey = self.survey(query, &Wanted::hits(*page), control, &mut |part| {
+            if let Part::Hits(more) = part {
+                hits.extend(more);
             }
-        }
-        let mut plans = Vec::new();
-        for segment in self.segments_for(query, page.order) {
-            if matches!(query.filter, Filter::All) && query.units.is_none() && is_inside(query, segment) {
-                let meta = segment.meta();
-                let could = match page.order {
-                    Order::NewestFirst => Cursor { timestamp: meta.timestamp_max, seq: Seq(u64::MAX) },
-                    Order::OldestFirst => Cursor { timestamp: meta.timestamp_min, seq: Seq(0) },
-                };
-                if !best.has_room_for(could) {
-                    total += meta.row_count;
-                    continue;
-                }
-            }
-            let mut plan = Plan::new(query, segment.open()?)?;
-            best.take_from(query, page, &mut plan, plans.len())?;
-            plans.push(plan);
-        }
-        let unchecked: u64 = plans.iter().map(Plan::unchecked).sum();
-        let total_is_exact = unchecked <= TOTAL_ROWS_MAX;
-        for plan in &mut plans {
-            if total_is_exact {
-                plan.check_all(query)?;
-            }
-            total += plan.count();
-        }
-        let is_last =
-            best.found.len() < limit || (total_is_exact && page.cursor.is_none() && total == best.found.len() as u64);
-        let cursor = best.found.last().filter(|_| !is_last).map(|found| found.place);
-        let hits = fetch(&best.found, &recent, &plans)?;
-        Ok(Hits { hits, total, total_is_exact, cursor, took: begin.elapsed() })
+        })?;
+        let Survey { total, total_is_exact, cursor, took, .. } = survey;
+        Ok(Hits { hits, total, total_is_exact, cursor, took })
     }
 
     /// How many events match, exactly.
@@ -194,6 +170,12 @@ impl Snapshot {
 
     /// The events in memory that match, by the plain meaning of the query.
     pub(super) fn recent_matches(&self, query: &Query) -> Vec<&Stored> {
+        // Nobody can cancel this one.
+        self.recent_matches_with(query, &Control::default()).unwrap_or_default()
+    }
+
+    /// The same, until it is told to stop.
+    pub(super) fn recent_matches_with(&self, query: &Query, control: &Control) -> Result<Vec<&Stored>, ReadError> {
         let mut rows: Vec<&Stored> = Vec::new();
         for chunk in self.chunks() {
             let (earliest, latest) = chunk.timestamps();
@@ -202,7 +184,8 @@ impl Snapshot {
             }
             query.datasets.iter().for_each(|dataset| rows.extend(chunk.of(*dataset)));
         }
-        rows.into_par_iter().filter(|stored| query.matches(stored)).collect()
+        let found = rows.into_par_iter().filter(|stored| !control.is_canceled() && query.matches(stored)).collect();
+        control.check().map(|()| found)
     }
 
     /// The segments that can hold an event of the query, those that hold the first hits first.
@@ -231,23 +214,50 @@ pub(super) fn is_inside(query: &Query, segment: &LiveSegment) -> bool {
 }
 
 /// The best hits so far, in order.
-struct Best {
+pub(super) struct Best {
     order: Order,
     limit: usize,
     found: Vec<Found>,
 }
 
 impl Best {
+    pub(super) fn new(order: Order, limit: usize) -> Best {
+        Best { order, limit, found: Vec::new() }
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Where the hits are, in order.
+    pub(super) fn places(&self) -> impl Iterator<Item = Cursor> + '_ {
+        self.found.iter().map(|found| found.place)
+    }
+
+    /// The hits from one to before another, with the number of their segment and their row.
+    pub(super) fn range(&self, begin: usize, end: usize) -> Vec<(Cursor, Option<(usize, usize)>)> {
+        self.found[begin..end].iter().map(|found| (found.place, found.row)).collect()
+    }
+
     /// In the order of the page, `one` comes before `other`.
-    fn is_before(&self, one: Cursor, other: Cursor) -> bool {
+    pub(super) fn is_before(&self, one: Cursor, other: Cursor) -> bool {
         match self.order {
             Order::NewestFirst => other < one,
             Order::OldestFirst => one < other,
         }
     }
 
-    fn has_room_for(&self, place: Cursor) -> bool {
-        self.found.len() < self.limit || self.found.last().is_some_and(|last| self.is_before(place, last.place))
+    pub(super) fn has_room_for(&self, place: Cursor) -> bool {
+        match self.found.last() {
+            _ if self.limit == 0 => false,
+            Some(last) if self.limit <= self.found.len() => self.is_before(place, last.place),
+            _ => true,
+        }
+    }
+
+    /// A hit in memory.
+    pub(super) fn offer_recent(&mut self, place: Cursor) {
+        self.offer(Found { place, row: None });
     }
 
     fn offer(&mut self, found: Found) {
@@ -260,41 +270,37 @@ impl Best {
     }
 
     /// Takes the hits of a segment, looking at no more rows than it must.
-    fn take_from(&mut self, query: &Query, page: &Page, plan: &mut Plan, number: usize) -> Result<(), ReadError> {
-        if self.limit == 0 {
+    pub(super) fn take_from(
+        &mut self,
+        query: &Query,
+        page: &Page,
+        plan: &mut Plan,
+        number: usize,
+        control: &Control,
+    ) -> Result<(), ReadError> {
+        if self.limit == 0 || plan.count() == 0 {
             return Ok(());
         }
-        let rows = plan.rows_behind(page.cursor, page.order);
+        let rows = plan.rows_behind(page.cursor, page.order)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let keys = plan.keys()?;
+        let place = |row: usize| Cursor { timestamp: keys.timestamp(row), seq: keys.seq(row) };
         let mut rest = rows.as_slice();
         let mut step = STEP_ROWS;
         while let Some(first) = rest.first() {
-            if !self.has_room_for(plan.place(*first)) {
+            if !self.has_room_for(place(*first)) {
                 break;
             }
             let (now, later) = rest.split_at(step.min(rest.len()));
-            plan.check(query, now)?;
+            plan.check_with(query, now, control)?;
             for row in now.iter().copied().filter(|row| plan.holds(*row)) {
-                self.offer(Found { place: plan.place(row), row: Some((number, row)) });
+                self.offer(Found { place: place(row), row: Some((number, row)) });
             }
             rest = later;
             step = (step * 2).min(STEP_ROWS_MAX);
         }
         Ok(())
     }
-}
-
-/// Reads the events of the hits, in their order.
-fn fetch(found: &[Found], recent: &[&Stored], plans: &[Plan]) -> Result<Vec<Stored>, ReadError> {
-    let mut hits: Vec<Stored> = Vec::with_capacity(found.len());
-    for (number, plan) in plans.iter().enumerate() {
-        let of = |one: &Found| one.row.filter(|(of, _)| *of == number).map(|(_, row)| row);
-        let mut rows: Vec<usize> = found.iter().filter_map(of).collect();
-        rows.sort_unstable();
-        hits.extend(plan.segment.fetch(&rows, Projection::All)?);
-    }
-    let in_memory: Vec<Seq> = found.iter().filter(|one| one.row.is_none()).map(|one| one.place.seq).collect();
-    hits.extend(recent.iter().filter(|stored| in_memory.contains(&stored.seq)).map(|stored| (*stored).clone()));
-    let place = |seq: Seq| found.iter().position(|one| one.place.seq == seq);
-    hits.sort_by_cached_key(|stored| place(stored.seq));
-    Ok(hits)
 }

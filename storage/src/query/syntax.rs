@@ -246,9 +246,9 @@ impl<'a> Parser<'a> {
             if field.trim().is_empty() {
                 return Err(self.error(at, self.at - at, "a field without a name", None));
             }
-            return Ok(Filter::Field(FieldName::new(&field), Test::Exists));
+            return Ok(Filter::Field(FieldName::new(&field).at(at), Test::Exists));
         }
-        self.single(Some(&FieldName::new(name)), depth)
+        self.single(Some(&FieldName::new(name).at(begin)), depth)
     }
 
     fn value(&mut self, field: &FieldName, _depth: usize) -> Parsed {

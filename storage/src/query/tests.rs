@@ -14,14 +14,14 @@ use crate::segment::meta::WriteOptions;
 use crate::snapshot::Snapshot;
 
 /// A store of some segments and some events in memory.
-struct World {
+pub(super) struct World {
     _folder: tempfile::TempDir,
-    snapshot: Snapshot,
-    all: Vec<Stored>,
+    pub snapshot: Snapshot,
+    pub all: Vec<Stored>,
 }
 
 /// Sealed pieces, then what is in memory only.
-fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
+pub(super) fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
     let mut all: Vec<Stored> = Vec::new();
@@ -56,7 +56,7 @@ fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
 
 impl World {
     /// What the query is about, newest first, by looking at every event.
-    fn expected(&self, query: &Query) -> Vec<u64> {
+    pub fn expected(&self, query: &Query) -> Vec<u64> {
         let mut found: Vec<&Stored> = self.all.iter().filter(|stored| query.matches(stored)).collect();
         found.sort_by_key(|stored| std::cmp::Reverse(Cursor::behind(stored)));
         found.iter().map(|stored| stored.seq.0).collect()
@@ -218,7 +218,7 @@ proptest! {
     }
 }
 
-fn simple(second: i64, fields: &[(&str, &str)]) -> Event {
+pub(super) fn simple(second: i64, fields: &[(&str, &str)]) -> Event {
     let mut event = Event::new(Timestamp::from_seconds(second), *b"bytes");
     fields.iter().for_each(|(name, value)| event.set_named(name, *value));
     event

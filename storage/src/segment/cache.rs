@@ -59,6 +59,11 @@ impl<T> Cache<T> {
         Ok(value)
     }
 
+    /// The value of `number` is kept.
+    pub fn keeps(&self, number: u64) -> bool {
+        self.with(|kept| kept.entries.contains_key(&number))
+    }
+
     /// Forgets the value of `number`.
     pub fn forget(&self, number: u64) {
         self.with(|kept| kept.remove(number));

@@ -29,7 +29,7 @@ mod tests;
 
 pub use reader::{Projection, RowKeys, Segment};
 pub use terms::is_unit_code;
-pub use writer::write;
+pub use writer::{GROUP_ROWS, PAGE_ROWS, write};
 
 /// The file of the rows.
 pub const ROWS_FILE: &str = "rows.parquet";

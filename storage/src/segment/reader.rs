@@ -97,6 +97,8 @@ pub enum Projection<'a> {
     All,
     /// The values of the fields of these keys, with `Seq` and `@timestamp`.
     Keys(&'a [Text]),
+    /// All fields, without the bytes as received, their hash, and the times but `@timestamp`.
+    Fields,
 }
 
 /// A sealed segment, open for reading. Opening one reads nothing yet but the length of its rows.
@@ -190,6 +192,23 @@ impl Segment {
         })
     }
 
+    /// The first row that is not before this moment. Where the manifest says it, nothing is read.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn first_at(&self, stamp: Timestamp) -> Result<usize, ReadError> {
+        match stamp {
+            _ if stamp <= self.meta.timestamp_min => Ok(0),
+            _ if self.meta.timestamp_max < stamp => Ok(self.row_count()),
+            _ => Ok(self.keys()?.first_at(stamp)),
+        }
+    }
+
+    /// The index is in memory, and how many bytes it has.
+    pub fn index_state(&self) -> (bool, u64) {
+        (INDEXES.keeps(self.number), self.meta.file(INDEX_FILE).map_or(0, |file| file.bytes))
+    }
+
     /// The index.
     ///
     /// # Errors
@@ -228,8 +247,14 @@ impl Segment {
         let names = match projection {
             Projection::All => None,
             Projection::Keys(keys) => Some(footer.columns(keys)),
+            Projection::Fields => None,
         };
-        let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
+        let is_in = |name: &&str| match projection {
+            Projection::Fields => ![ORIGINAL, HASH, CREATED, INGESTED].contains(name),
+            _ => true,
+        };
+        let columns = footer.metadata.schema().fields().iter().map(|column| column.name().as_str());
+        let all: Vec<&str> = columns.filter(is_in).collect();
         let mut events = Vec::with_capacity(rows.map_or(self.row_count(), <[usize]>::len));
         for batch in self.batches(&footer, rows, names.as_ref().unwrap_or(&all))? {
             events.extend(columns::from_batch(&batch).map_err(|reason| footer.file.unreadable(reason))?);

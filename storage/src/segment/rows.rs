@@ -81,6 +81,27 @@ impl RowSet {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
+    /// How many rows from `begin` to before `end` are in it.
+    pub fn count_between(&self, begin: usize, end: usize) -> u64 {
+        let (begin, end) = (begin.min(self.length), end.min(self.length));
+        if end <= begin {
+            return 0;
+        }
+        let (first, last) = (begin / 64, (end - 1) / 64);
+        let mut count = 0;
+        for (at, word) in self.words[first..=last].iter().enumerate() {
+            let mut word = *word;
+            if at == 0 {
+                word &= u64::MAX << (begin % 64);
+            }
+            if first + at == last && !end.is_multiple_of(64) {
+                word &= (1 << (end % 64)) - 1;
+            }
+            count += u64::from(word.count_ones());
+        }
+        count
+    }
+
     /// No row is in it.
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
@@ -113,6 +134,7 @@ mod tests {
             prop_assert_eq!(set.inverted().count(), (length - rows.len()) as u64);
             let range = RowSet::range(length, begin, end);
             prop_assert!(range.iter().eq((begin..end.min(length)).filter(|row| *row < length)));
+            prop_assert_eq!(set.count_between(begin, end), set.iter().filter(|row| (begin..end).contains(row)).count() as u64);
             set.keep(&range);
             prop_assert!(set.iter().eq(rows.iter().copied().filter(|row| (begin..end).contains(row))));
         }

@@ -6,7 +6,7 @@
 //! decomposition), lower case; `Đồng Hới` composed or decomposed is `dong hoi`. Control characters become
 //! spaces, so they are free to separate terms. A part is a run of letters and digits; an IPv4 address is
 //! one part. Marked form: hoà and hòa, khoẻ and khỏe, thuý and thúy are the same word (the tone mark
-//! stands behind the second vowel). Source: `vietnam-soc` design note 4.3; Unicode Standard Annex 15.
+//! stands behind the second vowel), and so are kĩ and kỹ ([`one_i`]). Source: `vietnam-soc` design note 4.3; Unicode Standard Annex 15.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,48 @@ pub fn mark_form(text: &str) -> String {
             letters.swap(at + 1, at + 2);
         }
     }
-    letters.into_iter().collect()
+    let text: String = letters.into_iter().collect();
+    match one_i(&text) {
+        Cow::Owned(text) => text,
+        Cow::Borrowed(_) => text,
+    }
+}
+
+/// A folded or marked text with `i` for `y` where a syllable may be written with either: at its end, after
+/// h, k, l, m, s, t or qu alone (kĩ thuật, kỹ thuật; quí, quý).
+pub fn one_i(text: &str) -> Cow<'_, str> {
+    if !text.contains('y') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = rest.find(is_word) {
+        out.push_str(&rest[..begin]);
+        rest = &rest[begin..];
+        let (word, after) = rest.split_at(rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()));
+        match word.find('y').filter(|at| is_either(&word[..*at], &word[at + 1..])) {
+            Some(at) => out.extend([&word[..at], "i", &word[at + 1..]]),
+            None => out.push_str(word),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The other way to write a folded part ([`one_i`]), where there is one.
+pub fn twin(part: &str) -> Option<String> {
+    let (front, last) = part.split_at(part.len().checked_sub(1).filter(|at| part.is_char_boundary(*at))?);
+    let other = match last {
+        "i" => "y",
+        "y" => "i",
+        _ => return None,
+    };
+    is_either(front, "").then(|| format!("{front}{other}"))
+}
+
+fn is_either(front: &str, behind: &str) -> bool {
+    matches!(front, "h" | "k" | "l" | "m" | "s" | "t" | "qu") && behind.chars().all(is_tone)
 }
 
 /// The text has a mark or a đ, so whoever typed it wants them.
@@ -173,6 +214,15 @@ mod tests {
         for (one, other) in [("hòa", "hoà"), ("thúy", "thuý"), ("khỏe", "khoẻ"), ("HÒA", "hoà")] {
             assert_eq!(mark_form(one), mark_form(other));
         }
+        for (one, other) in [("kỹ thuật", "kĩ thuật"), ("quý", "quí"), ("Mỹ", "mĩ"), ("lý", "lí"), ("hoàn", "hòan")]
+        {
+            assert_eq!(mark_form(one), mark_form(other));
+        }
+        for (one, other) in [("tay", "tai"), ("thuý", "thúi"), ("ky", "kỳ"), ("mây", "mâi"), ("nghỉ", "nghĩ")]
+        {
+            assert_ne!(mark_form(one), mark_form(other), "{one}");
+        }
+        assert_eq!((twin("ky").as_deref(), twin("qui").as_deref(), twin("tay")), (Some("ki"), Some("quy"), None));
         assert_ne!(mark_form("hoa"), mark_form("hoà"));
         assert!(has_marks("hoà") && has_marks("đ") && !has_marks("hoa"));
     }

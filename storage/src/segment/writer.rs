@@ -18,7 +18,7 @@ use crate::error::WriteError;
 /// How many rows one row group has.
 pub const GROUP_ROWS: usize = 65_536;
 /// How many rows one page of a column has; a sparse fetch reads whole pages.
-const PAGE_ROWS: usize = 1024;
+pub const PAGE_ROWS: usize = 1024;
 /// How many rows, and how many bytes as received, one Arrow table has.
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 128 << 20;

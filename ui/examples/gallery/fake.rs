@@ -4,21 +4,20 @@
 //! Promise: as asked of every desk, nothing of another unit. Failure: as [`DeskError`] says.
 
 use std::cmp::Reverse;
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use nhatle_event::{Field, Stored, Timestamp};
+use nhatle_event::{Stored, Timestamp};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertGroup, AlertPage, AlertQuery, AlertRow, AlertSort, AlertStatus, Around, Bucket,
     Correlation, Coverage, CoverageQuery, EnrollmentRow, Entry, ExceptionChange, ExceptionDraft, ExceptionPreview,
-    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, Facet, FitMatrix, ForwarderRow, IncidentChange,
+    ExceptionRow, ExceptionStanding, ExceptionTest, ExceptionView, FitMatrix, ForwarderRow, IncidentChange,
     IncidentPage, IncidentQuery, IncidentStatus, IncidentView, IssuedCode, Level, LiveCounters, MatrixQuery,
     NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
-    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchQuery, SourceFit, SourceRow,
-    SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
+    RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchPart, SearchQuery, SourceFit,
+    SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
-use nhatle_ui::{
-    Account, Answer, Desk, DeskError, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, SyntaxError, Viewer,
-};
+use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
 
 #[path = "change.rs"]
@@ -31,13 +30,15 @@ mod preview;
 mod reference;
 #[path = "sample.rs"]
 mod sample;
+#[path = "search.rs"]
+pub mod search;
 
 use change::{change_row, change_rule, change_view};
 use enrollment::sees;
 use preview::{sample_hunt, sample_preview};
 use sample::{
-    MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_buckets, sample_coverage, sample_event,
-    sample_exception, sample_incident, sample_matrix, sample_risk, sample_rule_fit, sample_source_fit, unit,
+    MINUTE, SAMPLES, entity, rule, rule_load, sample_alert, sample_coverage, sample_event, sample_exception,
+    sample_incident, sample_matrix, sample_risk, sample_rule_fit, sample_source_fit, unit,
 };
 pub use sample::{NOW, UNITS};
 
@@ -425,28 +426,17 @@ impl Desk for FakeDesk {
     }
 
     fn search(&self, viewer: &Viewer, query: &SearchQuery) -> Answer<SearchPage> {
-        if let Some(offset) = query.text.find("((") {
-            return Err(SyntaxError { message: "expected a word".to_owned(), offset, length: 2 }.into());
-        }
-        let mut hits: Vec<_> = self.seen_events(viewer).cloned().collect();
-        hits.sort_by_key(|stored| Reverse(stored.event.timestamp));
-        let total = u64::try_from(hits.len()).unwrap_or(0);
-        let buckets = sample_buckets();
-        let facets = (query.facets.iter())
-            .map(|name| {
-                let mut values: Vec<(String, u64)> = Vec::new();
-                let field = Field::lookup(name);
-                for value in hits.iter().filter_map(|stored| stored.event.get(field?)?.as_text().map(String::from)) {
-                    match values.iter_mut().find(|(known, _)| *known == value) {
-                        Some((_, count)) => *count += 1,
-                        None => values.push((value, 1)),
-                    }
-                }
-                Facet { field: name.clone(), values, counted: total }
-            })
-            .collect();
-        hits.truncate(query.limit);
-        Ok(SearchPage { hits, total, total_is_exact: true, buckets, facets, next: None, took_ms: 7, incomplete: None })
+        search::page(self.seen_events(viewer).cloned().collect(), query)
+    }
+
+    fn search_parts(
+        &self,
+        viewer: &Viewer,
+        query: &SearchQuery,
+        stop: &Arc<AtomicBool>,
+        tell: &mut dyn FnMut(SearchPart),
+    ) -> Answer<SearchPage> {
+        search::parts(self.search(viewer, query)?, query, stop, tell)
     }
 
     fn event(&self, viewer: &Viewer, id: &str) -> Answer<Stored> {

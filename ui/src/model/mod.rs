@@ -63,7 +63,10 @@ pub use incident::{IncidentChange, IncidentPage, IncidentQuery, IncidentRow, Inc
 pub use input::{ConfigReload, InputRow};
 pub use preview::{HUNT_DAYS_MAX, HuntRow, NewHunt, PreviewHit, PreviewState, RulePreview};
 pub use rule::{PROBLEMS_MAX, PackRow, RuleChange, RuleLoad, RuleRow, RuleStanding, RuleStep, RuleView};
-pub use seen::{Around, Bucket, Facet, LiveCounters, Overview, SearchPage, SearchQuery, UserRow};
+pub use seen::{
+    Around, Bucket, Facet, LiveCounters, Overview, SearchHint, SearchPage, SearchPart, SearchProgress, SearchQuery,
+    TailPage, UserRow,
+};
 pub use source::{
     Gap, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, Reasons, SourceHour, SourceRow,
     SourceView,

@@ -5,7 +5,7 @@
 use nhatle_event::{Stored, Timestamp};
 use serde::Serialize;
 
-use super::as_text;
+use super::{as_text, as_text_or_null};
 use crate::account::Role;
 
 /// The landing page.
@@ -69,8 +69,65 @@ pub struct SearchQuery {
     pub cursor: Option<String>,
     /// How many histogram bars are wanted at most; 0 = none.
     pub buckets: usize,
-    /// Fields to count values of; empty = none.
+    /// Fields to count values of, by any of their names; empty = none.
     pub facets: Vec<String>,
+    /// So many values of each; 0 = the usual number.
+    pub facet_values: usize,
+    /// Among so many events, the newest; 0 = the usual number.
+    pub facet_rows_max: usize,
+    /// After so many milliseconds the answer may be of the newest part only; 0 = never.
+    pub due_ms: u32,
+    /// Rows are looked at until the number is exact, however many those are.
+    pub is_thorough: bool,
+}
+
+/// What a search tells while it goes on.
+#[derive(Clone, Debug)]
+pub enum SearchPart {
+    /// The next hits, behind all that were given.
+    Hits(Vec<Stored>),
+    /// How far it is.
+    Progress(SearchProgress),
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SearchProgress {
+    /// Done, in thousandths.
+    pub share_permille: u32,
+    /// How many events match in what is done.
+    pub total: u64,
+    /// Everything newer than this is done; `None` = everything.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub done_to: Option<Timestamp>,
+    /// Time taken so far.
+    pub took_ms: u64,
+}
+
+/// What a query that found nothing probably meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SearchHint {
+    /// Byte offset into the query text.
+    pub offset: usize,
+    /// How many bytes are meant.
+    pub length: usize,
+    /// What should probably stand there.
+    pub meant: String,
+    /// The whole line with it.
+    pub line: String,
+}
+
+/// What was committed since the last look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TailPage {
+    /// The newest events that match, oldest first.
+    pub hits: Vec<Stored>,
+    /// Older ones that match too and are not given.
+    pub left_out: u64,
+    /// Events nobody looked at, because too many came at once.
+    pub not_looked_at: u64,
+    /// Where the next look begins.
+    pub last: u64,
 }
 
 /// One bar of a histogram.
@@ -95,6 +152,10 @@ pub struct Facet {
     pub values: Vec<(String, u64)>,
     /// Over how many events they were counted.
     pub counted: u64,
+    /// Those are all that match; otherwise they are the newest.
+    pub is_exact: bool,
+    /// How many different values there are among them.
+    pub distinct: u64,
 }
 
 /// What was found.
@@ -116,6 +177,12 @@ pub struct SearchPage {
     pub took_ms: u64,
     /// What is missing from the result (a segment that could not be read…); `None` = nothing.
     pub incomplete: Option<String>,
+    /// Only what is newer than this was searched, because the answer was due; `None` = everything was.
+    pub partial_to: Option<Timestamp>,
+    /// What the search did: numbers about the whole store, for whoever may see all of it.
+    pub explain: Option<serde_json::Value>,
+    /// What was probably meant, where nothing was found.
+    pub hints: Vec<SearchHint>,
 }
 
 /// What counts as around an event.
@@ -125,6 +192,8 @@ pub struct Around {
     pub span_s: u32,
     /// Of the same host (`host.name`) only.
     pub same_host: bool,
+    /// Of the same account (`user.name`) only.
+    pub same_user: bool,
     /// At most so many, nearest first chosen.
     pub limit: usize,
 }

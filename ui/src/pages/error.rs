@@ -26,7 +26,7 @@ pub(crate) fn page(asked: &Asked, failure: &Failure) -> Response {
     let what = locale::text(asked.language, &format!("{family}{}", failure.code()));
     let advice = match failure {
         Failure::WrongOrigin | Failure::Refused(_) => "advice-back",
-        Failure::RateLimited | Failure::Busy | Failure::Internal => "advice-later",
+        Failure::RateLimited | Failure::Busy | Failure::SearchesFull | Failure::Internal => "advice-later",
         _ => "advice-start",
     };
     let page = ErrorPage {

@@ -9,6 +9,7 @@ pub mod alert;
 pub mod coverage;
 pub mod error;
 pub mod exception;
+pub mod explain;
 pub mod incident;
 pub mod matrix;
 pub mod overview;
@@ -18,6 +19,7 @@ pub mod rule;
 pub mod search;
 pub mod sign_in;
 pub mod source;
+pub mod tail;
 pub mod wizard;
 
 use askama::Template;

@@ -1,4 +1,4 @@
-//! `/search`, `/events/{id}`, `/events/{id}/around`: events found, one event in full, what stood around it.
+//! `/search` and `/search/parts`, `/events/{id}`, `/events/{id}/around`: events found, one event in full, what stood around it.
 //!
 //! In: query line, time range. Out: pages; an error in the query line is shown with a caret under the place.
 
@@ -6,15 +6,19 @@ use askama::Template;
 use axum::extract::Path;
 use nhatle_event::json::hex;
 use nhatle_event::{Field, Stored, Timestamp};
+use serde_json::{Value, json};
 
+use super::explain::ExplainView;
 use super::{Page, Shell, day_around, html};
+use crate::api_search::line;
 use crate::chart::{Bar, bars};
 use crate::desk::SyntaxError;
 use crate::failure::Failure;
 use crate::locale;
-use crate::model::{Around, Facet, SearchPage, SearchQuery, TEXT_BYTES_MAX};
+use crate::model::{Around, Facet, PAGE_ROWS_MAX, SearchHint, SearchPage, SearchQuery};
 use crate::render;
 use crate::request::Asked;
+use crate::searches::{self, Told};
 
 /// Fields whose commonest values stand beside every result.
 pub(crate) const FACETS: &[&str] = &[
@@ -32,6 +36,15 @@ pub(crate) const FACETS: &[&str] = &[
 ];
 /// Bars of the histogram.
 const BUCKETS: usize = 60;
+/// How long a page waits for its search; what is newest by then is shown, and the rest comes after it. `wait` in the
+/// address is another time, up to the second.
+const DUE_MS: usize = 250;
+const DUE_MS_MAX: usize = 10_000;
+/// Among how many events, the newest, a page counts values.
+const FACET_ROWS: usize = 10_000;
+/// How many values of a field are shown beside a result, and how many where the field was asked for.
+const VALUES: usize = 8;
+const TOP_VALUES: usize = 50;
 /// The ranges offered, in hours.
 const RANGES_H: &[u32] = &[1, 6, 24, 168, 720];
 
@@ -95,7 +108,20 @@ pub(crate) struct HitLine {
 }
 
 impl HitLine {
-    fn new(stored: &Stored, here: &str) -> HitLine {
+    /// As a script draws it.
+    fn drawn(&self, asked: &Asked) -> Value {
+        let at = render::time(self.at, asked.language, asked.state.config.zone_offset_s);
+        json!({
+            "id": self.id, "at": at, "host": self.host, "dataset": self.dataset, "user": self.user, "text": self.text,
+        })
+    }
+
+    /// Events as a script draws them.
+    pub fn all_drawn(hits: &[Stored], asked: &Asked) -> Vec<Value> {
+        hits.iter().map(|stored| HitLine::new(stored, "").drawn(asked)).collect()
+    }
+
+    pub fn new(stored: &Stored, here: &str) -> HitLine {
         let event = &stored.event;
         let field = |field: Field| event.get(field).and_then(|value| value.each().next()?.as_text().map(String::from));
         let text = field(Field::MESSAGE).or_else(|| field(Field::PROCESS_COMMAND_LINE));
@@ -128,6 +154,10 @@ struct ResultPage {
     hits: Vec<HitLine>,
     bars: Vec<Bar>,
     error: Option<SyntaxError>,
+    explain: Option<ExplainView>,
+    /// The field whose values were asked for.
+    top: String,
+    limit: usize,
 }
 
 impl ResultPage {
@@ -146,8 +176,36 @@ impl ResultPage {
 
     /// The address of this search with other words and absolute times.
     fn with_text(&self, text: &str) -> String {
-        let (from, to) = (self.from.to_string(), self.to.to_string());
-        format!("/search{}", render::url_query([("q", text), ("from", from.as_str()), ("to", to.as_str())]))
+        search_url("/search", text, (self.from, self.to))
+    }
+
+    /// Where a script gets what was not searched yet.
+    fn parts(&self) -> Option<String> {
+        self.page.partial_to?;
+        let left = self.limit.saturating_sub(self.hits.len());
+        let cursor = self.page.next.as_deref().map(render::url_part).unwrap_or_default();
+        let base = search_url("/search/parts", &self.text, (self.from, self.to));
+        Some(format!("{base}&limit={left}&cursor={cursor}"))
+    }
+
+    /// This search to its end, however long that takes.
+    fn all(&self) -> String {
+        format!("{}&all=1", self.permalink())
+    }
+
+    /// The values asked for, among all events that match.
+    fn top_exact(&self) -> String {
+        format!("{}&top={}", self.all(), render::url_part(&self.top))
+    }
+
+    /// The live tail of this query.
+    fn tail(&self) -> String {
+        format!("/search/tail{}", render::url_query([("q", self.text.as_str())]))
+    }
+
+    /// What was probably meant, with its place in the line.
+    fn hint_caret(&self, hint: &SearchHint) -> String {
+        caret(&self.text, hint.offset, hint.length)
     }
 
     /// This search and one more condition.
@@ -163,11 +221,7 @@ impl ResultPage {
 
     /// This search in the range of one bar.
     fn zoom(&self, bar: &Bar) -> String {
-        let (from, to) = (bar.start.to_string(), bar.end.to_string());
-        format!(
-            "/search{}",
-            render::url_query([("q", self.text.as_str()), ("from", from.as_str()), ("to", to.as_str())])
-        )
+        search_url("/search", &self.text, (bar.start, bar.end))
     }
 
     fn next(&self) -> Option<String> {
@@ -175,14 +229,9 @@ impl ResultPage {
         Some(format!("{}&cursor={}", self.permalink(), render::url_part(cursor)))
     }
 
-    /// The query line and, under it, a caret where it stops making sense. Counted in characters.
+    /// The query line and, under it, a caret where it stops making sense.
     fn caret(&self, error: &SyntaxError) -> String {
-        let line: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let before =
-            self.text.get(..error.offset).map_or_else(|| self.text.chars().count(), |text| text.chars().count());
-        let end = error.offset.saturating_add(error.length);
-        let meant = self.text.get(error.offset..end).map_or(1, |text| text.chars().count()).max(1);
-        format!("{}\n{}{}", render::visible(&line), " ".repeat(before), "^".repeat(meant))
+        caret(&self.text, error.offset, error.length)
     }
 
     /// The share of a facet's value, in per cent of the largest.
@@ -192,12 +241,23 @@ impl ResultPage {
     }
 }
 
+/// The address of a search with absolute times.
+fn search_url(path: &str, text: &str, (from, to): (Timestamp, Timestamp)) -> String {
+    let (from, to) = (from.to_string(), to.to_string());
+    format!("{path}{}", render::url_query([("q", text), ("from", from.as_str()), ("to", to.as_str())]))
+}
+
+/// A line and, under it, a caret at a place of it. Counted in characters.
+fn caret(text: &str, offset: usize, length: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let before = text.get(..offset).map_or_else(|| text.chars().count(), |text| text.chars().count());
+    let meant = text.get(offset..offset.saturating_add(length)).map_or(1, |text| text.chars().count()).max(1);
+    format!("{}\n{}{}", render::visible(&line), " ".repeat(before), "^".repeat(meant))
+}
+
 /// `GET /search`
 pub(crate) async fn search(asked: Asked) -> Page {
-    let text: String = asked.query.text("q").to_owned();
-    if TEXT_BYTES_MAX < text.len() {
-        return Err(Failure::BadRequest("q"));
-    }
+    let text = line(&asked)?;
     let (from, to) = (asked.moment("from")?, asked.moment("to")?);
     let mut range = asked.query.text("range").to_owned();
     if range.is_empty() && from.is_none() && to.is_none() {
@@ -207,24 +267,84 @@ pub(crate) async fn search(asked: Asked) -> Page {
     let to = if hours.is_some() { asked.now } else { to.unwrap_or(asked.now) };
     let back = i64::from(hours.unwrap_or(24)).saturating_mul(3_600_000_000_000);
     let from = if hours.is_some() { to.plus_nanos(-back) } else { from.unwrap_or_else(|| to.plus_nanos(-back)) };
+    let top = render::short(asked.query.text("top"), 256);
+    let is_all = asked.query.text("all") == "1";
+    let limit = asked.number("limit", 100, PAGE_ROWS_MAX);
+    let asked_for = Some(top.clone()).filter(|name| !name.is_empty());
     let query = SearchQuery {
         text: text.clone(),
         from: Some(from),
         to: Some(to),
-        limit: asked.number("limit", 100, crate::model::PAGE_ROWS_MAX),
+        limit,
         cursor: asked.query.get("cursor").map(str::to_owned),
         buckets: BUCKETS,
-        facets: FACETS.iter().map(|name| (*name).to_owned()).collect(),
+        facets: asked_for.into_iter().chain(FACETS.iter().map(|name| (*name).to_owned())).collect(),
+        facet_values: if top.is_empty() { VALUES } else { TOP_VALUES },
+        facet_rows_max: if is_all && !top.is_empty() { usize::MAX } else { FACET_ROWS },
+        due_ms: if is_all { 0 } else { u32::try_from(asked.number("wait", DUE_MS, DUE_MS_MAX)).unwrap_or(1) },
+        is_thorough: is_all,
     };
-    let found = asked.desk(move |desk, viewer| desk.search(viewer, &query)).await;
-    let (page, error) = match found {
+    let (mut page, error) = match searches::run(&asked, query).await {
         Ok(page) => (page, None),
         Err(Failure::Syntax(error)) => (SearchPage::default(), Some(error)),
         Err(failure) => return Err(failure),
     };
+    for facet in page.facets.iter_mut().skip(usize::from(!top.is_empty())) {
+        facet.values.truncate(VALUES);
+    }
     let p = Shell::new(&asked, "search", locale::text(asked.language, "nav-search")).await?;
     let hits = page.hits.iter().map(|stored| HitLine::new(stored, "")).collect();
-    html(&ResultPage { p, text, from, to, range, hits, bars: bars(&page.buckets), page, error })
+    let explain = page.explain.as_ref().map(ExplainView::new);
+    html(&ResultPage { p, text, from, to, range, hits, bars: bars(&page.buckets), page, error, explain, top, limit })
+}
+
+/// `GET /search/parts`: what a page that was due did not search, for its script.
+pub(crate) async fn parts(asked: Asked) -> Page {
+    let text = line(&asked)?;
+    let (from, to) = (asked.moment("from")?.unwrap_or(Timestamp::MIN), asked.moment("to")?.unwrap_or(asked.now));
+    let query = SearchQuery {
+        text: text.clone(),
+        from: Some(from),
+        to: Some(to),
+        limit: asked.query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0usize).min(PAGE_ROWS_MAX),
+        cursor: asked.query.get("cursor").map(str::to_owned),
+        buckets: BUCKETS,
+        ..SearchQuery::default()
+    };
+    let shown = asked.clone();
+    searches::stream(asked, query, move |told| match told {
+        Told::Hits(hits) => json!({ "type": "rows", "rows": HitLine::all_drawn(hits, &shown) }),
+        Told::Progress(progress) => {
+            let share = (progress.share_permille / 10).to_string();
+            let mut said = locale::text_with(shown.language, "searched-share", "share", &share);
+            said.push_str(&format!(" · {}", locale::count(shown.language, "found", progress.total)));
+            if let Some(to) = progress.done_to {
+                let at = render::time(to, shown.language, shown.state.config.zone_offset_s);
+                said.push_str(&format!(" · {}", locale::text_with(shown.language, "searched-to", "at", &at)));
+            }
+            json!({ "type": "progress", "text": said })
+        }
+        Told::End(page) => {
+            let drawn = |bar: &Bar| {
+                let at = render::time(bar.start, shown.language, shown.state.config.zone_offset_s);
+                let title = format!("{at}: {}", locale::number(shown.language, bar.count));
+                json!({ "y": bar.y, "height": bar.height, "title": title })
+            };
+            let family = if page.total_is_exact { "found" } else { "found-at-most" };
+            let next = page.next.as_deref().map(|cursor| {
+                format!("{}&cursor={}", search_url("/search", &text, (from, to)), render::url_part(cursor))
+            });
+            json!({
+                "type": "end",
+                "text": locale::text(shown.language, "searched-all"),
+                "total": locale::count(shown.language, family, page.total),
+                "none": page.total == 0,
+                "bars": bars(&page.buckets).iter().map(drawn).collect::<Vec<_>>(),
+                "next": next,
+            })
+        }
+    })
+    .await
 }
 
 #[derive(Template)]
@@ -265,7 +385,8 @@ pub(crate) async fn around(asked: Asked, Path(id): Path<String>) -> Page {
     let around = Around {
         span_s: u32::try_from(span).unwrap_or(300),
         same_host: asked.query.text("host") != "all",
-        limit: asked.number("limit", 100, crate::model::PAGE_ROWS_MAX),
+        same_user: asked.query.text("user") == "same",
+        limit: asked.number("limit", 100, PAGE_ROWS_MAX),
     };
     let (sent, name) = (around.clone(), id.clone());
     let events = asked.desk(move |desk, viewer| desk.around(viewer, &name, &sent)).await?;
