@@ -910,7 +910,7 @@ search-all = Search to the end
 search-stop = Stop
 search-stopped = stopped; the result is of this part only
 search-failed = The search did not end; the result is of a part only.
-top-values = Top values of field
+top-values = Field to count
 top-show = Count
 top-distinct =
     { $count ->
