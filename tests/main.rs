@@ -34,7 +34,6 @@ mod overload;
 mod pages;
 mod reference;
 mod replay;
-mod rhythm;
 mod rule_import;
 mod rule_samples;
 mod rule_tools;

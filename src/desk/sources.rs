@@ -2,8 +2,12 @@
 
 use nhatle_engine::register::AnyChange;
 use nhatle_engine::rhythm::outage::{Outage, OutageChange, SPAN_MAX_NS};
+use nhatle_engine::rhythm::{Rhythm, UsualSilence};
 use nhatle_event::Timestamp;
-use nhatle_ui::model::{Gap, HourCheck, NewOutage, OutageRow, Reasons, SourceHour, SourceRow, SourceState, SourceView};
+use nhatle_ui::model::{
+    Gap, HourCheck, NewOutage, OutageRow, Reasons, RhythmKind, RhythmRow, SourceHour, SourceRow, SourceState,
+    SourceView,
+};
 use nhatle_ui::{Answer, DeskError, Refusal, Viewer};
 
 use super::{LiveDesk, failed, may_see};
@@ -52,7 +56,19 @@ pub(super) fn hours(desk: &LiveDesk, viewer: &Viewer, name: &str, span: (Timesta
             state.outages.get(&outage.number).is_some_and(|one| one.covers(name, row.unit.as_deref(), now))
         })
     });
-    Ok(SourceView { source: source_row(desk, name, row), hours, outages })
+    let rhythm = desk.shared.feed.usual(name).map(rhythm_row);
+    Ok(SourceView { source: source_row(desk, name, row), hours, outages, rhythm })
+}
+
+fn rhythm_row(usual: UsualSilence) -> RhythmRow {
+    let kind = match usual.rhythm {
+        Rhythm::Unknown => RhythmKind::Unknown,
+        Rhythm::Steady => RhythmKind::Steady,
+        Rhythm::Planned => RhythmKind::Planned,
+        Rhythm::Office => RhythmKind::Office,
+    };
+    let whole = |seconds: f32| seconds.round() as u64;
+    RhythmRow { kind, usual_s: usual.usual_s.map(whole), alarm_s: usual.alarm_s.map(whole) }
 }
 
 /// Outages planned now that the viewer may see.

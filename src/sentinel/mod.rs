@@ -13,6 +13,8 @@ pub mod settings;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nhatle_engine::rhythm::UsualSilence;
+
 use crate::sources::{OTHER_SOURCE, SOURCES_MAX, Tally};
 
 /// How many offsets of a source's clock wait for a tick.
@@ -38,6 +40,8 @@ pub struct Heard {
 pub struct Feed {
     heard: Mutex<BTreeMap<String, Heard>>,
     checked: Mutex<balance::Checked>,
+    /// What silence of each source is usual, as of the last tick.
+    usual: Mutex<BTreeMap<String, UsualSilence>>,
 }
 
 impl Feed {
@@ -76,6 +80,16 @@ impl Feed {
     /// What was heard since this was last asked.
     pub fn take(&self) -> BTreeMap<String, Heard> {
         std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes what silence is usual now.
+    pub fn publish(&self, usual: BTreeMap<String, UsualSilence>) {
+        *self.usual.lock().unwrap_or_else(PoisonError::into_inner) = usual;
+    }
+
+    /// What silence of a source is usual, as of the last tick.
+    pub fn usual(&self, source: &str) -> Option<UsualSilence> {
+        self.usual.lock().unwrap_or_else(PoisonError::into_inner).get(source).copied()
     }
 
     /// What the comparisons gave.

@@ -102,6 +102,7 @@ fn tick(shared: &Shared, sentinel: &mut Sentinel) {
     let is_planned = |source: &str, unit: Option<&str>| outages.iter().any(|outage| outage.covers(source, unit, now));
     let (over, found): (Vec<Finding>, Vec<Finding>) =
         sentinel.tick(now, is_planned).into_iter().partition(|finding| finding.is_over);
+    shared.feed.publish(sentinel.usual(now).map(|(name, usual)| (name.to_owned(), usual)).collect());
     alert::raise(shared, found.iter().map(alert::of_finding).collect());
     over.iter().for_each(|finding| alert::resolve(shared, finding));
 }

@@ -282,6 +282,30 @@ outage-hours = { $count ->
    *[other] { $shown } hours
 }
 outage-how = Until then the source may be silent without an alert. It ends by itself; who planned it and why is kept.
+rhythm-title = Silence
+rhythm-unknown = Not watched for silence yet: too little is known of its rhythm (a day and a night at least).
+rhythm-steady = Speaks at all hours.
+rhythm-planned = Speaks at certain times, as jobs do.
+rhythm-office = Switched on and off by people: one day off is no silence, the second is.
+rhythm-usual = Usual silence now, up to
+rhythm-alarm = Alarms after
+rhythm-how = Learned from the past five weeks; on nine of ten days it is not silent for longer than usual.
+for-seconds = { $count ->
+    [one] 1 second
+   *[other] { $shown } seconds
+}
+for-minutes = { $count ->
+    [one] 1 minute
+   *[other] { $shown } minutes
+}
+for-hours = { $count ->
+    [one] 1 hour
+   *[other] { $shown } hours
+}
+for-days = { $count ->
+    [one] 1 day
+   *[other] { $shown } days
+}
 outage-until = No alert until
 outage-end = End it now
 done-outage = The outage is planned.

@@ -279,6 +279,26 @@ outage-hours = { $count ->
    *[other] { $shown } giờ
 }
 outage-how = Trong thời gian này nguồn im lặng cũng không có cảnh báo. Hết hạn là tự thôi; có ghi ai đã báo và vì sao.
+rhythm-title = Im lặng
+rhythm-unknown = Chưa theo dõi im lặng: chưa biết đủ nhịp gửi (cần ít nhất một ngày một đêm).
+rhythm-steady = Gửi suốt ngày đêm.
+rhythm-planned = Gửi vào giờ nhất định, như tác vụ định kỳ.
+rhythm-office = Do người dùng bật tắt: nghỉ một ngày không phải là im lặng, ngày thứ hai thì có.
+rhythm-usual = Lúc này thường im lặng không quá
+rhythm-alarm = Cảnh báo sau
+rhythm-how = Học từ năm tuần qua; chín trên mười ngày nguồn không im lặng lâu hơn mức thường.
+for-seconds = { $count ->
+   *[other] { $shown } giây
+}
+for-minutes = { $count ->
+   *[other] { $shown } phút
+}
+for-hours = { $count ->
+   *[other] { $shown } giờ
+}
+for-days = { $count ->
+   *[other] { $shown } ngày
+}
 outage-until = Không cảnh báo đến
 outage-end = Kết thúc ngay
 done-outage = Đã ghi kế hoạch ngừng gửi.

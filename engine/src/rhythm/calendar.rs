@@ -86,6 +86,20 @@ impl Calendar {
         LocalHour { number, weekday: if is_day_off { 6 } else { weekday }, hour, is_day_off }
     }
 
+    /// The kind of a local day since 1970: 0 = working day, 1 = Saturday, 2 = Sunday or day off.
+    pub fn kind_of_day(&self, day: i64) -> usize {
+        if self.days_off.contains(&day) {
+            return 2;
+        }
+        // 1 January 1970 was a Thursday.
+        usize::try_from((day + 3).rem_euclid(7) - 4).unwrap_or(0)
+    }
+
+    /// A moment as local seconds since 1970.
+    pub fn local_s(&self, at_ns: i64) -> i64 {
+        (at_ns + self.zone_ns()).div_euclid(1_000_000_000)
+    }
+
     /// How far local time is ahead of UTC, nanoseconds.
     pub fn zone_ns(&self) -> i64 {
         i64::from(self.zone_offset_s) * 1_000_000_000

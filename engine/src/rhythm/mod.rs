@@ -3,15 +3,19 @@
 //!
 //! In: [`Beat`]s (who sent how much, when, from where, with what clock) and ticks of a clock. Out: [`Finding`]s, and the same
 //! findings as over once they are. Pure: no I/O, no clock of its own; the same beats and ticks give the same findings. What
-//! is usual is learned by hour of the week ([`profile`]); days off count as Sundays ([`calendar`]). When most of a unit goes
+//! is usual is learned ([`habit`] for silence, [`profile`] for counts); days off count as Sundays ([`calendar`]). When most of a unit goes
 //! silent together, that is one finding. While the program did not run, or an outage is planned, nothing is
 //! learned and nothing is said. Bounded: [`SOURCES_MAX`] sources, some kilobytes each. State is JSON ([`Sentinel::state`]).
 
 pub mod calendar;
+mod clock;
+pub mod habit;
+pub mod history;
 pub mod identity;
 pub mod outage;
 pub mod profile;
 mod source;
+pub mod tail;
 
 use std::collections::BTreeMap;
 
@@ -90,6 +94,32 @@ impl Kind {
     }
 }
 
+/// What is known of when a source speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rhythm {
+    /// Too little.
+    Unknown,
+    /// At all hours.
+    Steady,
+    /// At certain times, as jobs do.
+    Planned,
+    /// While people work: a day's absence is no silence.
+    Office,
+}
+
+/// What silence of a source is usual, and which alarms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UsualSilence {
+    /// What is known of it.
+    pub rhythm: Rhythm,
+    /// Of the silence that is going on, or of one that began now: what it is on nine of ten days, seconds; `None` where that is not
+    /// known, or nothing is to be heard that day.
+    pub usual_s: Option<f32>,
+    /// After so many seconds it alarms.
+    pub alarm_s: Option<f32>,
+}
+
 /// Something unusual, or that it is over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
@@ -156,6 +186,14 @@ impl Sentinel {
     /// How many sources are watched.
     pub fn source_count(&self) -> usize {
         self.sources.len()
+    }
+
+    /// What silence of each source is usual at this moment.
+    pub fn usual(&self, now: Timestamp) -> impl Iterator<Item = (&str, UsualSilence)> {
+        self.sources.iter().map(move |(name, source)| {
+            let (usual_s, alarm_s) = source.usual_s(now, &self.calendar).unzip();
+            (name.as_str(), UsualSilence { rhythm: source.kind(), usual_s, alarm_s })
+        })
     }
 
     /// Takes in that a source sent. Findings come with the next tick.
@@ -225,7 +263,6 @@ impl Sentinel {
             return std::mem::take(&mut self.pending);
         }
         self.ticked_ns = now.0;
-        let hour = self.calendar.hour_of(now);
         let mut quiet: Vec<String> = Vec::new();
         for (name, source) in &mut self.sources {
             if PAUSE_NS < passed_ns {
@@ -237,14 +274,14 @@ impl Sentinel {
                 source.excuse_whole(now);
             }
             let mut remarks = Vec::new();
-            source.pass((from, now), &self.calendar, &mut remarks);
+            source.pass(now, &self.calendar, &mut remarks);
             self.pending.extend(remarks.iter().map(|remark| said(remark, name, source.unit.clone(), now)));
-            if source.standing == Standing::Fine && source.is_too_quiet(hour, now) {
+            if source.standing == Standing::Fine && source.is_too_quiet(now, &self.calendar) {
                 quiet.push(name.clone());
             }
         }
         self.lines_up(now);
-        self.lines_down(&mut quiet, hour, now);
+        self.lines_down(&mut quiet, now);
         for name in quiet {
             let Some(source) = self.sources.get_mut(&name) else { continue };
             source.standing = Standing::Silent(source.last_ns);
@@ -256,7 +293,7 @@ impl Sentinel {
                 is_over: false,
                 names: Vec::new(),
                 number: seconds(now.0 - source.last_ns),
-                usual: f64::from(source.usual_quiet_s(hour)),
+                usual: source.usual_s(now, &self.calendar).map_or(0.0, |(usual_s, _)| f64::from(usual_s)),
                 name,
             });
         }
@@ -284,7 +321,7 @@ impl Sentinel {
     }
 
     /// Takes sources out of `quiet` whose whole unit is silent.
-    fn lines_down(&mut self, quiet: &mut Vec<String>, hour: calendar::LocalHour, now: Timestamp) {
+    fn lines_down(&mut self, quiet: &mut Vec<String>, now: Timestamp) {
         for name in std::mem::take(quiet) {
             let Some((unit, last_ns)) = self.sources.get(&name).map(|source| (source.unit.clone(), source.last_ns))
             else {
@@ -308,9 +345,9 @@ impl Sentinel {
             for (member, source) in members {
                 all += 1;
                 // Who is known to be silent says nothing about the line.
-                if *member == name || source.standing == Standing::Fine && source.is_active(hour) {
+                if *member == name || source.standing == Standing::Fine && source.is_active(now, &self.calendar) {
                     active += 1;
-                    if source.last_ns <= last_ns + TOGETHER_NS || source.is_hushed(hour, now) {
+                    if source.last_ns <= last_ns + TOGETHER_NS || source.is_hushed(now, &self.calendar) {
                         silent.push(member.clone());
                     }
                 }

@@ -488,7 +488,12 @@ impl Desk for FakeDesk {
 
     fn source_hours(&self, viewer: &Viewer, name: &str, span: (Timestamp, Timestamp)) -> Answer<SourceView> {
         let source = self.sources(viewer)?.into_iter().find(|row| row.name == name).ok_or(DeskError::NotFound)?;
-        Ok(SourceView { hours: sample::sample_hours(span, NOW), outages: sample::sample_outages(&source), source })
+        Ok(SourceView {
+            hours: sample::sample_hours(span, NOW),
+            outages: sample::sample_outages(&source),
+            source,
+            rhythm: None,
+        })
     }
 
     fn outages(&self, viewer: &Viewer) -> Answer<Vec<OutageRow>> {

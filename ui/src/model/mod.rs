@@ -68,8 +68,8 @@ pub use seen::{
     TailPage, UserRow,
 };
 pub use source::{
-    Gap, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, Reasons, SourceHour, SourceRow,
-    SourceView,
+    Gap, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, Reasons, RhythmKind, RhythmRow,
+    SourceHour, SourceRow, SourceView,
 };
 
 /// The most rows one page or call gives.

@@ -176,6 +176,31 @@ pub struct OutageRow {
     pub actor: String,
 }
 
+words! {
+    /// What is known of when a source speaks.
+    RhythmKind {
+        /// Too little.
+        Unknown "unknown",
+        /// At all hours.
+        Steady "steady",
+        /// At certain times, as jobs do.
+        Planned "planned",
+        /// While people work.
+        Office "office",
+    }
+}
+
+/// What silence of a source is usual now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RhythmRow {
+    /// What is known of it.
+    pub kind: RhythmKind,
+    /// What a silence that goes on, or begins now, does not exceed on nine of ten days, seconds; `null` where that is not known.
+    pub usual_s: Option<u64>,
+    /// After so many seconds it alarms.
+    pub alarm_s: Option<u64>,
+}
+
 /// A source, hour by hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceView {
@@ -185,6 +210,8 @@ pub struct SourceView {
     pub hours: Vec<SourceHour>,
     /// Outages that are planned now, of it or its unit.
     pub outages: Vec<OutageRow>,
+    /// What silence is usual; `null` where nobody watches.
+    pub rhythm: Option<RhythmRow>,
 }
 
 fn is_balanced([received, stored, rejected, duplicate]: [u64; 4]) -> bool {

@@ -91,6 +91,17 @@ impl Shell {
         locale::text(self.asked.language, &format!("{family}{}", word.as_ref().replace('_', "-")))
     }
 
+    /// How long, in the largest unit of which there are two.
+    pub fn lasting(&self, seconds: &u64) -> String {
+        let (id, count) = match *seconds {
+            0..120 => ("for-seconds", *seconds),
+            120..7_200 => ("for-minutes", seconds / 60),
+            7_200..172_800 => ("for-hours", seconds / 3_600),
+            _ => ("for-days", seconds / 86_400),
+        };
+        locale::count(self.asked.language, id, count)
+    }
+
     /// A message about a number.
     pub fn count(&self, id: &str, count: impl Number) -> String {
         locale::count(self.asked.language, id, count.number())

@@ -13,8 +13,8 @@ use crate::chart::{self, Bar};
 use crate::failure::Failure;
 use crate::locale;
 use crate::model::{
-    Bucket, ForwarderRow, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, SourceFit, SourceHour,
-    SourceRow, SourceState, SourceView,
+    Bucket, ForwarderRow, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, RhythmRow, SourceFit,
+    SourceHour, SourceRow, SourceState, SourceView,
 };
 use crate::render;
 use crate::request::{Asked, see_other, with_result};
@@ -92,6 +92,7 @@ struct SourcePage {
     /// The days to choose from, and the one chosen.
     days: Vec<(i64, bool)>,
     outages: Vec<OutageRow>,
+    rhythm: Option<RhythmRow>,
 }
 
 impl SourcePage {
@@ -114,13 +115,13 @@ pub(crate) async fn detail(asked: Asked, Path(name): Path<String>) -> Page {
     let (_, to) = span(&asked, None, None);
     let from = to.plus_nanos(-days * 24 * HOUR_NS);
     let view = asked.desk(move |desk, viewer| desk.source_hours(viewer, &name, (from, to))).await?;
-    let SourceView { source: row, mut hours, outages } = view;
+    let SourceView { source: row, mut hours, outages, rhythm } = view;
     let p = Shell::new(&asked, "sources", row.name.clone()).await?;
     let bars = bars_of(&hours, from, to);
     hours.reverse();
     hours.truncate(ROWS_MAX);
     let days = [2, 7, 31, 365].map(|choice| (choice, choice == days)).to_vec();
-    html(&SourcePage { p, row, hours, bars, days, outages })
+    html(&SourcePage { p, row, hours, bars, days, outages, rhythm })
 }
 
 /// How long an outage may be planned for on the page, in hours.
