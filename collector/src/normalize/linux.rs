@@ -269,7 +269,9 @@ fn set_session(event: &mut Event, action: &'static str, kind: &'static str) {
 pub(super) fn set_user(event: &mut Event, user: &str) {
     if !user.is_empty() {
         event.set(Field::USER_NAME, user);
-        event.add(Field::RELATED_USER, user);
+        if user != "-" {
+            event.add(Field::RELATED_USER, user);
+        }
     }
 }
 

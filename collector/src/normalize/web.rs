@@ -46,8 +46,8 @@ fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
     event.set(Field::EVENT_CATEGORY, "web");
     event.set(Field::EVENT_TYPE, "access");
     set_source(&mut event, access.client);
-    // Apache's own module keeps the dash of a missing user; it says that nobody signed in.
-    if access.user != "-" {
+    // Elastic's module for Apache keeps the dash of nobody, and that for nginx does not.
+    if access.user != "-" || is_apache {
         event.set(Field::USER_NAME, access.user);
     }
     if let Some(host) = access.virtual_host {
@@ -299,6 +299,91 @@ mod tests {
             let found = Field::lookup(name).and_then(|field| event.get(field)).and_then(Value::as_text);
             assert_eq!(found.as_deref(), Some(value), "{name}");
         }
+    }
+
+    #[test]
+    fn unusual_lines_of_apache() {
+        let apache = |text: &str, told: &[(Field, &str)], absent: &[Field]| {
+            check(text, Some(Profile::Apache), told);
+            let record = Record::new(text.as_bytes(), "test", Timestamp(0));
+            let context = Context { record: &record, profile: Some(Profile::Apache), offset_s: 0 };
+            let event = event(text, &context).expect("is an event");
+            for field in absent {
+                assert_eq!(event.get(*field), None, "{field} of {text}");
+            }
+        };
+        const AT: &str = "[03/Feb/2026:11:05:06 +0700]";
+        let (nobody, no_referrer) = ((Field::USER_NAME, "-"), Field::HTTP_REQUEST_REFERRER);
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "GET / HTTP/1.1" 304 -"#),
+            &[nobody],
+            &[no_referrer, Field::HTTP_RESPONSE_BODY_BYTES],
+        );
+        // Sigma's `cs-referer: null` is a request without one.
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "GET / HTTP/1.1" 200 7 "-" "-""#),
+            &[nobody],
+            &[no_referrer, Field::USER_AGENT_ORIGINAL],
+        );
+        apache(
+            &format!(r#"2001:db8::9 - "an b" {AT} "GET /x HTTP/2.0" 200 7 "http://a.example/" "x""#),
+            &[
+                (Field::SOURCE_IP, "2001:db8::9"),
+                (Field::URL_PATH, "/x"),
+                (Field::HTTP_REQUEST_REFERRER, "http://a.example/"),
+            ],
+            &[],
+        );
+        apache(
+            &format!(r#"cong.example:443 10.0.0.1 - an {AT} "GET /x HTTP/1.1" 200 7 "-" "x""#),
+            &[(Field::DESTINATION_DOMAIN, "cong.example"), (Field::SOURCE_IP, "10.0.0.1"), (Field::USER_NAME, "an")],
+            &[],
+        );
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "-" 408 -"#),
+            &[(Field::HTTP_RESPONSE_STATUS_CODE, "408"), (Field::EVENT_OUTCOME, "failure")],
+            &[Field::URL_PATH, Field::HTTP_REQUEST_METHOD],
+        );
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "\x16\x03\x01" 400 226 "-" "-""#),
+            &[(Field::HTTP_RESPONSE_STATUS_CODE, "400")],
+            &[Field::HTTP_REQUEST_METHOD],
+        );
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "GET /a?x=\" 200 0 \" HTTP/1.1" 404 7 "-" "a \" b""#),
+            &[(Field::HTTP_RESPONSE_STATUS_CODE, "404")],
+            &[],
+        );
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "GET //x//../y.php;j=1?q#f HTTP/1.0" 200 7"#),
+            &[(Field::HTTP_REQUEST_METHOD, "GET"), (Field::HTTP_VERSION, "1.0")],
+            &[],
+        );
+        apache(
+            &format!(r#"may-tram - - {AT} "POST http://a.example/x HTTP/1.1" 502 7 "-" "x""#),
+            &[(Field::SOURCE_DOMAIN, "may-tram"), (Field::URL_DOMAIN, "a.example")],
+            &[Field::SOURCE_IP],
+        );
+        apache(
+            "[Tue Feb 03 04:05:06.123456 2026] [proxy_fcgi:error] [pid 7:tid 140000000000000] [client 203.0.113.9:40000] AH01071: Got error 'client 198.51.100.66:1] x', referer: http://a.example/",
+            &[(Field::SOURCE_IP, "203.0.113.9"), (Field::LOG_LEVEL, "error"), (Field::PROCESS_PID, "7")],
+            &[],
+        );
+        apache(
+            "[Tue Feb 03 04:05:06 2026] [notice] caught SIGTERM, shutting down",
+            &[(Field::LOG_LEVEL, "notice")],
+            &[Field::SOURCE_IP],
+        );
+        apache(
+            "[Tue Feb 03 04:05:06 2026] [error] [client 203.0.113.9",
+            &[(Field::EVENT_DATASET, "apache.error")],
+            &[Field::SOURCE_IP],
+        );
+        apache(
+            "AH00558: apache2: Could not reliably determine the server's name",
+            &[(Field::EVENT_DATASET, "apache.error")],
+            &[Field::SOURCE_IP],
+        );
     }
 
     #[test]

@@ -72,6 +72,7 @@ const COMMON_USERS: &[&str] = &[
     "daemon",
     "unknown",
     "(unknown)",
+    "no authentication required",
     "dwm-1",
     "umfd-0",
     "admin",

@@ -87,6 +87,11 @@ pub(super) const ALIASES: &[(&str, &str, &[&str])] = &[
     ("proxy", "cs-username", &["user.name"]),
     ("proxy", "cs-uri", &["url.original"]),
     ("firewall", "username", &["user.name"]),
+    // Who began the connection, where the device's first address is not always that (Cisco ASA); `source.ip` else.
+    ("firewall", "src_ip", &["client.ip"]),
+    ("firewall", "src_port", &["client.port"]),
+    ("firewall", "dst_ip", &["server.ip"]),
+    ("firewall", "dst_port", &["server.port"]),
     // PAN-OS tells what it did apart from what happened.
     ("firewall", "action", &["panw.panos.action", "event.action"]),
     ("linux", "User", &["user.name"]),

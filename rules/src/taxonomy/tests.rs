@@ -99,6 +99,21 @@ fn names(name: &str, text: &str) -> Vec<&'static str> {
     field(name, &source(text)).candidates.iter().map(|field| field.name()).collect()
 }
 
+/// Cisco's first address is not always who began a connection; `client.*` says it where a device does not.
+#[test]
+fn who_began_a_connection_is_looked_for_first() {
+    for (name, source, ending) in [
+        ("src_ip", "firewall/-/-", ["client.ip", "source.ip"]),
+        ("src_port", "firewall/-/-", ["client.port", "source.port"]),
+        ("dst_ip", "firewall/cisco/-", ["server.ip", "destination.ip"]),
+        ("dst_port", "firewall/-/-", ["server.port", "destination.port"]),
+    ] {
+        let found = names(name, source);
+        assert!(found.ends_with(&ending), "{name} of {source}: {found:?}");
+    }
+    assert!(!names("src_ip", "proxy/-/-").contains(&"client.ip"));
+}
+
 #[test]
 fn names_lead_to_fields_best_first() {
     let rows: &[(&str, &str, &[&str])] = &[

@@ -116,11 +116,15 @@ pub fn fill(code: &str, message: &str, event: &mut Event) -> bool {
     // FTD leaves the answer out where there was no error.
     match value("DNSResponseType") {
         Some(told) => set_text(event, Field::DNS_RESPONSE_CODE, named(RESPONSES, told).unwrap_or(told)),
-        None if value("DNSQuery").is_some() => event.set(Field::DNS_RESPONSE_CODE, "NOERROR"),
+        None if value("DNSQuery").or_else(|| value("DNSRecordType")).is_some() => {
+            event.set(Field::DNS_RESPONSE_CODE, "NOERROR")
+        }
         None => {}
     }
-    if let Some(user) = value("User").filter(|user| !matches!(*user, "No Authentication Required" | "Unknown")) {
+    // `No Authentication Required` is nobody; it is kept as Elastic's module has it, and ties no alerts together.
+    if let Some(user) = value("User") {
         set_text(event, Field::USER_NAME, user);
+        set_text(event, Field::USER_ID, user);
     }
     if let Some(protocol) = value("ApplicationProtocol") {
         event.set(Field::NETWORK_PROTOCOL, Text::from(protocol.to_ascii_lowercase().as_str()));
@@ -195,7 +199,7 @@ mod tests {
             ("network.bytes", "100"),
             ("event.duration", "2000000000"),
             ("url.original", "http://news.example/a"),
-            ("user.name", "(absent)"),
+            ("user.name", "No Authentication Required"),
             ("log.level", "alert"),
             ("cisco.ftd.ACPolicy", "default"),
         ];

@@ -34,6 +34,8 @@ pub mod unifi;
 pub mod camera;
 
 #[cfg(test)]
+mod variant_tests;
+#[cfg(test)]
 mod corpus_tests;
 
 /// What a device calls a value, and the ECS field it is.
@@ -343,7 +345,9 @@ pub(super) fn finish(event: &mut Event) {
     }
     split_url(event);
     for field in [Field::USER_NAME, Field::USER_TARGET_NAME, Field::SOURCE_USER_NAME] {
-        if let Some(user) = event.text(field).map(Text::from) {
+        // Words that Elastic's modules keep as the name of nobody (ADR 23).
+        let name = event.text(field).filter(|name| !matches!(*name, "-" | "No Authentication Required"));
+        if let Some(user) = name.map(Text::from) {
             event.add(Field::RELATED_USER, user);
         }
     }

@@ -1,7 +1,7 @@
 //! Squid: who fetched what through the proxy, and what it refused.
 //!
 //! In: a line of `access.log` in Squid's native format without its moment, or in the combined format. Out: client,
-//! account, address asked for, result, server. Squid takes spaces out of addresses and accounts, so that columns hold
+//! account (`-` for nobody, as Elastic's module has it), address asked for, result, server. Squid takes spaces out of addresses and accounts, so that columns hold
 //! no mark of a stranger's. Source: Squid 6, "Log Formats" (`squid`, `combined`), `access.log` FAQ, "Squid result codes".
 
 use nhatle_event::{Event, Field, Text, Value};
@@ -60,9 +60,7 @@ fn native(event: &mut Event, words: [&str; 8], target: &str) {
     set_text(event, Field::SOURCE_BYTES, bytes);
     set_text(event, Field::HTTP_RESPONSE_BODY_BYTES, bytes);
     asked(event, method, target);
-    if user != "-" {
-        set_user(event, user);
-    }
+    set_user(event, user);
     let (way, server) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
     set_named(event, "squid.hierarchy", Some(way));
     set_text(event, Field::DESTINATION_IP, server);
@@ -76,9 +74,7 @@ fn combined(event: &mut Event, message: &str, offset_s: i32) {
     let Ok(Some(access)) = web_access::parse(message, offset_s) else { return };
     event.timestamp = access.timestamp;
     set_source(event, access.client);
-    if access.user != "-" {
-        set_user(event, access.user);
-    }
+    set_user(event, access.user);
     if let Some(request) = web_access::request(access.request) {
         asked(event, request.method, request.target);
         if let Some(version) = request.version {
@@ -187,7 +183,7 @@ mod tests {
                 ("url.port", "443"),
                 ("event.outcome", "failure"),
                 ("event.type", "access,denied"),
-                ("!user.name", ""),
+                ("user.name", "-"),
                 ("!destination.ip", ""),
             ],
         );
@@ -202,5 +198,76 @@ mod tests {
             ],
         );
         check("squid", "1795399800.250 x", &[("!source.ip", ""), ("message", "x")]);
+    }
+
+    #[test]
+    fn unusual_lines_of_every_kind() {
+        let rows: [(&str, &[(&str, &str)]); 12] = [
+            (
+                "1795399800.250 12 2001:db8::9 TCP_TUNNEL/200 3900 CONNECT [2001:db8::5]:443 - HIER_DIRECT/2001:db8::5 -",
+                &[
+                    ("source.ip", "2001:db8::9"),
+                    ("destination.ip", "2001:db8::5"),
+                    ("url.domain", "2001:db8::5"),
+                    ("url.port", "443"),
+                    ("user.name", "-"),
+                    ("!http.response.mime_type", ""),
+                ],
+            ),
+            (
+                "1795399800.250 0 192.0.2.9 NONE_NONE/400 3900 - error:invalid-request - HIER_NONE/- text/html",
+                &[("event.outcome", "failure"), ("event.action", "NONE_NONE"), ("!destination.ip", "")],
+            ),
+            (
+                "1795399800.250 0 192.0.2.9 TCP_DENIED/407 3900 GET http://a.example/ - HIER_NONE/- text/html",
+                &[("event.type", "access,denied"), ("http.response.status_code", "407"), ("!related.user", "")],
+            ),
+            (
+                r"1795399800.250 9 192.0.2.9 TCP_MISS/200 1 GET http://a.example/x donghoi%5can HIER_DIRECT/203.0.113.9 text/html",
+                &[("user.name", "donghoi%5can")],
+            ),
+            (
+                "1795399800.250 -1 192.0.2.9 TCP_MEM_HIT/200 99999999999999999999 GET http://a.example/ an HIER_NONE/- text/html;charset=utf-8",
+                &[("!source.bytes", ""), ("user.name", "an"), ("event.outcome", "success")],
+            ),
+            (
+                "1795399800.250 9 192.0.2.9 TCP_MISS/000 0 POST http://a.example:8080/x.php?u=http://b.example/y.exe an FIRSTUP_PARENT/192.0.2.3 -",
+                &[
+                    ("url.domain", "a.example"),
+                    ("url.extension", "php"),
+                    ("destination.ip", "192.0.2.3"),
+                    ("squid.hierarchy", "FIRSTUP_PARENT"),
+                    ("!http.response.status_code", ""),
+                ],
+            ),
+            (
+                "1795399800.250 9 may-tram TCP_MISS/200 7 GET /relative an HIER_DIRECT/a.example text/html",
+                &[
+                    ("source.domain", "may-tram"),
+                    ("!source.ip", ""),
+                    ("url.path", "/relative"),
+                    ("!destination.ip", ""),
+                ],
+            ),
+            (
+                "1795399800.250 9 192.0.2.9 TCP_MISS/200 7 GET http://a.example/x y TCP_MISS/200 z.exe an HIER_DIRECT/203.0.113.9 text/html",
+                &[("source.ip", "192.0.2.9"), ("user.name", "an"), ("destination.ip", "203.0.113.9")],
+            ),
+            (
+                "192.0.2.9 - - [23/Nov/2026:09:10:00 +0700] \"CONNECT a.example:443 HTTP/1.1\" 200 39 \"-\" \"-\" TCP_TUNNEL:HIER_DIRECT",
+                &[
+                    ("user.name", "-"),
+                    ("!user_agent.original", ""),
+                    ("!http.request.referrer", ""),
+                    ("url.port", "443"),
+                ],
+            ),
+            ("1795399800.250 9 192.0.2.9 TCP_MISS", &[("!source.ip", ""), ("event.module", "squid")]),
+            ("1795399800.250", &[("event.module", "squid")]),
+            ("2026/11/23 09:10:00| WARNING: disk space over limit", &[("!source.ip", ""), ("event.module", "squid")]),
+        ];
+        for (line, told) in rows {
+            check("squid", line, told);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The wordings of Cisco ASA and of FTD's engine of the same descent about traffic, by message number.
 //!
 //! In: nothing. Out: [`WORDINGS`]. A number ending in `*` stands for all that begin so; the first wording that fits
-//! counts. Where an address has its translated one behind it, both are taken. A connection's start is an action of the
+//! counts. Where an address has its translated one behind it, both are taken. The first address is the source, as other
+//! readers of these devices have it; who began the connection is `client.*` (`super::who_began`). A connection's start is an action of the
 //! rules (`firewall-rule`) and its end a `flow-expiration`, as other readers of these devices call them; start and end stand
 //! in `event.type`. Source: Cisco Secure Firewall ASA Series Syslog Messages.
 
@@ -145,27 +146,21 @@ pub(super) const WORDINGS: &[Wording] = &[
     ),
     (
         "302013",
-        "Built inbound TCP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
-        "firewall-rule",
-        OPENED,
-    ),
-    (
-        "302013",
-        "Built outbound TCP connection <cisco.asa.connection_id> for <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>) to <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>)<>",
+        "Built <> TCP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
         "firewall-rule",
         OPENED,
     ),
     (
         "302015",
-        "Built inbound UDP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
+        "Built <> UDP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>) to <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>)<>",
         "firewall-rule",
         OPENED,
     ),
     (
-        "302015",
-        "Built outbound UDP connection <cisco.asa.connection_id> for <observer.egress.interface.name>:<destination.ip>/<destination.port> (<destination.nat.ip>/<destination.nat.port>) to <observer.ingress.interface.name>:<source.ip>/<source.port> (<source.nat.ip>/<source.nat.port>)<>",
-        "firewall-rule",
-        OPENED,
+        "302014",
+        "Teardown TCP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> <source.user.name> to <observer.egress.interface.name>:<destination.ip>/<destination.port> <destination.user.name> duration <cisco.asa.duration> bytes <network.bytes>",
+        "flow-expiration",
+        CLOSED,
     ),
     (
         "302014",
@@ -176,6 +171,12 @@ pub(super) const WORDINGS: &[Wording] = &[
     (
         "302014",
         "Teardown TCP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port> duration <cisco.asa.duration> bytes <network.bytes>",
+        "flow-expiration",
+        CLOSED,
+    ),
+    (
+        "302016",
+        "Teardown UDP connection <cisco.asa.connection_id> for <observer.ingress.interface.name>:<source.ip>/<source.port> <source.user.name> to <observer.egress.interface.name>:<destination.ip>/<destination.port> <destination.user.name> duration <cisco.asa.duration> bytes <network.bytes>",
         "flow-expiration",
         CLOSED,
     ),
@@ -193,13 +194,7 @@ pub(super) const WORDINGS: &[Wording] = &[
     ),
     (
         "302020",
-        "Built inbound ICMP connection for faddr <source.ip>/<> gaddr <> laddr <destination.ip>/<>",
-        "firewall-rule",
-        OPENED,
-    ),
-    (
-        "302020",
-        "Built outbound ICMP connection for faddr <destination.ip>/<> gaddr <source.nat.ip>/<> laddr <source.ip>/<>",
+        "Built <> ICMP connection for faddr <destination.ip>/<> gaddr <source.nat.ip>/<> laddr <source.ip>/<>",
         "firewall-rule",
         OPENED,
     ),
@@ -280,19 +275,19 @@ pub(super) const WORDINGS: &[Wording] = &[
     ),
     (
         "305011",
-        "Built <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port>",
+        "Built <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port>",
         "firewall-rule",
         SEEN,
     ),
     (
         "305012",
-        "Teardown <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port> duration <>",
+        "Teardown <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port> duration <>",
         "flow-expiration",
         SEEN,
     ),
     (
         "302012",
-        "Teardown <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<source.nat.ip>/<source.nat.port> duration <>",
+        "Teardown <> <network.transport> translation from <observer.ingress.interface.name>:<source.ip>/<source.port> to <observer.egress.interface.name>:<destination.ip>/<destination.port> duration <>",
         "flow-expiration",
         SEEN,
     ),

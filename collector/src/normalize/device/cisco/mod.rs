@@ -309,8 +309,16 @@ fn more(code: &str, message: &str, event: &mut Event) {
         "106007" if message.contains(" due to DNS ") => event.set(Field::NETWORK_PROTOCOL, "dns"),
         "302020" | "302021" => event.set(Field::NETWORK_PROTOCOL, "icmp"),
         "303002" => event.set(Field::NETWORK_PROTOCOL, "ftp"),
+        // The other address of the same machine: where Elastic's module puts it, and where ECS does.
+        "302012" | "305011" | "305012" => {
+            copy(
+                event,
+                &[(Field::DESTINATION_IP, Field::SOURCE_NAT_IP), (Field::DESTINATION_PORT, Field::SOURCE_NAT_PORT)],
+            );
+        }
         _ => {}
     }
+    who_began(code, message, event);
     // `user@address` as the other side of a URL.
     if let Some((user, address)) = event.text(Field::DESTINATION_DOMAIN).and_then(|domain| domain.rsplit_once('@'))
         && let Ok(address) = address.parse::<std::net::IpAddr>()
@@ -334,6 +342,34 @@ fn more(code: &str, message: &str, event: &mut Event) {
             };
             set_text(event, domain, name);
             set_text(event, copy, name);
+        }
+    }
+}
+
+/// Who began a connection (`client.*`) and who was called (`server.*`): the start of one names first who began where it is
+/// inbound, and who was called where it is outbound; ICMP's names the foreign side first. Source: Cisco's message guide.
+fn who_began(code: &str, message: &str, event: &mut Event) {
+    let is_outbound = message.starts_with("Built outbound ");
+    let is_source = match code {
+        "302013" | "302015" => !is_outbound,
+        "302020" => is_outbound,
+        _ => return,
+    };
+    let (began, called) = ((Field::SOURCE_IP, Field::SOURCE_PORT), (Field::DESTINATION_IP, Field::DESTINATION_PORT));
+    let (began, called) = if is_source { (began, called) } else { (called, began) };
+    let rows = [
+        (began.0, Field::CLIENT_IP),
+        (began.1, Field::CLIENT_PORT),
+        (called.0, Field::SERVER_IP),
+        (called.1, Field::SERVER_PORT),
+    ];
+    copy(event, &rows);
+}
+
+fn copy(event: &mut Event, rows: &[(Field, Field)]) {
+    for (from, to) in rows {
+        if let Some(value) = event.get(*from).cloned() {
+            event.set(*to, value);
         }
     }
 }
@@ -489,19 +525,25 @@ mod tests {
     }
 
     #[test]
-    fn who_began_a_connection_is_its_source() {
+    fn who_began_a_connection_is_its_client() {
         let line = |way: &str| {
             format!(
                 "<166>Nov 23 2026 09:10:00 fw-01 : %ASA-6-302013: Built {way} TCP connection 7 for outside:203.0.113.80/443 (203.0.113.80/443) to inside:10.45.0.31/50330 (192.0.2.1/50330)"
             )
         };
-        let (out, into) = (line("outbound"), line("inbound"));
-        check(&out, None, &[("source.ip", "10.45.0.31"), ("destination.port", "443"), ("network.transport", "tcp")]);
-        check(
-            &into,
-            None,
-            &[("source.ip", "203.0.113.80"), ("destination.port", "50330"), ("network.direction", "inbound")],
-        );
+        for (way, client, server) in
+            [("outbound", "10.45.0.31", "203.0.113.80"), ("inbound", "203.0.113.80", "10.45.0.31")]
+        {
+            let told = [
+                ("source.ip", "203.0.113.80"),
+                ("destination.port", "50330"),
+                ("client.ip", client),
+                ("server.ip", server),
+                ("network.transport", "tcp"),
+                ("network.direction", way),
+            ];
+            check(&line(way), None, &told);
+        }
     }
 
     #[test]
