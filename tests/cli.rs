@@ -168,6 +168,11 @@ fn parse_prints_one_ecs_line_a_record_in_order() {
     }
     let nested = bench.run(&["parse", "--ecs-nested", "auth.log"]);
     assert_eq!(json_lines(&nested.stdout)[0]["source"]["ip"], "203.0.113.7");
+    // Elastic's form there, and the line beside it.
+    let row = json_lines(&nested.stdout).swap_remove(0);
+    assert_eq!(row["event"]["original"], row["message"], "{row}");
+    assert!(row["log"]["original"].as_str().unwrap().starts_with("Feb  3"), "{row}");
+    assert_eq!(row["event"]["hash"], rows[0]["event.hash"], "{row}");
     let clock = |output: &Output| {
         let stamp = json_lines(&output.stdout)[0]["@timestamp"].as_str().unwrap_or_default().to_owned();
         stamp.get(10..19).unwrap_or_default().to_owned()
