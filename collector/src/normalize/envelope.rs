@@ -243,22 +243,57 @@ pub(crate) fn fill_from_shipper(event: &mut Event, leaves: &Leaves) {
 pub(crate) fn unparsed_line(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
     let text = |name: &str| leaves.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.text());
     let line = text("message")?;
-    let is_parsed = ["event.category", "event.action", "source.ip", "process.name"]
-        .iter()
-        .any(|name| leaves.iter().any(|(known, _)| known == name));
-    if is_parsed {
+    if is_parsed(leaves) {
         return None;
     }
     let profile = ["event.dataset", "event.module", "fileset.module", "service.type"]
         .into_iter()
         .find_map(|name| profile_of_module(text(name)?))?;
-    let mut event = normalize(line.trim_end(), Some(profile), context.record, context.offset_s).ok()?;
+    line_in(leaves, line, Some(profile), context)
+}
+
+/// A document with a line that nobody has parsed and that says nothing of its source, where the line's own form leaves no
+/// doubt: a web server's, a device's, a syslog message with its header. `None` where there is no such line.
+pub(crate) fn known_line(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
+    let text = |name: &str| leaves.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.text());
+    let line = ["message", "event.original", "log"].into_iter().find_map(text)?;
+    if is_parsed(leaves) || !is_certain(line, context) {
+        return None;
+    }
+    line_in(leaves, line, None, context)
+}
+
+/// Whether a line can be of one kind of source only.
+fn is_certain(line: &str, context: &Context<'_>) -> bool {
+    match parse::detect(line) {
+        Format::WebAccess | Format::WebError | Format::Auditd | Format::WindowsXml => true,
+        Format::Syslog => parse::syslog(line, context.record.received, context.offset_s)
+            .is_ok_and(|parts| parts.app.is_some() && (parts.priority.is_some() || parts.host.is_some())),
+        Format::KeyValue | Format::Plain => super::device::detect_text(line).is_some(),
+        Format::Json => false,
+    }
+}
+
+/// Whether somebody has taken the line of a document apart already.
+fn is_parsed(leaves: &Leaves) -> bool {
+    ["event.category", "event.action", "source.ip", "process.name"]
+        .iter()
+        .any(|name| leaves.iter().any(|(known, _)| known == name))
+}
+
+/// The event of a document's line, with what else the document says.
+fn line_in(leaves: &Leaves, line: &str, profile: Option<Profile>, context: &Context<'_>) -> Option<Event> {
+    let mut event = normalize(line.trim_end(), profile, context.record, context.offset_s).ok()?;
     if event.timestamp == context.record.received
         && let Some(stamp) = parse::json::timestamp(leaves, context.offset_s)
     {
         event.timestamp = stamp;
     }
-    let more = leaves.iter().filter(|(name, _)| name != "message" && name != "event.dataset" && name != "event.module");
+    let is_of_line = |name: &str, value: &Value| {
+        matches!(name, "message" | "event.original" | "event.dataset" | "event.module")
+            || (name == "log" && value.text() == Some(line))
+    };
+    let more = leaves.iter().filter(|(name, value)| !is_of_line(name, value));
     fill(&mut event, more.map(|(name, value)| (name.to_string(), value.clone())));
     Some(event)
 }
@@ -361,6 +396,44 @@ mod tests {
         let parsed =
             r#"{"event":{"module":"nginx","action":"x"},"message":"203.0.113.9 - - [x","source":{"ip":"10.0.0.1"}}"#;
         check(None, parsed, &[("source.ip", "10.0.0.1"), ("event.action", "x")]);
+    }
+
+    #[test]
+    fn a_line_whose_form_leaves_no_doubt_is_read_whoever_carries_it() {
+        let fortigate = r#"date=2026-11-23 time=09:10:00 devname=\"fw-01\" devid=\"FGT60F0000000001\" logid=\"0000000013\" type=\"traffic\" subtype=\"forward\" level=\"notice\" vd=\"root\" srcip=10.45.0.31 srcport=50330 dstip=203.0.113.80 dstport=443 proto=6 action=\"deny\" policyid=7"#;
+        let nginx = r#"203.0.113.9 - - [23/Nov/2026:09:10:00 +0700] \"GET /a HTTP/1.1\" 404 12 \"-\" \"curl\""#;
+        let sshd = "<34>Nov 23 09:10:00 may-01 sshd[7]: Failed password for root from 203.0.113.9 port 4022 ssh2";
+        let lines: [(&str, &[(&str, &str)]); 3] = [
+            (fortigate, &[("source.ip", "10.45.0.31"), ("destination.port", "443"), ("event.module", "fortinet")]),
+            (nginx, &[("source.ip", "203.0.113.9"), ("http.response.status_code", "404"), ("event.module", "nginx")]),
+            (sshd, &[("source.ip", "203.0.113.9"), ("user.name", "root"), ("event.outcome", "failure")]),
+        ];
+        for (line, told) in lines {
+            check(Some(HEC), &format!(r#"{{"event":"{line}","sourcetype":"_json"}}"#), told);
+            check(Some(HEC), &format!(r#"{{"event":{{"message":"{line}"}}}}"#), told);
+            check(Some(OTLP), &format!(r#"{{"body":"{line}"}}"#), told);
+            check(Some(OTLP), &format!(r#"{{"body":{{"message":"{line}"}}}}"#), told);
+            check(Some(GELF), &format!(r#"{{"host":"relay","short_message":"{line}"}}"#), told);
+            check(None, &format!(r#"{{"@timestamp":"2026-11-23T02:10:01Z","message":"{line}"}}"#), told);
+            check(None, &format!(r#"{{"log":"{line}\n","stream":"stdout"}}"#), told);
+        }
+        // What the document says besides stays; what a stranger wrote into a message of another program is no line.
+        let text = format!(
+            r#"{{"message":"{sshd}","host":{{"name":"relay"}},"labels":{{"city":"dh"}},"nhatle":{{"unit":"W9"}}}}"#
+        );
+        check(None, &text, &[("host.name", "may-01"), ("labels.city", "dh"), ("labels.nhatle.unit", "W9")]);
+        for text in [
+            r#"{"message":"user said: <34>Nov 23 09:10:00 may-01 sshd[7]: Failed password for root from 203.0.113.9 port 1 ssh2"}"#,
+            r#"{"message":"level=info msg=\"hello there\" srcip=10.0.0.1"}"#,
+            r#"{"message":"{\"event_type\":\"alert\"}"}"#,
+            r#"{"message":"x","log":{"file":{"path":"/var/log/a"}}}"#,
+            r#"{"message":"","log":""}"#,
+            r#"{"message":7}"#,
+        ] {
+            let event = read(None, text).expect("is read");
+            assert_eq!(event.text(Field::EVENT_MODULE), Some("json"), "{text}");
+            assert_eq!(event.get(Field::SOURCE_IP), None, "{text}");
+        }
     }
 
     #[test]

@@ -224,6 +224,11 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
         envelope::fill_from_shipper(&mut event, &leaves);
         return Ok(event);
     }
+    if context.profile.is_none()
+        && let Some(event) = envelope::known_line(&leaves, context)
+    {
+        return Ok(event);
+    }
     let timestamp = parse::json::timestamp(&leaves, context.offset_s);
     let mut event = context.event(timestamp, "json", "json");
     set_leaves(&mut event, leaves);
