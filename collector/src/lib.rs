@@ -75,7 +75,17 @@ pub struct Converted {
 /// # Errors
 /// A [`DeadLetter`]: the record names a profile that is not built, or claims a format and breaks it.
 pub fn to_event(record: &Record, settings: &Settings) -> Result<Event, DeadLetter> {
-    with_setting(record, settings, read)
+    let Some((header, line)) = parse::headed::carried(&record.bytes) else {
+        return with_setting(record, settings, read);
+    };
+    // The line is the event; what cannot be read keeps its header, too.
+    let before = record.bytes.len() - line.len();
+    let alone = Record { bytes: line.into(), ..record.clone() };
+    headed_to_event(&alone, Some(&header), settings).map_err(|letter| DeadLetter {
+        record: record.clone(),
+        offset: before + letter.offset,
+        reason: letter.reason,
+    })
 }
 
 /// [`to_event`] for a line that means what a header above it says; without a header it is read as any other record.

@@ -14,6 +14,7 @@ use super::BATCH_RECORDS_MAX;
 use super::lines::{Join, LineForm};
 use super::tail::{FILES_MAX, READ_BYTES, TailError, TailOptions, fits};
 use crate::frame;
+use crate::parse::headed::{HEADER_BYTES_MAX, HeaderLines};
 
 /// How many bytes of a file's front, and before the offset, tell which file it is.
 const KNOWN_BYTES: u64 = 1024;
@@ -32,6 +33,10 @@ const LOOK_BYTES: usize = 4 << 20;
 const NAMES_MAX: usize = 65_536;
 /// How many bytes of the front decide how lines belong together.
 const FRONT_BYTES: u64 = 4096;
+/// So far back from where it was left a file is searched for its header; and its front, twice [`FRONT_BYTES`].
+const HEADER_SEARCH_BYTES: u64 = 256 << 20;
+/// In steps of so many bytes.
+const HEADER_STEP_BYTES: u64 = 1 << 20;
 
 /// New records of one file.
 #[derive(Debug)]
@@ -98,6 +103,8 @@ struct Followed {
     file: File,
     place: Place,
     join: Option<Join>,
+    /// Of a log whose lines mean what a header says: the header in force, and at which offset.
+    header: Option<(u64, HeaderLines)>,
     /// No path of ours leads to it any more.
     is_gone: bool,
     length: u64,
@@ -290,8 +297,17 @@ impl Tail {
     fn follow(&mut self, file: File, place: Place, is_gone: bool, now: Timestamp) {
         let number = self.next_number;
         self.next_number += 1;
-        let followed =
-            Followed { number, file, place, join: None, is_gone, length: 0, grown: now, is_form_known: false };
+        let followed = Followed {
+            number,
+            file,
+            place,
+            join: None,
+            header: None,
+            is_gone,
+            length: 0,
+            grown: now,
+            is_form_known: false,
+        };
         self.files.push(followed);
     }
 
@@ -313,16 +329,20 @@ impl Tail {
         }
         if !file.is_form_known {
             let front = read_at(&mut file.file, 0, FRONT_BYTES)?;
-            file.join = match LineForm::of(&front, self.options.origin.profile.as_deref()) {
-                LineForm::Joined(join) => Some(join),
-                // Lines below a header are handed on one by one; see docs/sources.md.
-                LineForm::Single | LineForm::Headed(_) => None,
-            };
-            file.is_form_known = front.contains(&b'\n');
+            let form = LineForm::of(&front, self.options.origin.profile.as_deref());
+            file.join = if let LineForm::Joined(join) = form { Some(join) } else { None };
+            // Which comes right with the first read: no header is in force at this place.
+            file.header = matches!(form, LineForm::Headed(_)).then(|| (u64::MAX, HeaderLines::default()));
+            // Comments alone may be the beginning of a header.
+            let is_told = front.split_inclusive(|byte| *byte == b'\n').any(|line| line.first() != Some(&b'#'));
+            file.is_form_known = front.contains(&b'\n') && (is_told || file.header.is_some());
+        }
+        let is_quiet = WHOLE_AFTER_NS <= now.since(file.grown);
+        if !file.is_form_known && file.place.offset == 0 && !is_quiet {
+            return Ok(None);
         }
         let room = READ_BYTES.max(self.options.record_bytes_max + 1);
         let bytes = read_at(&mut file.file, file.place.offset, room as u64)?;
-        let is_quiet = WHOLE_AFTER_NS <= now.since(file.grown);
         let cut = Cut {
             bytes: &bytes,
             is_full: bytes.len() == room,
@@ -331,14 +351,30 @@ impl Tail {
             join: file.join,
             record_bytes_max: self.options.record_bytes_max,
         };
-        let (lines, used, is_skipping) = cut.records(file.place.is_skipping);
+        let (mut lines, used, is_skipping) = cut.records(file.place.is_skipping);
         if used == 0 {
             return Ok(None);
+        }
+        let offset = file.place.offset + used as u64;
+        if let Some((at, header)) = &mut file.header {
+            if *at != file.place.offset {
+                *header = header_before(&mut file.file, file.place.offset)?;
+            }
+            lines.retain_mut(|(line, is_cut)| {
+                let is_record = !header.take(line);
+                if is_record {
+                    let mut record = header.with(line);
+                    *is_cut |= self.options.record_bytes_max < record.len();
+                    record.truncate(self.options.record_bytes_max);
+                    *line = record;
+                }
+                is_record
+            });
+            *at = offset;
         }
         let mut origin = self.options.origin.clone();
         origin.input = Text::from(format!("file:{}", file.place.name));
         let records = lines.into_iter().map(|(line, is_cut)| origin.record(&line, now, is_cut)).collect();
-        let offset = file.place.offset + used as u64;
         let (head, before) = marks(&mut file.file, offset)?;
         let place = Place { offset, head, before, is_skipping, ..file.place.clone() };
         Ok(Some(Found { file: file.number, records, place }))
@@ -423,6 +459,34 @@ impl Cut<'_> {
         records.retain(|(record, _)| !record.trim_ascii().is_empty());
         (records, used, is_skipping)
     }
+}
+
+/// The header in force at an offset: of the comments before it, as far back as is searched.
+fn header_before(file: &mut File, offset: u64) -> std::io::Result<HeaderLines> {
+    let mut header = HeaderLines::default();
+    let back = offset.saturating_sub(HEADER_SEARCH_BYTES);
+    for (from, to) in [(0, back.min(2 * FRONT_BYTES)), (back, offset)] {
+        // In the middle of a file begins the rest of a line, which is no comment.
+        let (mut at, mut line) = (from, if from > 0 { b"x".to_vec() } else { Vec::new() });
+        while at < to {
+            let bytes = read_at(file, at, HEADER_STEP_BYTES.min(to - at))?;
+            if bytes.is_empty() {
+                break;
+            }
+            at += bytes.len() as u64;
+            for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+                // Of other lines it is enough to know that they are no comments.
+                if line.is_empty() || line.first() == Some(&b'#') && line.len() <= HEADER_BYTES_MAX {
+                    line.extend_from_slice(part.get(..part.len().min(HEADER_BYTES_MAX + 1)).unwrap_or_default());
+                }
+                if part.ends_with(b"\n") {
+                    header.take(&line);
+                    line.clear();
+                }
+            }
+        }
+    }
+    Ok(header)
 }
 
 /// Hashes of the first bytes up to an offset, and of the last ones before it.

@@ -294,3 +294,72 @@ fn any_history_gives_each_line_once() {
         assert_eq!(read, written, "run {run} {pattern}");
     }
 }
+
+/// The records as the pipeline reads them.
+fn events(world: &World) -> Vec<nhatle_event::Event> {
+    let read = |text: &String| {
+        let record = nhatle_event::Record::new(text.as_bytes(), "file", Timestamp(0));
+        crate::to_event(&record, &crate::Settings::default()).expect("is an event")
+    };
+    world.records.iter().map(read).collect()
+}
+
+#[test]
+fn lines_below_a_header_are_read_by_it_also_after_a_start_in_the_middle() {
+    let mut world = World::new("u_ex*.log");
+    world.append("u_ex1.log", "#Software: Microsoft Internet Information Services 10.0\r\n");
+    world.look();
+    world.append("u_ex1.log", "#Fields: date time c-ip cs-uri-stem sc-status\r\n");
+    world.append("u_ex1.log", "2026-11-23 02:10:00 203.0.113.9 /a 404\r\n");
+    world.look_until_quiet();
+    world.crash();
+    world.append("u_ex1.log", "2026-11-23 02:10:01 203.0.113.9 /b 200\r\n");
+    world.look_until_quiet();
+    // The server was told to log something else, and nobody looked when it began to.
+    world.append(
+        "u_ex1.log",
+        "#Fields: date time cs-uri-stem c-ip sc-status\r\n2026-11-23 02:10:02 /c 198.51.100.7 200\r\n",
+    );
+    world.crash();
+    world.look_until_quiet();
+    world.append("u_ex1.log", "2026-11-23 02:10:03 /d 198.51.100.7 200\r\n");
+    world.look_until_quiet();
+    let told: Vec<_> = events(&world)
+        .iter()
+        .map(|event| {
+            let text = |field| event.get(field).and_then(nhatle_event::Value::as_text).unwrap_or_default().into_owned();
+            format!("{} {}", text(nhatle_event::Field::SOURCE_IP), text(nhatle_event::Field::URL_PATH))
+        })
+        .collect();
+    let expected = ["203.0.113.9 /a", "203.0.113.9 /b", "198.51.100.7 /c", "198.51.100.7 /d"];
+    assert_eq!(told, expected, "{:?}", world.records);
+    assert_eq!(&*events(&world)[1].original, b"2026-11-23 02:10:01 203.0.113.9 /b 200", "the line as it stands");
+}
+
+#[test]
+fn logs_of_zeek_are_read_by_their_header_and_a_rotated_one_by_its_own() {
+    let mut world = World::with_profile("conn.log", Some("zeek"));
+    let header = |fields: &str, types: &str| {
+        format!(
+            "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#open\tx\n#fields\t{fields}\n#types\t{types}\n"
+        )
+    };
+    world.append("conn.log", &header("ts\tuid\tid.orig_h\tid.resp_h", "time\tstring\taddr\taddr"));
+    world.append("conn.log", "1795399800.0\tC1\t192.0.2.9\t198.51.100.7\n");
+    world.look_until_quiet();
+    rename(world.path("conn.log"), world.path("conn.1.log")).unwrap();
+    world.append("conn.log", &header("ts\tuid\tid.resp_h\tid.orig_h", "time\tstring\taddr\taddr"));
+    world.append("conn.log", "1795399801.0\tC2\t198.51.100.7\t192.0.2.9\n");
+    world.look_until_quiet();
+    let sources: Vec<_> = events(&world)
+        .iter()
+        .map(|event| {
+            event
+                .get(nhatle_event::Field::SOURCE_IP)
+                .and_then(nhatle_event::Value::as_text)
+                .unwrap_or_default()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(sources, ["192.0.2.9", "192.0.2.9"], "{:?}", world.records);
+}

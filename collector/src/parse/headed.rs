@@ -15,6 +15,8 @@ use super::Fault;
 
 /// How many columns a header may name.
 pub const COLUMNS_MAX: usize = 512;
+/// How many bytes the lines of a header may take that goes with each record.
+pub const HEADER_BYTES_MAX: usize = 16 << 10;
 /// How many elements of a set or vector are kept.
 pub const ELEMENTS_MAX: usize = 4096;
 
@@ -116,6 +118,65 @@ impl Headers {
             self.current = Some(Arc::new(Header::Zeek(self.zeek.clone())));
         }
     }
+}
+
+/// The lines of the header in force, as they stand, for whoever hands the lines below it on one by one: [`HeaderLines::with`]
+/// puts them before each, and [`carried`] takes them off again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderLines(Vec<Vec<u8>>);
+
+impl HeaderLines {
+    /// Takes a line if it is a comment, and keeps it where it says what other lines mean.
+    pub fn take(&mut self, line: &[u8]) -> bool {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii_end();
+        if line.first() != Some(&b'#') {
+            return false;
+        }
+        let is_begun = self.0.first().is_some_and(|first| key(first) == b"#separator");
+        match key(line) {
+            b"#Fields" | b"#separator" => self.0 = vec![line.to_vec()],
+            name @ (b"#set_separator" | b"#empty_field" | b"#unset_field" | b"#path" | b"#fields" | b"#types")
+                if is_begun =>
+            {
+                // New names have types of their own.
+                self.0.retain(|held| key(held) != name && (name != b"#fields" || key(held) != b"#types"));
+                self.0.push(line.to_vec());
+            }
+            _ => {}
+        }
+        if HEADER_BYTES_MAX < self.0.iter().map(|line| line.len() + 1).sum() {
+            self.0.clear();
+        }
+        true
+    }
+
+    /// A line behind the header in force; the line alone where there is none.
+    pub fn with(&self, line: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(line.len() + self.0.iter().map(|line| line.len() + 1).sum::<usize>());
+        for held in &self.0 {
+            bytes.extend_from_slice(held);
+            bytes.push(b'\n');
+        }
+        bytes.extend_from_slice(line);
+        bytes
+    }
+}
+
+/// `#` and the word behind it.
+fn key(line: &[u8]) -> &[u8] {
+    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'#' | b'_');
+    line.get(..line.iter().take_while(|byte| is_word(byte)).count()).unwrap_or_default()
+}
+
+/// The header and the line of a record that carries both; `None` = it is no such record.
+pub fn carried(bytes: &[u8]) -> Option<(Arc<Header>, &[u8])> {
+    bytes.first().filter(|first| **first == b'#')?;
+    let end = memchr::memrchr(b'\n', bytes).filter(|end| *end <= HEADER_BYTES_MAX)?;
+    let (lines, line) = (bytes.get(..end)?, bytes.get(end + 1..)?);
+    let mut headers = Headers::default();
+    let are_comments = lines.split(|byte| *byte == b'\n').all(|line| headers.take(line));
+    let is_record = !line.trim_ascii().is_empty() && line.first() != Some(&b'#');
+    headers.current().filter(|_| are_comments && is_record).map(|header| (header, line))
 }
 
 impl ZeekHeader {
@@ -329,6 +390,47 @@ mod tests {
         let names = ["date".to_owned(), "time".to_owned()];
         assert!(w3c(&names, "a").is_err() && w3c(&names, "a b c").is_err());
         assert_eq!(w3c(&names, "a b").expect("fits"), [("date", "a"), ("time", "b")]);
+    }
+
+    #[test]
+    fn a_header_goes_with_each_line_and_comes_off_again() {
+        let lines = [
+            "#separator \\x09",
+            "#set_separator\t,",
+            "#empty_field\t(empty)",
+            "#unset_field\t-",
+            "#path\tx",
+            "#open\t2026-11-23-09-10-00",
+            "#fields\ta\tb",
+            "#types\tcount\tstring",
+            "1\ty",
+            "#fields\tb",
+            "z",
+            "#separator \\x7c",
+            "#fields|q",
+            "w",
+            "#Software: Microsoft Internet Information Services 10.0",
+            "#Fields: date time",
+            "2026-11-23 02:10:00",
+        ];
+        let (mut plain, mut held, mut count) = (Headers::default(), HeaderLines::default(), 0);
+        for line in lines {
+            let is_comment = plain.take(line.as_bytes());
+            assert_eq!(held.take(line.as_bytes()), is_comment, "{line}");
+            if !is_comment {
+                let record = held.with(line.as_bytes());
+                let (header, found) = carried(&record).expect("carries its header");
+                assert_eq!((Some(header), found), (plain.current(), line.as_bytes()));
+                count += 1;
+            }
+        }
+        assert_eq!(count, 4);
+        assert_eq!(HeaderLines::default().with(b"x"), b"x");
+        let long = format!("#Fields: {}", "a ".repeat(HEADER_BYTES_MAX));
+        assert!(held.take(long.as_bytes()) && held.with(b"x") == b"x", "a header without end is none");
+        for none in ["x", "#Fields: a", "#Fields: a\n", "#Fields: a\n#b", "#Fields: a\nx\ny", "# a\nx", "#\n\n"] {
+            assert!(carried(none.as_bytes()).is_none(), "{none}");
+        }
     }
 
     #[test]
