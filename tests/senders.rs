@@ -9,8 +9,10 @@ use std::fmt::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::faults::proxy::Proxy;
 use crate::support::{Server, debian, request, stdout, token, wait_for};
 
 /// So many lines are sent.
@@ -170,7 +172,7 @@ impl Place {
     pub fn wait_for_all(&self) -> BTreeMap<String, usize> {
         let began = Instant::now();
         let mut stored = stored(&self.data);
-        // What was sent again stands there twice, so only the distinct ones count.
+        // Only the distinct ones count here: what stands there twice is the caller's to find.
         while stored.len() < self.lines && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(300));
             stored = self::stored(&self.data);
@@ -213,7 +215,7 @@ pub const QUEUE: &str = "action.resumeRetryCount=\"-1\" action.resumeInterval=\"
                      queue.size=\"100000\" queue.timeoutEnqueue=\"60000\"";
 
 #[test]
-fn rsyslog_over_relp_loses_nothing_when_the_server_is_killed() {
+fn rsyslog_over_relp_loses_and_doubles_nothing_when_the_server_is_killed() {
     let Some(rsyslog) = Rsyslog::get() else { return };
     let place = Place::new("relp");
     let server = place.start();
@@ -223,8 +225,31 @@ fn rsyslog_over_relp_loses_nothing_when_the_server_is_killed() {
     );
     let sender = rsyslog.start(place.folder.path(), &place.lines(), &action);
     let server = place.kill_twice(server);
-    // RELP has no ids: what was stored and not answered in time comes again.
-    assert_eq!(place.wait_for_all().len(), LINES);
+    // RELP has no ids: what was stored and not answered comes again, and is known.
+    check_none_doubled(&place.wait_for_all());
+    drop(sender);
+    server.stop();
+}
+
+#[test]
+fn rsyslog_over_relp_loses_and_doubles_nothing_when_its_answers_are_cut_off() {
+    let Some(rsyslog) = Rsyslog::get() else { return };
+    let place = Place::new("relp");
+    let server = place.start();
+    let proxy = Proxy::new(place.port);
+    let action = format!(
+        "action(type=\"omrelp\" target=\"127.0.0.1\" port=\"{}\" template=\"line\" timeout=\"5\" {QUEUE})",
+        proxy.address.port()
+    );
+    let sender = rsyslog.start(place.folder.path(), &place.lines(), &action);
+    for part in 1..=4 {
+        wait_for("a part is stored", Duration::from_secs(60), || part * place.lines / 20 < count(&place.data));
+        proxy.is_holding.store(true, Ordering::Release);
+        std::thread::sleep(Duration::from_millis(200));
+        proxy.cuts.fetch_add(1, Ordering::AcqRel);
+        proxy.is_holding.store(false, Ordering::Release);
+    }
+    check_none_doubled(&place.wait_for_all());
     drop(sender);
     server.stop();
 }

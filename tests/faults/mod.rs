@@ -22,7 +22,7 @@ use crate::overload::SmallDisk;
 use crate::support::{Server, request, stdout, token, wait_for};
 use crate::tls;
 
-mod proxy;
+pub mod proxy;
 mod senders;
 
 /// Lines of one request, or unanswered at once.
@@ -394,4 +394,30 @@ fn what_is_acknowledged_is_stored_under_every_fault() {
     }
     let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
     println!("{}\n{table}", String::from_utf8_lossy(&date).trim());
+}
+
+/// What is said twice over lines with nothing wrong is stored twice, though it is the same to the byte.
+#[test]
+fn the_same_said_twice_is_stored_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path());
+    let server = place.start();
+    let http = server.http;
+    let headers = [("Authorization", place.token.as_str()), ("Content-Type", "application/json")];
+    for _ in 0..3 {
+        for (path, body) in [
+            ("/api/v1/events", "{\"message\":\"hai\"}\n"),
+            ("/services/collector/event", "{\"event\":\"ba\"}"),
+            ("/_bulk", "{\"create\":{}}\n{\"message\":\"bon\"}\n"),
+        ] {
+            let answer = request(http, "POST", path, &headers, body.as_bytes()).unwrap();
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        senders::relp_session(([127, 0, 0, 1], place.ports["relp"]).into(), &["nam", "nam"], true).unwrap();
+    }
+    server.stop();
+    let expected = [("hai", 3), ("ba", 3), ("bon", 3), ("nam", 6)];
+    for (word, count) in expected {
+        assert_eq!(place.stored(&format!("message:{word}"), 100).get(word), Some(&count), "{word}");
+    }
 }

@@ -107,15 +107,26 @@ pub fn relp(place: &Place, lines: &Lines) {
 }
 
 fn relp_batch(address: SocketAddr, lines: &Lines, batch: &[usize]) -> std::io::Result<()> {
+    let texts: Vec<String> = batch.iter().map(|number| lines.text(*number)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    relp_session(address, &texts, false)
+}
+
+/// A session with these lines, over once all are answered; with a farewell or without.
+pub fn relp_session(address: SocketAddr, lines: &[&str], has_farewell: bool) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut bytes = "1 open 30 relp_version=0\ncommands=syslog\n".to_owned();
-    for (transaction, number) in (2..).zip(batch) {
-        let message = syslog(&lines.text(*number));
+    for (transaction, line) in (2..).zip(lines) {
+        let message = syslog(line);
         writeln!(bytes, "{transaction} syslog {} {message}", message.len()).map_err(std::io::Error::other)?;
     }
+    let mut last = format!("{} rsp 6 200 OK\n", lines.len() + 1);
+    if has_farewell {
+        writeln!(bytes, "{} close 0", lines.len() + 2).map_err(std::io::Error::other)?;
+        last = "serverclose 0\n".to_owned();
+    }
     stream.write_all(bytes.as_bytes())?;
-    let last = format!("{} rsp 6 200 OK\n", batch.len() + 1);
     let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         match stream.read(&mut buffer)? {
