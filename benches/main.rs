@@ -1,6 +1,6 @@
 //! `cargo bench --bench suite -- GROUP…`: timed groups; a JSON line each on standard output, a table on standard error.
 //!
-//! In: names of groups (`parse detect correlate store query replay walk intake latency start`; all if none), `NHATLE_CORPUS` for the
+//! In: names of groups (`parse detect correlate store query proof replay walk intake latency start`; all if none), `NHATLE_CORPUS` for the
 //! large rule tree, `NHATLE_BENCH_EVENTS` for the size, `NHATLE_BENCH_RATE` and `NHATLE_BENCH_SECONDS` for `latency`, `NHATLE_PEERS` for the folder of unpacked peers. Out: min, median
 //! and max of a few repetitions. Nothing is asserted about time; figures stand in README.md. Loopback only.
 
@@ -19,6 +19,7 @@ mod intake;
 mod intake_udp;
 mod latency;
 mod parse;
+mod proof;
 mod replay;
 mod server;
 mod store;
@@ -27,12 +28,13 @@ mod tied;
 use std::time::Instant;
 
 /// A group: its name and what it does.
-const GROUPS: [(&str, fn()); 10] = [
+const GROUPS: [(&str, fn()); 11] = [
     ("parse", parse::run),
     ("detect", detect::run),
     ("correlate", correlate::run),
     ("store", store::run),
     ("query", store::query),
+    ("proof", proof::run),
     ("replay", replay::run),
     ("walk", server::walk),
     ("intake", intake::run),

@@ -24,6 +24,11 @@ use nhatle_event::compose::is_composed;
 use nhatle_event::json::{Reader, flatten, plain};
 use nhatle_event::{Event, Record, Text, Timestamp};
 use nhatle_rules::{LoadOptions, Routing, RuleSet};
+use nhatle_storage::proof::canonical::Canonical;
+use nhatle_storage::proof::entry::Leaf;
+use nhatle_storage::proof::note::Note;
+use nhatle_storage::proof::witness::AddCheckpoint;
+use nhatle_storage::proof::{VerifierKey, event_json, package};
 use nhatle_storage::wal::reader::{Tail, read};
 
 /// A forwarder's request: records or an error; what is read is written and read the same.
@@ -288,6 +293,27 @@ pub fn intel(data: &[u8]) {
     if let Ok(names) = intel::misp::manifest(&String::from_utf8_lossy(data)) {
         assert!(names.iter().all(|name| !name.contains(['/', '\\'])), "no path");
     }
+}
+
+/// What a second party or a reader of a package is sent: notes, requests, events, whole packages. What is read is written
+/// and read the same; nothing that nobody signed is proved.
+pub fn proof(data: &[u8]) {
+    if let Ok(note) = Note::parse(data) {
+        assert_eq!(Note::parse(note.to_text().as_bytes()), Ok(note), "a note reads back");
+    }
+    if let Ok(request) = AddCheckpoint::parse(data) {
+        assert_eq!(AddCheckpoint::parse(request.to_text().as_bytes()), Ok(request), "a request reads back");
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    drop(VerifierKey::parse(text));
+    drop(Leaf::parse(text));
+    if let Ok((dataset, stored)) = event_json::read(text) {
+        let again = event_json::read(&event_json::write(dataset, &stored)).expect("a line reads back");
+        assert_eq!(Canonical::default().leaf(&again.1), Canonical::default().leaf(&stored), "the same leaf");
+    }
+    let names = [package::KEY, package::HEAD, package::SUMS, package::PROOFS, package::EVENTS, package::ABOUT];
+    let verdict = package::verify(&names.map(|name| (name.to_owned(), data.to_vec())).into_iter().collect(), None);
+    assert!(!verdict.findings.is_empty() && verdict.events == 0, "one text is no package");
 }
 
 /// A table of assets: it is read, or refused with places.

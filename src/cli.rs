@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli_evidence::{EvidenceArgs, VerifyArgs};
 use crate::cli_reference::{AssetCommand, GeoCommand, IntelCommand};
 
 /// A SIEM engine for a city: collect, detect, investigate.
@@ -52,9 +53,12 @@ pub enum Command {
         after_help = "Example: nhatle replay --data demo --from 2026-02-01 --to 2026-02-08T12:00:00Z --format table"
     )]
     Replay(ReplayArgs),
-    /// Check that nothing in a store was altered.
-    #[command(after_help = "Example: nhatle verify --data demo")]
+    /// Check that nothing in a store, or in an evidence package, was altered.
+    #[command(after_help = crate::cli_evidence::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Put an incident, an alert or events with their proofs into one file.
+    #[command(after_help = crate::cli_evidence::EVIDENCE_EXAMPLES)]
+    Evidence(EvidenceArgs),
     /// Collect in a ward and send to the city.
     #[command(
         after_help = "Example: nhatle forward --config ward.toml\nExample: nhatle forward --config ward.toml --check"
@@ -473,20 +477,6 @@ pub struct DoctorArgs {
     /// vi or en; as LANG says where not given.
     #[arg(long, value_name = "LANG")]
     pub lang: Option<String>,
-}
-
-/// `nhatle verify`
-#[derive(Clone, Debug, Args)]
-pub struct VerifyArgs {
-    /// Where the store is.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// Print findings as JSON lines.
-    #[arg(long)]
-    pub json: bool,
-    /// An exported evidence package, in place of a store.
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
 }
 
 /// `nhatle backup`, `nhatle restore`

@@ -19,6 +19,7 @@ use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
 use crate::followed::{self, EvtxSource, FileSource};
 use crate::pki::{ClientCert, Own};
+use crate::prove::settings::{Proof, ProofFile};
 use crate::reference::config::{self as reference, AssetsFile, GeoFiles, Intel, ThreatList};
 use crate::reference::live::Configured;
 use crate::sentinel::settings::Sentinel;
@@ -53,6 +54,8 @@ pub struct ConfigFile {
     pub threat_list: Vec<ThreatList>,
     /// `[sentinel]`
     pub sentinel: Sentinel,
+    /// `[proof]`
+    pub proof: ProofFile,
     /// `[[unit]]`
     pub unit: Vec<Unit>,
     /// `[[source]]`
@@ -74,6 +77,7 @@ impl Default for ConfigFile {
             intel: Intel::default(),
             threat_list: Vec::new(),
             sentinel: Sentinel::default(),
+            proof: ProofFile::default(),
             unit: Vec::new(),
             source: Vec::new(),
         }
@@ -349,6 +353,8 @@ pub struct Config {
     pub canary: Schedule,
     /// Days off for the rhythms of sources; `None` = nobody watches them.
     pub sentinel: Option<Calendar>,
+    /// The proof's second parties.
+    pub proof: Proof,
     /// How much correlations remember.
     pub correlation: Limits,
 }
@@ -473,6 +479,7 @@ impl Config {
         for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
+        let proof = file.proof.check(&mut problems);
         let sentinel = file.sentinel.calendar(file.collector.default_offset_minutes, &mut problems);
         let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
         let reference = reference::check((&file.assets, &file.geoip, &file.intel, &file.threat_list), &mut problems);
@@ -505,6 +512,7 @@ impl Config {
             reference,
             canary,
             sentinel,
+            proof,
             correlation: limits(&file.engine),
             importance: file.engine.importance.clone(),
             grouping: nhatle_engine::incident::Grouping {

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod cli_reference;
+pub mod cli_evidence;
 pub mod config;
 pub mod units;
 pub mod source_settings;
@@ -21,6 +22,8 @@ pub mod followed;
 pub mod pipeline;
 pub mod sources;
 pub mod sentinel;
+pub mod prove;
+pub mod evidence;
 pub mod places;
 pub mod forward;
 pub mod alerts;

@@ -15,6 +15,9 @@ use nhatle_storage::register::{Entry, NewChange, Register, RegisterError};
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use crate::evidence::{Gathered, Rows};
+use crate::prove::RegisterHashes;
+
 const READ_LIMIT: i64 = 20_000;
 const TRIES_MAX: usize = 5;
 
@@ -186,6 +189,22 @@ impl Registry {
         let entries = self.runtime.block_on(self.register.append(folded.last, &rows))?;
         folded.last = entries.last().map_or(folded.last, |entry| entry.id);
         Ok(())
+    }
+
+    /// The rows that belong into a package.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn rows(&self, gathered: &Gathered) -> Result<Rows, RegisterError> {
+        self.runtime.block_on(Rows::read(&self.register, gathered))
+    }
+
+    /// Reads the hashes of rows that are new.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn hash(&self, hashes: &mut RegisterHashes) -> Result<(), RegisterError> {
+        hashes.catch_up(&self.register, &self.runtime)
     }
 
     /// Closes the register: what stands in SQLite's own log beside it goes into the one file, where the chain

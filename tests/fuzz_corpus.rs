@@ -102,6 +102,11 @@ fn assets_corpus() {
 }
 
 #[test]
+fn proof_corpus() {
+    replay("proof", bodies::proof);
+}
+
+#[test]
 fn lines_corpus() {
     replay("lines", bodies::lines);
 }

@@ -32,6 +32,8 @@ mod loggen;
 mod manual;
 mod overload;
 mod pages;
+mod proof;
+mod proof_witness;
 mod reference;
 mod replay;
 mod rule_import;

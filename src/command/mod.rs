@@ -21,6 +21,7 @@ pub mod search;
 pub mod serve;
 pub mod doctor;
 pub mod verify;
+pub mod evidence;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Rule(RuleCommand::Test { paths, json }) => rule_test::run(&paths, json),
         Command::Rule(RuleCommand::List { paths, data, json }) => rule::list(&paths, data.as_deref(), json),
         Command::Verify(args) => verify::run(&args),
+        Command::Evidence(args) => evidence::run(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::Asset(command) => reference::asset(&command),
         Command::Geoip(command) => reference::geo(&command),

@@ -49,8 +49,9 @@ use crate::live::Live;
 use crate::live_rules::{self, LiveRules};
 use crate::overload::{Overload, Watch};
 use crate::pipeline::{Pipeline, Shared};
-use crate::pki::{Identity, Trust};
+use crate::pki::{self, Identity, Trust};
 use crate::places::PlaceBook;
+use crate::prove;
 use crate::reference::{self, LiveTables, lookback};
 use crate::registry::Registry;
 use crate::reload::Reloader;
@@ -97,6 +98,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
     let store = Store::open(disk.clone(), config.storage.clone(), clock.clone()).context("open store")?;
+    store.sign_with(pki::heads::open_or_make(&config.data).context("open the key of the proof")?);
     let registry = Registry::open(&config.data, runtime).context("open register")?;
     let (mut live, rules) = registry.read(|state| {
         let loaded = (state.rules_version, clock.now());
@@ -204,6 +206,7 @@ pub struct Server {
     overload: (Arc<AtomicBool>, std::thread::JoinHandle<()>),
     canary: Option<(Arc<AtomicBool>, std::thread::JoinHandle<()>)>,
     sentinel: sentinel::run::Running,
+    prove: prove::run::Running,
     sink: Sink,
     stop_http: watch::Sender<bool>,
     /// Where pages and the API listen.
@@ -260,13 +263,14 @@ impl Server {
             http.push(runtime.spawn(serve(listener, Arc::new(trust.plain("elastic")), app, stopping.clone())));
         }
         let enrolling = enroll::router(shared.clone(), trust.clone());
+        let taking = prove::receive::router(&shared, &config.proof.take, pki::heads::open(&config.data)?);
         if let Some(listener) = https {
             addresses.push(("https", listener.local_addr()?));
-            let app = router(config, &desk, &shared, push.clone(), true).merge(enrolling.clone());
+            let app = router(config, &desk, &shared, push.clone(), true).merge(enrolling.clone()).merge(taking.clone());
             http.push(runtime.spawn(serve(listener, Arc::new(trust.https()?), app, stopping.clone())));
         }
         let is_tls = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-        let mut app = router(config, &desk, &shared, push, is_tls);
+        let mut app = router(config, &desk, &shared, push, is_tls).merge(taking);
         if http_address.ip().is_loopback() {
             // A code that does not leave this machine; anywhere else it is said over TLS only.
             app = app.merge(enrolling);
@@ -286,6 +290,7 @@ impl Server {
         let reference = reference_threads(&shared)?;
         let canary = canary_thread(&shared, &sink)?;
         let sentinel = sentinel::run::start(&shared, config.sentinel.clone())?;
+        let prove = prove::run::start(&shared, config.proof.clone(), runtime.handle().clone())?;
         Ok(Server {
             shared,
             pipeline,
@@ -298,6 +303,7 @@ impl Server {
             overload,
             canary,
             sentinel,
+            prove,
             sink,
             stop_http,
             http_address,
@@ -380,6 +386,7 @@ impl Server {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         self.sentinel.stop();
+        self.prove.stop();
         if self.rules.join().is_err() {
             tracing::error!("the thread that loads rules panicked");
         }

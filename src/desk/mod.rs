@@ -13,6 +13,7 @@ mod forwarders;
 mod incidents;
 mod inputs;
 mod preview;
+mod proof;
 mod reference;
 mod rules;
 mod search;
@@ -27,6 +28,7 @@ use nhatle_engine::incident::Refused;
 use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
 use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
+use nhatle_ui::model::proof::{EvidenceFile, ProofView};
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
@@ -449,6 +451,14 @@ impl Desk for LiveDesk {
 
     fn coverage_layer(&self, viewer: &Viewer, query: &CoverageQuery) -> Answer<serde_json::Value> {
         alive::layer(self, viewer, query)
+    }
+
+    fn proof(&self, _viewer: &Viewer) -> Answer<ProofView> {
+        Ok(proof::view(self))
+    }
+
+    fn evidence(&self, viewer: &Viewer, number: u64) -> Answer<EvidenceFile> {
+        proof::incident(self, viewer, number)
     }
 
     fn rule_fit(&self, viewer: &Viewer, id: &str) -> Answer<RuleFit> {

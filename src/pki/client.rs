@@ -29,6 +29,17 @@ pub fn enroll_client(code: &Code) -> Result<ClientConfig, PkiError> {
     Ok(finished(config))
 }
 
+/// For who shows no certificate: the authority's certificate, PEM.
+///
+/// # Errors
+/// It is none.
+pub fn authority_client(ca_pem: &str) -> Result<ClientConfig, PkiError> {
+    let authority = CertificateDer::from_pem_slice(ca_pem.as_bytes())
+        .map_err(|_bad| PkiError::Request("no certificate of an authority"))?;
+    let city = City { anchor: Anchor::Authority(authority), algorithms: provider().signature_verification_algorithms };
+    Ok(finished(builder(city)?.with_no_client_auth()))
+}
+
 /// For who is enrolled: the authority's certificate, the own one and its key, all PEM.
 ///
 /// # Errors

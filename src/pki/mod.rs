@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod client;
 pub mod code;
+pub mod heads;
 pub mod names;
 pub mod server;
 pub mod trust;

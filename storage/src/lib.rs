@@ -10,6 +10,7 @@
 //! log/<number>.log                      what is not in a segment yet (docs/format/log.md)
 //! segments/<number>-<dataset>/…         sealed, immutable (docs/format/segment.md)
 //! manifest/<number>.json                which segments live, marks, the next Seq; the newest counts
+//! proof/{log.jsonl,nodes,heads}         what the store did, its tree, signed heads (docs/format/proof.md)
 //! ```
 //!
 //! Nothing here is async, and nothing knows what an alert or an incident is: those are datasets.
@@ -28,6 +29,7 @@ pub mod manifest;
 pub mod recover;
 pub mod snapshot;
 pub mod store;
+pub mod proof;
 pub mod verify;
 pub mod backup;
 pub mod query;

@@ -7,8 +7,8 @@
 //! is in exactly one of the three, and a snapshot sees each once. A seal that fails leaves the memtable
 //! where it is and is tried again.
 //!
-//! Locks, in the order they are taken: `sealer` (one seal at a time), `writer` (one append at a time),
-//! `view` (held for the time of some copies, never over a disk call).
+//! Locks, in the order they are taken: `sealer` (one seal at a time), `prover` (the log of the proof), `writer` (one
+//! append at a time), `view` (held for the time of some copies, never over a disk call).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +22,7 @@ use crate::error::{OpenError, WriteError};
 use crate::live::{self, LiveSegment, SegmentForm};
 use crate::manifest::{self, Manifest};
 use crate::memtable::{Chunk, Memtable};
+use crate::proof::prover::Prover;
 use crate::recover::{self, Recovered, SEGMENTS};
 use crate::segment::meta::{SegmentMeta, WriteOptions};
 use crate::snapshot::Snapshot;
@@ -45,6 +46,7 @@ pub struct Store {
     sealer: Mutex<Sealer>,
     writer: Mutex<Writer>,
     view: Mutex<View>,
+    prover: Mutex<Prover>,
     torn_bytes: u64,
 }
 
@@ -149,8 +151,12 @@ impl Store {
         clock: Arc<dyn Clock>,
         form: SegmentForm,
         lock: Option<Box<dyn DiskLock>>,
-        recovered: Recovered,
+        mut recovered: Recovered,
     ) -> Store {
+        let prover = match &lock {
+            Some(_) => Prover::open(&*disk, &mut recovered.manifest),
+            None => Prover::default(),
+        };
         let view = View {
             active: recovered.memtable,
             sealing: None,
@@ -173,6 +179,7 @@ impl Store {
             sealer: Mutex::new(Sealer { manifest: recovered.manifest, written: None }),
             writer: Mutex::new(writer),
             view: Mutex::new(view),
+            prover: Mutex::new(prover),
             torn_bytes: recovered.torn_bytes,
         }
     }
@@ -311,6 +318,20 @@ impl Store {
         &self.disk
     }
 
+    /// The clock it goes by.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// It was opened for writing.
+    pub(crate) fn is_writer(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    pub(crate) fn prover(&self) -> MutexGuard<'_, Prover> {
+        self.prover.lock().expect("no code panics while it holds this lock")
+    }
+
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().expect("no code panics while it holds this lock")
     }
@@ -382,6 +403,7 @@ impl Store {
             view.segments = Arc::new(segments);
             view.sealing = None;
         }
+        self.prover().follow(&*self.disk, &sealer.manifest, &mut next, self.clock.now());
         let sealed_first = std::mem::replace(&mut sealer.manifest, next).log_first;
         self.remove_sealed(&sealer.manifest, sealed_first);
         Ok(())

@@ -27,7 +27,8 @@ impl From<Corrupt> for Finding {
 }
 
 impl Finding {
-    fn of(error: ReadError) -> Finding {
+    /// What could not be read, as a finding.
+    pub fn of(error: ReadError) -> Finding {
         match error {
             ReadError::Corrupt(corrupt) => corrupt.into(),
             ReadError::Io { file, source } => Finding { file, offset: 0, what: source.to_string() },

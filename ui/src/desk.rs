@@ -18,6 +18,7 @@ use nhatle_event::{Stored, Timestamp};
 
 use crate::account::{Account, Language, Viewer};
 use crate::desk_reference::ReferenceDesk;
+use crate::model::proof::{EvidenceFile, ProofView};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
@@ -275,6 +276,14 @@ pub trait Desk: Send + Sync + 'static {
     /// The inputs and what they counted; nothing for a viewer that has a unit.
     fn inputs(&self, _viewer: &Viewer) -> Answer<Vec<InputRow>> {
         Ok(Vec::new())
+    }
+    /// How the proof of the store stands.
+    fn proof(&self, _viewer: &Viewer) -> Answer<ProofView> {
+        Ok(ProofView::default())
+    }
+    /// An incident with its alerts, their events and all proofs, as one file.
+    fn evidence(&self, _viewer: &Viewer, _number: u64) -> Answer<EvidenceFile> {
+        Err(DeskError::NotFound)
     }
     /// Units the viewer may see, for filters and names.
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>>;

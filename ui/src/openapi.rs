@@ -148,6 +148,20 @@ const WORDS: &[Words] = &[
     },
     Words {
         verb: Verb::Get,
+        path: "/api/v1/incidents/{number}/evidence",
+        summary: "The incident with its proofs, a tar archive that nhatle verify checks anywhere",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/proof",
+        summary: "How the proof of the store stands: newest head, key, what waits",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Get,
         path: "/api/v1/assets",
         summary: "Assets in force, and who sends and is none",
         query: &[],

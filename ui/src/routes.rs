@@ -24,6 +24,8 @@ const WORK: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Ward]);
 
 /// Decides for the whole city: what is expected, which rules run.
 const SOC: Access = Access::Roles(&[Role::Admin, Role::Analyst]);
+/// Gives evidence away: whole, so for nobody who sees a part only.
+const PROVE: Access = Access::Roles(&[Role::Admin, Role::Analyst, Role::Auditor]);
 /// Runs the machine.
 const ADMIN: Access = Access::Roles(&[Role::Admin]);
 
@@ -89,6 +91,8 @@ pub const TABLE: &[Route] = &[
     route!(Post "/incidents" WORK, pages::incident::open),
     route!(Get "/incidents/{number}" READ, pages::incident::detail),
     route!(Post "/incidents/{number}/changes" WORK, pages::incident::change),
+    route!(Get "/incidents/{number}/evidence" PROVE, pages::proof::incident),
+    route!(Get "/proof" READ, pages::proof::page),
     route!(Get "/search" READ, pages::search::search),
     route!(Get "/search/parts" READ, pages::search::parts),
     route!(Get "/search/tail" READ, pages::tail::page),
@@ -141,6 +145,8 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/incidents" WORK, api::incident_post),
     route!(Get "/api/v1/incidents/{number}" READ, api::incident_get),
     route!(Post "/api/v1/incidents/{number}/changes" WORK, api::incident_change),
+    route!(Get "/api/v1/incidents/{number}/evidence" PROVE, pages::proof::incident),
+    route!(Get "/api/v1/proof" READ, pages::proof::json),
     route!(Get "/api/v1/exceptions" READ, api_exceptions::list),
     route!(Post "/api/v1/exceptions" SOC, api_exceptions::post),
     route!(Post "/api/v1/exceptions/preview" SOC, api_exceptions::preview),

@@ -11,7 +11,7 @@ use super::Entry;
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The hash of an entry, hexadecimal; its own `hash` is not looked at.
-pub(super) fn of(entry: &Entry) -> String {
+pub fn of(entry: &Entry) -> String {
     let change = &entry.change;
     let mut hash = Sha256::new();
     hash.update(b"nhatle-register-1");

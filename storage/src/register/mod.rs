@@ -20,7 +20,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, Row};
 
-pub use hash::GENESIS;
+pub use hash::{GENESIS, of as hash_of};
 
 /// The register's file in the data folder.
 pub const FILE_NAME: &str = "register.sqlite";
@@ -220,6 +220,34 @@ impl Register {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// The hashes of the entries after `after`, oldest first.
+    ///
+    /// # Errors
+    /// The database could not be read, or a hash is none.
+    pub async fn hashes_after(&self, after: i64) -> Result<Vec<[u8; 32]>, RegisterError> {
+        let rows = sqlx::query("SELECT hash FROM change_log WHERE id > ?1 ORDER BY id").bind(after);
+        let rows = rows.fetch_all(&self.pool).await.map_err(|source| self.error("read", source))?;
+        let hash = |row: &SqliteRow| {
+            let text: String = row.try_get(0)?;
+            let none = || sqlx::Error::Decode("a hash that is none".into());
+            crate::proof::entry::unhex(&text).ok_or_else(none)
+        };
+        rows.iter().map(|row| hash(row).map_err(|source| self.error("read", source))).collect()
+    }
+
+    /// All entries of one stream, oldest first.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub async fn read_stream(&self, stream: &str) -> Result<Vec<Entry>, RegisterError> {
+        let rows = sqlx::query(
+            "SELECT id, stream, version, kind, json, actor, at_ns, prev_hash, hash FROM change_log
+             WHERE stream = ?1 ORDER BY id",
+        );
+        let rows = rows.bind(stream).fetch_all(&self.pool).await.map_err(|source| self.error("read", source))?;
+        rows.iter().map(|row| entry(row).map_err(|source| self.error("read", source))).collect()
+    }
+
     /// Closes the register; what it wrote goes into the one file.
     pub async fn close(self) {
         self.pool.close().await;
@@ -305,6 +333,21 @@ pub async fn verify(folder: &Path) -> Vec<Damage> {
     }
     register.close().await;
     damage
+}
+
+/// The hashes of all rows of the register of a data folder, oldest first, as the rows say them; none where there is no
+/// register.
+///
+/// # Errors
+/// It cannot be read, or a hash is none.
+pub async fn hashes(folder: &Path) -> Result<Vec<[u8; 32]>, RegisterError> {
+    if !folder.join(FILE_NAME).try_exists().unwrap_or(true) {
+        return Ok(Vec::new());
+    }
+    let register = Register::open_read_only(folder).await?;
+    let hashes = register.hashes_after(0).await;
+    register.close().await;
+    hashes
 }
 
 fn source_text(error: &RegisterError) -> String {

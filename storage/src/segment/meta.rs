@@ -2,17 +2,18 @@
 //! each live segment; readers prune by it, `verify` checks files against it.
 //!
 //! Written by the segment writer, never changed. Checksums are of 64 KiB blocks so that damage can be
-//! named by its place; the SHA-256 of each file and the Merkle root over the events are for evidence
-//! (RFC 6962 section 2.1: leaf = SHA-256(0x00 ‖ event hash), node = SHA-256(0x01 ‖ left ‖ right)).
+//! named by its place; the SHA-256 of each file and the Merkle root over the events are for the proof
+//! ([`crate::proof`]).
 
 use nhatle_event::json::hex;
-use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
+use nhatle_event::{Seq, Stored, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::Dataset;
 use crate::disk::{Disk, join};
 use crate::error::{Corrupt, ReadError, WriteError};
+use crate::proof::canonical;
 
 /// The version of segments written now.
 pub const SEGMENT_VERSION: u32 = 1;
@@ -51,8 +52,15 @@ pub struct SegmentMeta {
     pub timestamp_max: Timestamp,
     /// Its files.
     pub files: Vec<FileMeta>,
-    /// [`merkle_root`] over [`event_hash`] of its events in `Seq` order, in hexadecimal.
+    /// The root over its events in `Seq` order ([`canonical::tree`]), in hexadecimal. In a segment without `root_form` a
+    /// root that nobody can make again.
     pub events_root: String,
+    /// The form of the leaves under it ([`canonical::FORM`]); `None` in one that was sealed before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_form: Option<u32>,
+    /// Its leaf in the log of the proof, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<u64>,
 }
 
 /// One file of a segment.
@@ -83,7 +91,9 @@ impl SegmentMeta {
             timestamp_min: events.iter().map(|stored| stored.event.timestamp).min()?,
             timestamp_max: events.iter().map(|stored| stored.event.timestamp).max()?,
             files,
-            events_root: hex(&merkle_root(by_seq.iter().map(|stored| event_hash(stored)).collect())),
+            events_root: hex(&canonical::tree(&by_seq).root()),
+            root_form: Some(canonical::FORM),
+            leaf: None,
         })
     }
 
@@ -167,57 +177,6 @@ pub fn write_file(disk: &dyn Disk, dir: &str, name: &str, bytes: &[u8]) -> Resul
     Ok(FileMeta::of(name, bytes))
 }
 
-/// SHA-256 over what makes a stored event what it is: `Seq`, commit time, the hash of the bytes as
-/// received, and the normalized form with the fields sorted by name, so that the order in which a parser
-/// sets them, or a column store gives them back, does not matter.
-pub fn event_hash(stored: &Stored) -> [u8; 32] {
-    let mut sorted: Vec<&(Field, Value)> = stored.event.fields().iter().collect();
-    sorted.sort_by_key(|(field, _)| field.name());
-    let mut canonical = Event::new(stored.event.timestamp, Vec::new());
-    canonical.received = stored.event.received;
-    let mut bytes = Vec::with_capacity(512);
-    nhatle_event::binary::encode(&canonical, &mut bytes);
-    for (field, value) in sorted {
-        // One field per event keeps the form free of the table's row numbers and linear in the fields.
-        bytes.extend_from_slice(&(field.name().len() as u64).to_le_bytes());
-        bytes.extend_from_slice(field.name().as_bytes());
-        let mut single = Event::new(Timestamp(0), Vec::new());
-        single.set(Field::MESSAGE, value.clone());
-        nhatle_event::binary::encode(&single, &mut bytes);
-    }
-    let mut hash = Sha256::new();
-    hash.update(stored.seq.0.to_le_bytes());
-    hash.update(stored.committed.0.to_le_bytes());
-    hash.update(stored.event.original_hash());
-    hash.update(Sha256::digest(&bytes));
-    hash.finalize().into()
-}
-
-/// The Merkle tree hash of RFC 6962 section 2.1 over these leaves; SHA-256 of nothing where there are none.
-pub fn merkle_root(leaves: Vec<[u8; 32]>) -> [u8; 32] {
-    // Pairing neighbors level by level, an odd one moving up unchanged, gives the tree of the RFC, whose
-    // left part is always the largest power of two.
-    let mut level: Vec<[u8; 32]> = leaves.iter().map(|leaf| hash_parts(&[&[0], leaf])).collect();
-    while level.len() > 1 {
-        level = level
-            .chunks(2)
-            .map(|pair| match pair {
-                [left, right] => hash_parts(&[&[1], left, right]),
-                odd => odd[0],
-            })
-            .collect();
-    }
-    level.pop().unwrap_or_else(|| hash_parts(&[]))
-}
-
-fn hash_parts(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
 mod seq {
     use nhatle_event::Seq;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -247,31 +206,6 @@ mod stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_merkle_tree_is_the_one_of_rfc_6962() {
-        let leaf = |byte: u8| [byte; 32];
-        let hashed = |byte: u8| hash_parts(&[&[0], &leaf(byte)]);
-        let node = |left: &[u8; 32], right: &[u8; 32]| hash_parts(&[&[1], left, right]);
-        assert_eq!(merkle_root(vec![]), hash_parts(&[]));
-        assert_eq!(merkle_root(vec![leaf(1)]), hashed(1));
-        let three = node(&node(&hashed(1), &hashed(2)), &hashed(3));
-        assert_eq!(merkle_root(vec![leaf(1), leaf(2), leaf(3)]), three);
-        let five = node(&node(&node(&hashed(1), &hashed(2)), &node(&hashed(3), &hashed(4))), &hashed(5));
-        assert_eq!(merkle_root((1..=5).map(leaf).collect()), five);
-    }
-
-    #[test]
-    fn the_order_of_fields_does_not_change_the_hash_but_a_value_does() {
-        let stored = |names: [&str; 2], value: &str| {
-            let mut event = Event::new(Timestamp(1), *b"x");
-            names.iter().for_each(|name| event.set_named(name, value));
-            Stored { seq: Seq(1), committed: Timestamp(2), event }
-        };
-        let first = event_hash(&stored(["a.b", "user.name"], "v"));
-        assert_eq!(first, event_hash(&stored(["user.name", "a.b"], "v")));
-        assert_ne!(first, event_hash(&stored(["user.name", "a.b"], "w")));
-    }
 
     #[test]
     fn a_changed_byte_is_named_by_its_block() {

@@ -28,6 +28,7 @@ macro_rules! words {
 }
 
 pub mod alert;
+pub mod proof;
 pub mod alive;
 pub mod enrollment;
 pub mod exception;

@@ -14,6 +14,7 @@ pub mod incident;
 pub mod matrix;
 pub mod overview;
 pub mod preview;
+pub mod proof;
 pub mod reference;
 pub mod rule;
 pub mod search;
@@ -274,6 +275,14 @@ impl Shell {
     /// Whether the viewer may change anything.
     pub fn may_work(&self) -> bool {
         self.asked.may_work()
+    }
+
+    /// Whether the viewer may give evidence away.
+    pub fn may_prove(&self) -> bool {
+        let may = |viewer: &crate::account::Viewer| {
+            matches!(viewer.role, Role::Admin | Role::Analyst | Role::Auditor) && viewer.unit.is_none()
+        };
+        self.asked.viewer.as_ref().is_some_and(may)
     }
 
     /// Whether the viewer decides for the whole city.

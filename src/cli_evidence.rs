@@ -1,0 +1,69 @@
+//! The part of the command line that proves: `nhatle verify`, `nhatle evidence`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::DataArgs;
+
+/// Below the help of `nhatle verify`.
+pub const VERIFY_EXAMPLES: &str = "Example: nhatle verify --data demo\n\
+Example: nhatle verify --data demo --head kept-head.txt\n\
+Example: nhatle verify --key city-key.txt incident-7.tar\n\n\
+Exit code: 0 nothing was altered; 1 something was, a line each; 2 wrong arguments; 3 it cannot be read.";
+/// Below the help of `nhatle evidence`.
+pub const EVIDENCE_EXAMPLES: &str = "Example: nhatle evidence --data demo --incident 7 -o incident-7.tar\n\
+Example: nhatle evidence --data demo --query 'source.ip:203.0.113.9' -o events.tar";
+
+/// `nhatle verify`
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print findings as JSON lines.
+    #[arg(long)]
+    pub json: bool,
+    /// A head that was kept elsewhere (or a file of many): the store must still be the one it was signed for, and not
+    /// older.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub head: Option<PathBuf>,
+    /// The key that must have signed: as text, or a file with it.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Make the leaf of every stored event again, beside checking every file: takes as long as reading all of them.
+    #[arg(long, conflicts_with = "file")]
+    pub deep: bool,
+    /// An exported evidence package, in place of a store.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `nhatle evidence`
+#[derive(Clone, Debug, Args)]
+pub struct EvidenceArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// An incident, with its alerts, their events, and what was done.
+    #[arg(long, value_name = "NUMBER")]
+    pub incident: Option<u64>,
+    /// An alert, with its events.
+    #[arg(long, value_name = "ID")]
+    pub alert: Option<String>,
+    /// Events by their names.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub event: Vec<String>,
+    /// The events that a query finds.
+    #[arg(long, value_name = "QUERY")]
+    pub query: Option<String>,
+    /// Who asks for it, written into the package.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Print what was done as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// The file to make.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}

@@ -1,0 +1,76 @@
+//! Keeps the proof of a running server in step: the register's state in its log, a head at least hourly, heads to second
+//! parties, and heads of others checked. In: the store, the register, `[proof]`. Out: entries and heads in the store,
+//! copies of heads, alerts where a log of others contradicts itself. The pure part is [`nhatle_storage::proof`].
+
+pub mod settings;
+pub mod run;
+pub mod deliver;
+pub mod receive;
+pub mod alert;
+
+use nhatle_storage::proof::tree::{Hash, Tree, leaf_hash};
+use nhatle_storage::register::{Register, RegisterError};
+use nhatle_storage::{Disk, Store, WriteError};
+use tokio::runtime::Handle;
+
+/// A file that another process makes to ask the server for a head that covers everything.
+pub const REQUEST: &str = "proof/request";
+
+/// Why the register's state could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The register could not be read.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// The log could not be written.
+    #[error(transparent)]
+    Log(#[from] WriteError),
+}
+
+/// Asks the server that has this folder for a head.
+///
+/// # Errors
+/// What the disk says.
+pub fn ask(disk: &dyn Disk) -> std::io::Result<()> {
+    disk.create(REQUEST).map(drop)
+}
+
+/// The hashes of the register's rows, as far as they were read.
+#[derive(Default)]
+pub struct RegisterHashes {
+    tree: Tree,
+    last: Option<Hash>,
+}
+
+impl RegisterHashes {
+    /// Reads what is new.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn catch_up(&mut self, register: &Register, runtime: &Handle) -> Result<(), RegisterError> {
+        let after = i64::try_from(self.tree.len()).unwrap_or(i64::MAX);
+        for hash in runtime.block_on(register.hashes_after(after))? {
+            self.tree.push(leaf_hash(&hash));
+            self.last = Some(hash);
+        }
+        Ok(())
+    }
+
+    /// Rows, hash of the last one, root over all; `None` where there is none.
+    pub fn state(&self) -> Option<(u64, Hash, Hash)> {
+        Some((self.tree.len(), self.last?, self.tree.root()))
+    }
+}
+
+/// Writes down the register as it is.
+///
+/// # Errors
+/// It could not be read or written down.
+pub fn record_register(store: &Store, register: &Register, runtime: &Handle) -> Result<(), RecordError> {
+    let mut hashes = RegisterHashes::default();
+    hashes.catch_up(register, runtime)?;
+    if let Some(state) = hashes.state() {
+        store.record_register(state)?;
+    }
+    Ok(())
+}
