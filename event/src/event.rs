@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::field::{Field, Marks};
 use crate::record::Record;
 use crate::time::Timestamp;
-use crate::value::{Text, Value};
+use crate::value::{Text, Value, address_text};
 
 /// `event.dataset` of records that could not be parsed.
 pub const DEAD_LETTERS: &str = "nhatle.dead_letters";
@@ -166,7 +166,7 @@ impl Event {
         self.received = record.received;
         self.set(Field::NHATLE_INPUT, record.input.clone());
         if let Some(peer) = record.peer {
-            self.set(Field::LOG_SOURCE_ADDRESS, peer.to_string());
+            self.set(Field::LOG_SOURCE_ADDRESS, address_text(peer));
         }
         if let Some(unit) = &record.unit {
             self.set(Field::NHATLE_UNIT, unit.clone());

@@ -56,6 +56,7 @@ impl Value {
         match self {
             Value::Text(text) => Some(text.clone()),
             Value::Long(number) => Some(number.to_compact_string()),
+            Value::Ip(address) => Some(address_text(*address)),
             other => other.as_text().map(Text::from),
         }
     }
@@ -124,6 +125,25 @@ impl Value {
     }
 }
 
+/// An address as text. IPv4 without the formatter: each event has some.
+pub fn address_text(address: IpAddr) -> Text {
+    let IpAddr::V4(address) = address else { return address.to_compact_string() };
+    let mut text = Text::const_new("");
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if 0 < place {
+            text.push('.');
+        }
+        if 100 <= octet {
+            text.push(char::from(b'0' + octet / 100));
+        }
+        if 10 <= octet {
+            text.push(char::from(b'0' + octet / 10 % 10));
+        }
+        text.push(char::from(b'0' + octet % 10));
+    }
+    text
+}
+
 /// A double as people write it: `7` and not `7.0`.
 fn double_text(number: f64) -> String {
     let mut text = String::new();
@@ -190,5 +210,22 @@ impl From<IpAddr> for Value {
 impl From<Timestamp> for Value {
     fn from(stamp: Timestamp) -> Value {
         Value::Date(stamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn addresses_are_written_as_the_formatter_writes_them(four in any::<[u8; 4]>(), six in any::<[u8; 16]>()) {
+            for address in [IpAddr::from(four), IpAddr::from(six)] {
+                let (text, plain) = (address_text(address), address.to_string());
+                prop_assert_eq!(text.as_str(), plain.as_str());
+                prop_assert_eq!(Value::Ip(address).to_text(), Some(address_text(address)));
+            }
+        }
     }
 }

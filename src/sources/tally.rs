@@ -3,8 +3,7 @@
 //! In: events with what became of them; what inputs refused; gaps that a forwarder's numbers show. Out: sums the book
 //! adds up once the batch is durable. Bounded as the book is ([`super::SOURCES_MAX`] names).
 
-use std::collections::BTreeMap;
-
+use foldhash::HashMap;
 use nhatle_event::{Event, Field, Timestamp, Value};
 
 use super::hour::{GAPS_MAX, HourPart, count_reason, hour_of};
@@ -42,7 +41,12 @@ pub struct Whose<'a> {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    by_source: BTreeMap<String, Sent>,
+    /// In the order in which they first came.
+    rows: Vec<(String, Sent)>,
+    /// Where in `rows` a source is.
+    places: HashMap<String, usize>,
+    /// Whose record was counted last: the next one is often theirs, too.
+    last: usize,
 }
 
 impl Tally {
@@ -53,7 +57,7 @@ impl Tally {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.by_source.is_empty()
+        self.rows.is_empty()
     }
 
     /// Counts one record; `after_seq` is a `Seq` before that of the event.
@@ -114,7 +118,7 @@ impl Tally {
 
     /// Adds another tally.
     pub fn add(&mut self, other: Tally) {
-        for (source, sent) in other.by_source {
+        for (source, sent) in other.rows {
             let whose = Whose { source: &source, input: &sent.input, unit: sent.unit.as_deref() };
             let known = self.sent(whose, Timestamp(sent.last_ns));
             for part in &sent.parts {
@@ -125,16 +129,28 @@ impl Tally {
 
     /// By source.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Sent)> {
-        self.by_source.iter().map(|(source, sent)| (source.as_str(), sent))
+        self.rows.iter().map(|(source, sent)| (source.as_str(), sent))
+    }
+
+    /// Where the row of a source is; it is made where there is none.
+    fn place(&mut self, source: &str) -> usize {
+        if self.rows.get(self.last).is_some_and(|(name, _)| name == source) {
+            return self.last;
+        }
+        let is_other = SOURCES_MAX <= self.rows.len() && !self.places.contains_key(source);
+        let name = if is_other { OTHER_SOURCE } else { source };
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = self.rows.len();
+        self.places.insert(name.to_owned(), place);
+        self.rows.push((name.to_owned(), Sent::default()));
+        place
     }
 
     fn sent(&mut self, whose: Whose<'_>, at: Timestamp) -> &mut Sent {
-        let is_known = self.by_source.contains_key(whose.source);
-        let name = if is_known || self.by_source.len() < SOURCES_MAX { whose.source } else { OTHER_SOURCE };
-        if !self.by_source.contains_key(name) {
-            self.by_source.insert(name.to_owned(), Sent::default());
-        }
-        let sent = self.by_source.get_mut(name).expect("it was just put there where it was not");
+        self.last = self.place(whose.source);
+        let (_, sent) = &mut self.rows[self.last];
         sent.last_ns = sent.last_ns.max(at.0);
         if sent.input != whose.input {
             whose.input.clone_into(&mut sent.input);
@@ -167,4 +183,35 @@ fn clock_offset_ms(event: &Event) -> Option<i32> {
     }
     let offset_ms = said.since(event.received) / 1_000_000;
     Some(i32::try_from(offset_ms).unwrap_or(if offset_ms < 0 { i32::MIN } else { i32::MAX }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_in_any_order_have_a_row_each_and_those_past_the_bound_one_together() {
+        let mut tally = Tally::new();
+        let mut count = |source: &str, times: u64| {
+            tally.reject(Whose { source, input: "syslog-udp", unit: None }, "flood", times, Timestamp(0));
+        };
+        for round in 1..=2 {
+            for number in 0..SOURCES_MAX + 2 {
+                count(&format!("s{number}"), round);
+            }
+            count("s7", 10);
+            count("s7", 10);
+        }
+        let received = |tally: &Tally, source: &str| {
+            let rows: Vec<_> = tally.rows().filter(|(name, _)| *name == source).collect();
+            rows.iter().map(|(_, sent)| sent.parts[0].counts.received).collect::<Vec<_>>()
+        };
+        assert_eq!(tally.rows().count(), SOURCES_MAX + 1);
+        assert_eq!(received(&tally, "s0"), [3]);
+        assert_eq!(received(&tally, "s7"), [43]);
+        assert_eq!(received(&tally, OTHER_SOURCE), [6]);
+        let mut sum = tally.clone();
+        sum.add(tally);
+        assert_eq!(received(&sum, "s7"), [86]);
+    }
 }
