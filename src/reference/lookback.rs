@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nhatle_collector::enrich::Tables;
-use nhatle_collector::enrich::intel::table::{Indicators, ListInfo, Never, fields_of};
+use nhatle_collector::enrich::intel::fields::fields_of;
+use nhatle_collector::enrich::intel::table::{Indicators, ListInfo, Never};
 use nhatle_collector::enrich::intel::{Kind, list};
 use nhatle_engine::alert::retro::Standing;
 use nhatle_engine::alert::{Alert, Retro};

@@ -188,7 +188,14 @@ pub fn enrich_as(event: &mut Event, record: &Record, settings: &crate::Settings,
 
 /// Composes every text of the event.
 fn compose(event: &mut Event) {
-    let is_plain = |value: &Value| value.each().all(|one| one.text().is_none_or(is_composed));
+    let is_plain = |value: &Value| match value {
+        Value::Text(text) => is_composed(text),
+        Value::List(values) => values.iter().all(|one| one.text().is_none_or(is_composed)),
+        _ => true,
+    };
+    if event.fields().iter().all(|(_, value)| is_plain(value)) {
+        return;
+    }
     let others = event.fields().iter().filter(|(_, value)| !is_plain(value));
     let renewed: Vec<(Field, Value)> = others.map(|(field, value)| (*field, composed_value(value))).collect();
     for (field, value) in renewed {

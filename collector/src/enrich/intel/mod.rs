@@ -6,6 +6,7 @@
 //! wide to mean anything, is left out, counted and named ([`Found::left_out`]).
 
 pub mod domain;
+pub mod fields;
 pub mod list;
 pub mod misp;
 pub mod stix;

@@ -8,7 +8,6 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::HashSet;
@@ -16,7 +15,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
+use super::fields::{FIELDS, Holds, PLACES};
 use super::{Indicator, Kind, Note, domain};
+
 use crate::enrich::prefix::PrefixMap;
 use crate::enrich::{Cidr, is_public};
 
@@ -126,80 +127,6 @@ pub struct Hit {
     pub field: Field,
     /// What stands there.
     pub value: Text,
-}
-
-/// What a field may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
-    Address,
-    Domain,
-    Url,
-    Hash,
-    Email,
-}
-
-/// The fields that are looked at.
-const LOOKED_AT: &[(Holds, &[&str])] = &[
-    (
-        Holds::Address,
-        &[
-            "source.ip",
-            "destination.ip",
-            "source.nat.ip",
-            "destination.nat.ip",
-            "dns.resolved_ip",
-            "client.ip",
-            "server.ip",
-        ],
-    ),
-    (
-        Holds::Domain,
-        &[
-            "dns.question.name",
-            "url.domain",
-            "destination.domain",
-            "source.domain",
-            "tls.client.server_name",
-            "server.domain",
-        ],
-    ),
-    (Holds::Url, &["url.full", "url.original"]),
-    (
-        Holds::Hash,
-        &[
-            "file.hash.md5",
-            "file.hash.sha1",
-            "file.hash.sha256",
-            "process.hash.md5",
-            "process.hash.sha1",
-            "process.hash.sha256",
-            "dll.hash.md5",
-            "dll.hash.sha1",
-            "dll.hash.sha256",
-            "email.attachments.file.hash.md5",
-            "email.attachments.file.hash.sha256",
-        ],
-    ),
-    (Holds::Email, &["email.from.address", "email.sender.address", "email.reply_to.address", "email.to.address"]),
-];
-
-static FIELDS: LazyLock<Vec<(Holds, Field)>> = LazyLock::new(|| {
-    let rows = LOOKED_AT.iter().flat_map(|(holds, names)| names.iter().map(move |name| (*holds, *name)));
-    rows.filter_map(|(holds, name)| Some((holds, Field::intern(name)?))).collect()
-});
-
-/// The fields in which an indicator of these kinds can be found, in no special order.
-pub fn fields_of(kinds: &[Kind]) -> Vec<Field> {
-    let wants = |holds: Holds| {
-        kinds.iter().any(|kind| match kind {
-            Kind::Ip => matches!(holds, Holds::Address | Holds::Domain | Holds::Url),
-            Kind::Domain => matches!(holds, Holds::Domain | Holds::Url),
-            Kind::Url => matches!(holds, Holds::Url),
-            Kind::File => matches!(holds, Holds::Hash),
-            Kind::Email => matches!(holds, Holds::Email),
-        })
-    };
-    FIELDS.iter().filter(|(holds, _)| wants(*holds)).map(|(_, field)| *field).collect()
 }
 
 /// Values of the documentation's networks and of `.invalid`, one for each kind and confidence, that nobody else has.
@@ -355,7 +282,13 @@ impl Indicators {
     /// What the event holds that is named by an indicator in force at this moment; at most [`HITS_MAX`].
     pub fn find(&self, event: &Event, at: Timestamp) -> Vec<Hit> {
         let mut finding = Finding { table: self, at_s: seconds(at), hits: Vec::new() };
-        for (holds, field) in FIELDS.iter() {
+        // Which of the fields the event has, in one pass over it; looked at in their own order.
+        let mut present = 0u64;
+        for (field, _) in event.fields() {
+            present |= PLACES.get(field.index()).copied().unwrap_or(0);
+        }
+        while let Some((holds, field)) = FIELDS.get(present.trailing_zeros() as usize) {
+            present &= present - 1;
             let Some(value) = event.get(*field) else { continue };
             for one in value.each() {
                 finding.look(*holds, *field, one, event);
