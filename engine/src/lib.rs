@@ -19,6 +19,7 @@ pub mod account;
 pub mod enrollment;
 pub mod rule_state;
 pub mod reference;
+pub mod retention;
 pub mod register;
 
 pub use nhatle_rules::attack;

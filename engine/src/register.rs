@@ -2,7 +2,8 @@
 //!
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
-//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `outage/4`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
+//! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `outage/4`, `hold/2`,
+//! `retention/5`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::hunt::{self, HUNTS_MAX, Hunt, HuntChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
 use crate::reference::{self, REFERENCES_MAX, Reference, ReferenceChange};
+use crate::retention::hold::{self, DROPS_MAX, DropChange, Dropped, HOLDS_MAX, Hold, HoldChange};
 use crate::rhythm::outage::{self, OUTAGES_MAX, Outage, OutageChange};
 use crate::rule_state::{self, PACKS_MAX, Pack, PackChange, RULE_STATES_MAX, RuleChange, RuleState};
 
@@ -107,6 +109,10 @@ pub enum AnyChange {
     Reference(String, ReferenceChange),
     /// Of a planned outage, by number.
     Outage(u64, OutageChange),
+    /// Of a legal hold, by number.
+    Hold(u64, HoldChange),
+    /// Of a job of deletion, by number.
+    Drop(u64, DropChange),
 }
 
 impl AnyChange {
@@ -126,6 +132,8 @@ impl AnyChange {
             AnyChange::Enrollment(number, _) => format!("enrollment/{number}"),
             AnyChange::Reference(name, _) => format!("reference/{name}"),
             AnyChange::Outage(number, _) => format!("outage/{number}"),
+            AnyChange::Hold(number, _) => format!("hold/{number}"),
+            AnyChange::Drop(number, _) => format!("retention/{number}"),
         }
     }
 
@@ -145,6 +153,8 @@ impl AnyChange {
             AnyChange::Enrollment(_, change) => serde_json::to_value(change),
             AnyChange::Reference(_, change) => serde_json::to_value(change),
             AnyChange::Outage(_, change) => serde_json::to_value(change),
+            AnyChange::Hold(_, change) => serde_json::to_value(change),
+            AnyChange::Drop(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -164,6 +174,8 @@ impl AnyChange {
             ("enrollment", Ok(number)) => Some(AnyChange::Enrollment(number, serde_json::from_str(json)?)),
             ("reference", _) => Some(AnyChange::Reference(name.to_owned(), serde_json::from_str(json)?)),
             ("outage", Ok(number)) => Some(AnyChange::Outage(number, serde_json::from_str(json)?)),
+            ("hold", Ok(number)) => Some(AnyChange::Hold(number, serde_json::from_str(json)?)),
+            ("retention", Ok(number)) => Some(AnyChange::Drop(number, serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -195,6 +207,10 @@ pub struct RegisterState {
     pub rules_version: u64,
     /// The newest planned outages by number.
     pub outages: BTreeMap<u64, Outage>,
+    /// Legal holds by number.
+    pub holds: BTreeMap<u64, Hold>,
+    /// The newest jobs of deletion by number.
+    pub drops: BTreeMap<u64, Dropped>,
     /// The newest hunts by number.
     pub hunts: BTreeMap<u64, Hunt>,
     /// Reference data by name: assets, places of addresses, lists of indicators.
@@ -268,6 +284,22 @@ impl RegisterState {
                 }
                 Ok(())
             }
+            AnyChange::Hold(number, change) => {
+                if HOLDS_MAX <= self.holds.len() && !self.holds.contains_key(number) {
+                    return Err(Refused::TooLong { what: "list of holds", max: HOLDS_MAX });
+                }
+                let after = hold::apply(self.holds.get(number), change, actor, at)?;
+                self.holds.insert(*number, after);
+                Ok(())
+            }
+            AnyChange::Drop(number, change) => {
+                let after = hold::apply_drop(self.drops.get(number), change, at)?;
+                self.drops.insert(*number, after);
+                if DROPS_MAX < self.drops.len() {
+                    self.drops.pop_first();
+                }
+                Ok(())
+            }
             AnyChange::Hunt(number, change) => {
                 let after = hunt::apply(self.hunts.get(number), *number, change, actor, at)?;
                 self.hunts.insert(*number, after);
@@ -308,6 +340,16 @@ impl RegisterState {
     /// The number the next planned outage gets.
     pub fn next_outage(&self) -> u64 {
         self.outages.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+
+    /// The number the next legal hold gets.
+    pub fn next_hold(&self) -> u64 {
+        self.holds.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+
+    /// The number the next job of deletion gets.
+    pub fn next_drop(&self) -> u64 {
+        self.drops.last_key_value().map_or(1, |(number, _)| number + 1)
     }
 
     /// The number the next hunt gets.
