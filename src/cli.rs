@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli_evidence::{EvidenceArgs, VerifyArgs};
 use crate::cli_reference::{AssetCommand, GeoCommand, IntelCommand};
+use crate::cli_retention::RetentionCommand;
 
 /// A SIEM engine for a city: collect, detect, investigate.
 #[derive(Debug, Parser)]
@@ -85,6 +86,9 @@ pub enum Command {
     /// Lists of threat indicators.
     #[command(subcommand)]
     Intel(IntelCommand),
+    /// How long events are kept, and legal holds.
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Accounts of people.
     #[command(subcommand)]
     User(UserCommand),

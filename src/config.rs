@@ -12,6 +12,7 @@ use std::time::Duration;
 use nhatle_collector::Cidr;
 use nhatle_collector::listen::datagram::SOCKETS_MAX;
 use nhatle_engine::correlate::Limits;
+use nhatle_engine::retention::Rule;
 use nhatle_engine::rhythm::Calendar;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub struct ConfigFile {
     pub sentinel: Sentinel,
     /// `[proof]`
     pub proof: ProofFile,
+    /// `[[retention]]`
+    pub retention: Vec<Rule>,
     /// `[[unit]]`
     pub unit: Vec<Unit>,
     /// `[[source]]`
@@ -78,6 +81,7 @@ impl Default for ConfigFile {
             threat_list: Vec::new(),
             sentinel: Sentinel::default(),
             proof: ProofFile::default(),
+            retention: Vec::new(),
             unit: Vec::new(),
             source: Vec::new(),
         }
@@ -357,6 +361,8 @@ pub struct Config {
     pub proof: Proof,
     /// How much correlations remember.
     pub correlation: Limits,
+    /// How long events are kept.
+    pub retention: Vec<Rule>,
 }
 
 /// Everything that is wrong with a configuration, one line each.
@@ -484,6 +490,7 @@ impl Config {
         let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
         let reference = reference::check((&file.assets, &file.geoip, &file.intel, &file.threat_list), &mut problems);
         units::check(&file.unit, &mut problems);
+        crate::retention::check_rules(&file.retention, &mut problems);
         let (ahead_max_s, behind_max_s) = (file.collector.time_ahead_max_s, file.collector.time_behind_max_s);
         let clocks = Clocks { ahead_max_s, behind_max_s };
         let sources = source_settings::check(&file.source, &file.unit, clocks, &mut problems);
@@ -520,6 +527,7 @@ impl Config {
                 opens_at: level.unwrap_or_default(),
             },
             units: file.unit,
+            retention: file.retention,
             sources,
             clocks,
         })

@@ -37,4 +37,7 @@ pub mod backup;
 pub mod desk;
 pub mod demo;
 pub mod telemetry;
+pub mod cli_retention;
+pub mod retention;
+pub mod tend;
 pub mod command;

@@ -36,6 +36,7 @@ const LIVE: &[&str] = &[
     "engine.incident_level",
     "engine.importance",
     "canary.",
+    "retention",
     "unit",
 ];
 
@@ -109,6 +110,7 @@ impl Reloader {
         shared.canary_schedule.set(config.canary.clone());
         shared.importance.set(config.importance.clone());
         shared.grouping.set(config.grouping);
+        shared.retention.set(config.retention.clone());
         let mut conversion = (*shared.settings.get()).clone();
         conversion.units = crate::command::serve::unit_rules(&config);
         shared.settings.set(conversion);

@@ -58,6 +58,10 @@ pub struct Counters {
     pub detect_ns: AtomicU64,
     /// Nanoseconds spent on sealing segments.
     pub seal_ns: AtomicU64,
+    /// Merges of segments.
+    pub merges: AtomicU64,
+    /// Nanoseconds spent on them.
+    pub merge_ns: AtomicU64,
 }
 
 impl Counters {
@@ -96,6 +100,8 @@ impl Counters {
             ("nhatle_append_nanoseconds_total", &self.append_ns),
             ("nhatle_detect_nanoseconds_total", &self.detect_ns),
             ("nhatle_seal_nanoseconds_total", &self.seal_ns),
+            ("nhatle_merges_total", &self.merges),
+            ("nhatle_merge_nanoseconds_total", &self.merge_ns),
         ];
         for (name, counter) in rows {
             let value = counter.load(Ordering::Relaxed);

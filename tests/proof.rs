@@ -13,7 +13,7 @@ use nhatle_event::{Clock, Stored, SystemClock, Text};
 use nhatle_storage::manifest::Manifest;
 use nhatle_storage::proof::{Head, SignedHead, log, tree};
 use nhatle_storage::register::{Register, hash_of};
-use nhatle_storage::segment::meta::WriteOptions;
+use nhatle_storage::segment::meta::{Tier, WriteOptions};
 use nhatle_storage::{Config, Dataset, Disk, OsDisk, Store};
 
 use crate::support::{Server, run, stdout, token};
@@ -111,8 +111,13 @@ fn forge(data: &Path, alter: impl FnOnce(&mut Vec<Stored>)) {
     let mut manifest = Manifest::newest(&*disk).unwrap();
     let meta = manifest.segments.iter_mut().find(|meta| meta.dataset == Dataset::Events).unwrap();
     let leaf = meta.leaf;
-    *meta =
-        nhatle_storage::segment::write(&*disk, &meta.dir, &events, &WriteOptions { dataset: Dataset::Events }).unwrap();
+    *meta = nhatle_storage::segment::write(
+        &*disk,
+        &meta.dir,
+        &events,
+        &WriteOptions { dataset: Dataset::Events, tier: Tier::Recent },
+    )
+    .unwrap();
     meta.leaf = leaf;
     manifest.publish(&*disk).unwrap();
 }

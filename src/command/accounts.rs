@@ -35,7 +35,7 @@ pub fn add_user(grant: &GrantArgs) -> anyhow::Result<End> {
     }
     let password_hash = Some(hash_password(password)?);
     let create = AccountChange::Create { role, unit: grant.unit.clone(), password_hash };
-    record(&grant.data.data, &AnyChange::Account(grant.name.to_lowercase(), create))?;
+    record_change(&grant.data.data, &AnyChange::Account(grant.name.to_lowercase(), create))?;
     output::say(&format!("account {} made", grant.name.to_lowercase()));
     Ok(End::Done)
 }
@@ -49,7 +49,7 @@ pub fn add_token(grant: &GrantArgs) -> anyhow::Result<End> {
     let token = random_token();
     let hash = hex(&token_sha256(&token));
     let create = TokenChange::Create { role, unit: grant.unit.clone(), hash };
-    record(&grant.data.data, &AnyChange::Token(grant.name.clone(), create))?;
+    record_change(&grant.data.data, &AnyChange::Token(grant.name.clone(), create))?;
     output::line(&token)?;
     Ok(End::Done)
 }
@@ -99,7 +99,8 @@ fn role(grant: &GrantArgs) -> anyhow::Result<Role> {
     Ok(role)
 }
 
-fn with_registry<T>(data: &Path, work: impl FnOnce(&Registry) -> T) -> anyhow::Result<T> {
+/// Works with the register of a data folder.
+pub(super) fn with_registry<T>(data: &Path, work: impl FnOnce(&Registry) -> T) -> anyhow::Result<T> {
     std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = Registry::open(data, runtime.handle().clone())?;
@@ -108,7 +109,8 @@ fn with_registry<T>(data: &Path, work: impl FnOnce(&Registry) -> T) -> anyhow::R
     Ok(result)
 }
 
-fn record(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
+/// Writes one change down.
+pub(super) fn record_change(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
     match with_registry(data, |registry| registry.change(ACTOR, SystemClock.now(), change))? {
         Err(RecordError::Refused(refused)) => {
             Err(UsageError(format!("{}: {refused}", change.stream().replace('/', " "))).into())

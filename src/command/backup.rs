@@ -22,8 +22,8 @@ use crate::backup::{Archive, FORMAT, Index, read};
 use crate::cli::BackupArgs;
 
 /// What of a data folder is copied by its own way, or made anew: the log, segments and manifests, the register, locks,
-/// packs being written, caches.
-const NOT_COPIED: [&str; 6] = ["LOCK", "log", "segments", "manifest", "rules.staging", "state"];
+/// room set aside, packs being written, caches.
+const NOT_COPIED: [&str; 8] = ["LOCK", "READERS", "reserve", "log", "segments", "manifest", "rules.staging", "state"];
 /// How deep folders may stand in each other.
 const DEPTH_MAX: usize = 8;
 

@@ -17,6 +17,7 @@ pub mod rule_import;
 pub mod rule_explain;
 pub mod rule_test;
 pub mod restore;
+pub mod retention;
 pub mod search;
 pub mod serve;
 pub mod doctor;
@@ -73,6 +74,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Forward(args) => forward::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Retention(command) => retention::run(&command),
         Command::Doctor(args) => doctor::run(&args),
     };
     match result {

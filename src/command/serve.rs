@@ -58,6 +58,7 @@ use crate::reload::Reloader;
 use crate::sentinel::{self, Feed, balance};
 use crate::sources::SourceBook;
 use crate::telemetry::Counters;
+use crate::tend::scrub::Scrub;
 use crate::units::Units;
 
 /// How long the administrator's link works: a day.
@@ -132,6 +133,8 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         importance: Live::new(config.importance.clone()),
         source_settings: config.sources.clone(),
         grouping: Live::new(config.grouping),
+        scrub: Scrub::open(&*disk),
+        retention: Live::new(config.retention.clone()),
         settings: Live::new(settings_of(config)),
         units: Live::new(Units::new(config.units.clone())),
         overload: Overload::new(&config.data, config.storage.reserve_bytes, clock.now()),

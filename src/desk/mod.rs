@@ -553,6 +553,7 @@ impl Desk for LiveDesk {
             ("nhatle_reserve_held", u64::from(is_reserve_held)),
             ("nhatle_book_hours_checked", hours_checked),
             ("nhatle_book_differences", differences),
+            ("nhatle_damaged_places", self.shared.scrub.place().findings.len() as u64),
             ("nhatle_searches_running", self.searches.running.load(Ordering::Relaxed)),
             ("nhatle_searches", self.searches.begun.load(Ordering::Relaxed)),
             ("nhatle_searches_canceled", self.searches.canceled.load(Ordering::Relaxed)),

@@ -1,5 +1,6 @@
 //! Search, single events, events around one, and the numbers of the landing page.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use nhatle_event::{EventId, Field, Seq, Stored, Text, Timestamp};
 use nhatle_storage::query::hint::Hint;
 use nhatle_storage::query::resolve::FieldName;
 use nhatle_storage::query::{self, Control, Cursor, Order, Page, Part, Query, Stop, Wanted};
-use nhatle_storage::{Dataset, ReadError, Snapshot};
+use nhatle_storage::{Dataset, LiveSegment, ReadError, Snapshot};
 use nhatle_ui::model::{
     Around, Bucket, Facet, Overview, SearchHint, SearchPage, SearchPart, SearchProgress, SearchQuery, SourceState,
     TailPage,
@@ -125,19 +126,26 @@ pub(super) fn parts(
         control = control.due_at(Instant::now() + Duration::from_millis(u64::from(asked.due_ms)));
     }
     let _counted = Counted::new(&desk.searches);
-    let survey = view(desk).survey(&query, &wanted, &control, &mut |part| {
-        tell(match part {
-            Part::Hits(hits) => SearchPart::Hits(hits),
-            Part::Progress(progress) => SearchPart::Progress(SearchProgress {
-                share_permille: u32::try_from(progress.segments_done * 1_000 / progress.segments_all.max(1))
-                    .unwrap_or(1_000),
-                total: progress.total,
-                done_to: progress.done_to,
-                took_ms: millis(progress.took),
-            }),
-        });
+    // One damaged segment does not take the answer of all others with it; what was told before it was met stands.
+    let mut told: BTreeSet<Seq> = BTreeSet::new();
+    let answered = view(desk).serve_rest(|view| {
+        view.survey(&query, &wanted, &control, &mut |part| {
+            tell(match part {
+                Part::Hits(mut hits) => {
+                    hits.retain(|stored| told.insert(stored.seq));
+                    SearchPart::Hits(hits)
+                }
+                Part::Progress(progress) => SearchPart::Progress(SearchProgress {
+                    share_permille: u32::try_from(progress.segments_done * 1_000 / progress.segments_all.max(1))
+                        .unwrap_or(1_000),
+                    total: progress.total,
+                    done_to: progress.done_to,
+                    took_ms: millis(progress.took),
+                }),
+            });
+        })
     });
-    let survey = survey.map_err(|error| ended(desk, error))?;
+    let (survey, left_out) = answered.map_err(|error| ended(desk, error))?;
     let is_nothing = survey.total == 0 && survey.paused_at.is_none();
     let hints = if is_nothing { hints(&asked.text) } else { Vec::new() };
     Ok(SearchPage {
@@ -158,7 +166,7 @@ pub(super) fn parts(
                 distinct: facet.distinct,
             })
             .collect(),
-        incomplete: None,
+        incomplete: left_out_of(&query, &left_out),
         partial_to: survey.paused_at,
         // The numbers are of the whole store; somebody who sees a part of it would learn of the rest.
         explain: match desk.limit(viewer) {
@@ -167,6 +175,22 @@ pub(super) fn parts(
         },
         hints,
     })
+}
+
+/// What a search leaves out because it is damaged, of what could hold a hit.
+fn left_out_of(query: &Query, left_out: &[Arc<LiveSegment>]) -> Option<String> {
+    let could_hold = |segment: &&Arc<LiveSegment>| {
+        let meta = segment.meta();
+        query.datasets.contains(&meta.dataset) && query.from <= meta.timestamp_max && meta.timestamp_min < query.to
+    };
+    let rows = left_out.iter().filter(could_hold);
+    let named: Vec<String> = rows
+        .map(|segment| {
+            let meta = segment.meta();
+            format!("{} ({}, {} – {})", meta.dir, meta.row_count, meta.timestamp_min, meta.timestamp_max)
+        })
+        .collect();
+    (!named.is_empty()).then(|| named.join("; "))
 }
 
 fn millis(took: Duration) -> u64 {

@@ -6,6 +6,7 @@
 //! | `append` | those | committed events; answers whoever waits for durability |
 //! | `detect` | committed events | alerts, incidents |
 //! | `seal` | a clock | segments |
+//! | `tend` | a clock | fewer, larger segments |
 //!
 //! Channels between them are short. A full one stops the stage before it, and in the end the inputs, each sender by
 //! its share of their queue: TCP stops reading, HTTP answers 429, UDP drops and counts. The order of the stages is the promise: an event
@@ -35,6 +36,7 @@ use nhatle_collector::listen::{Intake, Sink};
 use nhatle_engine::alert::Alert;
 use nhatle_engine::fit::Seen;
 use nhatle_engine::incident::Grouping;
+use nhatle_engine::retention::Rule;
 use nhatle_event::{Clock, Event, Stored};
 use nhatle_rules::RuleSet;
 use nhatle_storage::{Disk, Store};
@@ -56,6 +58,7 @@ use crate::reload::Reloader;
 use crate::sentinel::Feed;
 use crate::sources::{SourceBook, Tally};
 use crate::telemetry::Counters;
+use crate::tend::{self, scrub::Scrub};
 use crate::units::Units;
 
 /// How many converted batches may wait to be appended.
@@ -114,6 +117,10 @@ pub struct Shared {
     pub source_settings: nhatle_collector::SourceSettings,
     /// When alerts belong together.
     pub grouping: Live<Grouping>,
+    /// How far the files were read and checked, and what was found.
+    pub scrub: Scrub,
+    /// How long events are kept.
+    pub retention: Live<Vec<Rule>>,
     /// What conversion depends on.
     pub settings: Live<Settings>,
     /// Organization units.
@@ -207,6 +214,7 @@ impl Shared {
 pub struct Pipeline {
     stages: Vec<JoinHandle<()>>,
     seal: JoinHandle<()>,
+    tend: JoinHandle<()>,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -248,7 +256,9 @@ impl Pipeline {
         let detect = spawn("detect", move || stage.run(&committed))?;
         let (sealed, stopping) = (shared.clone(), is_stopping.clone());
         let seal = spawn("seal", move || seal(&sealed, &stopping))?;
-        Ok((Pipeline { stages: vec![append, detect], seal, is_stopping }, to_append))
+        let (tended, stopping) = (shared.clone(), is_stopping.clone());
+        let tend = spawn("tend", move || tend::run(&tended, &stopping))?;
+        Ok((Pipeline { stages: vec![append, detect], seal, tend, is_stopping }, to_append))
     }
 
     /// Waits until everything that was taken is stored and looked at. Every sender of the intake must be
@@ -262,6 +272,9 @@ impl Pipeline {
         self.is_stopping.store(true, Ordering::Relaxed);
         if self.seal.join().is_err() {
             tracing::error!("the sealing stage panicked");
+        }
+        if self.tend.join().is_err() {
+            tracing::error!("the stage that looks after what is stored panicked");
         }
     }
 }

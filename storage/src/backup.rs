@@ -1,15 +1,16 @@
 //! A store at one moment, as files to copy, beside a process that may be writing it.
 //!
 //! In: the files. Out: [`Border`]: the newest manifest, the segments it names (which never change), and the log up to
-//! its last whole batch. Takes no lock and writes nothing. Promise: the files of a border, put into an empty folder, are
+//! its last whole batch. Writes nothing; holds the segments' files while it lives. Promise: the files of a border, put into an empty folder, are
 //! a store with exactly the events up to its last `Seq`. Failure: damage, with file and place; a writer that seals so
 //! often that no reading was all of one piece.
 
 use nhatle_event::Seq;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskLock};
 use crate::error::{OpenError, ReadError};
 use crate::manifest::{self, Manifest};
+use crate::publish::hold_segments;
 use crate::recover::live_logs;
 use crate::segment::meta::SegmentMeta;
 use crate::wal::{self, reader::Tail};
@@ -18,7 +19,6 @@ use crate::wal::{self, reader::Tail};
 const ATTEMPTS_MAX: usize = 20;
 
 /// See the module.
-#[derive(Debug)]
 pub struct Border {
     /// The newest manifest, path and bytes; `None` for a store that never sealed.
     pub manifest: Option<(String, Vec<u8>)>,
@@ -30,6 +30,15 @@ pub struct Border {
     pub event_count: u64,
     /// The last of them.
     pub last_seq: Seq,
+    /// Keeps the files of the segments until they are copied.
+    readers: Option<Box<dyn DiskLock>>,
+}
+
+impl std::fmt::Debug for Border {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is_held = self.readers.is_some();
+        f.debug_struct("Border").field("last_seq", &self.last_seq).field("is_held", &is_held).finish_non_exhaustive()
+    }
 }
 
 impl Border {
@@ -38,6 +47,7 @@ impl Border {
     /// # Errors
     /// It is damaged; what the disk says.
     pub fn of(disk: &dyn Disk) -> Result<Border, OpenError> {
+        let readers = hold_segments(disk)?;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -46,7 +56,7 @@ impl Border {
             let border = read(disk, &manifest);
             let has_moved = Manifest::newest(disk)?.number != number;
             match border {
-                Ok(border) if !has_moved => return Ok(border),
+                Ok(border) if !has_moved => return Ok(Border { readers, ..border }),
                 Err(error) if !has_moved || attempt == ATTEMPTS_MAX => return Err(error),
                 Ok(_) if attempt == ATTEMPTS_MAX => {
                     let source = std::io::Error::other("sealed again and again while it was read");
@@ -83,5 +93,5 @@ fn read(disk: &dyn Disk, manifest: &Manifest) -> Result<Border, OpenError> {
         logs.push((path, bytes));
     }
     let last_seq = Seq(next_seq.0.saturating_sub(1));
-    Ok(Border { manifest: file, segments: manifest.segments.clone(), logs, event_count, last_seq })
+    Ok(Border { manifest: file, segments: manifest.segments.clone(), logs, event_count, last_seq, readers: None })
 }

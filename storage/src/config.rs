@@ -14,6 +14,8 @@ pub struct Config {
     pub memtable_bytes_max: u64,
     /// Appends are refused when this many bytes wait to be sealed, because sealing fails.
     pub backlog_bytes_max: u64,
+    /// Small segments are merged into larger ones of at most this many events; 0 leaves them as they are.
+    pub merged_events_max: u64,
     /// So much room on the disk is kept for when it is full, by whoever owns the folder; 0 = none. The store itself does
     /// not touch it.
     pub reserve_bytes: u64,
@@ -27,6 +29,8 @@ impl Default for Config {
             memtable_events_max: 65_536,
             memtable_bytes_max: 64 << 20,
             backlog_bytes_max: 256 << 20,
+            // It bounds the index that grows in memory meanwhile: some 12 bytes for each word and value of an event.
+            merged_events_max: 524_288,
             reserve_bytes: 256 << 20,
         }
     }

@@ -30,14 +30,21 @@ pub mod recover;
 pub mod snapshot;
 pub mod store;
 pub mod proof;
+pub mod publish;
+pub mod compact;
 pub mod verify;
+pub mod scrub;
 pub mod backup;
 pub mod query;
 pub mod register;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_rows;
+#[cfg(test)]
 mod tests_world;
+#[cfg(test)]
+mod tests_compact;
 
 pub use config::Config;
 pub use dataset::Dataset;

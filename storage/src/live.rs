@@ -1,14 +1,15 @@
 //! `LiveSegment`: a sealed segment as the store hands it out, opened when first asked; and
 //! `SegmentForm`, the real form and the plain one that the simulator uses because it is quick to write.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use nhatle_event::Stored;
+use nhatle_event::{Seq, Stored, Timestamp};
 
 use crate::disk::Disk;
-use crate::error::{ReadError, WriteError};
+use crate::error::{Corrupt, ReadError, WriteError};
+use crate::segment::merge::Pace;
 use crate::segment::meta::{SegmentMeta, WriteOptions};
-use crate::segment::{self, Segment};
+use crate::segment::{self, Projection, Segment};
 
 /// How the segments of a store are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +27,13 @@ pub struct LiveSegment {
     disk: Arc<dyn Disk>,
     form: SegmentForm,
     opened: Mutex<Option<Arc<Segment>>>,
+    damage: OnceLock<String>,
 }
 
 impl LiveSegment {
     /// A segment that is not opened yet.
     pub fn new(disk: Arc<dyn Disk>, meta: SegmentMeta, form: SegmentForm) -> LiveSegment {
-        LiveSegment { meta, disk, form, opened: Mutex::new(None) }
+        LiveSegment { meta, disk, form, opened: Mutex::new(None), damage: OnceLock::new() }
     }
 
     /// What is known of it without opening it.
@@ -53,6 +55,70 @@ impl LiveSegment {
         Ok(segment)
     }
 
+    /// What is known to be wrong with it: the first that somebody found.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Says that it is damaged. It stays live: what can be read of it may still be asked for by name.
+    pub fn set_damage(&self, what: String) {
+        if self.damage.set(what.clone()).is_ok() {
+            tracing::error!(file.path = self.meta.dir, what, "a segment is damaged; searches leave it out and say so");
+        }
+    }
+
+    /// The error is about one of its files.
+    pub fn is_meant(&self, error: &ReadError) -> bool {
+        let (ReadError::Io { file, .. }
+        | ReadError::Unreadable { file, .. }
+        | ReadError::Corrupt(Corrupt { file, .. })) = error
+        else {
+            return false;
+        };
+        file.strip_prefix(&self.meta.dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Somebody reads it beside the caller, who holds one reference.
+    pub fn is_read(self: &Arc<LiveSegment>) -> bool {
+        let opened = self.opened.lock().expect("no code panics while it holds this lock");
+        1 < Arc::strong_count(self) || opened.as_ref().is_some_and(|segment| 1 < Arc::strong_count(segment))
+    }
+
+    /// When its first and its last event were committed; looked up in the rows where the manifest does not say.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn committed(&self) -> Result<(Timestamp, Timestamp), ReadError> {
+        match self.meta.committed {
+            Some([first, last]) => Ok((Timestamp(first), Timestamp(last))),
+            None => self.open()?.committed(),
+        }
+    }
+
+    /// Its first `limit` events after `after`, in `Seq` order, reading only those.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn events_after(&self, after: Seq, limit: usize) -> Result<Vec<Stored>, ReadError> {
+        match self.form {
+            SegmentForm::Columns => {
+                let segment = self.open()?;
+                let mut rows = segment.keys()?.first_after(after, limit);
+                rows.sort_unstable();
+                let mut events = segment.fetch(&rows, Projection::All)?;
+                events.sort_by_key(|stored| stored.seq);
+                Ok(events)
+            }
+            #[cfg(any(test, feature = "sim"))]
+            SegmentForm::Plain => {
+                let mut events = self.events()?;
+                events.retain(|stored| after < stored.seq);
+                events.truncate(limit);
+                Ok(events)
+            }
+        }
+    }
+
     /// All its events, in `Seq` order.
     ///
     /// # Errors
@@ -65,6 +131,40 @@ impl LiveSegment {
         };
         events.sort_by_key(|stored| stored.seq);
         Ok(events)
+    }
+}
+
+/// Makes one segment of several that follow each other, durably; `None` where `pace` gave it up.
+///
+/// # Errors
+/// What the disk says; an input that is damaged.
+pub fn merge(
+    form: SegmentForm,
+    disk: &dyn Disk,
+    dir: &str,
+    inputs: &[Arc<LiveSegment>],
+    options: &WriteOptions,
+    pace: Pace<'_>,
+) -> Result<Option<SegmentMeta>, WriteError> {
+    match form {
+        SegmentForm::Columns => {
+            let open = inputs.iter().map(|input| input.open()).collect::<Result<Vec<_>, _>>()?;
+            segment::merge::merge(disk, dir, &open, options, pace)
+        }
+        #[cfg(any(test, feature = "sim"))]
+        SegmentForm::Plain => {
+            let mut events = Vec::new();
+            for input in inputs {
+                events.extend(input.events()?);
+                if !pace() {
+                    return Ok(None);
+                }
+            }
+            let mut meta = plain::write(disk, dir, &events, options)?;
+            meta.tier = options.tier;
+            meta.replaces = inputs.iter().map(|input| Replaced::of(input.meta())).collect();
+            Ok(Some(meta))
+        }
     }
 }
 
@@ -85,6 +185,9 @@ pub fn write(
         SegmentForm::Plain => plain::write(disk, dir, events, options),
     }
 }
+
+#[cfg(any(test, feature = "sim"))]
+use crate::segment::meta::Replaced;
 
 #[cfg(any(test, feature = "sim"))]
 mod plain {

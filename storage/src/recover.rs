@@ -21,6 +21,7 @@ use crate::disk::{Disk, UNFINISHED, join, remove_folder};
 use crate::error::{Corrupt, OpenError, ReadError, WriteError};
 use crate::manifest::{self, Manifest};
 use crate::memtable::{Chunk, Memtable};
+use crate::publish::READERS;
 use crate::wal::reader::{Frame, LogFile, Tail};
 use crate::wal::{self, FRAME_HEADER_BYTES};
 
@@ -50,6 +51,8 @@ pub struct Recovered {
     pub log_bytes: u64,
     /// Bytes of an unfinished frame that were left out.
     pub torn_bytes: u64,
+    /// Folders of segments that no manifest names and that a reader may still hold.
+    pub orphans: Vec<String>,
 }
 
 /// Recovers for the process that will write; it holds the lock.
@@ -58,11 +61,14 @@ pub struct Recovered {
 /// A hole in the log, a damaged manifest, or what the disk says.
 pub fn recover(disk: &dyn Disk) -> Result<Recovered, OpenError> {
     let manifest = Manifest::newest(disk)?;
-    let (recovered, last) = replay(disk, manifest)?;
+    // A process that was killed between renaming the manifest and syncing its folder left a name that the next power cut
+    // may take back; nothing it made superfluous may go before.
+    disk.sync_folder(manifest::FOLDER).map_err(|source| WriteError::io(manifest::FOLDER, source))?;
+    let (mut recovered, last) = replay(disk, manifest)?;
     if let Some(last) = last {
         mend(disk, &last).map_err(|source| WriteError::io(&last.path, source))?;
     }
-    remove_orphans(disk, &recovered)?;
+    recovered.orphans = remove_orphans(disk, &recovered)?;
     Ok(recovered)
 }
 
@@ -128,6 +134,7 @@ fn replay(disk: &dyn Disk, manifest: Manifest) -> Result<(Recovered, Option<Last
         log_last_bytes: 0,
         log_bytes: 0,
         torn_bytes: 0,
+        orphans: Vec::new(),
         manifest,
     };
     let mut last = None;
@@ -209,18 +216,25 @@ fn mend(disk: &dyn Disk, last: &Last) -> std::io::Result<()> {
 }
 
 /// Deletes what no manifest refers to: unfinished objects, segments that were never published, log
-/// files that are sealed, manifests past [`manifest::KEPT`].
-fn remove_orphans(disk: &dyn Disk, recovered: &Recovered) -> Result<(), WriteError> {
+/// files that are sealed, manifests past [`manifest::KEPT`]. Gives the folders of segments that stay because another
+/// process reads the store.
+fn remove_orphans(disk: &dyn Disk, recovered: &Recovered) -> Result<Vec<String>, WriteError> {
     let failed = |path: &str| {
         let path = path.to_owned();
         move |source| WriteError::io(&path, source)
     };
+    let alone = disk.lock(READERS).map_err(failed(READERS))?;
+    let mut held = Vec::new();
     for entry in disk.list(SEGMENTS).map_err(failed(SEGMENTS))? {
         let path = join(SEGMENTS, &entry.name);
-        if !recovered.manifest.segments.iter().any(|segment| segment.dir == path) {
-            remove_folder(disk, &path).map_err(failed(&path))?;
+        let segment = recovered.manifest.segments.iter().find(|segment| segment.dir == path);
+        match segment {
+            None if alone.is_some() => remove_folder(disk, &path).map_err(failed(&path))?,
+            None => held.push(path),
+            Some(_) => {}
         }
     }
+    drop(alone);
     let is_orphan = |folder: &str, name: &str| match folder {
         wal::FOLDER => wal::number(name).is_some_and(|number| number < recovered.manifest.log_first),
         manifest::FOLDER => {
@@ -236,7 +250,7 @@ fn remove_orphans(disk: &dyn Disk, recovered: &Recovered) -> Result<(), WriteErr
             }
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 /// The live segments' share of [`crate::store::Store`]: one handle each, none opened.

@@ -25,6 +25,30 @@ impl Snapshot {
         Snapshot { memtables, segments, last_seq }
     }
 
+    /// Asks, and where a segment turns out to be damaged, asks again without it. Gives the answer and the segments that it
+    /// leaves out, those known to be damaged before among them: such an answer is partial and has to say so.
+    ///
+    /// # Errors
+    /// What goes wrong elsewhere than in one segment.
+    pub fn serve_rest<T>(
+        &self,
+        mut ask: impl FnMut(&Snapshot) -> Result<T, ReadError>,
+    ) -> Result<(T, Vec<Arc<LiveSegment>>), ReadError> {
+        let (mut left_out, mut whole): (Vec<_>, Vec<_>) =
+            self.segments.iter().cloned().partition(|segment| segment.damage().is_some());
+        loop {
+            let rest = Snapshot { segments: Arc::new(whole.clone()), ..self.clone() };
+            let error = match ask(&rest) {
+                Ok(answer) => return Ok((answer, left_out)),
+                Err(error) => error,
+            };
+            let Some(at) = whole.iter().position(|segment| segment.is_meant(&error)) else { return Err(error) };
+            let damaged = whole.remove(at);
+            damaged.set_damage(said(&error));
+            left_out.push(damaged);
+        }
+    }
+
     /// The `Seq` of the newest event; 0 where there is none.
     pub fn last_seq(&self) -> Seq {
         self.last_seq
@@ -56,8 +80,8 @@ impl Snapshot {
         sealed + self.recent(dataset).count() as u64
     }
 
-    /// The first `count_max` events of a dataset after `after`, in `Seq` order: what a replay goes on
-    /// with. Reads whole segments, so it is for catching up, not for search.
+    /// The first `count_max` events of a dataset after `after`, in `Seq` order, reading only those: what a replay goes on
+    /// with.
     ///
     /// # Errors
     /// A segment cannot be read, or is damaged.
@@ -67,13 +91,17 @@ impl Snapshot {
             if count_max <= found.len() {
                 break;
             }
-            found.extend(segment.events()?.into_iter().filter(|stored| after < stored.seq));
+            found.extend(segment.events_after(after, count_max - found.len())?);
         }
-        if found.len() < count_max {
-            let recent = self.recent(dataset).filter(|stored| after < stored.seq);
-            found.extend(recent.take(count_max - found.len()).cloned());
-        }
-        found.truncate(count_max);
+        let recent = self.recent(dataset).filter(|stored| after < stored.seq);
+        found.extend(recent.take(count_max.saturating_sub(found.len())).cloned());
         Ok(found)
+    }
+}
+
+fn said(error: &ReadError) -> String {
+    match error {
+        ReadError::Io { file, source } => format!("reading {file}: {source}"),
+        other => other.to_string(),
     }
 }

@@ -10,7 +10,7 @@
 //! Locks, in the order they are taken: `sealer` (one seal at a time), `prover` (the log of the proof), `writer` (one
 //! append at a time), `view` (held for the time of some copies, never over a disk call).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nhatle_event::{Clock, Event, Seq, Stored, Timestamp};
@@ -23,8 +23,9 @@ use crate::live::{self, LiveSegment, SegmentForm};
 use crate::manifest::{self, Manifest};
 use crate::memtable::{Chunk, Memtable};
 use crate::proof::prover::Prover;
+use crate::publish::{READERS, Retired, hold_segments};
 use crate::recover::{self, Recovered, SEGMENTS};
-use crate::segment::meta::{SegmentMeta, WriteOptions};
+use crate::segment::meta::{SegmentMeta, Tier, WriteOptions};
 use crate::snapshot::Snapshot;
 use crate::wal::writer::LogWriter;
 use crate::wal::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, MARK_BYTES_MAX, MARK_NAME_BYTES_MAX, MARKS_MAX};
@@ -43,6 +44,8 @@ pub struct Store {
     form: SegmentForm,
     /// `None` for a store that is open for reading only.
     lock: Option<Box<dyn DiskLock>>,
+    /// Of a store that is open for reading only: keeps the files of its segments.
+    _readers: Option<Box<dyn DiskLock>>,
     sealer: Mutex<Sealer>,
     writer: Mutex<Writer>,
     view: Mutex<View>,
@@ -56,10 +59,13 @@ struct Writer {
     committed_last: Timestamp,
 }
 
-struct Sealer {
-    manifest: Manifest,
-    /// Segments of the memtable being sealed, where they are written but not surely published.
-    written: Option<Vec<SegmentMeta>>,
+pub(crate) struct Sealer {
+    pub(crate) manifest: Manifest,
+    /// Written, but not surely published.
+    pub(crate) pending: Option<Manifest>,
+    pub(crate) retired: Retired,
+    /// Folders of segments that could not be merged, not tried again in this life.
+    pub(crate) unmergeable: BTreeSet<String>,
 }
 
 struct View {
@@ -128,11 +134,13 @@ impl Store {
         for folder in [wal::FOLDER, SEGMENTS, manifest::FOLDER] {
             disk.create_folder(folder).map_err(|source| WriteError::io(folder, source))?;
         }
+        // Readers beside us lock it, so it has to be there before the first segment goes.
+        drop(disk.lock(READERS).map_err(|source| WriteError::io(READERS, source))?);
         let recovered = recover::recover(&*disk)?;
         if recovered.torn_bytes > 0 {
             tracing::info!(bytes = recovered.torn_bytes, "left out an unfinished batch at the end of the log");
         }
-        Ok(Store::new(disk, config, clock, form, Some(lock), recovered))
+        Ok(Store::new(disk, config, clock, form, [Some(lock), None], recovered))
     }
 
     /// Opens a store for reading as it is now, beside a process that may be writing it. Takes no lock
@@ -141,8 +149,9 @@ impl Store {
     /// # Errors
     /// It is damaged; what the disk says.
     pub fn open_read_only(disk: Arc<dyn Disk>, config: Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+        let readers = hold_segments(&*disk)?;
         let recovered = recover::read_only(&*disk)?;
-        Ok(Store::new(disk, config, clock, SegmentForm::Columns, None, recovered))
+        Ok(Store::new(disk, config, clock, SegmentForm::Columns, [None, readers], recovered))
     }
 
     fn new(
@@ -150,7 +159,7 @@ impl Store {
         config: Config,
         clock: Arc<dyn Clock>,
         form: SegmentForm,
-        lock: Option<Box<dyn DiskLock>>,
+        [lock, readers]: [Option<Box<dyn DiskLock>>; 2],
         mut recovered: Recovered,
     ) -> Store {
         let prover = match &lock {
@@ -176,7 +185,13 @@ impl Store {
             clock,
             form,
             lock,
-            sealer: Mutex::new(Sealer { manifest: recovered.manifest, written: None }),
+            _readers: readers,
+            sealer: Mutex::new(Sealer {
+                manifest: recovered.manifest,
+                pending: None,
+                retired: Retired::of_folders(recovered.orphans),
+                unmergeable: BTreeSet::new(),
+            }),
             writer: Mutex::new(writer),
             view: Mutex::new(view),
             prover: Mutex::new(prover),
@@ -285,9 +300,13 @@ impl Store {
     /// # Errors
     /// The disk is full or failing; nothing is lost, and the next call tries again.
     pub fn seal(&self) -> Result<bool, WriteError> {
-        let mut sealer = self.sealer.lock().expect("no code panics while it holds this lock");
-        let mut has_sealed = false;
+        if self.lock.is_none() {
+            return Err(WriteError::ReadOnly);
+        }
+        let mut sealer = self.sealer();
+        let was_sealing = self.view().sealing.is_some();
         // An earlier seal that did not finish comes first, then what has gathered since.
+        let mut has_sealed = self.settle(&mut sealer)? && was_sealing;
         for _ in 0..2 {
             let Some(sealing) = self.set_aside()? else { break };
             self.seal_one(&mut sealer, &sealing)?;
@@ -336,6 +355,20 @@ impl Store {
         self.writer.lock().expect("no code panics while it holds this lock")
     }
 
+    pub(crate) fn sealer(&self) -> MutexGuard<'_, Sealer> {
+        self.sealer.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// How segments are written.
+    pub(crate) fn form(&self) -> SegmentForm {
+        self.form
+    }
+
+    /// Its sizes and limits.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().expect("no code panics while it holds this lock")
     }
@@ -380,33 +413,34 @@ impl Store {
     }
 
     fn seal_one(&self, sealer: &mut Sealer, sealing: &Sealing) -> Result<(), WriteError> {
-        let written = match sealer.written.take() {
-            Some(written) => written,
-            None => self.write_segments(&mut sealer.manifest, sealing)?,
-        };
+        let written = self.write_segments(&mut sealer.manifest, sealing)?;
         let mut next = sealer.manifest.clone();
         next.number += 1;
         next.log_first = sealing.log_first;
         next.next_seq = sealing.next_seq.0;
         next.committed_ns = sealing.committed_last.0;
-        next.segments.extend(written.iter().cloned());
+        next.segments.extend(written);
         next.set_marks(&sealing.marks);
-        if let Err(error) = next.publish(&*self.disk) {
-            // It may be in place all the same, so its segments must stay; the next try is the same file.
-            sealer.written = Some(written);
-            return Err(error);
-        }
-        let handle = |meta: SegmentMeta| Arc::new(LiveSegment::new(self.disk.clone(), meta, self.form));
-        {
-            let mut view = self.view();
-            let segments = view.segments.iter().cloned().chain(written.into_iter().map(handle)).collect();
-            view.segments = Arc::new(segments);
+        self.publish(sealer, next)
+    }
+
+    /// New snapshots see the segments of this manifest, and those that were sealed no longer in memory. Gives the
+    /// segments that are live no more.
+    pub(crate) fn show(&self, next: &Manifest, has_moved_border: bool) -> Vec<Arc<LiveSegment>> {
+        let mut view = self.view();
+        let mut before: BTreeMap<&str, &Arc<LiveSegment>> =
+            view.segments.iter().map(|segment| (segment.meta().dir.as_str(), segment)).collect();
+        let mut live = |meta: &SegmentMeta| match before.remove(meta.dir.as_str()) {
+            Some(segment) => segment.clone(),
+            None => Arc::new(LiveSegment::new(self.disk.clone(), meta.clone(), self.form)),
+        };
+        let segments = next.segments.iter().map(&mut live).collect();
+        let retired = before.into_values().cloned().collect();
+        view.segments = Arc::new(segments);
+        if has_moved_border {
             view.sealing = None;
         }
-        self.prover().follow(&*self.disk, &sealer.manifest, &mut next, self.clock.now());
-        let sealed_first = std::mem::replace(&mut sealer.manifest, next).log_first;
-        self.remove_sealed(&sealer.manifest, sealed_first);
-        Ok(())
+        retired
     }
 
     /// One segment for each dataset that has events. Where one fails, none stays.
@@ -420,11 +454,9 @@ impl Store {
             let dir = join(SEGMENTS, &format!("{:016}-{}", manifest.next_segment, dataset.name()));
             // A number is not given twice while the process runs: a reader may still ask for the old one.
             manifest.next_segment += 1;
-            let meta = self
-                .disk
-                .create_folder(&dir)
-                .map_err(|source| WriteError::io(&dir, source))
-                .and_then(|()| live::write(self.form, &*self.disk, &dir, &events, &WriteOptions { dataset }));
+            let meta = self.disk.create_folder(&dir).map_err(|source| WriteError::io(&dir, source)).and_then(|()| {
+                live::write(self.form, &*self.disk, &dir, &events, &WriteOptions { dataset, tier: Tier::Recent })
+            });
             match meta {
                 Ok(meta) => written.push(meta),
                 Err(error) => {
@@ -435,17 +467,5 @@ impl Store {
             }
         }
         Ok(written)
-    }
-
-    /// Deletes log files and manifests that a published manifest made superfluous. What cannot be
-    /// deleted now, recovery deletes.
-    fn remove_sealed(&self, manifest: &Manifest, sealed_first: u64) {
-        let logs = (sealed_first..manifest.log_first).map(wal::path);
-        let old = manifest.number.checked_sub(manifest::KEPT as u64).filter(|number| *number > 0);
-        for path in logs.chain(old.map(manifest::path)) {
-            if let Err(error) = self.disk.remove(&path) {
-                tracing::warn!(file.path = path, error = %error, "could not delete a sealed file");
-            }
-        }
     }
 }

@@ -10,7 +10,8 @@ use nhatle_event::{Seq, SystemClock};
 use crate::disk::Disk;
 use crate::disk::sim::SimDisk;
 use crate::live::SegmentForm;
-use crate::tests_world::{Honesty, SimClock, World, event, run};
+use crate::tests_rows::event;
+use crate::tests_world::{Honesty, SimClock, World, run};
 use crate::{Config, Dataset, OpenError, OsDisk, ReadError, Store, WriteError};
 
 const SEEDS: u64 = 1000;
@@ -23,14 +24,17 @@ fn no_seed_breaks_a_promise() {
     let given = std::env::var("NHATLE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = given.map_or(0..SEEDS, |seed| seed..seed + 1);
     let started = Instant::now();
+    let mut merges = 0;
     for seed in seeds {
         let trace = run(seed, STEPS, SegmentForm::Plain, Honesty::Honest).unwrap_or_else(|broken| panic!("{broken}"));
         if seed % 10 == 0 {
             let again = run(seed, STEPS, SegmentForm::Plain, Honesty::Honest);
             assert_eq!(Ok(trace), again, "seed {seed} does not run the same way twice");
         }
+        merges += trace.merges;
     }
-    println!("{SEEDS} seeds in {:.1} s", started.elapsed().as_secs_f64());
+    assert!(given.is_some() || SEEDS / 8 < merges as u64, "only {merges} merges of segments in {SEEDS} seeds");
+    println!("{SEEDS} seeds, {merges} merges in {:.1} s", started.elapsed().as_secs_f64());
 }
 
 #[test]
@@ -55,6 +59,8 @@ fn story(world: &mut World) -> Result<(), String> {
         drop(world.store()?.seal());
         world.append(2 + round, 0)?;
         drop(world.store()?.seal());
+        world.next_day();
+        world.compact()?;
     }
     world.append(1, 0)
 }
@@ -81,7 +87,7 @@ fn an_error_at_any_call_loses_nothing() {
 
 #[test]
 fn a_power_cut_at_any_call_loses_nothing() {
-    for call in 0..400 {
+    for call in 0..600 {
         let mut world = World::new(call, SegmentForm::Plain);
         world.disk.cut_power_at(call);
         let told = story(&mut world);
@@ -89,6 +95,19 @@ fn a_power_cut_at_any_call_loses_nothing() {
             told.unwrap_or_else(|broken| panic!("cut at {call}: {broken}"));
         }
         world.power_back().unwrap_or_else(|broken| panic!("cut at {call}: {broken}"));
+    }
+}
+
+#[test]
+fn a_killed_process_at_any_call_loses_nothing() {
+    for call in 0..600 {
+        let mut world = World::new(call, SegmentForm::Plain);
+        world.disk.die_at(call);
+        let told = story(&mut world);
+        if !world.disk.is_dead() {
+            told.unwrap_or_else(|broken| panic!("killed at {call}: {broken}"));
+        }
+        world.kill_and_reopen().unwrap_or_else(|broken| panic!("killed at {call}: {broken}"));
     }
 }
 

@@ -11,12 +11,11 @@
 //!
 //! (S4, index against full scan, is the query's own test.)
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use nhatle_event::{Clock, Event, Seq, Timestamp};
+use nhatle_event::{Clock, Seq, Timestamp};
 
 use crate::disk::sim::{Random, SimDisk};
 use crate::disk::{Disk, UNFINISHED, join};
@@ -24,7 +23,8 @@ use crate::live::SegmentForm;
 use crate::manifest::{self, Manifest};
 use crate::recover::SEGMENTS;
 use crate::store::Marks;
-use crate::{Config, Dataset, OpenError, ReadError, Store, WriteError, wal};
+use crate::tests_rows::{Row, event, read_all};
+use crate::{Config, Dataset, OpenError, ReadError, Snapshot, Store, WriteError, wal};
 
 /// A clock that moves only when told, backwards too.
 pub struct SimClock(AtomicI64);
@@ -35,7 +35,8 @@ impl SimClock {
         SimClock(AtomicI64::new(nanos))
     }
 
-    fn move_by(&self, nanos: i64) {
+    /// Moves it.
+    pub fn move_by(&self, nanos: i64) {
         self.0.fetch_add(nanos, Ordering::Relaxed);
     }
 }
@@ -71,9 +72,14 @@ enum Step {
     Fill,
     Free,
     Clock,
+    Day,
+    BackInTime,
+    Compact,
+    Die,
+    Hold,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 18] = [
     Step::Append,
     Step::AppendLarge,
     Step::Mark,
@@ -87,10 +93,12 @@ const STEPS: [Step; 13] = [
     Step::Fill,
     Step::Free,
     Step::Clock,
+    Step::Day,
+    Step::BackInTime,
+    Step::Compact,
+    Step::Die,
+    Step::Hold,
 ];
-
-/// The content of an event is its number.
-type Row = (Dataset, u64);
 
 #[derive(Clone, Debug)]
 struct Attempt {
@@ -121,16 +129,28 @@ pub struct World {
     seed: u64,
     steps: Vec<String>,
     said: u32,
+    /// A snapshot from earlier in this life, and what it held.
+    held: Option<(Snapshot, Vec<Row>)>,
+    merges: usize,
+}
+
+/// What a run left: the same for the same seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    trace: u64,
+    said: u32,
+    /// How often segments were merged.
+    pub merges: usize,
 }
 
 /// Runs one seed; gives the trace, which is the same for the same seed.
-pub fn run(seed: u64, step_count: usize, form: SegmentForm, honesty: Honesty) -> Result<(u64, u32), String> {
+pub fn run(seed: u64, step_count: usize, form: SegmentForm, honesty: Honesty) -> Result<Told, String> {
     let mut world = World::new(seed, form);
     if honesty == Honesty::LyingSync {
         world.disk.ignore_sync_data();
     }
     let done = world.work(step_count);
-    done.map(|()| (world.disk.trace(), world.said))
+    done.map(|()| Told { trace: world.disk.trace(), said: world.said, merges: world.merges })
         .map_err(|broken| format!("{broken}\nNHATLE_SEED={seed}, last steps: {}", world.last_steps()))
 }
 
@@ -143,6 +163,7 @@ impl World {
             memtable_events_max: 3 + usize::try_from(random.below(40)).unwrap_or(0),
             memtable_bytes_max: 500 + random.below(8000),
             backlog_bytes_max: 1 << 20,
+            merged_events_max: 20 + random.below(300),
             reserve_bytes: 0,
         };
         World {
@@ -156,6 +177,8 @@ impl World {
             seed,
             steps: Vec::new(),
             said: 0,
+            held: None,
+            merges: 0,
         }
     }
 
@@ -171,7 +194,7 @@ impl World {
     fn work(&mut self, step_count: usize) -> Result<(), String> {
         // Swarm testing: each seed has its own weights, some of them none.
         let mut weights = STEPS.map(|_| self.random.below(10).saturating_sub(3));
-        weights[0] += 4;
+        (weights[0], weights[3], weights[15]) = (weights[0] + 4, weights[3] + 2, weights[15] + 3);
         let total = weights.iter().sum();
         self.reopen()?;
         for _ in 0..step_count {
@@ -185,6 +208,10 @@ impl World {
             if self.disk.is_off() {
                 self.say("off".to_owned());
                 self.power_back()?;
+            }
+            if self.disk.is_dead() {
+                self.say("dead".to_owned());
+                self.kill_and_reopen()?;
             }
         }
         self.disk.calm();
@@ -245,6 +272,80 @@ impl World {
                 self.clock.move_by(forward - 1_000_000_000);
                 Ok(())
             }
+            Step::Day => {
+                self.next_day();
+                Ok(())
+            }
+            Step::BackInTime => {
+                let hours = i64::try_from(self.random.below(72)).unwrap_or(0);
+                self.clock.move_by(-hours * 3_600_000_000_000);
+                Ok(())
+            }
+            Step::Compact => {
+                if self.random.once_in(2) {
+                    self.next_day();
+                }
+                self.compact()
+            }
+            Step::Die => {
+                let at = self.disk.calls() + self.random.below(30);
+                self.disk.die_at(at);
+                self.say(format!("die@{at}"));
+                Ok(())
+            }
+            Step::Hold => {
+                if !self.disk.is_off() && !self.disk.is_dead() {
+                    let snapshot = self.store()?.snapshot();
+                    self.held = Some((snapshot, self.model.rows.clone()));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The clock goes on by a day.
+    pub fn next_day(&self) {
+        self.clock.move_by(86_400_000_000_000);
+    }
+
+    /// Merges what there is to merge; now and then it is given up in the middle.
+    pub fn compact(&mut self) -> Result<(), String> {
+        for _ in 0..4 {
+            let patience = if self.random.once_in(5) { self.random.below(4) } else { u64::MAX };
+            let mut asked = 0;
+            let mut pace = || {
+                asked += 1;
+                asked <= patience
+            };
+            let merged = self.store()?.compact(&mut pace);
+            self.say(format!("compact={merged:?}"));
+            match merged {
+                Ok(Some(_)) => self.merges += 1,
+                Ok(None) => break,
+                Err(WriteError::Read(ReadError::Corrupt(error))) => {
+                    return Err(format!("S1 merging read damage: {error}"));
+                }
+                Err(WriteError::Read(ReadError::Unreadable { file, reason })) => {
+                    return Err(format!("S1 merging could not read {file}: {reason}"));
+                }
+                Err(_) => break,
+            }
+        }
+        self.check_held()
+    }
+
+    /// A snapshot taken before is as it was, whatever was sealed and merged since.
+    fn check_held(&self) -> Result<(), String> {
+        let Some((snapshot, rows)) = &self.held else { return Ok(()) };
+        if self.disk.is_off() || self.disk.is_dead() {
+            return Ok(());
+        }
+        match read_all(snapshot) {
+            Ok(found) if found == *rows => Ok(()),
+            Ok(found) => Err(format!("a held snapshot changed: expected {rows:?}, found {found:?}")),
+            Err(error) if error.contains("entity not found") => Err(format!("a held snapshot lost a file: {error}")),
+            Err(error) if error.contains("reading segments/") => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -259,7 +360,8 @@ impl World {
         self.reopen()
     }
 
-    fn kill_and_reopen(&mut self) -> Result<(), String> {
+    /// The process was killed and is started again.
+    pub fn kill_and_reopen(&mut self) -> Result<(), String> {
         self.store = None;
         self.disk.kill();
         self.reopen()
@@ -309,7 +411,7 @@ impl World {
 
     /// Opens the store, through whatever faults are set, until it opens; then compares.
     pub fn reopen(&mut self) -> Result<(), String> {
-        self.store = None;
+        (self.store, self.held) = (None, None);
         if self.random.once_in(4) {
             let at = self.disk.calls() + self.random.below(25);
             self.disk.cut_power_at(at);
@@ -338,6 +440,9 @@ impl World {
         self.disk.calm();
         if self.disk.is_off() {
             return self.power_back();
+        }
+        if self.disk.is_dead() {
+            return self.kill_and_reopen();
         }
         self.adopt()?;
         self.agree()?;
@@ -374,35 +479,15 @@ impl World {
 
     /// Everything in the store, in `Seq` order.
     fn read(&self) -> Result<Vec<Row>, String> {
-        let snapshot = self.store()?.snapshot();
-        let mut rows: BTreeMap<u64, (Timestamp, Row)> = BTreeMap::new();
-        for dataset in Dataset::ALL {
-            let mut events = Vec::new();
-            for segment in snapshot.segments(dataset) {
-                events.extend(segment.events().map_err(|error| format!("S1 {error}"))?);
-            }
-            events.extend(snapshot.recent(dataset).cloned());
-            for stored in events {
-                let row = (dataset, id_of(&stored.event));
-                if rows.insert(stored.seq.0, (stored.committed, row)).is_some() {
-                    return Err(format!("S1 Seq {} is there twice", stored.seq));
-                }
-            }
-        }
-        if rows.keys().zip(1..).any(|(seq, expected)| *seq != expected) {
-            return Err(format!("S3 Seqs have a gap: {:?}", rows.keys().collect::<Vec<_>>()));
-        }
-        if !rows.values().map(|(committed, _)| committed).is_sorted() {
-            return Err("S3 commit times run back".to_owned());
-        }
-        Ok(rows.into_values().map(|(_, row)| row).collect())
+        read_all(&self.store()?.snapshot())
     }
 
     /// The store holds what the model holds.
     pub fn agree(&self) -> Result<(), String> {
-        if self.disk.is_off() {
+        if self.disk.is_off() || self.disk.is_dead() {
             return Ok(());
         }
+        self.check_held()?;
         let found = match self.read() {
             // An error that was ordered; the next look will see.
             Err(error) if error.contains("reading segments/") => return Ok(()),
@@ -489,18 +574,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// An event whose content is a number.
-pub fn event(id: u64, padding: usize) -> Event {
-    let original = format!("event {id} {}", "x".repeat(padding));
-    let mut event =
-        Event::new(Timestamp(1_700_000_000_000_000_000 + i64::try_from(id).unwrap_or(0)), original.as_bytes());
-    event.set(nhatle_event::Field::MESSAGE, original);
-    event
-}
-
-fn id_of(event: &Event) -> u64 {
-    let text = String::from_utf8_lossy(&event.original);
-    text.split(' ').nth(1).and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }

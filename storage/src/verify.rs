@@ -2,6 +2,8 @@
 //! damaged place, with file and offset; an empty list is a whole store. Writes nothing, needs no lock,
 //! and goes on after a finding.
 
+use serde::{Deserialize, Serialize};
+
 use crate::disk::{Disk, join};
 use crate::error::{Corrupt, ReadError};
 use crate::manifest::{self, Manifest};
@@ -9,7 +11,7 @@ use crate::recover::{self, SEGMENTS};
 use crate::segment::meta::SegmentMeta;
 
 /// One damaged place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The path below the store's folder.
     pub file: String,
@@ -70,6 +72,13 @@ pub fn report(disk: &dyn Disk) -> Report {
             }
         }
     }
+    let _held = match crate::publish::hold_segments(disk) {
+        Ok(held) => held,
+        Err(error) => {
+            report.findings.push(Finding::of(error));
+            None
+        }
+    };
     let manifest = match Manifest::newest(disk) {
         Ok(manifest) => manifest,
         Err(error) => {

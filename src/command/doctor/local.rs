@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use nhatle_event::{Clock, SystemClock, Timestamp};
 use nhatle_rules::LoadOptions;
+use nhatle_storage::scrub::Place;
 use nhatle_storage::{Config as StorageConfig, Disk, OsDisk, Store};
 
 use super::{Check, machine, some};
 use crate::canary::{Book, book};
 use crate::config::{self, Config, ConfigFile};
+use crate::retention::plan;
 use crate::ruleset;
 use crate::sentinel::{Feed, balance};
 use crate::sources::SourceBook;
 use crate::sources::hour::HOUR_NS;
+use crate::tend::scrub;
 
 /// A source not heard of for so long is named.
 const SILENT_NS: i64 = 24 * HOUR_NS;
@@ -69,7 +72,7 @@ pub fn look(data: &Path, config: Option<&Path>) -> anyhow::Result<Vec<Check>> {
 }
 
 fn of_store(store: &Store, file: &ConfigFile, data: &Path, now: Timestamp) -> Vec<Check> {
-    let mut checks = vec![backlog(store, file)];
+    let mut checks = vec![backlog(store, file), retention(store, file, now), damage(data)];
     match SourceBook::open(store) {
         Ok(book) => {
             let feed = Feed::new(store.mark(balance::MARK).as_deref());
@@ -104,6 +107,62 @@ fn backlog(store: &Store, file: &ConfigFile) -> Check {
         [
             "Niêm phong không kịp: xem ổ đĩa còn chỗ không và lỗi 'segment not sealed' trong nhật ký của nhatle",
             "Sealing does not keep up: look at the disk's room and for 'segment not sealed' in nhatle's log",
+        ],
+    )
+}
+
+fn retention(store: &Store, file: &ConfigFile, now: Timestamp) -> Check {
+    let plan = match plan(&store.snapshot(), &file.retention, std::iter::empty(), now) {
+        Ok(plan) => plan,
+        Err(error) => {
+            return Check::wrong(
+                "retention",
+                [format!("Không đọc được thời hạn lưu: {error}"), format!("Retention cannot be reckoned: {error}")],
+                ["Chạy: nhatle verify --data THƯ_MỤC", "Run: nhatle verify --data DIR"],
+            );
+        }
+    };
+    let next = plan.next.as_ref().map(|next| next.gone_from().to_string());
+    let waiting = plan.due.len();
+    Check::fine(
+        "retention",
+        format!(
+            "{} luật thời hạn lưu; {waiting} phần dữ liệu đã hết hạn; lần xóa kế tiếp: {}",
+            file.retention.len(),
+            next.as_deref().unwrap_or("không có")
+        ),
+        format!(
+            "{} rules of retention; {waiting} segments past it; the next goes: {}",
+            file.retention.len(),
+            next.as_deref().unwrap_or("none")
+        ),
+    )
+}
+
+fn damage(data: &Path) -> Check {
+    let place: Place = std::fs::read(data.join(scrub::PATH))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    if place.findings.is_empty() {
+        let ended = if place.ended_ns == 0 { String::from("–") } else { Timestamp(place.ended_ns).to_string() };
+        return Check::fine(
+            "scrub",
+            format!("Đọc kiểm tra dữ liệu hằng tuần: không thấy hỏng; lượt trước xong lúc {ended}"),
+            format!("Weekly reading of what is stored: no damage; the last pass ended {ended}"),
+        );
+    }
+    let files: Vec<String> =
+        place.findings.iter().map(|finding| format!("{} ({})", finding.file, finding.offset)).collect();
+    Check::wrong(
+        "scrub",
+        [
+            format!("Dữ liệu đã lưu bị hỏng ở: {}", some(&files)),
+            format!("What is stored is damaged at: {}", some(&files)),
+        ],
+        [
+            "Xem ổ đĩa (SMART, dmesg), chạy nhatle verify, lấy lại tệp từ bản sao lưu",
+            "Look at the disk (SMART, dmesg), run nhatle verify, take the file from a backup",
         ],
     )
 }

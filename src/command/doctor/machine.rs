@@ -4,18 +4,19 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
+use nhatle_event::{Clock, SystemClock};
 use nhatle_storage::Disk;
+use nhatle_storage::manifest::Manifest;
 
 use super::{Check, bytes};
 use crate::config::Config;
+use crate::retention::forecast::forecast;
 
 /// Fewer days than this are wrong, fewer than that are to be watched.
 const DAYS_WRONG: u64 = 7;
 const DAYS_WATCH: u64 = 60;
 /// The disk has at least so much room.
 const FREE_BYTES_MIN: u64 = 2 << 30;
-/// Growth is measured over the segments of so many days.
-const GROWTH_DAYS: u64 = 7;
 /// How much the kernel should give a socket.
 const RECEIVE_BYTES: u64 = 8 << 20;
 
@@ -31,8 +32,9 @@ pub fn disk_room(data: &Path, disk: &dyn Disk) -> Check {
             );
         }
     };
-    let (grown, days) = growth(&data.join("segments"));
-    let left = (0 < grown).then(|| free / (grown / days).max(1));
+    // A damaged manifest is said where the store is opened.
+    let segments = Manifest::newest(disk).map(|manifest| manifest.segments).unwrap_or_default();
+    let left = forecast(segments.iter(), Some(free), SystemClock.now()).days_left;
     let what = [
         format!(
             "Ổ đĩa còn {}{}",
@@ -65,23 +67,6 @@ fn free_by_df(data: &Path) -> Option<u64> {
     let output = std::process::Command::new("df").arg("-Pk").arg("--").arg(data).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().nth(1)?.split_whitespace().nth(3)?.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024))
-}
-
-/// Bytes of the segments of the last days, and over how many days they were written.
-fn growth(segments: &Path) -> (u64, u64) {
-    let (mut total, mut oldest_s) = (0, 0);
-    for folder in std::fs::read_dir(segments).into_iter().flatten().flatten() {
-        for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
-            let Ok(meta) = file.metadata() else { continue };
-            let age_s = meta.modified().ok().and_then(|at| at.elapsed().ok()).map_or(0, |age| age.as_secs());
-            if age_s < GROWTH_DAYS * 86_400 {
-                total += meta.len();
-                oldest_s = oldest_s.max(age_s);
-            }
-        }
-    }
-    // Less than a day says little of a day.
-    if oldest_s < 86_400 { (0, 1) } else { (total, oldest_s.div_ceil(86_400)) }
 }
 
 /// Whether others may read the data, or keys.

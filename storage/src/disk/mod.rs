@@ -124,6 +124,13 @@ pub trait Disk: Send + Sync {
     /// What the disk says.
     fn lock(&self, path: &str) -> io::Result<Option<Box<dyn DiskLock>>>;
 
+    /// Takes the lock of this name beside others who take it so, waiting for one who holds it alone to let go; `None`
+    /// where there is no such lock file, or this disk has no such locks.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn lock_shared(&self, path: &str) -> io::Result<Option<Box<dyn DiskLock>>>;
+
     /// Bytes that can still be written.
     ///
     /// # Errors

@@ -132,6 +132,15 @@ impl Disk for OsDisk {
         }
     }
 
+    fn lock_shared(&self, path: &str) -> io::Result<Option<Box<dyn DiskLock>>> {
+        let file = match File::open(self.place(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        file.lock_shared()?;
+        Ok(Some(Box::new(OsLock { _file: file })))
+    }
+
     fn free_bytes(&self) -> io::Result<u64> {
         // The standard library has no call for it and statvfs needs unsafe code; the log's own
         // `DiskFull` is what intake acts on.
@@ -218,5 +227,10 @@ mod tests {
         assert!(disk.lock("LOCK").unwrap().is_none());
         drop(held);
         assert!(disk.lock("LOCK").unwrap().is_some());
+        let readers = (disk.lock_shared("LOCK").unwrap(), disk.lock_shared("LOCK").unwrap());
+        assert!(readers.0.is_some() && readers.1.is_some() && disk.lock("LOCK").unwrap().is_none());
+        drop(readers);
+        assert!(disk.lock("LOCK").unwrap().is_some());
+        assert!(disk.lock_shared("OTHER").unwrap().is_none());
     }
 }

@@ -10,7 +10,7 @@
 //!   only: drives and kernels write in any order. What a lost write would have made the file longer by
 //!   reads as zeros. Of the pending names (created, renamed, deleted) any subset did: a folder that was
 //!   not synced promises nothing. A rename is atomic: POSIX, `rename`.
-//! - **Killed process** ([`SimDisk::kill`]). Live stays, pending stays pending: a new process sees bytes
+//! - **Killed process** ([`SimDisk::kill`], in the middle of anything: [`SimDisk::die_at`]). Live stays, pending stays pending: a new process sees bytes
 //!   that are not on disk.
 //! - **Error at the n-th call** ([`SimDisk::fail_at`]), `EIO` or `ENOSPC`. A write has then written some
 //!   front part. A sync has then made some pending writes durable, and the kernel has forgotten the
@@ -76,6 +76,8 @@ struct State {
     calls: u64,
     cut_at: Option<u64>,
     is_off: bool,
+    die_at: Option<u64>,
+    is_dead: bool,
     fail_at: Option<(u64, io::ErrorKind)>,
     capacity: u64,
     is_sync_ignored: bool,
@@ -182,6 +184,8 @@ impl SimDisk {
             calls: 0,
             cut_at: None,
             is_off: false,
+            die_at: None,
+            is_dead: false,
             fail_at: None,
             capacity: u64::MAX,
             is_sync_ignored: false,
@@ -205,6 +209,17 @@ impl SimDisk {
         self.state().cut_at = Some(call);
     }
 
+    /// Kills the process at that call, as the system does when memory runs out; it and all after it fail until
+    /// [`SimDisk::kill`], and what was written stays in the page cache.
+    pub fn die_at(&self, call: u64) {
+        self.state().die_at = Some(call);
+    }
+
+    /// The process was killed.
+    pub fn is_dead(&self) -> bool {
+        self.state().is_dead
+    }
+
     /// The power is off.
     pub fn is_off(&self) -> bool {
         self.state().is_off
@@ -215,10 +230,11 @@ impl SimDisk {
         self.state().fail_at = Some((call, kind));
     }
 
-    /// Takes back what [`SimDisk::fail_at`], [`SimDisk::cut_power_at`] and [`SimDisk::set_capacity`] set.
+    /// Takes back what [`SimDisk::fail_at`], [`SimDisk::cut_power_at`], [`SimDisk::die_at`] and
+    /// [`SimDisk::set_capacity`] set.
     pub fn calm(&self) {
         let mut state = self.state();
-        (state.fail_at, state.cut_at, state.capacity) = (None, None, u64::MAX);
+        (state.fail_at, state.cut_at, state.die_at, state.capacity) = (None, None, None, u64::MAX);
     }
 
     /// How many bytes all files together may have.
@@ -241,6 +257,7 @@ impl SimDisk {
         let mut state = self.state();
         state.life += 1;
         state.locks.clear();
+        (state.is_dead, state.die_at) = (false, None);
     }
 
     /// The power comes back: what is left is the durable content and some of the pending.
@@ -265,6 +282,7 @@ impl SimDisk {
         state.locks.clear();
         state.life += 1;
         (state.is_off, state.cut_at) = (false, None);
+        (state.is_dead, state.die_at) = (false, None);
     }
 
     /// Flips one bit of a file for good. False where there is no such byte.
@@ -314,6 +332,10 @@ impl State {
         }
         if self.is_off {
             return Err(io::Error::other("the power is off"));
+        }
+        if self.is_dead || self.die_at.is_some_and(|at| at <= call) {
+            self.is_dead = true;
+            return Err(io::Error::other("the process was killed"));
         }
         if let Some((at, kind)) = self.fail_at
             && at <= call
@@ -459,6 +481,11 @@ impl Disk for SimDisk {
         Ok(Some(Box::new(SimLock { disk: self.clone(), path: path.to_owned(), life })))
     }
 
+    /// One process at a time is simulated, and it does not read beside itself.
+    fn lock_shared(&self, path: &str) -> io::Result<Option<Box<dyn DiskLock>>> {
+        self.call("lock_shared", path).map(|_| None)
+    }
+
     fn free_bytes(&self) -> io::Result<u64> {
         let state = self.call("free_bytes", "")?;
         Ok(state.capacity.saturating_sub(state.used()))
@@ -512,7 +539,7 @@ impl DiskFile for SimFile {
     fn sync_data(&mut self) -> io::Result<()> {
         let (mut guard, begun) = self.call("sync_data");
         let state = &mut *guard;
-        if state.is_sync_ignored || state.is_off {
+        if state.is_sync_ignored || state.is_off || state.is_dead {
             return begun;
         }
         let file = &mut state.files[self.file];

@@ -128,7 +128,7 @@ impl SegmentEntry {
             time_max_ns: meta.timestamp_max.0,
             root: meta.events_root.clone(),
             files: meta.files.iter().map(file).collect(),
-            replaces: Vec::new(),
+            replaces: meta.replaces.iter().map(|one| one.dir.clone()).collect(),
         }
     }
 

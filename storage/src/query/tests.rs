@@ -10,7 +10,7 @@ use crate::dataset::Dataset;
 use crate::disk::{Disk, OsDisk};
 use crate::live::{LiveSegment, SegmentForm};
 use crate::memtable::{Chunk, Memtable};
-use crate::segment::meta::WriteOptions;
+use crate::segment::meta::{Tier, WriteOptions};
 use crate::snapshot::Snapshot;
 
 /// A store of some segments and some events in memory.
@@ -40,7 +40,7 @@ pub(super) fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
     for (at, events) in pieces.iter().enumerate().filter(|(_, events)| !events.is_empty()) {
         let dir = format!("segments/{at}");
         disk.create_folder(&dir).unwrap();
-        let options = WriteOptions { dataset: Dataset::Events };
+        let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
         let meta = crate::segment::write(&*disk, &dir, &store(events, &mut all), &options).unwrap();
         segments.push(Arc::new(LiveSegment::new(disk.clone(), meta, SegmentForm::Columns)));
     }

@@ -13,6 +13,12 @@ use super::meta::{BLOCK_BYTES, FileMeta, SegmentMeta};
 use crate::disk::Disk;
 use crate::error::{Corrupt, ReadError};
 
+thread_local! {
+    /// Parquet's and Arrow's readers turn errors into text on some of their ways; what it was stands here. They read on the
+    /// thread that asks.
+    static LAST_FAILURE: std::cell::RefCell<Option<(Arc<str>, ReadError)>> = const { std::cell::RefCell::new(None) };
+}
+
 /// A file of a segment.
 #[derive(Clone)]
 pub struct CheckedFile {
@@ -48,6 +54,17 @@ impl CheckedFile {
     /// # Errors
     /// The disk's, a damaged block, or a range past the end.
     pub fn read(&self, start: u64, end: u64) -> std::result::Result<Bytes, ReadError> {
+        self.read_checked(start, end).inspect_err(|error| {
+            let kept = match error {
+                ReadError::Io { file, source } => ReadError::io(file, source.kind().into()),
+                ReadError::Corrupt(corrupt) => ReadError::Corrupt(corrupt.clone()),
+                other => ReadError::Unreadable { file: self.path.to_string(), reason: other.to_string() },
+            };
+            LAST_FAILURE.set(Some((self.path.clone(), kept)));
+        })
+    }
+
+    fn read_checked(&self, start: u64, end: u64) -> std::result::Result<Bytes, ReadError> {
         let block = BLOCK_BYTES as u64;
         if end < start || self.meta.bytes < end {
             let reason = format!("bytes {start} to {end} of {}", self.meta.bytes);
@@ -75,16 +92,32 @@ impl CheckedFile {
         Ok(Bytes::from(bytes).slice(place(start)..place(end)))
     }
 
+    /// Forgets what this thread has failed to read before.
+    pub fn forget_failure() {
+        LAST_FAILURE.set(None);
+    }
+
+    /// The last error on this file of this thread, where the readers above have made a text of it.
+    fn last_failure(&self) -> Option<ReadError> {
+        let failure = LAST_FAILURE.with(std::cell::RefCell::take)?;
+        (failure.0 == self.path).then_some(failure.1)
+    }
+
     /// What Parquet said, as what it was: a [`ReadError`] of ours, or a file this version cannot read.
     pub fn error(&self, error: ParquetError) -> ReadError {
         let reason = error.to_string();
-        if let ParquetError::External(inner) = error {
-            return match inner.downcast::<ReadError>() {
-                Ok(ours) => *ours,
-                Err(_) => ReadError::Unreadable { file: self.path.to_string(), reason },
-            };
-        }
-        ReadError::Unreadable { file: self.path.to_string(), reason }
+        let ParquetError::External(inner) = error else {
+            return self.last_failure().unwrap_or_else(|| self.unreadable(reason));
+        };
+        // What is read as a stream comes wrapped once more.
+        let inner = match inner.downcast::<io::Error>() {
+            Ok(io) => match io.into_inner() {
+                Some(inner) => inner,
+                None => return self.unreadable(reason),
+            },
+            Err(inner) => inner,
+        };
+        inner.downcast::<ReadError>().map_or_else(|_| self.unreadable(reason), |ours| *ours)
     }
 
     /// What Arrow said while it read, in the same way.
@@ -97,7 +130,7 @@ impl CheckedFile {
                     Err(inner) => self.unreadable(inner.to_string()),
                 },
             },
-            other => self.unreadable(other.to_string()),
+            other => self.last_failure().unwrap_or_else(|| self.unreadable(other.to_string())),
         }
     }
 

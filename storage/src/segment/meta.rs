@@ -5,8 +5,10 @@
 //! named by its place; the SHA-256 of each file and the Merkle root over the events are for the proof
 //! ([`crate::proof`]).
 
+use std::collections::BTreeMap;
+
 use nhatle_event::json::hex;
-use nhatle_event::{Seq, Stored, Timestamp};
+use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -25,6 +27,25 @@ pub const BLOCK_BYTES: usize = 64 * 1024;
 pub struct WriteOptions {
     /// Whose events these are.
     pub dataset: Dataset,
+    /// How much work is put into making it small.
+    pub tier: Tier,
+}
+
+/// How a segment is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// As it is sealed and merged: quick to write.
+    #[default]
+    Recent,
+    /// Compressed once more at a higher level, for what is seldom looked at. Read in the same way.
+    Archive,
+}
+
+impl Tier {
+    fn is_recent(&self) -> bool {
+        *self == Tier::Recent
+    }
 }
 
 /// A sealed segment, from outside.
@@ -50,8 +71,22 @@ pub struct SegmentMeta {
     /// The latest `@timestamp` in it.
     #[serde(with = "stamp")]
     pub timestamp_max: Timestamp,
+    /// When its first and its last event were committed, in nanoseconds; `None` in one that was sealed before this was
+    /// written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<[i64; 2]>,
+    /// How it is stored.
+    #[serde(default, skip_serializing_if = "Tier::is_recent")]
+    pub tier: Tier,
+    /// What kinds of events it holds; `None` where there are more than [`KINDS_MAX`], or it was sealed before this was
+    /// written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Vec<Kind>>,
     /// Its files.
     pub files: Vec<FileMeta>,
+    /// The segments whose events it took over, where it was merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<Replaced>,
     /// The root over its events in `Seq` order ([`canonical::tree`]), in hexadecimal. In a segment without `root_form` a
     /// root that nobody can make again.
     pub events_root: String,
@@ -61,6 +96,82 @@ pub struct SegmentMeta {
     /// Its leaf in the log of the proof, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf: Option<u64>,
+}
+
+/// Events of one kind in a segment, which is what rules of retention speak of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Kind {
+    /// `event.module`; empty where there is none.
+    pub module: String,
+    /// `nhatle.system_level`; 0 where there is none.
+    pub level: u8,
+    /// How many there are.
+    pub events: u64,
+}
+
+/// How many kinds one segment lists.
+pub const KINDS_MAX: usize = 64;
+/// A longer name of a module is no kind of its own.
+const MODULE_BYTES_MAX: usize = 64;
+
+/// Counts kinds of events.
+#[derive(Clone, Debug, Default)]
+pub struct Kinds {
+    counts: BTreeMap<(String, u8), u64>,
+    is_past: bool,
+}
+
+impl Kinds {
+    /// Counts one more.
+    pub fn add(&mut self, event: &Event) {
+        let module = event.text(Field::EVENT_MODULE).unwrap_or_default();
+        let level = match event.get(Field::NHATLE_SYSTEM_LEVEL) {
+            Some(Value::Long(level)) => u8::try_from(*level).unwrap_or(0),
+            _ => 0,
+        };
+        self.is_past |= MODULE_BYTES_MAX < module.len();
+        if self.is_past {
+            return;
+        }
+        *self.counts.entry((module.to_owned(), level)).or_default() += 1;
+        self.is_past |= KINDS_MAX < self.counts.len();
+    }
+
+    /// The kinds, by name; `None` where there are too many.
+    pub fn list(self) -> Option<Vec<Kind>> {
+        let kind = |((module, level), events)| Kind { module, level, events };
+        (!self.is_past).then(|| self.counts.into_iter().map(kind).collect())
+    }
+}
+
+/// A segment that another took the place of, with all its events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The folder it had.
+    pub dir: String,
+    /// How many events it held.
+    pub row_count: u64,
+    /// The smallest `Seq` in it.
+    #[serde(with = "seq")]
+    pub first_seq: Seq,
+    /// The largest `Seq` in it.
+    #[serde(with = "seq")]
+    pub last_seq: Seq,
+    /// [`SegmentMeta::events_root`].
+    pub events_root: String,
+}
+
+impl Replaced {
+    /// What stays known of a segment.
+    pub fn of(meta: &SegmentMeta) -> Replaced {
+        Replaced {
+            dir: meta.dir.clone(),
+            row_count: meta.row_count,
+            first_seq: meta.first_seq,
+            last_seq: meta.last_seq,
+            events_root: meta.events_root.clone(),
+        }
+    }
 }
 
 /// One file of a segment.
@@ -90,7 +201,18 @@ impl SegmentMeta {
             last_seq: by_seq.last()?.seq,
             timestamp_min: events.iter().map(|stored| stored.event.timestamp).min()?,
             timestamp_max: events.iter().map(|stored| stored.event.timestamp).max()?,
+            committed: Some([
+                events.iter().map(|stored| stored.committed.0).min()?,
+                events.iter().map(|stored| stored.committed.0).max()?,
+            ]),
+            tier: Tier::Recent,
+            kinds: {
+                let mut kinds = Kinds::default();
+                events.iter().for_each(|stored| kinds.add(&stored.event));
+                kinds.list()
+            },
             files,
+            replaces: Vec::new(),
             events_root: hex(&canonical::tree(&by_seq).root()),
             root_form: Some(canonical::FORM),
             leaf: None,

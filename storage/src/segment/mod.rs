@@ -11,6 +11,8 @@
 //! [`WriteError`]: crate::error::WriteError
 
 pub mod meta;
+pub mod object;
+pub mod merge;
 pub mod words;
 pub mod terms;
 pub mod rows;
@@ -27,7 +29,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use reader::{Projection, RowKeys, Segment};
+pub use reader::{Projection, RowKeys, RowStream, Segment};
 pub use terms::is_unit_code;
 pub use writer::{GROUP_ROWS, PAGE_ROWS, write};
 

@@ -11,7 +11,7 @@ use nhatle_event::field::{Storage, TABLE};
 use nhatle_event::{Seq, Stored, Text, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
 
@@ -31,6 +31,8 @@ const KEYS_BYTES_MAX: usize = 128 << 20;
 const INDEXES_BYTES_MAX: usize = 256 << 20;
 /// How many rows are decoded at a time.
 const BATCH_ROWS: usize = 8192;
+/// How few rows a stream decodes at a time.
+const STREAM_ROWS_MIN: usize = 16;
 
 static FOOTERS: Cache<Footer> = Cache::new(FOOTERS_BYTES_MAX);
 static KEYS: Cache<RowKeys> = Cache::new(KEYS_BYTES_MAX);
@@ -80,6 +82,16 @@ impl RowKeys {
     /// The row of this `Seq`.
     pub fn row_of(&self, seq: Seq) -> Option<usize> {
         self.seqs.iter().position(|one| *one == seq.0)
+    }
+
+    /// The first `count` rows, by `Seq`, of those with a `Seq` past this one; in no order.
+    pub fn first_after(&self, seq: Seq, count: usize) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.seqs.len()).filter(|row| seq.0 < self.seqs[*row]).collect();
+        if count < rows.len() {
+            rows.select_nth_unstable_by_key(count, |row| self.seqs[*row]);
+            rows.truncate(count);
+        }
+        rows
     }
 
     /// The rows with a `Seq` past this one, in order of `Seq`.
@@ -266,19 +278,81 @@ impl Segment {
     }
 
     fn batches(&self, footer: &Footer, rows: Option<&[usize]>, names: &[&str]) -> Result<Vec<RecordBatch>, ReadError> {
+        let reader = self.reader(footer, rows, names, BATCH_ROWS)?;
+        reader.map(|batch| batch.map_err(|error| footer.file.arrow_error(error))).collect()
+    }
+
+    fn reader(
+        &self,
+        footer: &Footer,
+        rows: Option<&[usize]>,
+        names: &[&str],
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, ReadError> {
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(footer.file.clone(), footer.metadata.clone());
         // Not by name: Parquet would take the dots in a name for nesting. Every column is one leaf.
         let columns = footer.metadata.schema().fields().iter().enumerate();
         let chosen = columns.filter(|(_, column)| names.contains(&column.name().as_str())).map(|(at, _)| at);
         let mask = ProjectionMask::leaves(builder.parquet_schema(), chosen);
-        builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        builder = builder.with_projection(mask).with_batch_size(batch_rows);
+        CheckedFile::forget_failure();
         if let Some(rows) = rows {
             let ranges = rows.iter().map(|row| *row..row + 1);
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, self.row_count()));
         }
-        let reader = builder.build().map_err(|error| footer.file.error(error))?;
-        reader.map(|batch| batch.map_err(|error| footer.file.arrow_error(error))).collect()
+        builder.build().map_err(|error| footer.file.error(error))
+    }
+
+    /// The events one batch after the other, in the order of rows: about `bytes` of memory at a time, where rows are of
+    /// like size.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn stream(&self, bytes: usize) -> Result<RowStream, ReadError> {
+        let footer = self.footer()?;
+        let groups = footer.metadata.metadata().row_groups().iter();
+        let plain: i64 = groups.map(|group| group.total_byte_size()).sum();
+        // An event in memory is several times its columns: each field has a value of its own.
+        let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1) * 4 + 1;
+        let batch_rows = (bytes / row_bytes).clamp(STREAM_ROWS_MIN, BATCH_ROWS);
+        let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
+        let reader = self.reader(&footer, None, &all, batch_rows)?;
+        Ok(RowStream { footer, reader })
+    }
+
+    /// When its first and its last event were committed.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn committed(&self) -> Result<(Timestamp, Timestamp), ReadError> {
+        let footer = self.footer()?;
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
+        for batch in self.batches(&footer, None, &[INGESTED])? {
+            let column = batch.column_by_name(INGESTED);
+            let Some(stamps) = column.and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>()) else {
+                return Err(footer.file.unreadable("no column of the time of commit".to_owned()));
+            };
+            first = stamps.values().iter().copied().fold(first, i64::min);
+            last = stamps.values().iter().copied().fold(last, i64::max);
+        }
+        Ok((Timestamp(first), Timestamp(last)))
+    }
+}
+
+/// See [`Segment::stream`].
+pub struct RowStream {
+    footer: Arc<Footer>,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Iterator for RowStream {
+    type Item = Result<Vec<Stored>, ReadError>;
+
+    fn next(&mut self) -> Option<Result<Vec<Stored>, ReadError>> {
+        let file = &self.footer.file;
+        let batch = self.reader.next()?.map_err(|error| file.arrow_error(error));
+        Some(batch.and_then(|batch| columns::from_batch(&batch).map_err(|reason| file.unreadable(reason))))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp};
 
-use super::meta::WriteOptions;
+use super::meta::{Tier, WriteOptions};
 use super::{Projection, Segment, write};
 use crate::dataset::Dataset;
 use crate::disk::{Disk, OsDisk};
@@ -13,7 +13,7 @@ fn segment(events: &[Stored]) -> (tempfile::TempDir, Segment) {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
     disk.create_folder("s").unwrap();
-    let meta = write(&*disk, "s", events, &WriteOptions { dataset: Dataset::Events }).unwrap();
+    let meta = write(&*disk, "s", events, &WriteOptions { dataset: Dataset::Events, tier: Tier::Recent }).unwrap();
     (folder, Segment::open(disk, &meta).unwrap())
 }
 

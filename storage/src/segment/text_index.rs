@@ -15,7 +15,7 @@ use tantivy::{
     TantivyError,
 };
 
-use nhatle_event::Stored;
+use nhatle_event::{Event, Stored};
 
 use super::bundle::{Bundle, Contents, VERSION, pack};
 use super::gather::{Gatherer, Lists};
@@ -44,19 +44,42 @@ fn schema() -> (Schema, Field, Field) {
 /// # Errors
 /// What Tantivy says.
 pub fn build(events: &[&Stored]) -> Result<Vec<u8>, String> {
-    let mut gatherer = Gatherer::default();
-    events.iter().for_each(|stored| gatherer.add(&stored.event));
-    let (fields, words, exact) = gatherer.finish();
-    debug_assert!(fields.covering.len() <= COVERING_MAX, "the fields keep their bound");
-    let (index, directory) = write(events.len(), words, exact).map_err(|error| error.to_string())?;
-    let contents = Contents {
-        version: VERSION,
-        row_count: events.len() as u64,
-        covering: fields.covering,
-        keys: (fields.keys.len() <= KEYS_MAX).then_some(fields.keys),
-        files: std::collections::BTreeMap::new(),
-    };
-    pack(&index, &directory, contents)
+    let mut builder = IndexBuilder::default();
+    events.iter().for_each(|stored| builder.add(&stored.event));
+    builder.finish()
+}
+
+/// Makes an index, one row after the other.
+#[derive(Default)]
+pub struct IndexBuilder {
+    gatherer: Gatherer,
+    row_count: usize,
+}
+
+impl IndexBuilder {
+    /// The next row.
+    pub fn add(&mut self, event: &Event) {
+        self.gatherer.add(event);
+        self.row_count += 1;
+    }
+
+    /// The bytes of the index.
+    ///
+    /// # Errors
+    /// What Tantivy says.
+    pub fn finish(self) -> Result<Vec<u8>, String> {
+        let (fields, words, exact) = self.gatherer.finish();
+        debug_assert!(fields.covering.len() <= COVERING_MAX, "the fields keep their bound");
+        let (index, directory) = write(self.row_count, words, exact).map_err(|error| error.to_string())?;
+        let contents = Contents {
+            version: VERSION,
+            row_count: self.row_count as u64,
+            covering: fields.covering,
+            keys: (fields.keys.len() <= KEYS_MAX).then_some(fields.keys),
+            files: std::collections::BTreeMap::new(),
+        };
+        pack(&index, &directory, contents)
+    }
 }
 
 /// A Tantivy index of so many rows with these terms. Tantivy writes an index of as many documents without terms; then

@@ -1,0 +1,130 @@
+//! Reads every file of every segment once a week, in the background, and tells what is damaged.
+//!
+//! In: the segments, the time. Out: what was found, kept in `state/scrub.json` so that a pass goes on after a restart;
+//! for each new finding a record that goes the way of every record, so that a rule raises our own alert. Failure: a
+//! state that cannot be kept is said, and the pass begins anew at the next start.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nhatle_event::{Record, Text, Timestamp};
+use nhatle_storage::scrub::Place;
+use nhatle_storage::{Dataset, Disk, Finding};
+use serde_json::json;
+use tracing::{error, info, warn};
+
+use crate::overload::INPUT;
+use crate::pipeline::Shared;
+
+/// Where it is kept.
+pub const PATH: &str = "state/scrub.json";
+/// One pass takes so long, whatever there is to read.
+const PASS: Duration = Duration::from_secs(7 * 86_400);
+/// It reads so often.
+const STEP: Duration = Duration::from_secs(60);
+/// At most so much at once, so that nobody waits for the disk.
+const STEP_BYTES_MAX: u64 = 64 << 20;
+/// At least so much.
+const STEP_BYTES_MIN: u64 = 1 << 20;
+/// How many findings of one step are told one by one.
+const TOLD_MAX: usize = 16;
+
+/// What the scrub knows, for pages and figures.
+#[derive(Debug, Default)]
+pub struct Scrub(Mutex<Place>);
+
+impl Scrub {
+    /// Goes on where the folder says.
+    pub fn open(disk: &dyn Disk) -> Scrub {
+        let place = match disk.read(PATH) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .inspect_err(|error| warn!(%error, file.path = PATH, "the scrub begins anew"))
+                .unwrap_or_default(),
+            Err(_none) => Place::default(),
+        };
+        Scrub(Mutex::new(place))
+    }
+
+    /// Where it is, and what it found.
+    pub fn place(&self) -> Place {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// When the next step is.
+pub struct Pacer {
+    step_at: Instant,
+}
+
+impl Pacer {
+    /// The first step is a minute from now.
+    pub fn new() -> Pacer {
+        Pacer { step_at: Instant::now() + STEP }
+    }
+
+    /// Reads on, if it is time.
+    pub fn step(&mut self, shared: &Shared) {
+        if Instant::now() < self.step_at {
+            return;
+        }
+        self.step_at = Instant::now() + STEP;
+        let snapshot = shared.store.snapshot();
+        let total: u64 = Dataset::ALL
+            .into_iter()
+            .flat_map(|dataset| snapshot.segments(dataset))
+            .map(|segment| segment.meta().bytes())
+            .sum();
+        let share = total / (PASS.as_secs() / STEP.as_secs());
+        let now = shared.clock.now();
+        let mut place = shared.scrub.place();
+        let bytes_max = share.clamp(STEP_BYTES_MIN, STEP_BYTES_MAX);
+        let (new, has_ended) = place.read_on(&*shared.disk, &snapshot, bytes_max, now.0);
+        if has_ended {
+            info!(bytes = total, findings = place.findings.len(), "every segment was read and checked");
+            // What takes less than a pass is not read again at once.
+            self.step_at = Instant::now() + PASS / 7;
+        }
+        keep(&*shared.disk, &place);
+        *shared.scrub.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        for finding in new.iter().take(TOLD_MAX) {
+            error!(file.path = finding.file, offset = finding.offset, what = finding.what, "a stored file is damaged");
+            tell(shared, finding, now);
+        }
+        if !new.is_empty() {
+            shared.tick();
+        }
+    }
+}
+
+impl Default for Pacer {
+    fn default() -> Pacer {
+        Pacer::new()
+    }
+}
+
+fn keep(disk: &dyn Disk, place: &Place) {
+    let kept = serde_json::to_vec(place)
+        .map_err(std::io::Error::other)
+        .and_then(|bytes| disk.create_folder("state").and_then(|()| disk.replace(PATH, &bytes)));
+    if let Err(error) = kept {
+        warn!(%error, file.path = PATH, "how far the scrub has come was not kept");
+    }
+}
+
+/// A record about the damage.
+fn tell(shared: &Shared, finding: &Finding, now: Timestamp) {
+    let told = json!({
+        "@timestamp": now.to_string(),
+        "event.provider": "nhatle",
+        "event.action": "store-damaged",
+        "event.reason": finding.what,
+        "file.path": finding.file,
+        "message": format!("stored file {} is damaged at byte {}: {}", finding.file, finding.offset, finding.what),
+        "nhatle_store": { "offset": finding.offset },
+    });
+    let record =
+        Record { profile: Some(Text::const_new("json")), ..Record::new(told.to_string().into_bytes(), INPUT, now) };
+    if let Some(sink) = &*shared.sink() {
+        sink.offer(vec![record]);
+    }
+}

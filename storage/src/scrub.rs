@@ -1,0 +1,189 @@
+//! Reading everything again and again, slowly, so that bit rot is found while there is still a backup. In: the live
+//! segments, how many bytes may be read now. Out: each damaged place by file and byte; a damaged segment is marked, so
+//! that searches leave it out and say so.
+//!
+//! One pass goes through the segments by the name of their folder, oldest first. Where it is, is a small text that its
+//! owner keeps, so that a pass goes on after a restart. Merged away meanwhile: the new segment is read in its turn.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Dataset;
+use crate::disk::Disk;
+use crate::error::{Corrupt, ReadError};
+use crate::live::LiveSegment;
+use crate::segment::meta::BLOCK_BYTES;
+use crate::snapshot::Snapshot;
+use crate::verify::Finding;
+
+/// How many findings are kept.
+pub const FINDINGS_MAX: usize = 1_000;
+
+/// Where a pass is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// The folder of the segment that is being read, or was read last.
+    pub dir: String,
+    /// Which of its files.
+    pub file: usize,
+    /// Which block of it comes next.
+    pub block: u64,
+    /// Bytes read in this pass.
+    pub bytes: u64,
+    /// When the pass began, nanoseconds.
+    pub begun_ns: i64,
+    /// When the last whole pass ended, nanoseconds; 0 = there was none.
+    pub ended_ns: i64,
+    /// What was found and is still live.
+    pub findings: Vec<Finding>,
+}
+
+impl Place {
+    /// Reads on, `bytes_max` bytes or to the end of the pass. Says what is new, and whether the pass has ended.
+    pub fn read_on(
+        &mut self,
+        disk: &dyn Disk,
+        snapshot: &Snapshot,
+        bytes_max: u64,
+        now_ns: i64,
+    ) -> (Vec<Finding>, bool) {
+        let mut segments: Vec<&Arc<LiveSegment>> =
+            Dataset::ALL.into_iter().flat_map(|dataset| snapshot.segments(dataset)).collect();
+        segments.sort_by(|one, other| one.meta().dir.cmp(&other.meta().dir));
+        let live: BTreeSet<&str> = segments.iter().map(|segment| segment.meta().dir.as_str()).collect();
+        self.findings.retain(|finding| live.contains(crate::disk::folder_of(&finding.file)));
+        if self.begun_ns == 0 {
+            self.begun_ns = now_ns;
+        }
+        let mut left = bytes_max;
+        let mut new = Vec::new();
+        while let Some(segment) = segments.iter().find(|segment| self.dir <= segment.meta().dir) {
+            if self.dir != segment.meta().dir {
+                (self.dir, self.file, self.block) = (segment.meta().dir.clone(), 0, 0);
+            }
+            if left == 0 {
+                return (new, false);
+            }
+            if self.read_file(disk, segment, &mut left, &mut new) {
+                continue;
+            }
+            // The next one: no name of a folder has this ending.
+            (self.dir, self.file, self.block) = (format!("{}~", self.dir), 0, 0);
+        }
+        *self = Place { ended_ns: now_ns, findings: std::mem::take(&mut self.findings), ..Place::default() };
+        (new, true)
+    }
+
+    /// Reads on in one file. `false` where the segment has no more.
+    fn read_file(&mut self, disk: &dyn Disk, segment: &LiveSegment, left: &mut u64, new: &mut Vec<Finding>) -> bool {
+        let Some(file) = segment.meta().files.get(self.file) else { return false };
+        let path = segment.meta().path(&file.name);
+        let block = BLOCK_BYTES as u64;
+        let begin = self.block * block;
+        if self.block == 0 && !matches!(disk.length(&path), Ok(Some(length)) if length == file.bytes) {
+            self.found(
+                segment,
+                Finding { file: path.clone(), offset: 0, what: "not there, or of another length".to_owned() },
+                new,
+            );
+            (self.file, self.block) = (self.file + 1, 0);
+            return true;
+        }
+        if file.bytes <= begin {
+            (self.file, self.block) = (self.file + 1, 0);
+            return true;
+        }
+        let length = usize::try_from((file.bytes - begin).min(block)).unwrap_or(BLOCK_BYTES);
+        let expected = usize::try_from(self.block).ok().and_then(|at| file.block_crc32c.get(at)).copied();
+        let finding = match disk.read_range(&path, begin, length) {
+            Ok(bytes) => {
+                let found = crc32c::crc32c(&bytes);
+                (Some(found) != expected).then(|| {
+                    let expected = format!("checksum {:08x}", expected.unwrap_or(0));
+                    Finding::from(Corrupt {
+                        file: path.clone(),
+                        offset: begin,
+                        expected,
+                        found: format!("{found:08x}"),
+                    })
+                })
+            }
+            Err(source) => Some(Finding::of(ReadError::io(&path, source))),
+        };
+        if let Some(finding) = finding {
+            self.found(segment, Finding { offset: begin, ..finding }, new);
+        }
+        self.block += 1;
+        self.bytes += length as u64;
+        *left = left.saturating_sub(length as u64);
+        true
+    }
+
+    fn found(&mut self, segment: &LiveSegment, finding: Finding, new: &mut Vec<Finding>) {
+        segment.set_damage(format!("{} at byte {}: {}", finding.file, finding.offset, finding.what));
+        let is_known = self.findings.iter().any(|known| known.file == finding.file && known.offset == finding.offset);
+        if !is_known && self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding.clone());
+            new.push(finding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::SegmentForm;
+    use crate::tests_rows::event;
+    use crate::tests_world::SimClock;
+    use crate::{Config, Store};
+
+    #[test]
+    fn every_flipped_bit_and_missing_file_is_found_whatever_the_pace() {
+        let disk = crate::disk::sim::SimDisk::new(1);
+        let clock = Arc::new(SimClock::new(5));
+        let store = Store::open_with(Arc::new(disk.clone()), Config::default(), clock, SegmentForm::Plain).unwrap();
+        for id in 0..4 {
+            store.append(vec![(Dataset::Events, event(id, 200_000))], &[]).unwrap();
+            store.seal().unwrap();
+        }
+        let snapshot = store.snapshot();
+        let path = |at: usize| {
+            let meta = snapshot.segments(Dataset::Events).nth(at).unwrap().meta();
+            meta.path(&meta.files[0].name)
+        };
+        let pass = |bytes: u64| {
+            let mut place = Place::default();
+            let mut found = Vec::new();
+            for steps in 1.. {
+                let (new, has_ended) = place.read_on(&disk, &snapshot, bytes, 7);
+                found.extend(new);
+                place = serde_json::from_str(&serde_json::to_string(&place).unwrap()).unwrap();
+                if has_ended {
+                    return (found, steps, place);
+                }
+            }
+            unreachable!()
+        };
+        let (found, steps, place) = pass(100_000);
+        assert_eq!(found, vec![]);
+        assert!(steps > 4, "{steps}");
+        assert_eq!((place.ended_ns, place.begun_ns), (7, 0));
+        assert!(snapshot.segments(Dataset::Events).all(|segment| segment.damage().is_none()));
+        assert!(disk.flip(&path(1), 150_000, 3) && disk.flip(&path(1), 10, 1));
+        disk.remove(&path(3)).unwrap();
+        for pace in [1, 65_536, u64::MAX] {
+            let (found, _, place) = pass(pace);
+            let places: Vec<(String, u64)> = found.iter().map(|one| (one.file.clone(), one.offset)).collect();
+            assert_eq!(places, vec![(path(1), 0), (path(1), 131_072), (path(3), 0)], "{pace}");
+            assert_eq!(place.findings, found);
+        }
+        let damaged: Vec<bool> = snapshot.segments(Dataset::Events).map(|segment| segment.damage().is_some()).collect();
+        assert_eq!(damaged, [false, true, false, true]);
+        let (events, left_out) =
+            snapshot.serve_rest(|rest| rest.events_after(Dataset::Events, nhatle_event::Seq(0), 10)).unwrap();
+        assert_eq!((events.len(), left_out.len()), (2, 2));
+    }
+}
