@@ -74,6 +74,7 @@ struct State {
     /// Raised at each restart, so that a lock of a dead process frees nothing.
     life: u64,
     calls: u64,
+    faults: u64,
     cut_at: Option<u64>,
     is_off: bool,
     die_at: Option<u64>,
@@ -182,6 +183,7 @@ impl SimDisk {
             locks: BTreeSet::new(),
             life: 0,
             calls: 0,
+            faults: 0,
             cut_at: None,
             is_off: false,
             die_at: None,
@@ -240,6 +242,11 @@ impl SimDisk {
     /// How many bytes all files together may have.
     pub fn set_capacity(&self, bytes: u64) {
         self.state().capacity = bytes;
+    }
+
+    /// How many errors it gave so far.
+    pub fn faults(&self) -> u64 {
+        self.state().faults
     }
 
     /// Bytes of all files together.
@@ -341,6 +348,7 @@ impl State {
             && at <= call
         {
             self.fail_at = None;
+            self.faults += 1;
             return Err(kind.into());
         }
         Ok(())
