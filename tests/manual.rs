@@ -129,7 +129,11 @@ fn every_command_of_the_documents_exists() {
             let line = line.strip_prefix("sudo -u nhatle ").unwrap_or(line);
             let command = line.strip_prefix("cargo run --release --").or_else(|| line.strip_prefix("nhatle "));
             let Some(command) = command.filter(|_| is_shell) else { continue };
-            let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+            // What stands between quotes is one word.
+            let words = command.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {
+                0 => part.split_whitespace().collect(),
+                _ => vec![part],
+            });
             let parsed = Cli::try_parse_from(std::iter::once("nhatle").chain(words));
             if let Err(error) = parsed {
                 panic!("{}: {line}: {error}", path.display());

@@ -87,7 +87,7 @@ pub(super) struct Source {
     waited_ns: i64,
     /// Minutes with a record, and how many were to be expected, the newest weighing most; those to be expected since the last one.
     tempo: (f32, f32),
-    awaited: f32,
+    to_come: f32,
     /// So many records missed alarm nobody, and until when.
     patience: f32,
     patience_ns: i64,
@@ -145,8 +145,8 @@ impl Source {
             self.minute = minute;
             self.minutes = (self.minutes + 1).min(60);
             let (seen, expected) = self.tempo;
-            self.tempo = (seen * TEMPO_FADE + 1.0, expected * TEMPO_FADE + self.awaited);
-            self.awaited = 0.0;
+            self.tempo = (seen * TEMPO_FADE + 1.0, expected * TEMPO_FADE + self.to_come);
+            self.to_come = 0.0;
         }
         self.clock.see(beat.last, beat.offsets_ms);
         match std::mem::take(&mut self.standing) {
@@ -180,7 +180,7 @@ impl Source {
             self.history.gap(Gap { begin_s, end_s, tempo: self.pace(), is_outage });
         }
         if is_said || 1.0 < reached {
-            self.awaited = 0.0;
+            self.to_come = 0.0;
         }
         self.is_partial |= is_said;
         if TEMPO_S < end_s - begin_s {
@@ -204,7 +204,7 @@ impl Source {
         let Some(habit) = &self.habit else { return };
         let rate = habit.rate(calendar.local_s(to.0), calendar);
         self.missed += rate * passed_s / 3_600.0;
-        self.awaited += (1.0 - (-rate / 60.0).exp()) * passed_s / 60.0;
+        self.to_come += (1.0 - (-rate / 60.0).exp()) * passed_s / 60.0;
     }
 
     /// How fast it speaks against what is usual.
@@ -327,7 +327,7 @@ impl Source {
     pub fn excuse(&mut self, now: Timestamp) {
         self.base_ns = self.base_ns.max(now.0);
         self.waited_ns = self.waited_ns.max(now.0);
-        (self.missed, self.awaited) = (0.0, 0.0);
+        (self.missed, self.to_come) = (0.0, 0.0);
         self.is_partial = true;
     }
 
