@@ -184,7 +184,11 @@ fn a_search_goes_on_below_what_it_showed_first_and_a_tail_follows() {
     add_user(&data);
     let bearer = format!("Bearer {}", token(&data, "reader", "analyst", None));
     let config = folder.path().join("nhatle.toml");
-    std::fs::write(&config, "[storage]\nmemtable_events_max = 500\n[sentinel]\nenabled = false\n").unwrap();
+    std::fs::write(
+        &config,
+        "[storage]\nmemtable_events_max = 500\nmerged_events_max = 0\n[sentinel]\nenabled = false\n",
+    )
+    .unwrap();
     let server = Server::start(&data, &["--config", config.to_str().unwrap()]);
     let web = server.http;
     let get = |path: &str| request(web, "GET", path, &[("Authorization", &bearer)], b"").unwrap();
@@ -192,6 +196,8 @@ fn a_search_goes_on_below_what_it_showed_first_and_a_tail_follows() {
     let second = SystemClock.now().0 / 1_000_000_000;
     let line = |at: i64, text: &str| format!("<86>1 {} cong-tt-01 web 7 - - {text}\n", Timestamp(at * 1_000_000_000));
     let mut sent = 0;
+    let segments = |answer: &Value| answer["explain"]["segments"]["all"].as_u64().unwrap_or(0);
+    let asked = "/api/v1/search?q=%22hi%E1%BA%BFm+g%E1%BA%B7p%22&explain=1";
     // Piece by piece, so that there are several segments.
     for piece in 0..6 {
         for at in piece * 500..piece * 500 + 500 {
@@ -202,9 +208,8 @@ fn a_search_goes_on_below_what_it_showed_first_and_a_tail_follows() {
         wait_for("what was sent", PATIENCE, || {
             get("/api/v1/search?q=host.name:cong-tt-01&limit=1").json()["total"] == sent
         });
+        wait_for("its segment", PATIENCE, || segments(&get(asked).json()) > piece.unsigned_abs());
     }
-    let segments = |answer: &Value| answer["explain"]["segments"]["all"].as_u64().unwrap_or(0);
-    let asked = "/api/v1/search?q=%22hi%E1%BA%BFm+g%E1%BA%B7p%22&explain=1";
     wait_for("segments", PATIENCE, || segments(&get(asked).json()) >= 3);
     let answer = get(asked).json();
     assert_eq!((&answer["total"], &answer["total_is_exact"]), (&json!(30), &json!(true)));

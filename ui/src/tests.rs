@@ -496,6 +496,7 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "range-",
         "refusal-",
         "refused-",
+        "rhythm-",
         "role-",
         "rule-standing-",
         "rule-step-",
