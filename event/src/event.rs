@@ -119,6 +119,16 @@ impl Event {
         self.fields.reserve(count.min(FIELDS_MAX));
     }
 
+    /// Gives back the room for fields that it did not need: events wait in memory by the ten thousand.
+    pub fn fit(&mut self) {
+        if self.fields.len() < self.fields.capacity() {
+            // Moved, not shrunk in place: the roomy list is used again for the next event while it is warm.
+            let mut fitting = Vec::with_capacity(self.fields.len());
+            fitting.append(&mut self.fields);
+            self.fields = fitting;
+        }
+    }
+
     /// Sets a field unless the event has it already.
     pub fn set_default(&mut self, field: Field, value: impl Into<Value>) {
         if self.get(field).is_none() {
@@ -141,12 +151,23 @@ impl Event {
     pub fn set_named(&mut self, name: &str, value: impl Into<Value>) {
         let value = value.into();
         match Field::intern(name) {
-            Some(field) if self.fields.len() < FIELDS_MAX || self.get(field).is_some() => self.set(field, value),
-            _ => {
-                let shown: Vec<_> = value.each().filter_map(|one| one.as_text().map(String::from)).collect();
-                self.add(Field::NHATLE_OVERFLOW, format!("{name}={}", shown.join(",")));
-            }
+            Some(field) => self.set_interned(field, value),
+            None => self.overflow(name, &value),
         }
+    }
+
+    /// [`Event::set_named`] for a name that is a field already.
+    pub fn set_interned(&mut self, field: Field, value: impl Into<Value>) {
+        if self.fields.len() < FIELDS_MAX || self.get(field).is_some() {
+            self.set(field, value);
+        } else {
+            self.overflow(field.name(), &value.into());
+        }
+    }
+
+    fn overflow(&mut self, name: &str, value: &Value) {
+        let shown: Vec<_> = value.each().filter_map(|one| one.as_text().map(String::from)).collect();
+        self.add(Field::NHATLE_OVERFLOW, format!("{name}={}", shown.join(",")));
     }
 
     /// Takes a field out.

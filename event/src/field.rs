@@ -8,6 +8,7 @@
 //! Source of names and types: Elastic Common Schema 8.17; `nhatle.*` is ours. Sigma aliases: Sigma
 //! taxonomy appendix 2.1.0 (webserver, firewall, dns, proxy, process_creation on Linux).
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{LazyLock, RwLock};
 
@@ -369,6 +370,8 @@ fields! {
     NHATLE_ASSET_HOST_UNIT "nhatle.asset.host.unit" Keyword Dynamic [];
     NHATLE_ASSET_HOST_ROLE "nhatle.asset.host.role" Keyword Dynamic [];
     NHATLE_ASSET_HOST_OBSERVE_ONLY "nhatle.asset.host.observe_only" Boolean Dynamic [];
+    NHATLE_PROFILE_NAMED "nhatle.profile.named" Keyword Dynamic [];
+    NHATLE_PROFILE_READ "nhatle.profile.read" Keyword Dynamic [];
 }
 
 /// Every name given out so far. Names of vendor fields are leaked on purpose: they are bounded, and a
@@ -386,6 +389,39 @@ static INTERNER: LazyLock<RwLock<Interner>> = LazyLock::new(|| {
     }
     RwLock::new(Interner { names, numbers })
 });
+
+/// What one thread has learned from the interner, so that it need not wait at its lock for each value of each event. Names
+/// are only ever added, so what is here stays true.
+#[derive(Default)]
+struct Learned {
+    /// The first names of the interner.
+    names: Vec<&'static str>,
+    numbers: HashMap<&'static str, u32>,
+}
+
+thread_local! {
+    static LEARNED: RefCell<Learned> = RefCell::default();
+}
+
+impl Learned {
+    fn name(&mut self, at: usize) -> &'static str {
+        if self.names.len() <= at {
+            let interner = INTERNER.read().expect("no code panics while it holds this lock");
+            self.names.extend_from_slice(&interner.names[self.names.len()..]);
+        }
+        self.names[at]
+    }
+
+    fn number(&mut self, name: &str) -> Option<u32> {
+        if let Some(number) = self.numbers.get(name) {
+            return Some(*number);
+        }
+        let interner = INTERNER.read().expect("no code panics while it holds this lock");
+        let (name, number) = interner.numbers.get_key_value(name)?;
+        self.numbers.insert(name, *number);
+        Some(*number)
+    }
+}
 
 impl Field {
     /// The field of this name, made known if it is new. `None` when the name is empty or longer than
@@ -413,15 +449,14 @@ impl Field {
 
     /// The field of this name, if it is known.
     pub fn lookup(name: &str) -> Option<Field> {
-        let interner = INTERNER.read().expect("no code panics while it holds this lock");
-        interner.numbers.get(name).map(|number| Field(*number))
+        LEARNED.with_borrow_mut(|learned| learned.number(name)).map(Field)
     }
 
     /// The dotted name.
     pub fn name(self) -> &'static str {
         match TABLE.get(self.index()) {
             Some(known) => known.name,
-            None => INTERNER.read().expect("no code panics while it holds this lock").names[self.index()],
+            None => LEARNED.with_borrow_mut(|learned| learned.name(self.index())),
         }
     }
 
@@ -484,6 +519,27 @@ mod tests {
         assert_eq!(Field::SOURCE_IP.name(), "source.ip");
         assert_eq!(Field::NHATLE_FILE_INDEX.name(), "nhatle.file.index");
         assert!((0u32..).zip(TABLE).all(|(row, known)| Field::lookup(known.name) == Field::from_row(row)));
+    }
+
+    #[test]
+    fn every_thread_gives_a_name_the_same_number() {
+        let names: Vec<String> = (0..200).map(|at| format!("test.threads.{at}")).collect();
+        let learn = |from: usize| {
+            let names = names.clone();
+            std::thread::spawn(move || {
+                let places = (0..names.len()).map(|at| (from + at * 7) % names.len());
+                places.map(|at| (at, Field::lookup(&names[at]), Field::intern(&names[at]))).collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = (0..4).map(|from| learn(from * 50)).collect();
+        for thread in threads {
+            for (at, before, field) in thread.join().expect("it does not panic") {
+                assert!(field.is_some() && (before.is_none() || before == field));
+                assert_eq!(field.map(Field::name), Some(names[at].as_str()));
+                assert_eq!(field, Field::lookup(&names[at]));
+            }
+        }
+        assert_eq!(Field::lookup("test.threads.never"), None);
     }
 
     #[test]

@@ -201,11 +201,21 @@ pub fn parse_prefix(bytes: &[u8], default_offset_s: i32) -> Option<(Timestamp, &
         }
         rest = after.get(digits..)?;
     }
-    let (offset_s, rest) = match parse_offset(rest) {
+    let (offset_s, rest) = match parse_offset(rest).or_else(|| spaced_offset(rest)) {
         Some((written, rest)) => (offset_of(written, default_offset_s), rest),
         None => (default_offset_s, rest),
     };
     Some((civil.at_offset(offset_s)?, rest))
+}
+
+/// Reads ` +hh:mm` or ` +hhmm` behind a space, and ` +hh` where nothing follows: `2026-11-23 09:10:00 +0700`. Two digits in
+/// front of other text may be anything.
+fn spaced_offset(bytes: &[u8]) -> Option<(i32, &[u8])> {
+    let [b' ', rest @ ..] = bytes else { return None };
+    matches!(rest.first(), Some(b'+' | b'-')).then_some(())?;
+    let (offset_s, after) = parse_offset(rest)?;
+    let is_whole = rest.len() - after.len() > 3 || after.is_empty();
+    (is_whole && !after.first().is_some_and(u8::is_ascii_digit)).then_some((offset_s, after))
 }
 
 /// Reads `Z`, `+hh:mm`, `+hhmm` or `+hh` from the front of `bytes`.
@@ -298,6 +308,9 @@ mod tests {
         check("2026-02-03T04:05:06+07:00", Some("2026-02-02T21:05:06Z"));
         check("2026-02-03 04:05:06,5-0530", Some("2026-02-03T09:35:06.500Z"));
         check("2026-02-03T04:05:06", Some("2026-02-02T21:05:06Z"));
+        check("2026-02-03 04:05:06.5 +0900", Some("2026-02-02T19:05:06.500Z"));
+        check("2026-02-03 04:05:06 +09:00", Some("2026-02-02T19:05:06Z"));
+        check("2026-02-03 04:05:06 +09", Some("2026-02-02T19:05:06Z"));
         check("2026-12-31T23:59:60Z", Some("2027-01-01T00:00:00Z"));
         check("2024-02-29T00:00:00Z", Some("2024-02-29T00:00:00Z"));
     }
@@ -310,6 +323,8 @@ mod tests {
         }
         check("2026-02-03T04:05:06.Z", None);
         check("2026-02-03T04:05:06Zx", None);
+        check("2026-02-03T04:05:06 -10 x", None);
+        check("2026-02-03T04:05:06 +07000", None);
         for at in 0..19 {
             // Each of the first bytes counts.
             let mut text = *b"2026-02-03T04:05:06Z";

@@ -25,7 +25,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             log_file_bytes_max: 64 << 20,
-            // 65,536 events are two row groups' worth and some 150 MiB of memory with forty fields each.
+            // 65,536 events are a row group, and in memory what they take in the log.
             memtable_events_max: 65_536,
             memtable_bytes_max: 64 << 20,
             backlog_bytes_max: 256 << 20,

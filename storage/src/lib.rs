@@ -35,7 +35,9 @@ pub mod compact;
 pub mod verify;
 pub mod scrub;
 pub mod backup;
+pub mod pg;
 pub mod query;
+pub mod sql;
 pub mod register;
 #[cfg(test)]
 mod tests;
@@ -45,12 +47,23 @@ mod tests_rows;
 mod tests_world;
 #[cfg(test)]
 mod tests_compact;
+#[cfg(test)]
+mod tests_story;
+#[cfg(test)]
+mod tests_ledger;
+#[cfg(test)]
+mod tests_faults;
+#[cfg(test)]
+mod tests_sync;
+#[cfg(test)]
+mod tests_rot;
 
 pub use config::Config;
 pub use dataset::Dataset;
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{Corrupt, OpenError, ReadError, WriteError};
 pub use live::LiveSegment;
+pub use memtable::Row;
 pub use snapshot::Snapshot;
 pub use store::{Marks, Stats, Store};
 pub use verify::{Finding, verify};

@@ -7,6 +7,8 @@ use nhatle_event::{Seq, Stored, Timestamp};
 
 use crate::disk::Disk;
 use crate::error::{Corrupt, ReadError, WriteError};
+use crate::memtable::Row;
+use crate::segment::head::{IndexHead, KeptHead};
 use crate::segment::merge::Pace;
 use crate::segment::meta::{SegmentMeta, WriteOptions};
 use crate::segment::{self, Projection, Segment};
@@ -27,13 +29,14 @@ pub struct LiveSegment {
     disk: Arc<dyn Disk>,
     form: SegmentForm,
     opened: Mutex<Option<Arc<Segment>>>,
+    head: KeptHead,
     damage: OnceLock<String>,
 }
 
 impl LiveSegment {
     /// A segment that is not opened yet.
     pub fn new(disk: Arc<dyn Disk>, meta: SegmentMeta, form: SegmentForm) -> LiveSegment {
-        LiveSegment { meta, disk, form, opened: Mutex::new(None), damage: OnceLock::new() }
+        LiveSegment { meta, disk, form, opened: Mutex::new(None), head: KeptHead::default(), damage: OnceLock::new() }
     }
 
     /// What is known of it without opening it.
@@ -53,6 +56,18 @@ impl LiveSegment {
         let segment = Arc::new(Segment::open(self.disk.clone(), &self.meta)?);
         *opened = Some(segment.clone());
         Ok(segment)
+    }
+
+    /// The head of its index; `None` for a form without one.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn index_head(&self) -> Result<Option<Arc<IndexHead>>, ReadError> {
+        match self.form {
+            SegmentForm::Columns => self.head.get(&self.disk, &self.meta).map(Some),
+            #[cfg(any(test, feature = "sim"))]
+            SegmentForm::Plain => Ok(None),
+        }
     }
 
     /// What is known to be wrong with it: the first that somebody found.
@@ -160,7 +175,7 @@ pub fn merge(
                     return Ok(None);
                 }
             }
-            let mut meta = plain::write(disk, dir, &events, options)?;
+            let mut meta = plain::write(disk, dir, &events.iter().collect::<Vec<_>>(), options)?;
             meta.tier = options.tier;
             meta.replaces = inputs.iter().map(|input| Replaced::of(input.meta())).collect();
             Ok(Some(meta))
@@ -168,7 +183,7 @@ pub fn merge(
     }
 }
 
-/// Writes a segment durably.
+/// Writes a segment of these rows, in order of `@timestamp`, then `Seq`, durably.
 ///
 /// # Errors
 /// What the disk says, or an event that cannot be given the form.
@@ -176,13 +191,16 @@ pub fn write(
     form: SegmentForm,
     disk: &dyn Disk,
     dir: &str,
-    events: &[Stored],
+    rows: &[Row<'_>],
     options: &WriteOptions,
 ) -> Result<SegmentMeta, WriteError> {
     match form {
-        SegmentForm::Columns => segment::write(disk, dir, events, options),
+        SegmentForm::Columns => segment::write_rows(disk, dir, rows, options),
         #[cfg(any(test, feature = "sim"))]
-        SegmentForm::Plain => plain::write(disk, dir, events, options),
+        SegmentForm::Plain => {
+            let events: Vec<Stored> = rows.iter().map(Row::stored).collect();
+            plain::write(disk, dir, &events.iter().collect::<Vec<_>>(), options)
+        }
     }
 }
 
@@ -194,6 +212,7 @@ mod plain {
     use nhatle_event::{Seq, Stored, Timestamp, binary};
 
     use super::{Disk, ReadError, SegmentMeta, WriteError, WriteOptions};
+    use crate::proof::canonical::Hashed;
     use crate::segment::meta::write_file;
 
     const FILE: &str = "events";
@@ -201,7 +220,7 @@ mod plain {
     pub fn write(
         disk: &dyn Disk,
         dir: &str,
-        events: &[Stored],
+        events: &[&Stored],
         options: &WriteOptions,
     ) -> Result<SegmentMeta, WriteError> {
         let mut bytes = Vec::new();
@@ -214,7 +233,8 @@ mod plain {
             bytes.extend_from_slice(&encoded);
         }
         let file = write_file(disk, dir, FILE, &bytes)?;
-        SegmentMeta::of(options.dataset, dir, events, vec![file])
+        let hashed = events.iter().map(|stored| Hashed::of(stored)).collect();
+        SegmentMeta::of(options.dataset, dir, hashed, vec![file])
             .ok_or_else(|| WriteError::Unwritable { file: dir.to_owned(), reason: "no events".to_owned() })
     }
 

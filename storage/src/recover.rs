@@ -197,22 +197,21 @@ impl Recovered {
             rows.push(Stored { seq: self.next_seq, committed, event });
             self.next_seq = self.next_seq.next();
         }
-        self.memtable.push(Chunk::new(rows.into(), datasets.into(), log_bytes));
+        self.memtable.push(Chunk::new(&rows, &datasets, log_bytes));
     }
 }
 
-/// Makes the newest log file what was read of it, durably.
+/// Makes the newest log file what was read of it, durably. Its name needs no sync: no frame is written before the name is
+/// durable ([`crate::wal::writer`]), and a file without a frame that a power cut brings back is deleted once more.
 fn mend(disk: &dyn Disk, last: &Last) -> std::io::Result<()> {
     if last.last_frame.is_empty() {
         // Nothing in it was ever acknowledged; its number is given again.
-        disk.remove(&last.path)?;
-        return disk.sync_folder(wal::FOLDER);
+        return disk.remove(&last.path);
     }
     let mut file = disk.open(&last.path)?;
     file.truncate(last.log.good_bytes)?;
     file.write_at(last.log.good_bytes - last.last_frame.len() as u64, &last.last_frame)?;
-    file.sync_data()?;
-    disk.sync_folder(wal::FOLDER)
+    file.sync_data()
 }
 
 /// Deletes what no manifest refers to: unfinished objects, segments that were never published, log

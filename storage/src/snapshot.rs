@@ -8,7 +8,7 @@ use nhatle_event::{Seq, Stored};
 use crate::dataset::Dataset;
 use crate::error::ReadError;
 use crate::live::LiveSegment;
-use crate::memtable::{Chunk, Memtable};
+use crate::memtable::{Chunk, Memtable, Row};
 
 /// An unchanging view of a store.
 #[derive(Clone)]
@@ -59,25 +59,30 @@ impl Snapshot {
         self.segments.iter().filter(move |segment| segment.meta().dataset == dataset)
     }
 
-    /// The batches that are in no segment yet, oldest first; of every dataset, see [`Chunk::of`].
+    /// The batches that are in no segment yet, oldest first; of every dataset, see [`Chunk::of_dataset`].
     pub fn chunks(&self) -> impl DoubleEndedIterator<Item = &Arc<Chunk>> {
         self.memtables.iter().flat_map(Memtable::chunks)
     }
 
-    /// The events of a dataset that are in no segment yet, in `Seq` order.
-    pub fn recent(&self, dataset: Dataset) -> impl DoubleEndedIterator<Item = &Stored> {
+    /// The events of a dataset that are in no segment yet, in `Seq` order; each is decoded where it is asked for.
+    pub fn recent(&self, dataset: Dataset) -> impl DoubleEndedIterator<Item = Row<'_>> {
         self.memtables.iter().flat_map(move |memtable| memtable.of(dataset))
     }
 
     /// An event by its `Seq`, where it is in no segment yet.
-    pub fn recent_by_seq(&self, seq: Seq) -> Option<(Dataset, &Stored)> {
+    pub fn recent_by_seq(&self, seq: Seq) -> Option<(Dataset, Row<'_>)> {
         self.memtables.iter().find_map(|memtable| memtable.get(seq))
     }
 
     /// How many events of a dataset there are.
     pub fn count(&self, dataset: Dataset) -> u64 {
         let sealed: u64 = self.segments(dataset).map(|segment| segment.meta().row_count).sum();
-        sealed + self.recent(dataset).count() as u64
+        sealed + self.recent_count(dataset)
+    }
+
+    /// How many of them are in no segment yet.
+    pub fn recent_count(&self, dataset: Dataset) -> u64 {
+        self.memtables.iter().map(|memtable| memtable.count(dataset) as u64).sum()
     }
 
     /// The first `count_max` events of a dataset after `after`, in `Seq` order, reading only those: what a replay goes on
@@ -93,8 +98,8 @@ impl Snapshot {
             }
             found.extend(segment.events_after(after, count_max - found.len())?);
         }
-        let recent = self.recent(dataset).filter(|stored| after < stored.seq);
-        found.extend(recent.take(count_max.saturating_sub(found.len())).cloned());
+        let recent = self.recent(dataset).filter(|row| after < row.seq());
+        found.extend(recent.take(count_max.saturating_sub(found.len())).map(|row| row.stored()));
         Ok(found)
     }
 }

@@ -1,16 +1,18 @@
 //! `Store`: one writer, many [`Snapshot`]s. In: batches of events, each with its dataset, and marks.
 //! Out: the same events with their `Seq`, durable, readable at once and for good.
 //!
-//! Appends go to the log and the memtable. [`Store::seal`], on a thread of its own, turns a memtable into
-//! segments: it is set aside together with its log files (appends go to new ones), written, published in
-//! the manifest, and only then taken out of memory and its log files deleted. At each moment every event
+//! Appends go to the log and the memtable. A memtable that is full is set aside together with its log files
+//! (appends go to new ones). [`Store::seal`], on a thread of its own, turns one after the other into
+//! segments: written, published in
+//! the manifest, and only then taken out of memory and its log files deleted. So however far sealing is behind, room
+//! comes back a memtable at a time. At each moment every event
 //! is in exactly one of the three, and a snapshot sees each once. A seal that fails leaves the memtable
 //! where it is and is tried again.
 //!
 //! Locks, in the order they are taken: `sealer` (one seal at a time), `prover` (the log of the proof), `writer` (one
 //! append at a time), `view` (held for the time of some copies, never over a disk call).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nhatle_event::{Clock, Event, Seq, Stored, Timestamp};
@@ -21,7 +23,7 @@ use crate::disk::{Disk, DiskLock, join, remove_folder};
 use crate::error::{OpenError, WriteError};
 use crate::live::{self, LiveSegment, SegmentForm};
 use crate::manifest::{self, Manifest};
-use crate::memtable::{Chunk, Memtable};
+use crate::memtable::{Chunk, Memtable, Row};
 use crate::proof::prover::Prover;
 use crate::publish::{READERS, Retired, hold_segments};
 use crate::recover::{self, Recovered, SEGMENTS};
@@ -70,12 +72,40 @@ pub(crate) struct Sealer {
 
 struct View {
     active: Memtable,
-    sealing: Option<Arc<Sealing>>,
+    /// Set aside, oldest first: each is sealed by itself.
+    sealing: VecDeque<Arc<Sealing>>,
     segments: Arc<Vec<Arc<LiveSegment>>>,
     marks: Marks,
     last_seq: Seq,
     /// Bytes of the log that no seal has taken on.
     log_bytes: u64,
+}
+
+impl View {
+    /// The memtable has gathered enough to be sealed.
+    fn is_full(&self, config: &Config) -> bool {
+        config.memtable_events_max <= self.active.len() || config.memtable_bytes_max <= self.log_bytes
+    }
+
+    /// Bytes of the log that are in no segment yet.
+    fn waiting_bytes(&self) -> u64 {
+        self.log_bytes + self.sealing.iter().map(|sealing| sealing.log_bytes).sum::<u64>()
+    }
+
+    /// Sets the memtable aside, where there is anything in it; appends go to a new file of the log.
+    fn set_aside(&mut self, writer: &mut Writer) {
+        if self.log_bytes == 0 {
+            return;
+        }
+        self.sealing.push_back(Arc::new(Sealing {
+            memtable: std::mem::take(&mut self.active),
+            marks: self.marks.clone(),
+            next_seq: writer.next_seq,
+            committed_last: writer.committed_last,
+            log_first: writer.log.close(),
+            log_bytes: std::mem::take(&mut self.log_bytes),
+        }));
+    }
 }
 
 /// A memtable set aside, and the border at which that was done.
@@ -149,9 +179,22 @@ impl Store {
     /// # Errors
     /// It is damaged; what the disk says.
     pub fn open_read_only(disk: Arc<dyn Disk>, config: Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+        Store::open_read_only_with(disk, config, clock, SegmentForm::Columns)
+    }
+
+    /// [`Store::open_read_only`] with segments of another form.
+    ///
+    /// # Errors
+    /// As [`Store::open_read_only`].
+    pub fn open_read_only_with(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        form: SegmentForm,
+    ) -> Result<Store, OpenError> {
         let readers = hold_segments(&*disk)?;
         let recovered = recover::read_only(&*disk)?;
-        Ok(Store::new(disk, config, clock, SegmentForm::Columns, [None, readers], recovered))
+        Ok(Store::new(disk, config, clock, form, [None, readers], recovered))
     }
 
     fn new(
@@ -168,7 +211,7 @@ impl Store {
         };
         let view = View {
             active: recovered.memtable,
-            sealing: None,
+            sealing: VecDeque::new(),
             segments: Arc::new(recover::handles(&disk, &recovered.manifest, form)),
             marks: recovered.marks,
             last_seq: Seq(recovered.next_seq.0 - 1),
@@ -242,17 +285,21 @@ impl Store {
         writer.committed_last = committed;
         writer.next_seq = Seq(first.0 + batch.len() as u64);
 
-        let datasets: Box<[Dataset]> = batch.iter().map(|(dataset, _)| *dataset).collect();
         let rows = std::mem::take(batch).into_iter().zip(first.0..);
         let rows: Arc<[Stored]> = rows.map(|((_, event), seq)| Stored { seq: Seq(seq), committed, event }).collect();
+        let log_bytes = frame.len() as u64;
+        let chunk = (!rows.is_empty()).then(|| Chunk::of_frame(&rows, frame));
         let mut view = self.view();
-        view.log_bytes += frame.len() as u64;
+        view.log_bytes += log_bytes;
         for (name, value) in marks {
             view.marks.insert((*name).to_owned(), value.clone());
         }
-        if !rows.is_empty() {
-            view.active.push(Chunk::new(rows.clone(), datasets, frame.len() as u64));
+        if let Some(chunk) = chunk {
+            view.active.push(chunk);
             view.last_seq = Seq(writer.next_seq.0 - 1);
+        }
+        if view.is_full(&self.config) {
+            view.set_aside(&mut writer);
         }
         Ok(rows)
     }
@@ -260,9 +307,14 @@ impl Store {
     /// All events as they are now.
     pub fn snapshot(&self) -> Snapshot {
         let view = self.view();
-        let sealing = view.sealing.as_ref().map(|sealing| sealing.memtable.clone());
-        let memtables = sealing.into_iter().chain([view.active.clone()]).collect();
+        let sealing = view.sealing.iter().map(|sealing| sealing.memtable.clone());
+        let memtables = sealing.chain([view.active.clone()]).collect();
         Snapshot::new(memtables, view.segments.clone(), view.last_seq)
+    }
+
+    /// How many bytes of the log wait to be sealed, and past how many appends are refused.
+    pub fn backlog(&self) -> (u64, u64) {
+        (self.view().waiting_bytes(), self.config.backlog_bytes_max)
     }
 
     /// The number of the newest event.
@@ -280,18 +332,17 @@ impl Store {
         self.view().marks.get(name).cloned()
     }
 
-    /// Seals where enough has gathered, or where an earlier seal did not finish. Says whether it did.
+    /// Seals one memtable where enough has gathered, or where an earlier seal did not finish. Says whether it did: then
+    /// there may be more.
     ///
     /// # Errors
     /// As [`Store::seal`].
     pub fn seal_if_due(&self) -> Result<bool, WriteError> {
         let is_due = {
             let view = self.view();
-            view.sealing.is_some()
-                || self.config.memtable_events_max <= view.active.len()
-                || self.config.memtable_bytes_max <= view.log_bytes
+            !view.sealing.is_empty() || view.is_full(&self.config)
         };
-        if is_due { self.seal() } else { Ok(false) }
+        if is_due { self.seal_up_to(1) } else { Ok(false) }
     }
 
     /// Turns everything committed so far into segments. Events stay readable and appends go on
@@ -300,15 +351,28 @@ impl Store {
     /// # Errors
     /// The disk is full or failing; nothing is lost, and the next call tries again.
     pub fn seal(&self) -> Result<bool, WriteError> {
+        self.seal_up_to(usize::MAX)
+    }
+
+    fn seal_up_to(&self, count_max: usize) -> Result<bool, WriteError> {
         if self.lock.is_none() {
             return Err(WriteError::ReadOnly);
         }
         let mut sealer = self.sealer();
-        let was_sealing = self.view().sealing.is_some();
+        let waiting = self.view().sealing.len();
         // An earlier seal that did not finish comes first, then what has gathered since.
-        let mut has_sealed = self.settle(&mut sealer)? && was_sealing;
-        for _ in 0..2 {
-            let Some(sealing) = self.set_aside()? else { break };
+        self.settle(&mut sealer)?;
+        let mut has_sealed = self.view().sealing.len() < waiting;
+        if count_max == usize::MAX || self.view().sealing.is_empty() {
+            self.set_aside()?;
+        }
+        // What is set aside meanwhile is for the next call.
+        let waiting = self.view().sealing.len().min(count_max);
+        for _ in 0..waiting {
+            let Some(sealing) = self.view().sealing.front().cloned() else { break };
+            if self.writer().log.is_poisoned() {
+                return Err(WriteError::Poisoned);
+            }
             self.seal_one(&mut sealer, &sealing)?;
             has_sealed = true;
         }
@@ -324,8 +388,9 @@ impl Store {
             events: Dataset::ALL.map(|dataset| snapshot.count(dataset)),
             segments: view.segments.len(),
             segment_bytes: view.segments.iter().map(|segment| segment.meta().bytes()).sum(),
-            unsealed_events: view.active.len() + view.sealing.as_ref().map_or(0, |sealing| sealing.memtable.len()),
-            log_bytes: view.log_bytes + view.sealing.as_ref().map_or(0, |sealing| sealing.log_bytes),
+            unsealed_events: view.active.len()
+                + view.sealing.iter().map(|sealing| sealing.memtable.len()).sum::<usize>(),
+            log_bytes: view.waiting_bytes(),
             last_seq: snapshot.last_seq(),
             torn_bytes: self.torn_bytes,
             is_poisoned,
@@ -382,34 +447,21 @@ impl Store {
                 return Err(WriteError::MarkPastLimit { name: (*name).to_owned(), bytes: value.len() });
             }
         }
-        let bytes = view.log_bytes + view.sealing.as_ref().map_or(0, |sealing| sealing.log_bytes);
+        let bytes = view.waiting_bytes();
         if self.config.backlog_bytes_max < bytes {
             return Err(WriteError::Behind { bytes, bytes_max: self.config.backlog_bytes_max });
         }
         Ok(())
     }
 
-    /// Sets the memtable aside unless one is set aside already; `None` where there is nothing to seal.
-    fn set_aside(&self) -> Result<Option<Arc<Sealing>>, WriteError> {
-        if self.lock.is_none() {
-            return Err(WriteError::ReadOnly);
-        }
+    /// Sets aside what has gathered since the last memtable was.
+    fn set_aside(&self) -> Result<(), WriteError> {
         let mut writer = self.writer();
         if writer.log.is_poisoned() {
             return Err(WriteError::Poisoned);
         }
-        let mut view = self.view();
-        if view.sealing.is_none() && view.log_bytes > 0 {
-            view.sealing = Some(Arc::new(Sealing {
-                memtable: std::mem::take(&mut view.active),
-                marks: view.marks.clone(),
-                next_seq: writer.next_seq,
-                committed_last: writer.committed_last,
-                log_first: writer.log.close(),
-                log_bytes: std::mem::take(&mut view.log_bytes),
-            }));
-        }
-        Ok(view.sealing.clone())
+        self.view().set_aside(&mut writer);
+        Ok(())
     }
 
     fn seal_one(&self, sealer: &mut Sealer, sealing: &Sealing) -> Result<(), WriteError> {
@@ -438,7 +490,7 @@ impl Store {
         let retired = before.into_values().cloned().collect();
         view.segments = Arc::new(segments);
         if has_moved_border {
-            view.sealing = None;
+            view.sealing.pop_front();
         }
         retired
     }
@@ -447,15 +499,16 @@ impl Store {
     fn write_segments(&self, manifest: &mut Manifest, sealing: &Sealing) -> Result<Vec<SegmentMeta>, WriteError> {
         let mut written: Vec<SegmentMeta> = Vec::new();
         for dataset in Dataset::ALL {
-            let events: Vec<Stored> = sealing.memtable.of(dataset).cloned().collect();
-            if events.is_empty() {
+            let mut rows: Vec<Row<'_>> = sealing.memtable.of(dataset).collect();
+            if rows.is_empty() {
                 continue;
             }
+            rows.sort_unstable_by_key(|row| (row.timestamp(), row.seq()));
             let dir = join(SEGMENTS, &format!("{:016}-{}", manifest.next_segment, dataset.name()));
             // A number is not given twice while the process runs: a reader may still ask for the old one.
             manifest.next_segment += 1;
             let meta = self.disk.create_folder(&dir).map_err(|source| WriteError::io(&dir, source)).and_then(|()| {
-                live::write(self.form, &*self.disk, &dir, &events, &WriteOptions { dataset, tier: Tier::Recent })
+                live::write(self.form, &*self.disk, &dir, &rows, &WriteOptions { dataset, tier: Tier::Recent })
             });
             match meta {
                 Ok(meta) => written.push(meta),

@@ -1,8 +1,10 @@
 //! The store as a whole: the crash simulator over seeds, an error and a power cut at every single call,
-//! a full disk, two processes, damage. `NHATLE_SEED=<n>` runs one seed alone.
+//! a full disk, two processes, damage. `NHATLE_SEED=<n>` runs one seed alone, `NHATLE_SEEDS=<n>` so many.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use nhatle_event::{Seq, SystemClock};
@@ -17,24 +19,46 @@ use crate::{Config, Dataset, OpenError, OsDisk, ReadError, Store, WriteError};
 const SEEDS: u64 = 1000;
 /// Fewer with real segments, which take some milliseconds each to build.
 const COLUMN_SEEDS: u64 = 12;
-const STEPS: usize = 60;
+pub const STEPS: usize = 60;
+
+/// The seeds to run: `NHATLE_SEED=<n>` that one alone, `NHATLE_SEEDS=<n>` so many.
+fn seeds() -> Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    match (number("NHATLE_SEED"), number("NHATLE_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => 0..count,
+        (None, None) => 0..SEEDS,
+    }
+}
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    let given = std::env::var("NHATLE_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = given.map_or(0..SEEDS, |seed| seed..seed + 1);
-    let started = Instant::now();
-    let mut merges = 0;
-    for seed in seeds {
-        let trace = run(seed, STEPS, SegmentForm::Plain, Honesty::Honest).unwrap_or_else(|broken| panic!("{broken}"));
-        if seed % 10 == 0 {
-            let again = run(seed, STEPS, SegmentForm::Plain, Honesty::Honest);
-            assert_eq!(Ok(trace), again, "seed {seed} does not run the same way twice");
+    let (seeds, started) = (seeds(), Instant::now());
+    let (next, merges) = (AtomicU64::new(seeds.start), AtomicUsize::new(0));
+    let broken = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds.contains(&seed) {
+                return;
+            }
+            let told = run(seed, STEPS, SegmentForm::Plain, Honesty::Honest);
+            if seed % 10 == 0 {
+                let again = run(seed, STEPS, SegmentForm::Plain, Honesty::Honest);
+                assert_eq!(told, again, "seed {seed} does not run the same way twice");
+            }
+            match told {
+                Ok(told) => drop(merges.fetch_add(told.merges, Ordering::Relaxed)),
+                Err(error) => broken.lock().unwrap().push(error),
+            }
         }
-        merges += trace.merges;
-    }
-    assert!(given.is_some() || SEEDS / 8 < merges as u64, "only {merges} merges of segments in {SEEDS} seeds");
-    println!("{SEEDS} seeds, {merges} merges in {:.1} s", started.elapsed().as_secs_f64());
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let (count, merges, broken) = (seeds.end - seeds.start, merges.into_inner(), broken.into_inner().unwrap());
+    println!("{count} seeds, {merges} merges, {} broken in {:.1} s", broken.len(), started.elapsed().as_secs_f64());
+    assert!(broken.is_empty(), "{} of {count} seeds: {}", broken.len(), broken[0]);
+    assert!(count == 1 || count / 8 < merges as u64, "only {merges} merges of segments in {count} seeds");
 }
 
 #[test]
@@ -241,7 +265,7 @@ fn a_snapshot_does_not_change_while_the_store_does() {
     assert_eq!((before.count(Dataset::Events), before.last_seq()), (1, Seq(1)));
     let after = store.snapshot();
     assert_eq!((after.count(Dataset::Events), after.segments(Dataset::Events).count()), (3, 1));
-    assert_eq!(after.recent_by_seq(Seq(3)).map(|(_, stored)| stored.seq), Some(Seq(3)));
+    assert_eq!(after.recent_by_seq(Seq(3)).map(|(_, row)| row.seq()), Some(Seq(3)));
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! - S3 `Seq` is the order of commit without gaps, and commit times never run back;
 //! - S5 opening twice changes nothing;
 //! - S6 no orphan file after recovery;
-//! - S7 counters balance.
+//! - S7 counters balance;
+//! - S8 a head of the proof that was given out is never taken back, and log, tree, heads and segments agree.
 //!
 //! (S4, index against full scan, is the query's own test.)
 
@@ -17,14 +18,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use nhatle_event::{Clock, Seq, Timestamp};
 
+use crate::disk::Disk;
 use crate::disk::sim::{Random, SimDisk};
-use crate::disk::{Disk, UNFINISHED, join};
 use crate::live::SegmentForm;
-use crate::manifest::{self, Manifest};
-use crate::recover::SEGMENTS;
+use crate::manifest::Manifest;
+use crate::proof::check;
 use crate::store::Marks;
-use crate::tests_rows::{Row, event, read_all};
-use crate::{Config, Dataset, OpenError, ReadError, Snapshot, Store, WriteError, wal};
+use crate::tests_rows::{Row, check_orphans, check_same, event, key, read_all};
+use crate::{Config, Dataset, OpenError, ReadError, Snapshot, Store, WriteError};
 
 /// A clock that moves only when told, backwards too.
 pub struct SimClock(AtomicI64);
@@ -49,11 +50,13 @@ impl Clock for SimClock {
 
 /// How a run differs from the plain one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Honesty {
+pub enum Honesty<'a> {
     /// The disk keeps its promises.
     Honest,
     /// `sync_data` does nothing: the run must find a broken promise.
     LyingSync,
+    /// One kind of sync does nothing ([`SimDisk::leave_out`]), as if the program had left it out.
+    LeftOut(&'a str),
 }
 
 /// What one thing to do is.
@@ -112,8 +115,11 @@ struct Model {
     /// By `Seq`, from 1.
     rows: Vec<Row>,
     marks: Marks,
-    /// Batches that failed since the last success: one of them may turn up at the next opening.
+    /// Batches that failed together with the writer since the last success: one of them may turn up at the next opening.
+    /// What was refused while the writer goes on was cut off again, durably, and may not.
     maybe: Vec<Attempt>,
+    /// How many leaves the newest head covers that was given out.
+    head: u64,
     next_id: u64,
 }
 
@@ -144,10 +150,12 @@ pub struct Told {
 }
 
 /// Runs one seed; gives the trace, which is the same for the same seed.
-pub fn run(seed: u64, step_count: usize, form: SegmentForm, honesty: Honesty) -> Result<Told, String> {
+pub fn run(seed: u64, step_count: usize, form: SegmentForm, honesty: Honesty<'_>) -> Result<Told, String> {
     let mut world = World::new(seed, form);
-    if honesty == Honesty::LyingSync {
-        world.disk.ignore_sync_data();
+    match honesty {
+        Honesty::Honest => {}
+        Honesty::LyingSync => world.disk.ignore_sync_data(),
+        Honesty::LeftOut(place) => world.disk.leave_out(place),
     }
     let done = world.work(step_count);
     done.map(|()| Told { trace: world.disk.trace(), said: world.said, merges: world.merges })
@@ -191,7 +199,8 @@ impl World {
         self.steps.push(step);
     }
 
-    fn work(&mut self, step_count: usize) -> Result<(), String> {
+    /// So many steps of the seed's dice, then a look at everything.
+    pub fn work(&mut self, step_count: usize) -> Result<(), String> {
         // Swarm testing: each seed has its own weights, some of them none.
         let mut weights = STEPS.map(|_| self.random.below(10).saturating_sub(3));
         (weights[0], weights[3], weights[15]) = (weights[0] + 4, weights[3] + 2, weights[15] + 3);
@@ -205,6 +214,7 @@ impl World {
                 is_it
             });
             self.step(STEPS[chosen.unwrap_or(0)])?;
+            self.note_head();
             if self.disk.is_off() {
                 self.say("off".to_owned());
                 self.power_back()?;
@@ -217,6 +227,12 @@ impl World {
         self.disk.calm();
         self.kill_and_reopen()?;
         self.check_damage()
+    }
+
+    /// A head that is given out is durable.
+    fn note_head(&mut self) {
+        let head = self.store.as_ref().and_then(Store::newest_head).map_or(0, |head| head.head.size);
+        self.model.head = self.model.head.max(head);
     }
 
     fn step(&mut self, step: Step) -> Result<(), String> {
@@ -399,7 +415,9 @@ impl World {
                 Ok(())
             }
             Err(error) => {
-                self.model.maybe.push(attempt);
+                if self.store()?.stats().is_poisoned {
+                    self.model.maybe.push(attempt);
+                }
                 match error {
                     WriteError::Poisoned => self.kill_and_reopen(),
                     WriteError::DiskFull { .. } | WriteError::Io { .. } | WriteError::Behind { .. } => Ok(()),
@@ -412,6 +430,7 @@ impl World {
     /// Opens the store, through whatever faults are set, until it opens; then compares.
     pub fn reopen(&mut self) -> Result<(), String> {
         (self.store, self.held) = (None, None);
+        self.disk.set_moment("recovery");
         if self.random.once_in(4) {
             let at = self.disk.calls() + self.random.below(25);
             self.disk.cut_power_at(at);
@@ -427,6 +446,7 @@ impl World {
             self.say(format!("open={:?}", opened.as_ref().map(Store::stats)));
             match opened {
                 Ok(store) => {
+                    store.sign_with(key());
                     self.store = Some(store);
                     break;
                 }
@@ -440,6 +460,7 @@ impl World {
             }
         }
         self.disk.calm();
+        self.disk.set_moment("");
         if self.disk.is_off() {
             return self.power_back();
         }
@@ -448,7 +469,8 @@ impl World {
         }
         self.adopt()?;
         self.agree()?;
-        self.check_orphans()?;
+        check_orphans(&self.disk)?;
+        self.check_proof()?;
         // What an error kept the log of the proof from doing is done at the next opening.
         let was_quiet = faults == self.disk.faults();
         if self.random.once_in(4) && was_quiet { self.check_twice() } else { Ok(()) }
@@ -512,45 +534,40 @@ impl World {
         Ok(())
     }
 
-    fn check_orphans(&self) -> Result<(), String> {
-        let manifest = Manifest::newest(&self.disk).map_err(|error| format!("S6 {error}"))?;
-        let list = |folder: &str| self.disk.list(folder).map_err(|error| format!("S6 {error}"));
-        for entry in list(SEGMENTS)? {
-            let dir = join(SEGMENTS, &entry.name);
-            let Some(segment) = manifest.segments.iter().find(|segment| segment.dir == dir) else {
-                return Err(format!("S6 {dir} is in no manifest"));
-            };
-            let names: Vec<_> = list(&dir)?.into_iter().map(|file| file.name).collect();
-            if names.iter().any(|name| segment.file(name).is_none()) || names.len() != segment.files.len() {
-                return Err(format!("S6 {dir} holds {names:?}"));
-            }
+    /// What the log of the proof says of the store, and how far its newest head goes.
+    fn check_proof(&mut self) -> Result<(), String> {
+        let store = self.store()?;
+        store.catch_up_proof();
+        let (state, head) = (store.proof_state(), store.newest_head().map_or(0, |head| head.head.size));
+        if self.disk.is_off() || self.disk.is_dead() {
+            return Ok(());
         }
-        for entry in list(wal::FOLDER)? {
-            if wal::number(&entry.name).is_none_or(|number| number < manifest.log_first) {
-                return Err(format!("S6 {} stayed", entry.name));
-            }
+        if let Some(trouble) = state.trouble {
+            return Err(format!("S8 the proof is not gone on with: {trouble}"));
         }
-        let manifests = list(manifest::FOLDER)?;
-        if manifest::KEPT < manifests.len() || manifests.iter().any(|entry| entry.name.ends_with(UNFINISHED)) {
-            return Err(format!("S6 manifests {manifests:?}"));
+        if head < self.model.head {
+            return Err(format!("S8 a head over {} leaves was given out, the newest covers {head}", self.model.head));
         }
-        Ok(())
+        self.model.head = head;
+        match check::store(&self.disk) {
+            Ok(Some(checked)) if !checked.findings.is_empty() => Err(format!("S8 {:?}", checked.findings)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("S8 {error}")),
+        }
     }
 
     fn check_twice(&mut self) -> Result<(), String> {
         let before = self.disk.image();
         self.store = None;
+        self.disk.set_moment("recovery");
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let store = Store::open_with(disk, self.config.clone(), self.clock.clone(), self.form);
-        self.store = Some(store.map_err(|error| format!("S5 {error}"))?);
+        let store = store.map_err(|error| format!("S5 {error}"))?;
+        store.sign_with(key());
+        self.store = Some(store);
+        self.disk.set_moment("");
         self.agree()?;
-        let after = self.disk.image();
-        let differs = |(path, content): &(&String, &Option<Vec<u8>>)| after.get(*path) != Some(content);
-        match before.iter().find(differs) {
-            Some((path, _)) => Err(format!("S5 opening again changed {path}")),
-            None if before.len() != after.len() => Err("S5 opening again made a file".to_owned()),
-            None => Ok(()),
-        }
+        check_same(&before, &self.disk)
     }
 
     /// One flipped bit in a sealed file is named by file and block, and never read as data.

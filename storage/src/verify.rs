@@ -4,11 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::Dataset;
 use crate::disk::{Disk, join};
 use crate::error::{Corrupt, ReadError};
 use crate::manifest::{self, Manifest};
 use crate::recover::{self, SEGMENTS};
 use crate::segment::meta::SegmentMeta;
+use crate::snapshot::Snapshot;
 
 /// One damaged place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +99,21 @@ pub fn report(disk: &dyn Disk) -> Report {
         }
     }
     report
+}
+
+/// How many events of each dataset there are, in the order of [`Dataset::ALL`]: counted in the rows, not in the manifest.
+///
+/// # Errors
+/// A segment cannot be read, or has another number of rows than the manifest says.
+pub fn counts(snapshot: &Snapshot) -> Result<[u64; Dataset::ALL.len()], ReadError> {
+    let mut counts = [0; Dataset::ALL.len()];
+    for (count, dataset) in counts.iter_mut().zip(Dataset::ALL) {
+        for segment in snapshot.segments(dataset) {
+            *count += segment.open()?.keys()?.len() as u64;
+        }
+        *count += snapshot.recent_count(dataset);
+    }
+    Ok(counts)
 }
 
 fn check_segment(disk: &dyn Disk, segment: &SegmentMeta, report: &mut Report) {

@@ -93,6 +93,14 @@ pub trait Disk: Send + Sync {
     /// What the disk says.
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
 
+    /// [`Disk::create`] of a file that nobody but its owner may read, where this disk knows owners.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn create_private(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.create(path)
+    }
+
     /// A file that is there, for writing.
     ///
     /// # Errors

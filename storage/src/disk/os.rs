@@ -100,6 +100,15 @@ impl Disk for OsDisk {
         Ok(Box::new(OsFile { file }))
     }
 
+    #[cfg(unix)]
+    fn create_private(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        use std::os::unix::fs::OpenOptionsExt;
+        // The mode counts only where the file is new: what was there goes first.
+        self.remove(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.place(path)?)?;
+        Ok(Box::new(OsFile { file }))
+    }
+
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).open(self.place(path)?)?;
         Ok(Box::new(OsFile { file }))

@@ -14,52 +14,127 @@
 
 use std::net::IpAddr;
 
-use nhatle_event::{Stored, Value};
+use foldhash::{HashMap, HashMapExt};
+use nhatle_event::{Field, Stored, Value};
 
 use super::tree::{Hash, Tree, leaf_hash};
 
 /// The version of this form, in the entry of each segment.
 pub const FORM: u32 = 1;
+/// How many fields the remembered orders may have together.
+const ORDERED_FIELDS_MAX: usize = 1 << 18;
 
-/// Room for the leaves of one segment, used again for each.
-#[derive(Default)]
+/// An event and the hash of its bytes as received, worked out once for everybody who needs it.
+#[derive(Clone, Copy)]
+pub struct Hashed<'a> {
+    /// The event.
+    pub stored: &'a Stored,
+    /// SHA-256 of `event.original`.
+    pub original: Hash,
+}
+
+impl<'a> Hashed<'a> {
+    /// Hashes the bytes of an event.
+    pub fn of(stored: &'a Stored) -> Hashed<'a> {
+        Hashed { stored, original: stored.event.original_hash() }
+    }
+}
+
+/// Makes leaves. Events of one source have the same fields in the same order: how these stand by name is worked out when
+/// they are first seen.
 pub struct Canonical {
     bytes: Vec<u8>,
+    /// Length and name of each field, by its number.
+    heads: Vec<Option<Box<[u8]>>>,
+    /// For the fields of an event as they stand there: their places in the order of names.
+    orders: HashMap<Box<[Field]>, Box<[u32]>>,
+    ordered_fields: usize,
+    shape: Vec<Field>,
+}
+
+impl Default for Canonical {
+    fn default() -> Canonical {
+        Canonical { bytes: Vec::new(), heads: Vec::new(), orders: HashMap::new(), ordered_fields: 0, shape: Vec::new() }
+    }
 }
 
 impl Canonical {
     /// The data of an event's leaf.
     pub fn data(&mut self, stored: &Stored) -> &[u8] {
-        let event = &stored.event;
-        let mut fields: Vec<(&'static str, &Value)> =
-            event.fields().iter().map(|(field, value)| (field.name(), value)).collect();
-        fields.sort_unstable_by_key(|(name, _)| *name);
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&stored.seq.0.to_le_bytes());
+        self.data_of(&Hashed::of(stored))
+    }
+
+    /// [`Canonical::data`] with the hash at hand.
+    pub fn data_of(&mut self, hashed: &Hashed<'_>) -> &[u8] {
+        let (stored, event) = (hashed.stored, &hashed.stored.event);
+        let fields = event.fields();
+        self.shape.clear();
+        self.shape.extend(fields.iter().map(|(field, _)| *field));
+        self.learn();
+        let Canonical { bytes, heads, orders, shape, .. } = self;
+        bytes.clear();
+        bytes.extend_from_slice(&stored.seq.0.to_le_bytes());
         for stamp in [stored.committed, event.timestamp, event.received] {
-            self.bytes.extend_from_slice(&stamp.0.to_le_bytes());
+            bytes.extend_from_slice(&stamp.0.to_le_bytes());
         }
-        self.bytes.extend_from_slice(&event.original_hash());
-        put_count(&mut self.bytes, fields.len());
-        for (name, value) in fields {
-            put_text(&mut self.bytes, name);
-            put_value(&mut self.bytes, value);
+        bytes.extend_from_slice(&hashed.original);
+        put_count(bytes, fields.len());
+        for place in orders.get(&**shape).into_iter().flatten() {
+            let (field, value) = &fields[*place as usize];
+            bytes.extend_from_slice(heads[field.index()].as_deref().unwrap_or_default());
+            put_value(bytes, value);
         }
-        &self.bytes
+        bytes
     }
 
     /// The hash of an event's leaf.
     pub fn leaf(&mut self, stored: &Stored) -> Hash {
         leaf_hash(self.data(stored))
     }
+
+    /// [`Canonical::leaf`] with the hash of the bytes at hand.
+    pub fn leaf_of(&mut self, hashed: &Hashed<'_>) -> Hash {
+        leaf_hash(self.data_of(hashed))
+    }
+
+    /// Knows the order of the fields in `shape` from here on.
+    fn learn(&mut self) {
+        if self.orders.contains_key(&*self.shape) {
+            return;
+        }
+        for field in &self.shape {
+            let at = field.index();
+            if self.heads.len() <= at {
+                self.heads.resize(at + 1, None);
+            }
+            if self.heads[at].is_none() {
+                let mut head = Vec::new();
+                put_text(&mut head, field.name());
+                self.heads[at] = Some(head.into());
+            }
+        }
+        if ORDERED_FIELDS_MAX < self.ordered_fields + self.shape.len() {
+            self.orders.clear();
+            self.ordered_fields = 0;
+        }
+        self.ordered_fields += self.shape.len();
+        let mut named: Vec<(&'static str, u32)> = self.shape.iter().map(|field| field.name()).zip(0..).collect();
+        named.sort_unstable();
+        let order = named.into_iter().map(|(_, place)| place).collect();
+        self.orders.insert(self.shape.as_slice().into(), order);
+    }
 }
 
 /// The tree over events of one segment, in order of `Seq`.
 pub fn tree(events: &[&Stored]) -> Tree {
-    let mut by_seq = events.to_vec();
-    by_seq.sort_by_key(|stored| stored.seq);
+    tree_of(events.iter().map(|stored| Hashed::of(stored)).collect())
+}
+
+/// [`tree`] with the hashes at hand.
+pub fn tree_of(mut events: Vec<Hashed<'_>>) -> Tree {
+    events.sort_unstable_by_key(|hashed| hashed.stored.seq);
     let mut canonical = Canonical::default();
-    Tree::of(by_seq.into_iter().map(|stored| canonical.leaf(stored)).collect())
+    Tree::of(events.iter().map(|hashed| canonical.leaf_of(hashed)).collect())
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -181,5 +256,53 @@ mod tests {
         for other in &others {
             assert_ne!(leaf(&first), leaf(other), "{other:?}");
         }
+    }
+
+    /// The definition, each event for itself.
+    fn plain(stored: &Stored) -> Vec<u8> {
+        let event = &stored.event;
+        let mut fields: Vec<(&str, &Value)> =
+            event.fields().iter().map(|(field, value)| (field.name(), value)).collect();
+        fields.sort_by_key(|(name, _)| *name);
+        let mut out = stored.seq.0.to_le_bytes().to_vec();
+        for stamp in [stored.committed, event.timestamp, event.received] {
+            out.extend_from_slice(&stamp.0.to_le_bytes());
+        }
+        out.extend_from_slice(&event.original_hash());
+        put_count(&mut out, fields.len());
+        for (name, value) in fields {
+            put_text(&mut out, name);
+            put_value(&mut out, value);
+        }
+        out
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn orders_that_are_remembered_change_nothing(
+            events in proptest::collection::vec(proptest::collection::vec(("[a-f]{1,2}", 0i64..9), 0..6), 1..40),
+        ) {
+            let mut canonical = Canonical::default();
+            for fields in events {
+                let fields: Vec<(&str, Value)> =
+                    fields.iter().map(|(name, number)| (name.as_str(), Value::Long(*number))).collect();
+                let event = stored(&fields);
+                proptest::prop_assert_eq!(canonical.data(&event), plain(&event));
+            }
+        }
+    }
+
+    #[test]
+    fn more_orders_than_are_remembered_are_forgotten() {
+        let mut canonical = Canonical::default();
+        let names: Vec<String> = (0..1000).map(|at| format!("n{at}")).collect();
+        for first in 0..ORDERED_FIELDS_MAX / 1000 + 3 {
+            let fields: Vec<(&str, Value)> =
+                names[first..].iter().chain(&names[..first]).map(|name| (name.as_str(), Value::Null)).collect();
+            let event = stored(&fields);
+            assert_eq!(canonical.data(&event), plain(&event));
+            assert!(canonical.ordered_fields <= ORDERED_FIELDS_MAX);
+        }
+        assert!(canonical.orders.len() < 10, "they were forgotten");
     }
 }

@@ -3,6 +3,7 @@
 //! Writes nothing and goes on after a finding.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use nhatle_event::json::hex;
 
@@ -23,6 +24,9 @@ use crate::verify::Finding;
 
 /// How often reading is begun anew because a writer moved on.
 const ATTEMPTS_MAX: usize = 20;
+
+/// So many leaves may be under no head yet: a head follows each step of the store, and a crash can come between.
+const UNSIGNED_MAX: u64 = 16;
 
 /// The log of a store as it was read.
 pub struct ReadLog {
@@ -66,7 +70,7 @@ pub fn log(disk: &dyn Disk) -> Result<Option<Checked>, ReadError> {
     }
     let mut findings = Vec::new();
     let mut read_log = ReadLog { entries: Vec::new(), tree: Tree::default(), keys: Vec::new() };
-    let mut offset = 0;
+    let (mut offset, mut offsets) = (0, Vec::new());
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         // A last line without its end was being written.
         let Some(line) = line.strip_suffix(b"\n") else { break };
@@ -91,15 +95,22 @@ pub fn log(disk: &dyn Disk) -> Result<Option<Checked>, ReadError> {
         }
         read_log.entries.push(entry);
         read_log.tree.push(leaf_hash(line));
+        offsets.push(offset);
         offset += line.len() as u64 + 1;
     }
-    let heads = check_heads(&String::from_utf8_lossy(&heads_text), &read_log, &mut findings);
+    let (heads, altered) = check_heads(&String::from_utf8_lossy(&heads_text), &read_log, &mut findings);
+    if let Some(altered) = altered {
+        findings.push(blame(disk, altered, &read_log.tree, &offsets)?);
+    }
     check_nodes(disk, &read_log.tree, heads.last().map_or(0, |head| head.head.size), &mut findings)?;
     Ok(Some(Checked { log: read_log, heads, findings }))
 }
 
-fn check_heads(text: &str, log: &ReadLog, findings: &mut Vec<Finding>) -> Vec<SignedHead> {
+/// The heads that hold, and the leaves that are not those that were signed: from the last head that holds to the first one
+/// whose signature is right and whose root is not.
+fn check_heads(text: &str, log: &ReadLog, findings: &mut Vec<Finding>) -> (Vec<SignedHead>, Option<Range<u64>>) {
     let mut good: Vec<SignedHead> = Vec::new();
+    let mut altered = None;
     let mut offset = 0;
     for (number, read) in super::head::read_all(text).into_iter().enumerate() {
         let at = offset;
@@ -112,24 +123,44 @@ fn check_heads(text: &str, log: &ReadLog, findings: &mut Vec<Finding>) -> Vec<Si
         };
         offset += head.to_text().len() as u64 + 1;
         let says = head.head.size;
-        if let Err(what) = head_holds(&head, log) {
+        let covered = good.last().map_or(0, |before| before.head.size);
+        if !is_signed(&head, log) {
+            let what = format!("head {number} over {says} leaves is not signed by the key of this log");
+            findings.push(finding(HEADS, at, what));
+        } else if let Err(what) = of_this_log(&head, &log.tree) {
             findings.push(finding(HEADS, at, format!("head {number} over {says} leaves {what}")));
-        } else if good.last().is_some_and(|before| says <= before.head.size) {
+            if altered.is_none() && says <= log.tree.len() {
+                altered = Some(covered..says);
+            }
+        } else if says <= covered && !good.is_empty() {
             findings.push(finding(HEADS, at, format!("head {number} is not past the one before it")));
         } else {
             good.push(head);
         }
     }
-    good
+    (good, altered)
 }
 
-/// A head is signed by a key of the log and is of the log as it is.
-fn head_holds(head: &SignedHead, log: &ReadLog) -> Result<(), String> {
-    let mut keys = log.keys.iter().filter(|(leaf, key)| *leaf < head.head.size && key.name == head.head.origin);
-    if !keys.any(|(_, key)| head.note.check(key).is_ok()) {
-        return Err("is not signed by the key of this log".to_owned());
+/// Which of these leaves is not what was signed. The hashes kept beside the log say so, where nobody altered them too.
+fn blame(disk: &dyn Disk, leaves: Range<u64>, tree: &Tree, offsets: &[u64]) -> Result<Finding, ReadError> {
+    let offset = |leaf: u64| usize::try_from(leaf).ok().and_then(|leaf| offsets.get(leaf)).copied().unwrap_or(0);
+    for leaf in leaves.clone() {
+        match log::node(disk, 0, leaf) {
+            Ok(kept) if Some(kept) != tree.node_at(0, leaf) => {
+                return Ok(finding(LOG, offset(leaf), format!("leaf {leaf} is not the one that was signed")));
+            }
+            Ok(_) | Err(ReadError::Io { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
-    of_this_log(head, &log.tree)
+    let what = format!("among leaves {} to {} is one that was not signed so", leaves.start, leaves.end - 1);
+    Ok(finding(LOG, offset(leaves.start), what))
+}
+
+/// A head is signed by a key of the log.
+fn is_signed(head: &SignedHead, log: &ReadLog) -> bool {
+    let mut keys = log.keys.iter().filter(|(leaf, key)| *leaf < head.head.size && key.name == head.head.origin);
+    keys.any(|(_, key)| head.note.check(key).is_ok())
 }
 
 fn of_this_log(head: &SignedHead, tree: &Tree) -> Result<(), String> {
@@ -281,6 +312,55 @@ pub fn register(log: &ReadLog, hashes: &[Hash]) -> Vec<Finding> {
         };
         findings.push(finding(crate::register::FILE_NAME, 0, what));
         return findings;
+    }
+    findings
+}
+
+/// The heads are signed by whom they should be: the newest one by `known`, else by the first key of the log, or by a key
+/// that was vouched for. A later key is vouched for when the first head over the entry that names it is signed by a
+/// trusted one too, as `nhatle proof new-key` does.
+pub fn keys(checked: &Checked, known: Option<&VerifierKey>) -> Vec<Finding> {
+    let (log, keys) = (&checked.log, &checked.log.keys);
+    let of_heads = |what: String| vec![finding(HEADS, 0, what)];
+    if let Some(known) = known.filter(|known| !keys.iter().any(|(_, key)| key == *known)) {
+        return of_heads(format!("no head was signed with the key given: {}", known.text()));
+    }
+    let Some(newest) = checked.heads.last() else {
+        // The first entry is the key, and a head follows it at once.
+        let has_more = keys.first().is_some_and(|(leaf, _)| leaf + 1 < log.tree.len());
+        let is_gone = checked.findings.is_empty() && (has_more || known.is_some());
+        return if is_gone { of_heads("there is no signed head: they were taken out".to_owned()) } else { Vec::new() };
+    };
+    let unsigned = log.tree.len().saturating_sub(newest.head.size);
+    let mut findings = Vec::new();
+    if UNSIGNED_MAX < unsigned {
+        let what = format!("the last {unsigned} leaves are under no head: heads were cut off, or could not be written");
+        findings.push(finding(HEADS, 0, what));
+    }
+    let mut trusted: Vec<&VerifierKey> = known.or(keys.first().map(|(_, key)| key)).into_iter().collect();
+    for (leaf, key) in keys {
+        let first = checked.heads.iter().find(|head| *leaf < head.head.size);
+        let is_vouched_for = |head: &SignedHead| trusted.iter().any(|one| head.note.check(one).is_ok());
+        if !trusted.contains(&key) && first.is_some_and(is_vouched_for) {
+            trusted.push(key);
+        }
+    }
+    // A key is named once, when it begins to sign; again only where no head of its own was found any more.
+    for ((leaf, key), before) in keys.iter().zip(0..) {
+        let earlier = keys[..before].iter().rev().find(|(_, one)| one == key);
+        if earlier.is_some_and(|(earlier, _)| earlier + 1 < *leaf) {
+            let what = format!("leaf {leaf} names a key again: heads were taken out, or another key signed meanwhile");
+            findings.push(finding(LOG, 0, what));
+        }
+    }
+    if !trusted.iter().any(|key| newest.note.check(key).is_ok()) {
+        let by = keys.iter().rev().find(|(_, key)| newest.note.check(key).is_ok());
+        let (leaf, key) = by.map_or((0, String::new()), |(leaf, key)| (*leaf, key.text()));
+        let what = format!(
+            "the key was lost or replaced: from leaf {leaf} on heads are signed with {key}, and no key before it \
+             vouched for that; give --key with this one if the city handed it out"
+        );
+        findings.push(finding(HEADS, 0, what));
     }
     findings
 }

@@ -143,6 +143,14 @@ impl Entry {
     pub fn register(rows: u64, head: &Hash, root: &Hash, at: Timestamp) -> Entry {
         Entry::Register { rows, head: hex(head), root: hex(root), at_ns: at.0 }
     }
+
+    /// Length and SHA-256 of the file that it writes down, if it does.
+    pub fn document(&self) -> Option<(u64, &str)> {
+        match self {
+            Entry::Document { bytes, sha256, .. } => Some((*bytes, sha256)),
+            _ => None,
+        }
+    }
 }
 
 impl Leaf {

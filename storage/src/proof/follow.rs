@@ -4,7 +4,7 @@ use nhatle_event::Timestamp;
 
 use super::prover::ProofState;
 use super::tree::Hash;
-use super::{SignedHead, SigningKey};
+use super::{SignedHead, SigningKey, VerifierKey};
 use crate::error::WriteError;
 use crate::store::Store;
 
@@ -12,6 +12,15 @@ impl Store {
     /// Signs heads with this key, from now on and at once.
     pub fn sign_with(&self, key: SigningKey) {
         self.prover().sign_with(&**self.disk(), key, self.now());
+    }
+
+    /// Signs heads with another key from now on; the old one vouches for it. The new public key under the log's name.
+    ///
+    /// # Errors
+    /// The store is not written by this process, no key signs it yet, or the disk says no; then the old key stays.
+    pub fn replace_key(&self, next: SigningKey) -> Result<VerifierKey, WriteError> {
+        self.writable()?;
+        self.prover().replace_key(&**self.disk(), next, self.now())
     }
 
     /// The newest head.

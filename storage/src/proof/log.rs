@@ -75,8 +75,10 @@ impl ProofLog {
     /// It does not come to its newest head, or what the disk says.
     pub fn open(disk: &dyn Disk) -> Result<ProofLog, WriteError> {
         disk.create_folder(FOLDER).map_err(|source| WriteError::io(FOLDER, source))?;
-        let (newest, heads_bytes) = newest_head(disk)?;
-        let mut log = ProofLog { size: 0, log_bytes: 0, peaks: Vec::new(), newest, heads_bytes };
+        let Heads { newest, begin, end, bytes } = newest_head(disk)?;
+        // A sync that failed, or a process that was killed, may have left it in the page cache only; from here on it counts.
+        write_again(disk, HEADS, begin, &bytes)?;
+        let mut log = ProofLog { size: 0, log_bytes: 0, peaks: Vec::new(), newest, heads_bytes: end };
         let covered = log.newest.as_ref().map_or(0, |newest| newest.head.size);
         if !log.trust_nodes(disk, covered)? {
             log.read_again(disk)?;
@@ -161,7 +163,7 @@ impl ProofLog {
         }
         let bytes = disk.read_range(LOG, self.log_bytes, count).map_err(|source| ReadError::io(LOG, source))?;
         let mut nodes = Vec::new();
-        let before = self.size;
+        let (before, begin) = (self.size, self.log_bytes);
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
             let leaf = text.and_then(|text| Leaf::parse(text).ok()).filter(|leaf| leaf.leaf == self.size);
@@ -170,8 +172,10 @@ impl ProofLog {
             self.log_bytes += line.len() as u64;
         }
         write_at(disk, NODES, node_count(before) * 32, &nodes)?;
-        // Also where nothing is cut off: what a killed process wrote may be in the page cache only.
-        write_at(disk, LOG, self.log_bytes, &[])
+        // Also where nothing is cut off: what a killed process wrote may be in the page cache only, and after a sync that
+        // failed no later sync writes it: the bytes have to be written once more.
+        let whole = usize::try_from(self.log_bytes - begin).unwrap_or(usize::MAX);
+        write_again(disk, LOG, begin, bytes.get(..whole).unwrap_or_default())
     }
 
     /// Adds a leaf to the tree; `nodes` gets the hashes this gives.
@@ -260,6 +264,23 @@ fn write_at(disk: &dyn Disk, path: &str, offset: u64, bytes: &[u8]) -> Result<()
     written.map_err(|source| WriteError::io(path, source))
 }
 
+/// Writes bytes once more that are there already, and cuts off what stands behind them, durably. Not cut first: some of
+/// them may be durable and must stay so.
+fn write_again(disk: &dyn Disk, path: &str, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
+    let written = (|| {
+        if disk.length(path)?.is_none() {
+            return Ok(());
+        }
+        let mut file = disk.open(path)?;
+        if !bytes.is_empty() {
+            file.write_at(offset, bytes)?;
+        }
+        file.truncate(offset + bytes.len() as u64)?;
+        file.sync_data()
+    })();
+    written.map_err(|source| WriteError::io(path, source))
+}
+
 fn read_or_empty(disk: &dyn Disk, path: &str) -> Result<Vec<u8>, ReadError> {
     let length = disk.length(path).map_err(|source| ReadError::io(path, source))?;
     match length {
@@ -268,25 +289,51 @@ fn read_or_empty(disk: &dyn Disk, path: &str) -> Result<Vec<u8>, ReadError> {
     }
 }
 
+/// The end of the file of heads.
+#[derive(Default)]
+struct Heads {
+    /// The newest whole head.
+    newest: Option<SignedHead>,
+    /// Where it begins.
+    begin: u64,
+    /// Where the next one goes.
+    end: u64,
+    /// Its bytes.
+    bytes: Vec<u8>,
+}
+
 /// The newest whole head, and where the next one goes.
-fn newest_head(disk: &dyn Disk) -> Result<(Option<SignedHead>, u64), ReadError> {
+fn newest_head(disk: &dyn Disk) -> Result<Heads, ReadError> {
     let length = disk.length(HEADS).map_err(|source| ReadError::io(HEADS, source))?.unwrap_or(0);
     let begin = length.saturating_sub(HEADS_TAIL_BYTES);
     if length == 0 {
-        return Ok((None, 0));
+        return Ok(Heads::default());
     }
     let count = usize::try_from(length - begin).unwrap_or(usize::MAX);
     let bytes = disk.read_range(HEADS, begin, count).map_err(|source| ReadError::io(HEADS, source))?;
-    // A head ends with a line of a signature and an empty one; what stands behind the last such place is torn.
+    // A head ends with a line of a signature and an empty one; what stands behind the last such place is torn. An empty line
+    // stands before its signatures too: where the bytes end there, or in the dash that comes next, it is no end.
     let dash = "\u{2014}".as_bytes();
     let mut borders = Vec::from_iter((begin == 0).then_some(0));
-    let is_border = |at: &usize| bytes[..*at].ends_with(b"\n\n") && !bytes[*at..].starts_with(dash);
+    let is_signed = |at: usize| {
+        let line = bytes[..at - 2].iter().rposition(|byte| *byte == b'\n').map_or(0, |feed| feed + 1);
+        bytes[line..].starts_with(dash)
+    };
+    let is_border = |at: &usize| {
+        let rest = &bytes[*at..];
+        bytes[..*at].ends_with(b"\n\n") && if dash.starts_with(rest) { is_signed(*at) } else { !rest.starts_with(dash) }
+    };
     borders.extend((2..=bytes.len()).filter(is_border));
     let [.., first, last] = borders[..] else {
-        return if begin == 0 { Ok((None, 0)) } else { Err(no_heads(begin)) };
+        return if begin == 0 { Ok(Heads::default()) } else { Err(no_heads(begin)) };
     };
     match SignedHead::parse(&bytes[first..last - 1]) {
-        Ok(head) => Ok((Some(head), begin + last as u64)),
+        Ok(head) => Ok(Heads {
+            newest: Some(head),
+            begin: begin + first as u64,
+            end: begin + last as u64,
+            bytes: bytes[first..last].to_vec(),
+        }),
         Err(_form) => Err(no_heads(begin + first as u64)),
     }
 }
@@ -387,5 +434,5 @@ pub fn lines_from(disk: &dyn Disk, leaf: u64) -> Result<Vec<String>, ReadError> 
 /// # Errors
 /// What the disk says.
 pub fn newest(disk: &dyn Disk) -> Result<Option<SignedHead>, ReadError> {
-    Ok(newest_head(disk)?.0)
+    Ok(newest_head(disk)?.newest)
 }

@@ -34,6 +34,8 @@ pub const EVENTS: &str = "events.jsonl";
 pub const CHANGES: &str = "changes.jsonl";
 /// All paths.
 pub const PROOFS: &str = "proofs.json";
+/// A file that left the house, where the package is about one: a report.
+pub const DOCUMENT: &str = "document";
 /// The SHA-256 of every other file, signed.
 pub const SUMS: &str = "sums.txt";
 /// The first line of [`SUMS`].
@@ -159,6 +161,8 @@ pub struct Verdict {
     pub events: u64,
     /// How many rows of the register.
     pub changes: u64,
+    /// The name under which the file of the package was written down, and when, nanoseconds since 1970.
+    pub document: Option<(String, i64)>,
     /// What does not hold: the file, and what is wrong.
     pub findings: Vec<(String, String)>,
 }
@@ -207,6 +211,7 @@ impl Check<'_> {
         let entries = self.entries(&head, &proofs.entries);
         self.events(&entries, &proofs.events);
         self.changes(&entries, &proofs.changes);
+        self.document(&entries);
         let Some(about) = &self.verdict.about else { return };
         let said = (about.format, about.origin.clone(), about.events, about.changes);
         if said != (1, head.head.origin.clone(), self.verdict.events, self.verdict.changes) {
@@ -337,6 +342,26 @@ impl Check<'_> {
             } else {
                 self.find(EVENTS, format!("event {seq} is not what was stored in {}", segment.dir));
             }
+        }
+    }
+
+    /// The file that left the house is the one that was written down.
+    fn document(&mut self, entries: &BTreeMap<u64, Entry>) {
+        let is_said = self.verdict.about.as_ref().is_some_and(|about| about.what == DOCUMENT);
+        let Some(bytes) = self.files.get(DOCUMENT) else {
+            if is_said {
+                self.find(DOCUMENT, "is missing");
+            }
+            return;
+        };
+        let sum = hex(&Sha256::digest(bytes));
+        let is_it = |entry: &&Entry| entry.document() == Some((bytes.len() as u64, sum.as_str()));
+        match entries.values().find(is_it) {
+            Some(Entry::Document { name, at_ns, .. }) if is_said => {
+                self.verdict.document = Some((name.clone(), *at_ns));
+            }
+            Some(_) => self.find(ABOUT, "does not say that the package holds a document"),
+            None => self.find(DOCUMENT, "is not a file that was written down"),
         }
     }
 

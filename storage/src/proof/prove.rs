@@ -248,6 +248,17 @@ pub fn register_leaf(disk: &dyn Disk, head: &SignedHead) -> Result<Option<(u64, 
     }))
 }
 
+/// The first leaf under the head that writes down a file with this length and SHA-256 (hexadecimal).
+///
+/// # Errors
+/// What the disk says.
+pub fn document_leaf(disk: &dyn Disk, head: &SignedHead, sum: (u64, &str)) -> Result<Option<u64>, ReadError> {
+    let lines = log::lines_from(disk, 0)?;
+    let found = lines.iter().filter(|line| line.contains(sum.1)).filter_map(|line| Leaf::parse(line).ok());
+    let mut found = found.filter(|leaf| leaf.leaf < head.head.size && leaf.entry.document() == Some(sum));
+    Ok(found.next().map(|leaf| leaf.leaf))
+}
+
 /// Proofs of register rows (`id`s from 1) under a leaf that says the register had the first `rows` of `hashes`.
 ///
 /// # Errors

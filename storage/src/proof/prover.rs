@@ -107,6 +107,34 @@ impl Prover {
         self.sign(disk, now);
     }
 
+    /// Goes on with another key. The entry that names it is under a head that both keys signed, so that whoever knows the
+    /// old one can trust the new one.
+    ///
+    /// # Errors
+    /// There is no key to go on from, or it could not be written; then the old one stays.
+    pub fn replace_key(
+        &mut self,
+        disk: &dyn Disk,
+        next: SigningKey,
+        now: Timestamp,
+    ) -> Result<VerifierKey, WriteError> {
+        let unwritable = |reason: &str| WriteError::Unwritable { file: log::LOG.to_owned(), reason: reason.to_owned() };
+        let origin = match &self.key {
+            Some((origin, _)) => origin.clone(),
+            None => return Err(unwritable("no key signs it yet")),
+        };
+        let verifier = next.verifier(&origin, KeyKind::Note);
+        self.append(disk, Entry::Key { origin: origin.clone(), key: verifier.text() })?;
+        let (Some(log), Some((_, old))) = (&mut self.log, &self.key) else { return Err(unwritable("it was given up")) };
+        let head = Head { origin: origin.clone(), size: log.size(), root: log.root(), at: Some(now), writer: Some(0) };
+        let mut signed = SignedHead::sign(head, old);
+        let by_next = next.sign(&origin, &signed.note.text);
+        signed.note.signatures.push(by_next);
+        log.append_head(disk, signed)?;
+        self.key = Some((origin, next));
+        Ok(verifier)
+    }
+
     /// Writes down what the step from one manifest to the next one did, and signs it. Sets the leaf of each segment.
     pub fn follow(&mut self, disk: &dyn Disk, before: &Manifest, next: &mut Manifest, now: Timestamp) {
         let known: BTreeMap<&str, Option<u64>> =

@@ -105,6 +105,19 @@ fn a_torn_entry_is_cut_off_and_what_a_head_covers_is_never_let_go() {
     let heads = disk.read(HEADS).expect("reads");
     disk.replace(HEADS, &[&heads[..], b"nhatle/torn\n4"].concat()).expect("writes");
     assert_eq!(ProofLog::open(&disk).expect("opens").newest().map(|head| head.head.size), Some(3));
+    // Torn at any byte of it, also behind the empty line before its signature (NHATLE_SEED=5252).
+    let mut longer = ProofLog::open(&disk).expect("opens");
+    longer.append(&disk, &[document(4)]).expect("appends");
+    longer.append_head(&disk, SignedHead::sign(at(&longer), &key)).expect("writes");
+    let both = disk.read(HEADS).expect("reads");
+    assert!(both.starts_with(&heads) && heads.len() + 100 < both.len());
+    for cut in heads.len()..both.len() {
+        disk.replace(HEADS, &both[..cut]).expect("writes");
+        let newest = ProofLog::open(&disk).unwrap_or_else(|error| panic!("cut at {cut}: {error}")).newest().cloned();
+        assert_eq!(newest.map(|head| head.head.size), Some(3), "cut at {cut}");
+        assert_eq!(disk.read(HEADS).expect("reads"), heads, "cut at {cut}");
+    }
+    disk.replace(LOG, &whole).expect("writes");
     let mut altered = heads.clone();
     let root = heads.iter().position(|byte| *byte == b'\n').expect("a line") + 8;
     altered[root] ^= 1;

@@ -99,6 +99,8 @@ pub enum Skip {
     Field,
     /// The words and values asked for are not in the index, or never together.
     Words,
+    /// A word or value asked for is not in the filter over the terms of the index, which was not read.
+    Filter,
 }
 
 /// Where the segments of the datasets went. All but `all` and `read` are why one was not read further.
@@ -112,6 +114,8 @@ pub struct SegmentShare {
     pub counted_whole: u64,
     /// Not opened: the search paused or was enough before it.
     pub not_reached: u64,
+    /// Not opened: the filter over the terms of its index lacks a word or value.
+    pub filtered: u64,
     /// No row is of the time range.
     pub no_time: u64,
     /// No row is of the units.
@@ -220,6 +224,7 @@ impl Explain {
             Some(Skip::Unit) => &mut segments.no_unit,
             Some(Skip::Field) => &mut segments.no_field,
             Some(Skip::Words) => &mut segments.no_words,
+            Some(Skip::Filter) => &mut segments.filtered,
             None => &mut segments.candidates,
         } += 1;
     }

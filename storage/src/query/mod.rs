@@ -23,14 +23,16 @@ pub mod resolve;
 pub mod sieve;
 pub mod syntax;
 mod print;
-mod plan;
+pub(crate) mod plan;
+pub(crate) mod rule_out;
 mod search;
 mod summary;
 pub mod survey;
 pub mod tail;
 pub mod telex;
+pub(crate) mod worth;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tests_oracle;
 #[cfg(test)]

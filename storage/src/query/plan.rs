@@ -102,6 +102,11 @@ impl Plan {
         self.found.maybe.iter()
     }
 
+    /// The rows that may match, as a set.
+    pub fn into_rows(self) -> RowSet {
+        self.found.maybe
+    }
+
     /// The rows that may match and stand behind a cursor, in the order asked for.
     pub fn rows_behind(&self, cursor: Option<Cursor>, order: Order) -> Result<Vec<usize>, ReadError> {
         let Some(cursor) = cursor else {

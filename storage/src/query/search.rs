@@ -2,17 +2,20 @@
 //! cannot hold a hit of this page is not read for it; totals come from the index where it is sure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nhatle_event::{Field, Seq, Stored, Text};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::control::Control;
 use super::plan::Plan;
+use super::rule_out::rule_out;
 use super::survey::{Part, Survey, Wanted};
 use super::{Cursor, Filter, Hits, Order, Page, Query, is_in_units};
 use crate::dataset::Dataset;
 use crate::error::ReadError;
 use crate::live::LiveSegment;
+use crate::memtable::{Chunk, Row};
 use crate::segment::Projection;
 use crate::snapshot::Snapshot;
 
@@ -21,6 +24,11 @@ pub const TOTAL_ROWS_MAX: u64 = 20_000;
 /// How many candidate rows are looked at in the first step for a page.
 const STEP_ROWS: usize = 128;
 const STEP_ROWS_MAX: usize = 8192;
+/// How many events in memory are decoded at a time.
+const RECENT_STEP_ROWS: usize = 4096;
+
+/// Who sees each event that matches.
+pub(super) type Each<'a> = dyn FnMut(&Stored) -> Result<(), ReadError> + 'a;
 
 /// A hit before its event is read.
 #[derive(Clone, Copy)]
@@ -65,6 +73,9 @@ impl Snapshot {
                 count += segment.meta().row_count;
                 continue;
             }
+            if rule_out(query, segment, None)?.is_some() {
+                continue;
+            }
             let mut plan = Plan::new(query, segment.open()?)?;
             plan.check_all(query)?;
             count += plan.count();
@@ -77,8 +88,9 @@ impl Snapshot {
     /// # Errors
     /// A segment cannot be read, or is damaged.
     pub fn get(&self, seq: Seq, units: Option<&[Text]>) -> Result<Option<(Dataset, Stored)>, ReadError> {
-        if let Some((dataset, stored)) = self.recent_by_seq(seq) {
-            return Ok(is_in_units(units, stored).then(|| (dataset, stored.clone())));
+        if let Some((dataset, row)) = self.recent_by_seq(seq) {
+            let stored = row.stored();
+            return Ok(is_in_units(units, &stored).then_some((dataset, stored)));
         }
         for dataset in Dataset::ALL {
             for segment in self.segments(dataset) {
@@ -103,21 +115,19 @@ impl Snapshot {
         let mut wanted = Vec::new();
         for seq in seqs {
             match self.recent_by_seq(*seq) {
-                Some((_, stored)) => drop(found.insert(*seq, stored.clone())),
+                Some((_, row)) => drop(found.insert(*seq, row.stored())),
                 None => wanted.push(*seq),
             }
         }
+        wanted.sort_unstable();
         for segment in Dataset::ALL.into_iter().flat_map(|dataset| self.segments(dataset)) {
-            let range = segment.meta().first_seq..=segment.meta().last_seq;
-            if !wanted.iter().any(|seq| range.contains(seq)) {
+            let begin = wanted.partition_point(|seq| *seq < segment.meta().first_seq);
+            let end = wanted.partition_point(|seq| *seq <= segment.meta().last_seq);
+            if end <= begin {
                 continue;
             }
             let open = segment.open()?;
-            let keys = open.keys()?;
-            let here = wanted.iter().filter(|seq| range.contains(seq));
-            let mut rows: Vec<usize> = here.filter_map(|seq| keys.row_of(*seq)).collect();
-            rows.sort_unstable();
-            rows.dedup();
+            let rows = open.keys()?.rows_of(&wanted[begin..end]);
             let events = open.fetch(&rows, Projection::All)?;
             found.extend(events.into_iter().map(|stored| (stored.seq, stored)));
         }
@@ -163,29 +173,56 @@ impl Snapshot {
             events.sort_by_key(|stored| stored.seq);
             found.append(&mut events);
         }
-        let recent = self.recent(dataset).filter(|stored| after < stored.seq);
-        found.extend(recent.take(limit.saturating_sub(found.len())).cloned());
+        let recent = self.recent(dataset).filter(|row| after < row.seq());
+        found.extend(recent.take(limit.saturating_sub(found.len())).map(|row| row.stored()));
         Ok(found)
     }
 
-    /// The events in memory that match, by the plain meaning of the query.
-    pub(super) fn recent_matches(&self, query: &Query) -> Vec<&Stored> {
+    /// Where the events in memory stand that match, by the plain meaning of the query.
+    pub(super) fn recent_matches(&self, query: &Query) -> Vec<Cursor> {
         // Nobody can cancel this one.
-        self.recent_matches_with(query, &Control::default()).unwrap_or_default()
+        self.recent_matches_with(query, &Control::default(), None).unwrap_or_default()
     }
 
-    /// The same, until it is told to stop.
-    pub(super) fn recent_matches_with(&self, query: &Query, control: &Control) -> Result<Vec<&Stored>, ReadError> {
-        let mut rows: Vec<&Stored> = Vec::new();
-        for chunk in self.chunks() {
-            let (earliest, latest) = chunk.timestamps();
-            if latest < query.from || !(earliest < query.to || query.to.0 == i64::MAX) {
-                continue;
-            }
-            query.datasets.iter().for_each(|dataset| rows.extend(chunk.of(*dataset)));
+    /// The same, until it is told to stop; `each` sees the events.
+    pub(super) fn recent_matches_with(
+        &self,
+        query: &Query,
+        control: &Control,
+        mut each: Option<&mut Each<'_>>,
+    ) -> Result<Vec<Cursor>, ReadError> {
+        let rows: Vec<Row<'_>> = self.recent_in_time(query).collect();
+        let place = |row: &Row<'_>| Cursor { timestamp: row.timestamp(), seq: row.seq() };
+        if matches!(query.filter, Filter::All) && query.units.is_none() && each.is_none() {
+            return Ok(rows.iter().map(place).collect());
         }
-        let found = rows.into_par_iter().filter(|stored| !control.is_canceled() && query.matches(stored)).collect();
+        let mut found = Vec::new();
+        for rows in rows.chunks(RECENT_STEP_ROWS) {
+            control.check()?;
+            let stored = rows.par_iter().map(Row::stored);
+            match &mut each {
+                Some(each) => {
+                    let hits: Vec<Stored> = stored.filter(|stored| query.matches(stored)).collect();
+                    hits.iter().try_for_each(&mut **each)?;
+                    found.extend(hits.iter().map(Cursor::behind));
+                }
+                None => {
+                    let hit = |stored: Stored| query.matches(&stored).then(|| Cursor::behind(&stored));
+                    found.extend(stored.filter_map(hit).collect::<Vec<_>>());
+                }
+            }
+        }
         control.check().map(|()| found)
+    }
+
+    /// The events in memory of the datasets and the time of the query.
+    pub(crate) fn recent_in_time<'a>(&'a self, query: &'a Query) -> impl Iterator<Item = Row<'a>> {
+        let is_touched = |chunk: &&Arc<Chunk>| {
+            let (earliest, latest) = chunk.timestamps();
+            query.from <= latest && (earliest < query.to || query.to.0 == i64::MAX)
+        };
+        let of = |chunk: &'a Arc<Chunk>| query.datasets.iter().flat_map(|dataset| chunk.of_dataset(*dataset));
+        self.chunks().filter(is_touched).flat_map(of).filter(|row| query.is_in_time(row.timestamp()))
     }
 
     /// The segments that can hold an event of the query, those that hold the first hits first.

@@ -9,8 +9,9 @@ use super::control::Control;
 use super::filter::own_value;
 use super::plan::Plan;
 use super::resolve::FieldName;
+use super::rule_out::rule_out;
 use super::search::{TOTAL_ROWS_MAX, is_inside};
-use super::{BUCKETS_MAX, FACET_VALUES_MAX, Facet, Filter, Order, Query};
+use super::{BUCKETS_MAX, Cursor, FACET_VALUES_MAX, Facet, Filter, Order, Query};
 use crate::error::ReadError;
 use crate::live::LiveSegment;
 use crate::segment::Projection;
@@ -38,13 +39,14 @@ impl Snapshot {
         let Some(mut buckets) = Buckets::over(query, &recent, &segments, bucket_count.max(1)) else {
             return Ok(Vec::new());
         };
-        recent.iter().for_each(|stored| buckets.add(stored.event.timestamp, 1));
+        recent.iter().for_each(|place| buckets.add(place.timestamp, 1));
         let mut plans = Vec::new();
         for segment in segments {
             let meta = segment.meta();
             let is_all = matches!(query.filter, Filter::All) && query.units.is_none() && is_inside(query, segment);
             match is_all && buckets.is_one(meta) {
                 true => buckets.add(meta.timestamp_min, meta.row_count),
+                false if rule_out(query, segment, None)?.is_some() => {}
                 false => plans.push(Plan::new(query, segment.open()?)?),
             }
         }
@@ -95,13 +97,16 @@ impl Snapshot {
         control: &Control,
     ) -> Result<Vec<Facet>, ReadError> {
         let mut values = Values::new(fields, rows_max);
-        values.add_recent(&self.recent_matches_with(query, control)?, control)?;
+        self.recent_matches_with(query, control, values.taker(control).as_mut().map(|one| one as _))?;
         for segment in self.segments_for(query, Order::NewestFirst) {
             if !values.has_room() {
                 values.pass_over();
                 break;
             }
             control.check()?;
+            if rule_out(query, segment, None)?.is_some() {
+                continue;
+            }
             values.add_plan(query, &mut Plan::new(query, segment.open()?)?, control)?;
         }
         Ok(values.top(top_n, true))
@@ -126,11 +131,18 @@ impl Snapshot {
                 *counts.entry(value.unwrap_or_default().into_owned()).or_default() += 1;
             }
         };
-        self.recent_matches(query).into_iter().for_each(&mut add);
+        let mut each = |stored: &Stored| -> Result<(), ReadError> {
+            add(stored);
+            Ok(())
+        };
+        self.recent_matches_with(query, &Control::default(), Some(&mut each))?;
         let keys = [Text::from(&*name_key(field.name()))];
         for segment in self.segments_for(query, Order::OldestFirst) {
             let meta = segment.meta();
             if meta.last_seq.0 <= after || through < meta.first_seq.0 {
+                continue;
+            }
+            if rule_out(query, segment, None)?.is_some() {
                 continue;
             }
             let mut plan = Plan::new(query, segment.open()?)?;
@@ -157,8 +169,8 @@ pub(super) struct Buckets {
 impl Buckets {
     /// Spans over the time of the query, where it is open over the time there are events of; `None` where there is no
     /// event or none is wanted.
-    pub(super) fn over(query: &Query, recent: &[&Stored], segments: &[&LiveSegment], count: usize) -> Option<Buckets> {
-        let stamps = || recent.iter().map(|stored| stored.event.timestamp);
+    pub(super) fn over(query: &Query, recent: &[Cursor], segments: &[&LiveSegment], count: usize) -> Option<Buckets> {
+        let stamps = || recent.iter().map(|place| place.timestamp);
         let earliest = stamps().chain(segments.iter().map(|segment| segment.meta().timestamp_min)).min()?;
         let latest = stamps().chain(segments.iter().map(|segment| segment.meta().timestamp_max)).max()?;
         let from = if query.from == Timestamp::MIN { earliest } else { query.from };
@@ -303,12 +315,15 @@ impl Values {
         self.fields.iter_mut().try_for_each(|field| field.add_event(stored, control))
     }
 
-    pub(super) fn add_recent(&mut self, recent: &[&Stored], control: &Control) -> Result<(), ReadError> {
-        if self.fields.is_empty() {
-            return Ok(());
-        }
-        self.left = self.left.saturating_sub(recent.len());
-        recent.iter().try_for_each(|stored| self.add(stored, control))
+    /// Takes each event in memory that matches; `None` where no values are wanted.
+    pub(super) fn taker<'a>(
+        &'a mut self,
+        control: &'a Control,
+    ) -> Option<impl FnMut(&Stored) -> Result<(), ReadError> + 'a> {
+        (!self.fields.is_empty()).then_some(move |stored: &Stored| {
+            self.left = self.left.saturating_sub(1);
+            self.add(stored, control)
+        })
     }
 
     /// Adds the newest events of a segment; how many.

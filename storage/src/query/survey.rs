@@ -16,6 +16,7 @@ use super::control::Control;
 use super::explain::{Explain, micros};
 use super::plan::{Looked, Plan};
 use super::resolve::FieldName;
+use super::rule_out::rule_out;
 use super::search::{Best, TOTAL_ROWS_MAX, is_inside};
 use super::summary::{Buckets, FACET_ROWS_MAX, Values};
 use super::{Cursor, Facet, Filter, HITS_MAX, Order, Page, Query};
@@ -119,7 +120,8 @@ impl Snapshot {
     ) -> Result<Survey, ReadError> {
         let begin = Instant::now();
         let segments = self.segments_for(query, wanted.page.order);
-        let recent = self.recent_matches_with(query, control)?;
+        let mut values = Values::new(&wanted.facets, wanted.facet_rows_max);
+        let recent = self.recent_matches_with(query, control, values.taker(control).as_mut().map(|one| one as _))?;
         let mut explain = self.explain_store(query, &segments);
         explain.rows.in_memory_matched = recent.len() as u64;
         explain.time.memory_us = micros(begin.elapsed());
@@ -136,25 +138,23 @@ impl Snapshot {
             total_is_exact: true,
             check_left: wanted.check_rows_max,
             buckets: Buckets::over(query, &recent, &segments, wanted.bucket_count),
-            values: Values::new(&wanted.facets, wanted.facet_rows_max),
+            values,
             explain,
         };
-        for stored in &recent {
+        for place in recent {
             if let Some(buckets) = &mut walk.buckets {
-                buckets.add(stored.event.timestamp, 1);
+                buckets.add(place.timestamp, 1);
             }
-            let place = Cursor::behind(stored);
             if wanted.page.cursor.is_none_or(|cursor| walk.best.is_before(cursor, place)) {
                 walk.best.offer_recent(place);
             }
         }
-        walk.values.add_recent(&recent, control)?;
         // Segments before the place where the page begins hold none of its hits: they are counted last.
         let (first, later): (Vec<_>, Vec<_>) = segments.iter().copied().partition(|one| reaches(&wanted.page, one));
         let all: Vec<&LiveSegment> = first.iter().chain(&later).copied().collect();
         let mut paused = None;
         for (at, segment) in all.iter().enumerate() {
-            walk.give(&recent, first.get(at).copied(), tell)?;
+            walk.give(self, first.get(at).copied(), tell)?;
             // Who goes on from a pause must come further each time.
             let is_further =
                 wanted.page.cursor.is_none_or(|from| walk.best.is_before(from, before(order, edge(order, segment))));
@@ -164,7 +164,7 @@ impl Snapshot {
                 break;
             }
             walk.control.check()?;
-            walk.take(segment, |walk| walk.give(&recent, first.get(at + 1).copied(), tell))?;
+            walk.take(segment, |walk| walk.give(self, first.get(at + 1).copied(), tell))?;
             tell(Part::Progress(Progress {
                 segments_done: at + 1,
                 segments_all: all.len(),
@@ -174,7 +174,7 @@ impl Snapshot {
             }));
         }
         if paused.is_none() {
-            walk.give(&recent, None, tell)?;
+            walk.give(self, None, tell)?;
         }
         Ok(walk.end(paused))
     }
@@ -189,7 +189,7 @@ impl Snapshot {
                 explain.segments.all += 1;
                 explain.rows.stored += segment.meta().row_count;
             }
-            explain.rows.in_memory += self.recent(dataset).count() as u64;
+            explain.rows.in_memory += self.recent_count(dataset);
         }
         explain.segments.out_of_time = explain.segments.all - segments.len() as u64;
         explain
@@ -260,6 +260,11 @@ impl Walk<'_> {
             return Ok(());
         }
         let step = Instant::now();
+        if let Some(skip) = rule_out(self.query, segment, Some(&mut self.explain))? {
+            self.explain.note_segment(Some(skip));
+            self.explain.time.index_us += micros(step.elapsed());
+            return Ok(());
+        }
         let mut plan = Plan::noted(self.query, segment.open()?, &mut Some(&mut self.explain))?;
         self.explain.time.index_us += micros(step.elapsed());
         let step = Instant::now();
@@ -306,7 +311,7 @@ impl Walk<'_> {
     /// Gives the hits that nothing in `next` or behind it can come before.
     fn give(
         &mut self,
-        recent: &[&Stored],
+        snapshot: &Snapshot,
         next: Option<&LiveSegment>,
         tell: &mut dyn FnMut(Part),
     ) -> Result<(), ReadError> {
@@ -323,7 +328,7 @@ impl Walk<'_> {
         let step = Instant::now();
         let found = self.best.range(self.given, end);
         let mut looked = Looked::default();
-        let hits = fetch(&found, recent, &self.opened, self.control, &mut looked)?;
+        let hits = fetch(&found, snapshot, &self.opened, self.control, &mut looked)?;
         self.given = end;
         self.explain.rows.fetched += looked.rows;
         self.note(looked);
@@ -364,7 +369,7 @@ impl Walk<'_> {
 /// Reads the events of hits, in their order.
 fn fetch(
     found: &[(Cursor, Option<(usize, usize)>)],
-    recent: &[&Stored],
+    snapshot: &Snapshot,
     segments: &[Arc<Segment>],
     control: &Control,
     looked: &mut Looked,
@@ -385,11 +390,11 @@ fn fetch(
             hits.extend(events);
         }
     }
-    let mut in_memory: Vec<Seq> = found.iter().filter(|one| one.1.is_none()).map(|one| one.0.seq).collect();
-    in_memory.sort_unstable();
-    for stored in recent.iter().filter(|stored| in_memory.binary_search(&stored.seq).is_ok()) {
-        control.hold(size(std::slice::from_ref(*stored)))?;
-        hits.push((*stored).clone());
+    let in_memory = found.iter().filter(|one| one.1.is_none());
+    for (_, row) in in_memory.filter_map(|one| snapshot.recent_by_seq(one.0.seq)) {
+        let stored = row.stored();
+        control.hold(size(std::slice::from_ref(&stored)))?;
+        hits.push(stored);
     }
     // The order of places is that of the hits.
     hits.sort_unstable_by_key(Cursor::behind);

@@ -32,17 +32,21 @@ impl Snapshot {
         let mut looked_at = 0usize;
         let mut known = 0u64;
         'all: for chunk in self.chunks().rev() {
-            for (dataset, stored) in chunk.rows().rev() {
-                if stored.seq <= after || TAIL_LOOKED_MAX <= looked_at {
+            for (dataset, row) in chunk.rows().rev() {
+                if row.seq() <= after || TAIL_LOOKED_MAX <= looked_at {
                     break 'all;
                 }
                 looked_at += 1;
                 known += 1;
-                if !query.datasets.contains(&dataset) || !query.matches(stored) {
+                if !query.datasets.contains(&dataset) || !query.is_in_time(row.timestamp()) {
+                    continue;
+                }
+                let stored = row.stored();
+                if !query.matches(&stored) {
                     continue;
                 }
                 match tail.hits.len() < rows_max.min(TAIL_ROWS_MAX) {
-                    true => tail.hits.push(stored.clone()),
+                    true => tail.hits.push(stored),
                     false => tail.left_out += 1,
                 }
             }

@@ -14,14 +14,14 @@ use crate::segment::meta::{Tier, WriteOptions};
 use crate::snapshot::Snapshot;
 
 /// A store of some segments and some events in memory.
-pub(super) struct World {
+pub(crate) struct World {
     _folder: tempfile::TempDir,
     pub snapshot: Snapshot,
     pub all: Vec<Stored>,
 }
 
 /// Sealed pieces, then what is in memory only.
-pub(super) fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
+pub(crate) fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
     let mut all: Vec<Stored> = Vec::new();
@@ -47,8 +47,7 @@ pub(super) fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
     let mut memtable = Memtable::default();
     if !recent.is_empty() {
         let rows = store(recent, &mut all);
-        let datasets = vec![Dataset::Events; rows.len()].into();
-        memtable.push(Chunk::new(rows.into(), datasets, 1));
+        memtable.push(Chunk::new(&rows, &vec![Dataset::Events; rows.len()], 1));
     }
     let last = Seq(all.len() as u64);
     World { _folder: folder, snapshot: Snapshot::new(vec![memtable], Arc::new(segments), last), all }

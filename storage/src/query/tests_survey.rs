@@ -148,12 +148,21 @@ fn explain_counts_every_segment_once_and_says_why() {
         let explain = explain(line, from, None, limit);
         let share = &explain.segments;
         let sum = share.out_of_time + share.counted_whole + share.not_reached + share.no_time + share.no_unit;
-        assert_eq!(sum + share.no_field + share.no_words + share.candidates, share.all, "{line}: {share:?}");
+        assert_eq!(
+            sum + share.no_field + share.no_words + share.filtered + share.candidates,
+            share.all,
+            "{line}: {share:?}"
+        );
         assert_eq!((share.all, explain.rows.stored, explain.rows.in_memory), (6, 240, 20), "{line}");
     }
     assert_eq!(explain("*", -100, None, 5).segments.counted_whole, 6, "the newest five are in memory");
     assert_eq!(explain("host.name:web", 200, None, 5).segments.out_of_time, 5);
-    assert_eq!(explain("xyzzy", 0, None, 5).segments.no_words, 6);
+    let rare = explain("xyzzy", 0, None, 5);
+    assert_eq!((rare.segments.filtered, rare.read.indexes_read, rare.read.indexes_kept), (6, 0, 0), "no index is read");
+    assert_eq!(explain("log*xyz", 0, None, 5).segments.no_words, 6, "a filter knows no patterns");
+    assert_eq!(explain("host.name:xyzzy", 0, None, 5).segments.filtered, 6);
+    assert_eq!(explain("host.name:xyzzy OR host.name:web", 0, None, 5).segments.filtered, 0);
+    assert_eq!(explain("web", 0, None, 5).segments.filtered, 0, "the value of a covering field is a word too");
     assert_eq!(explain("no.such:x", 0, None, 5).segments.no_field, 6);
     assert_eq!(explain("*", 0, Some(&["thuan-duc".into()]), 5).segments.no_unit, 6);
     let sure = explain("host.name:web", 0, None, 1_000);

@@ -99,8 +99,13 @@ impl CheckedFile {
 
     /// The last error on this file of this thread, where the readers above have made a text of it.
     fn last_failure(&self) -> Option<ReadError> {
+        CheckedFile::take_failure(&self.path)
+    }
+
+    /// The same, of the file at this path.
+    pub fn take_failure(path: &str) -> Option<ReadError> {
         let failure = LAST_FAILURE.with(std::cell::RefCell::take)?;
-        (failure.0 == self.path).then_some(failure.1)
+        (*failure.0 == *path).then_some(failure.1)
     }
 
     /// What Parquet said, as what it was: a [`ReadError`] of ours, or a file this version cannot read.

@@ -1,5 +1,5 @@
 //! The terms of a segment's events and the rows each stands in, gathered in memory before they are written. In: events in
-//! row order. Out: [`Lists`], in the order a term dictionary wants them.
+//! row order. Out: [`Lists`].
 //!
 //! What a value gives (its folded form, its words) is worked out once for each different value of a field in the segment,
 //! not once for each event; after that an event costs one look-up a value. [`super::terms::TermMaker`] is the plain twin
@@ -8,186 +8,22 @@
 //! Memory: 4 bytes a posting while gathering and 8 while writing, and each different term and short value once.
 
 use std::borrow::Cow;
-use std::hash::BuildHasher;
 
-use foldhash::HashMap;
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use nhatle_event::value::address_text;
 use nhatle_event::{Event, Field, Text, Value};
 
+use super::lists::Lists;
+use super::stands::{Named, STANDS_BYTES_MIN, Stands};
 use super::terms::{FieldTerms, Fields, MARK, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, UNIT, VALUE_BYTES_MAX, unit_term};
-use super::words::{fold, front, parts};
+use super::texts::Texts;
+use super::words::{fold, front, is_folded, parts};
 
 /// Values up to this length are remembered with their terms.
 const REMEMBERED_BYTES_MAX: usize = 64;
 /// No list.
 const NONE: u32 = u32::MAX;
-
-/// Different texts, each stored once, numbered as they come.
-#[derive(Default)]
-struct Texts {
-    table: HashTable<u32>,
-    bytes: Vec<u8>,
-    /// Where each ends; it begins where the one before ends.
-    ends: Vec<usize>,
-    state: FixedState,
-}
-
-impl Texts {
-    fn get(&self, id: u32) -> &[u8] {
-        slice_of(&self.bytes, &self.ends, id)
-    }
-
-    /// The number of the text `front` and `back` together, and whether it is new.
-    fn intern(&mut self, front: &[u8], back: &[u8]) -> (u32, bool) {
-        let begin = self.bytes.len();
-        self.bytes.extend_from_slice(front);
-        self.bytes.extend_from_slice(back);
-        let Texts { table, bytes, ends, state } = self;
-        let hash = state.hash_one(&bytes[begin..]);
-        let is_same = |id: &u32| slice_of(bytes, ends, *id) == &bytes[begin..];
-        if let Some(id) = table.find(hash, is_same) {
-            let id = *id;
-            self.bytes.truncate(begin);
-            return (id, false);
-        }
-        let id = u32::try_from(ends.len()).expect("a segment has fewer rows than 2^32, and terms in proportion");
-        ends.push(bytes.len());
-        table.insert_unique(hash, id, |id| state.hash_one(slice_of(bytes, ends, *id)));
-        (id, true)
-    }
-}
-
-fn slice_of<'a>(bytes: &'a [u8], ends: &[usize], id: u32) -> &'a [u8] {
-    let at = id as usize;
-    let begin = at.checked_sub(1).map_or(0, |before| ends[before]);
-    &bytes[begin..ends[at]]
-}
-
-/// Which rows each of many terms stands in. A term is the name of its group and a text behind it.
-#[derive(Default)]
-pub struct Lists {
-    texts: Texts,
-    /// For each list the row it was last looked at for, plus one.
-    seen: Vec<u32>,
-    /// The lists of the rows, row after row.
-    entries: Vec<u32>,
-    /// How many entries the rows up to each have.
-    row_ends: Vec<usize>,
-    /// What stands before the texts of each group.
-    groups: Vec<String>,
-    group_by_name: HashMap<String, u32>,
-}
-
-impl Lists {
-    fn group(&mut self, name: &str) -> u32 {
-        if let Some(group) = self.group_by_name.get(name) {
-            return *group;
-        }
-        let group = u32::try_from(self.groups.len()).expect("fields have 32-bit numbers");
-        self.groups.push(name.to_owned());
-        self.group_by_name.insert(name.to_owned(), group);
-        group
-    }
-
-    fn list(&mut self, group: u32, text: &str) -> u32 {
-        let (list, is_new) = self.texts.intern(&group.to_le_bytes(), text.as_bytes());
-        if is_new {
-            self.seen.push(0);
-        }
-        list
-    }
-
-    /// Marks the list as seen in this row; whether it was not yet.
-    fn see(&mut self, list: u32, row: u32) -> bool {
-        std::mem::replace(&mut self.seen[list as usize], row + 1) != row + 1
-    }
-
-    fn add(&mut self, list: u32, row: u32) {
-        if self.see(list, row) {
-            self.entries.push(list);
-        }
-    }
-
-    fn end_row(&mut self) {
-        self.row_ends.push(self.entries.len());
-    }
-
-    /// How many postings there are.
-    pub fn posting_count(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Gives each term that stands in a row, in the order of their bytes, with its rows in order.
-    ///
-    /// # Errors
-    /// What `each` says.
-    pub fn write<E>(&self, mut each: impl FnMut(&[u8], &[u32]) -> Result<(), E>) -> Result<(), E> {
-        // Where the rows of each list end, by counting; then each entry goes to its place.
-        let mut ends = vec![0usize; self.seen.len() + 1];
-        self.entries.iter().for_each(|list| ends[*list as usize + 1] += 1);
-        for at in 1..ends.len() {
-            ends[at] += ends[at - 1];
-        }
-        let begins = ends.clone();
-        let mut rows = vec![0u32; self.entries.len()];
-        let mut begin = 0;
-        for (row, end) in (0u32..).zip(&self.row_ends) {
-            for list in &self.entries[begin..*end] {
-                let place = &mut ends[*list as usize];
-                rows[*place] = row;
-                *place += 1;
-            }
-            begin = *end;
-        }
-        let mut term = Vec::new();
-        for list in self.in_order() {
-            let at = list as usize;
-            let of = &rows[begins[at]..begins[at + 1]];
-            if !of.is_empty() {
-                let (group, text) = split(self.texts.get(list));
-                term.clear();
-                term.extend_from_slice(self.groups[group].as_bytes());
-                term.extend_from_slice(text);
-                each(&term, of)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The lists by the bytes of their terms. No group's name is the front of another's.
-    fn in_order(&self) -> impl Iterator<Item = u32> {
-        let mut by_name: Vec<usize> = (0..self.groups.len()).collect();
-        by_name.sort_by_key(|group| &self.groups[*group]);
-        let mut ranks = vec![0usize; by_name.len()];
-        by_name.iter().enumerate().for_each(|(rank, group)| ranks[*group] = rank);
-        let lists = 0..u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
-        let mut keyed: Vec<(usize, u64, u32)> = lists
-            .map(|list| {
-                let (group, text) = split(self.texts.get(list));
-                let mut first = [0u8; 8];
-                let length = text.len().min(8);
-                first[..length].copy_from_slice(&text[..length]);
-                (ranks[group], u64::from_be_bytes(first), list)
-            })
-            .collect();
-        // Fronts filled up with NUL cannot order wrongly: no term has a NUL, and equal fronts are compared whole.
-        keyed.sort_unstable_by(|(a_rank, a_front, a), (b_rank, b_front, b)| {
-            let fronts = (a_rank, a_front).cmp(&(b_rank, b_front));
-            fronts.then_with(|| self.texts.get(*a)[GROUP_BYTES..].cmp(&self.texts.get(*b)[GROUP_BYTES..]))
-        });
-        keyed.into_iter().map(|(_, _, list)| list)
-    }
-}
-
-const GROUP_BYTES: usize = size_of::<u32>();
-
-fn split(interned: &[u8]) -> (usize, &[u8]) {
-    match interned.split_first_chunk::<GROUP_BYTES>() {
-        Some((group, text)) => (u32::from_le_bytes(*group) as usize, text),
-        None => (0, interned),
-    }
-}
+/// Before a remembered value: the number of its field, and its type.
+const KEY_BYTES: usize = 5;
 
 /// What a value gives to the index.
 #[derive(Clone, Copy)]
@@ -198,6 +34,8 @@ struct Given {
     word: u32,
     /// Its words, in [`Gatherer::words_of`].
     words: (usize, usize),
+    /// Its number among the values of all fields, where another field's may stand for it.
+    value: u32,
 }
 
 /// What is worked out once for each field.
@@ -215,13 +53,23 @@ struct Of {
 pub struct Gatherer {
     fields: Fields,
     of: Vec<Option<Of>>,
+    /// The value last seen of each field, by its number: in `remembered`, and in `exact`.
+    last: Vec<u32>,
+    last_folded: Vec<u32>,
     /// Words and where they stand.
     words: Lists,
     /// Values, units and overflow, and where they stand.
     exact: Lists,
-    remembered: Texts,
+    /// Values that are not their own folded form, and what they give.
+    remembered: Texts<KEY_BYTES>,
     given: Vec<Given>,
+    /// What values that are their own folded form give, by their list in `exact`.
+    given_of_exact: Vec<Option<Given>>,
     words_of: Vec<u32>,
+    /// The values of all fields, and which field's term says each in the row it was last seen in (plus one).
+    values: Texts<0>,
+    sayers: Vec<(u32, u32)>,
+    stands: Stands,
     row: u32,
     /// The unit last seen, and its list.
     unit: Option<(Text, Option<u32>)>,
@@ -254,7 +102,7 @@ impl Gatherer {
                 };
                 exact_count += usize::from(of.is_exact);
                 if of.is_exact && exact_count <= TERMS_MAX {
-                    self.exact.add(given.exact, row);
+                    self.add_exact(of, given);
                 }
                 if !is_words {
                     continue;
@@ -279,9 +127,27 @@ impl Gatherer {
         self.exact.end_row();
     }
 
-    /// The fields seen, the words, and the exact terms.
-    pub fn finish(self) -> (Fields, Lists, Lists) {
-        (self.fields, self.words, self.exact)
+    /// The fields seen, the words, the exact terms, and which fields' terms stand for which others'.
+    pub fn finish(self) -> (Fields, Lists, Lists, Named) {
+        let named = self.stands.named(|group| self.exact.groups[group as usize].trim_end_matches(MARK).to_owned());
+        (self.fields, self.words, self.exact, named)
+    }
+
+    /// Adds the exact term of a value, unless the term of another field says it in this row.
+    fn add_exact(&mut self, of: Of, given: Given) {
+        let row = self.row - 1;
+        if !self.exact.see(given.exact, row) {
+            return;
+        }
+        if let Some(sayer) = self.sayers.get_mut(given.value as usize) {
+            if sayer.0 != row + 1 {
+                *sayer = (row + 1, of.group);
+            } else if sayer.1 != of.group && self.stands.takes(of.group, of.is_covering, sayer.1) {
+                return;
+            }
+        }
+        self.exact.entries.push(given.exact);
+        self.stands.count(of.group);
     }
 
     /// The list of a unit; `None` for what is no code of one.
@@ -333,8 +199,11 @@ impl Gatherer {
         let group = self.exact.group(&format!("{key}{MARK}"));
         let (is_word_field, is_exact, is_covering) = (*is_word_field, *is_exact, *is_covering);
         let of = Of { group, is_exact, is_covering, is_word_field, is_remembered: !*is_running_text };
+        self.stands.know(group, is_covering);
         if self.of.len() <= at {
             self.of.resize(at + 1, None);
+            self.last.resize(at + 1, NONE);
+            self.last_folded.resize(at + 1, NONE);
         }
         self.of[at] = Some(of);
         of
@@ -345,37 +214,89 @@ impl Gatherer {
         if !of.is_remembered {
             return None;
         }
-        // A field, a type, and bytes that tell the values of the type apart.
-        let mut key = [0u8; 5];
-        key[..4].copy_from_slice(&u32::try_from(field.index()).ok()?.to_le_bytes());
-        let (kind, text) = match single {
-            Value::Text(text) if text.len() <= REMEMBERED_BYTES_MAX => (0, text.as_bytes()),
-            Value::Ip(std::net::IpAddr::V4(address)) => (1, &address.octets()[..]),
-            Value::Ip(std::net::IpAddr::V6(address)) => (2, &address.octets()[..]),
-            Value::Long(number) => (3, &number.to_le_bytes()[..]),
-            Value::Boolean(flag) => (4, &[u8::from(*flag)][..]),
-            _ => return None,
+        match single {
+            Value::Text(text) if REMEMBERED_BYTES_MAX < text.len() => None,
+            Value::Text(text) if of.is_exact && is_folded(text) => Some(self.folded(field, of, text)),
+            Value::Text(text) => self.unfolded(field, of, 0, text.as_bytes(), single),
+            // These are written without capitals.
+            Value::Ip(address) if of.is_exact => Some(self.folded(field, of, &address_text(*address))),
+            Value::Long(number) if of.is_exact => {
+                Some(self.folded(field, of, &Value::Long(*number).to_text().unwrap_or_default()))
+            }
+            Value::Boolean(flag) if of.is_exact => Some(self.folded(field, of, if *flag { "true" } else { "false" })),
+            Value::Ip(std::net::IpAddr::V4(address)) => self.unfolded(field, of, 1, &address.octets(), single),
+            Value::Ip(std::net::IpAddr::V6(address)) => self.unfolded(field, of, 2, &address.octets(), single),
+            Value::Long(number) => self.unfolded(field, of, 3, &number.to_le_bytes(), single),
+            Value::Boolean(flag) => self.unfolded(field, of, 4, &[u8::from(*flag)], single),
+            _ => None,
+        }
+    }
+
+    /// Of a text that is its own folded form, in a field with exact terms: its term says where it is.
+    fn folded(&mut self, field: Field, of: Of, text: &str) -> Given {
+        // Many values are those of the event before.
+        let group = of.group.to_le_bytes();
+        let last = self.last_folded[field.index()];
+        let list = match last != NONE && self.exact.texts.is(last, &group, text.as_bytes()) {
+            true => last,
+            false => self.exact.list(of.group, text),
         };
-        key[4] = kind;
+        self.last_folded[field.index()] = list;
+        let at = list as usize;
+        if self.given_of_exact.len() <= at {
+            self.given_of_exact.resize(at + 1, None);
+        }
+        if let Some(given) = self.given_of_exact[at] {
+            return given;
+        }
+        let given = self.work_out_words(list, text);
+        self.given_of_exact[at] = Some(given);
+        given
+    }
+
+    /// Of any other value: `text` tells the values of a kind apart.
+    fn unfolded(&mut self, field: Field, of: Of, kind: u8, text: &[u8], single: &Value) -> Option<Given> {
+        let mut key = [kind; KEY_BYTES];
+        key[..4].copy_from_slice(&u32::try_from(field.index()).ok()?.to_le_bytes());
+        let last = self.last[field.index()];
+        if last != NONE && self.remembered.is(last, &key, text) {
+            return self.given.get(last as usize).copied();
+        }
         let (id, is_new) = self.remembered.intern(&key, text);
+        self.last[field.index()] = id;
         if is_new {
-            let given = self.work_out(of, &single.as_text()?);
+            let folded = fold(&single.as_text()?).into_owned();
+            let exact = if of.is_exact { self.exact.list(of.group, &folded) } else { NONE };
+            let given = self.work_out_words(exact, &folded);
             self.given.push(given);
         }
         self.given.get(id as usize).copied()
     }
 
-    fn work_out(&mut self, of: Of, text: &str) -> Given {
-        let folded = fold(text);
-        let exact = if of.is_exact { self.exact.list(of.group, &folded) } else { NONE };
+    /// The words of a folded value.
+    fn work_out_words(&mut self, exact: u32, folded: &str) -> Given {
         let begin = self.words_of.len();
         let group = self.words.group("");
-        for part in parts(&folded) {
+        let mut is_one_word = false;
+        for part in parts(folded) {
+            is_one_word = part.len() == folded.len();
             self.words_of.push(self.words.list(group, part));
         }
-        let is_one_word = parts(&folded).next() == Some(&*folded);
         let word = if is_one_word { self.words_of[begin] } else { NONE };
-        Given { exact, word, words: (begin, self.words_of.len()) }
+        let value = self.number_of(exact, folded);
+        Given { exact, word, words: (begin, self.words_of.len()), value }
+    }
+
+    /// The number of a folded value among those of all fields; [`NONE`] for what no other field's term stands for.
+    fn number_of(&mut self, exact: u32, folded: &str) -> u32 {
+        if exact == NONE || folded.len() < STANDS_BYTES_MIN {
+            return NONE;
+        }
+        let (value, is_new) = self.values.intern(&[], folded.as_bytes());
+        if is_new {
+            self.sayers.push((0, 0));
+        }
+        value
     }
 
     /// Takes a value that is not remembered. Out: whether its words are still to be added, and the folded text where it is
@@ -389,7 +310,10 @@ impl Gatherer {
             } else {
                 self.exact.list(of.group, &folded)
             };
-            self.exact.add(list, row);
+            if self.exact.see(list, row) {
+                self.exact.entries.push(list);
+                self.stands.count(of.group);
+            }
         }
         if !is_words {
             return None;
@@ -422,7 +346,7 @@ mod tests {
     type Terms = BTreeMap<Vec<u8>, Vec<usize>>;
 
     /// What the plain twin puts where; rows with too many words by their overflow only.
-    fn plain(events: &[Stored]) -> ([Terms; 2], Fields) {
+    fn plain(events: &[Stored]) -> ([Terms; 2], TermMaker) {
         let mut maker = TermMaker::default();
         let mut terms = [Terms::new(), Terms::new()];
         for (row, stored) in events.iter().enumerate() {
@@ -436,18 +360,20 @@ mod tests {
                 }
             }
         }
-        (terms, maker.fields)
+        (terms, maker)
     }
 
     fn check(events: &[Event]) {
         let stored =
             |(seq, event): (u64, &Event)| Stored { seq: Seq(seq), committed: Timestamp(0), event: event.clone() };
         let events: Vec<Stored> = (1..).zip(events).map(stored).collect();
-        let index = TextIndex::open(build(&events.iter().collect::<Vec<_>>()).unwrap(), events.len() as u64).unwrap();
-        let (terms, fields) = plain(&events);
+        let index = build(events.iter().map(|stored| &stored.event)).unwrap();
+        let index = TextIndex::open(index, events.len() as u64).unwrap();
+        let (terms, maker) = plain(&events);
         assert_eq!(index.dump(), terms);
-        assert_eq!(index.contents.covering, fields.covering);
-        assert_eq!(index.contents.keys, Some(fields.keys));
+        assert_eq!(index.contents.stands, maker.named());
+        assert_eq!(index.contents.covering, maker.fields.covering);
+        assert_eq!(index.contents.keys, Some(maker.fields.keys));
     }
 
     fn event(fields: &[(&str, Value)]) -> Event {
@@ -492,12 +418,15 @@ mod tests {
         let text = prop_oneof![
             "[a-cA-C1 .đĐ\\x00\\x01]{0,12}".prop_map(|text| Value::from(text.as_str())),
             Just(Value::from("10.0.0.1:80 Phường Bắc Lý 10.0.0.1")),
-            Just(Value::from("10.0.0.1"))
+            Just(Value::from("10.0.0.1")),
+            Just(Value::from("ROOT")),
+            Just(Value::from("1234"))
         ];
         let other = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Boolean),
             (0i64..5).prop_map(Value::Long),
+            Just(Value::Long(1234)),
             (0i64..5).prop_map(|number| Value::Double(number as f64 / 2.0)),
             Just(Value::Ip([10, 0, 0, 1].into())),
             Just(Value::Ip(std::net::Ipv6Addr::LOCALHOST.into())),
@@ -513,7 +442,8 @@ mod tests {
         fn the_terms_are_those_of_the_plain_twin(rows in proptest::collection::vec(
             proptest::collection::vec((prop_oneof![
                 Just("message"), Just("user.name"), Just("source.ip"), Just("event.code"), Just("process.pid"),
-                Just("nhatle.unit"), Just("Image"), Just("image"), Just("tags"), Just("event.start")], value()), 0..6),
+                Just("nhatle.unit"), Just("Image"), Just("image"), Just("tags"), Just("event.start"),
+                Just("destination.ip"), Just("related.ip"), Just("vendor.a"), Just("vendor.b")], value()), 0..9),
             1..40)) {
             check(&rows.iter().map(|fields| event(fields)).collect::<Vec<_>>());
         }

@@ -155,30 +155,49 @@ impl TextIndex {
     /// # Errors
     /// The index is not readable; the reason.
     pub fn values_like(&self, key: &str, forms: &[Form], budget: &mut Budget) -> Result<Option<RowSet>, String> {
-        let head = format!("{key}{MARK}");
         let mut rows = self.overflow.clone();
+        for key in self.keys_of(key) {
+            if !self.add_values_like(&format!("{key}{MARK}"), forms, budget, &mut rows)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(rows))
+    }
+
+    /// The key, and those of the fields whose terms stand for some of its own.
+    fn keys_of<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        [key].into_iter().chain(self.contents.stands_for(key).iter().map(|stand| stand.key.as_str()))
+    }
+
+    /// Adds the rows of the terms behind `head` that could have one of the forms; `false` where that is too much.
+    fn add_values_like(
+        &self,
+        head: &str,
+        forms: &[Form],
+        budget: &mut Budget,
+        rows: &mut RowSet,
+    ) -> Result<bool, String> {
         let is_cut = |text: &str| text.ends_with(MARK);
         let mut scanned: Vec<&Form> = Vec::new();
         for form in forms {
             let lead = form.whole.as_ref().or(form.start.as_ref()).filter(|lead| !lead.is_empty());
             match (&form.whole, lead) {
-                (Some(whole), None) => add_term(&self.exact, format!("{head}{whole}").as_bytes(), &mut rows)?,
+                (Some(whole), None) => add_term(&self.exact, format!("{head}{whole}").as_bytes(), rows)?,
                 (Some(whole), Some(_)) if whole.len() <= LITERAL_BYTES_MAX => {
-                    self.add_whole(&self.exact, &head, whole, budget, &mut rows)?;
+                    self.add_whole(&self.exact, head, whole, budget, rows)?;
                 }
                 (_, Some(lead)) => {
                     let lead = front(lead, LITERAL_BYTES_MAX);
                     let mut test = |text: &str| form.fits(text, is_cut(text));
-                    if !self.add_front(&self.exact, (&head, lead), budget, &mut rows, &mut test)? {
-                        return Ok(None);
+                    if !self.add_front(&self.exact, (head, lead), budget, rows, &mut test)? {
+                        return Ok(false);
                     }
                 }
                 (None, None) => scanned.push(form),
             }
         }
         let mut test = |text: &str| scanned.iter().any(|form| form.fits(text, is_cut(text)));
-        let is_done = scanned.is_empty() || add_terms(&self.exact, &head, &head, &mut budget.0, &mut rows, &mut test)?;
-        Ok(is_done.then_some(rows))
+        Ok(scanned.is_empty() || add_terms(&self.exact, head, head, &mut budget.0, rows, &mut test)?)
     }
 
     /// The rows where a field of this key has a text that passes; `None` where that is too much to go through.
@@ -191,11 +210,15 @@ impl TextIndex {
         budget: &mut Budget,
         mut test: impl FnMut(&str) -> bool,
     ) -> Result<Option<RowSet>, String> {
-        let head = format!("{key}{MARK}");
         let mut rows = self.overflow.clone();
         let mut each = |text: &str| text.ends_with(MARK) || test(text);
-        let is_done = add_terms(&self.exact, &head, &head, &mut budget.0, &mut rows, &mut each)?;
-        Ok(is_done.then_some(rows))
+        for key in self.keys_of(key) {
+            let head = format!("{key}{MARK}");
+            if !add_terms(&self.exact, &head, &head, &mut budget.0, &mut rows, &mut each)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(rows))
     }
 
     /// The rows with all words that a text of this form must have; `None` where nothing can be asked for.

@@ -1,6 +1,7 @@
 //! One segment out of several. In: open segments of one dataset, one after the other in `Seq`. Out: one segment of
 //! exactly their events, rows in order of `@timestamp`, then `Seq`, written as it is read: memory holds a batch of each
-//! input, one row group, the growing index and the hash of each event.
+//! input, one row group, the growing index and the hash of each event. Columns are copied as tables; events are made of
+//! them for index and hashes only.
 //!
 //! Promise: the root over the events' hashes of each input is made anew from what was read and compared with the one
 //! the input was sealed with, so damage or a mistake of ours is never carried over into a new file.
@@ -11,9 +12,13 @@ use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use arrow_select::interleave::interleave_record_batch;
 use nhatle_event::json::hex;
 use nhatle_event::{Seq, Stored, Timestamp};
 
+use super::columns::SCHEMA;
 use super::meta::{Kinds, Replaced, SegmentMeta, WriteOptions, write_file};
 use super::object::ObjectWriter;
 use super::reader::{RowStream, Segment};
@@ -22,7 +27,7 @@ use super::writer::RowsWriter;
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::{Disk, join};
 use crate::error::{Corrupt, WriteError};
-use crate::proof::canonical::{self, Canonical};
+use crate::proof::canonical::{self, Canonical, Hashed};
 use crate::proof::tree::{Hash, Tree};
 
 /// What the batches of all inputs may take in memory.
@@ -55,18 +60,31 @@ pub fn merge(
     let mut index = IndexBuilder::default();
     let mut summary = Summary::default();
     let mut merged = Merged::new(inputs)?;
+    // Tables of the columns written now go over as they are; others are made anew from their events.
+    let as_tables = merged.has_columns_of_today();
+    if as_tables {
+        for input in inputs {
+            rows.spill(input.spilled()?);
+        }
+    }
     loop {
         if !pace() {
             return Ok(None);
         }
-        let batch = merged.take()?;
-        if batch.is_empty() {
+        let taken = merged.take()?;
+        if taken.events.is_empty() {
             break;
         }
-        rows.push(&batch.iter().collect::<Vec<_>>()).map_err(parquet_failed)?;
-        for stored in &batch {
-            index.add(&stored.event);
-            summary.add(stored);
+        let hashed: Vec<Hashed<'_>> = taken.events.iter().map(Hashed::of).collect();
+        if as_tables {
+            let table = taken.table().map_err(|error| unwritable(ROWS_FILE, error.to_string()))?;
+            rows.push_table(&table).map_err(parquet_failed)?;
+        } else {
+            rows.push(&hashed).map_err(parquet_failed)?;
+        }
+        for hashed in &hashed {
+            index.add(&hashed.stored.event);
+            summary.add(hashed);
         }
     }
     let rows = rows.finish().map_err(parquet_failed)?.finish(disk)?;
@@ -101,7 +119,7 @@ fn check_input(input: &SegmentMeta, leaves: &[(Seq, Hash)]) -> Result<(), WriteE
 
 /// What the meta of the new segment says, gathered row by row.
 #[derive(Default)]
-struct Summary {
+pub(super) struct Summary {
     leaves: Vec<(Seq, Hash)>,
     timestamps: Option<(Timestamp, Timestamp)>,
     committed: Option<(Timestamp, Timestamp)>,
@@ -110,7 +128,9 @@ struct Summary {
 }
 
 impl Summary {
-    fn add(&mut self, stored: &Stored) {
+    /// The next row.
+    pub(super) fn add(&mut self, hashed: &Hashed<'_>) {
+        let stored = hashed.stored;
         let widen = |range: &mut Option<(Timestamp, Timestamp)>, stamp: Timestamp| {
             let (first, last) = range.unwrap_or((stamp, stamp));
             *range = Some((first.min(stamp), last.max(stamp)));
@@ -118,17 +138,19 @@ impl Summary {
         widen(&mut self.timestamps, stored.event.timestamp);
         widen(&mut self.committed, stored.committed);
         self.kinds.add(&stored.event);
-        self.leaves.push((stored.seq, self.canonical.leaf(stored)));
+        self.leaves.push((stored.seq, self.canonical.leaf_of(hashed)));
     }
 
-    fn meta(
-        self,
+    /// The meta of a segment of these rows; `None` where there are none.
+    pub(super) fn meta(
+        mut self,
         options: &WriteOptions,
         dir: &str,
         files: Vec<super::meta::FileMeta>,
         replaces: Vec<Replaced>,
     ) -> Option<SegmentMeta> {
         let (timestamp_min, timestamp_max) = self.timestamps?;
+        self.leaves.sort_unstable();
         Some(SegmentMeta {
             version: super::meta::SEGMENT_VERSION,
             dataset: options.dataset,
@@ -152,9 +174,18 @@ impl Summary {
 
 /// The rows of all inputs in order.
 struct Merged {
-    inputs: Vec<(RowStream, IntoIter<Stored>)>,
+    inputs: Vec<Input>,
     /// The next row of each input that has one.
     next: BinaryHeap<Reverse<Head>>,
+}
+
+/// One input, and where it is.
+struct Input {
+    stream: RowStream,
+    events: IntoIter<Stored>,
+    /// The table that its events are of, and the row of the next.
+    table: Option<RecordBatch>,
+    row: usize,
 }
 
 struct Head {
@@ -188,12 +219,37 @@ impl Ord for Head {
     }
 }
 
+/// The next rows: their events, and where each stands in the tables they were read from.
+#[derive(Default)]
+struct Taken {
+    events: Vec<Stored>,
+    tables: Vec<RecordBatch>,
+    /// For each event the table and the row.
+    places: Vec<(usize, usize)>,
+}
+
+impl Taken {
+    /// These rows as one table.
+    fn table(&self) -> Result<RecordBatch, ArrowError> {
+        let first = self.places.first().copied().unwrap_or_default();
+        let mut run = (first.1..).map(|row| (first.0, row));
+        // Segments mostly follow each other in time, too.
+        let is_run = self.places.iter().all(|place| run.next() == Some(*place));
+        let table = match self.tables.get(first.0).filter(|_| is_run) {
+            Some(table) => table.slice(first.1, self.places.len()),
+            None => interleave_record_batch(&self.tables.iter().collect::<Vec<_>>(), &self.places)?,
+        };
+        RecordBatch::try_new(SCHEMA.clone(), table.columns().to_vec())
+    }
+}
+
 impl Merged {
     fn new(segments: &[Arc<Segment>]) -> Result<Merged, WriteError> {
         let bytes = INPUT_BYTES / segments.len().max(1);
         let mut merged = Merged { inputs: Vec::new(), next: BinaryHeap::new() };
         for (input, segment) in segments.iter().enumerate() {
-            merged.inputs.push((segment.stream(bytes)?, Vec::new().into_iter()));
+            let (stream, events) = (segment.stream(bytes)?, Vec::new().into_iter());
+            merged.inputs.push(Input { stream, events, table: None, row: 0 });
             if let Some(stored) = merged.pull(input)? {
                 merged.next.push(Reverse(Head { stored, input }));
             }
@@ -201,26 +257,51 @@ impl Merged {
         Ok(merged)
     }
 
+    /// The tables of all inputs have the columns that are written now, in their order.
+    fn has_columns_of_today(&self) -> bool {
+        self.inputs.iter().all(|input| input.stream.schema().fields() == SCHEMA.fields())
+    }
+
     fn pull(&mut self, input: usize) -> Result<Option<Stored>, WriteError> {
-        let (stream, batch) = &mut self.inputs[input];
+        let input = &mut self.inputs[input];
         loop {
-            if let Some(stored) = batch.next() {
+            if let Some(stored) = input.events.next() {
+                input.row += 1;
                 return Ok(Some(stored));
             }
-            match stream.next() {
-                Some(more) => *batch = more?.into_iter(),
+            match input.stream.next_table() {
+                Some(more) => {
+                    let (table, events) = more?;
+                    (input.table, input.events, input.row) = (Some(table), events.into_iter(), 0);
+                }
                 None => return Ok(None),
             }
         }
     }
 
     /// The next rows; none at the end.
-    fn take(&mut self) -> Result<Vec<Stored>, WriteError> {
-        let mut taken = Vec::with_capacity(OUTPUT_ROWS);
+    fn take(&mut self) -> Result<Taken, WriteError> {
+        let mut taken = Taken { events: Vec::with_capacity(OUTPUT_ROWS), ..Taken::default() };
+        // Which of `taken.tables` is the table of each input now.
+        let mut tables: Vec<Option<usize>> = vec![None; self.inputs.len()];
         let mut bytes = 0;
-        while taken.len() < OUTPUT_ROWS && bytes < OUTPUT_BYTES {
+        while taken.events.len() < OUTPUT_ROWS && bytes < OUTPUT_BYTES {
             let Some(Reverse(head)) = self.next.peek() else { break };
             let input = head.input;
+            let of = &self.inputs[input];
+            let table = match (tables[input], &of.table) {
+                (Some(table), _) => table,
+                (None, Some(table)) => {
+                    taken.tables.push(table.clone());
+                    *tables[input].insert(taken.tables.len() - 1)
+                }
+                (None, None) => break,
+            };
+            taken.places.push((table, of.row - 1));
+            if of.events.len() == 0 {
+                // The next row is of the next table.
+                tables[input] = None;
+            }
             let next = self.pull(input)?;
             let Some(mut top) = self.next.peek_mut() else { break };
             let stored = match next {
@@ -228,8 +309,69 @@ impl Merged {
                 None => PeekMut::pop(top).0.stored,
             };
             bytes += stored.event.original.len();
-            taken.push(stored);
+            taken.events.push(stored);
         }
         Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nhatle_event::{Event, Field, Value};
+    use proptest::prelude::*;
+
+    use super::super::meta::Tier;
+    use super::super::write;
+    use super::*;
+    use crate::dataset::Dataset;
+    use crate::disk::OsDisk;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// A merge by tables is what sealing all events at once would be.
+        #[test]
+        fn a_merged_segment_is_the_one_of_all_events_at_once(
+            parts in proptest::collection::vec(proptest::collection::vec((0i64..40, 0u8..4), 1..60), 1..5),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
+            let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
+            let mut seq = 0;
+            let mut all = Vec::new();
+            let mut inputs = Vec::new();
+            for (number, part) in parts.iter().enumerate() {
+                let events: Vec<Stored> = part.iter().map(|(second, kind)| {
+                    seq += 1;
+                    let mut event = Event::new(Timestamp::from_seconds(*second), format!("line {seq}").into_bytes());
+                    event.set(Field::MESSAGE, format!("line {seq}"));
+                    match kind {
+                        0 => event.set(Field::SOURCE_IP, Value::Ip([10, 0, 0, 1].into())),
+                        // A value that has no place in its column, and a name that is a column's but for its case.
+                        1 => event.set(Field::SOURCE_IP, "somewhere"),
+                        2 => event.set_named("Host.Name", "h"),
+                        _ => event.set_named("vendor.key", Value::Long(*second)),
+                    }
+                    Stored { seq: Seq(seq), committed: Timestamp(7), event }
+                }).collect();
+                let dir = format!("s{number}");
+                disk.create_folder(&dir).unwrap();
+                let meta = write(&*disk, &dir, &events, &options).unwrap();
+                inputs.push(Arc::new(Segment::open(disk.clone(), &meta).unwrap()));
+                all.extend(events);
+            }
+            for dir in ["merged", "whole"] {
+                disk.create_folder(dir).unwrap();
+            }
+            let merged = merge(&*disk, "merged", &inputs, &options, &mut || true).unwrap().unwrap();
+            let whole = write(&*disk, "whole", &all, &options).unwrap();
+            prop_assert_eq!(&merged.events_root, &whole.events_root);
+            let [merged, whole] = [merged, whole].map(|meta| Segment::open(disk.clone(), &meta).unwrap());
+            prop_assert_eq!(merged.rows().unwrap(), whole.rows().unwrap());
+            let [mut of_merged, mut of_whole] = [merged.spilled().unwrap(), whole.spilled().unwrap()];
+            of_merged.sort();
+            of_whole.sort();
+            prop_assert_eq!(of_merged, of_whole);
+            prop_assert_eq!(merged.index().unwrap().dump(), whole.index().unwrap().dump());
+        }
     }
 }

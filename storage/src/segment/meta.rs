@@ -5,17 +5,15 @@
 //! named by its place; the SHA-256 of each file and the Merkle root over the events are for the proof
 //! ([`crate::proof`]).
 
-use std::collections::BTreeMap;
-
 use nhatle_event::json::hex;
-use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
+use nhatle_event::{Event, Field, Seq, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::Dataset;
 use crate::disk::{Disk, join};
 use crate::error::{Corrupt, ReadError, WriteError};
-use crate::proof::canonical;
+use crate::proof::canonical::{self, Hashed};
 
 /// The version of segments written now.
 pub const SEGMENT_VERSION: u32 = 1;
@@ -117,7 +115,8 @@ const MODULE_BYTES_MAX: usize = 64;
 /// Counts kinds of events.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
-    counts: BTreeMap<(String, u8), u64>,
+    /// At most one more than [`KINDS_MAX`], so looking through them is quick.
+    counts: Vec<(String, u8, u64)>,
     is_past: bool,
 }
 
@@ -133,14 +132,20 @@ impl Kinds {
         if self.is_past {
             return;
         }
-        *self.counts.entry((module.to_owned(), level)).or_default() += 1;
+        if let Some((_, _, count)) = self.counts.iter_mut().find(|(known, of, _)| *of == level && known == module) {
+            *count += 1;
+            return;
+        }
+        self.counts.push((module.to_owned(), level, 1));
         self.is_past |= KINDS_MAX < self.counts.len();
     }
 
     /// The kinds, by name; `None` where there are too many.
     pub fn list(self) -> Option<Vec<Kind>> {
-        let kind = |((module, level), events)| Kind { module, level, events };
-        (!self.is_past).then(|| self.counts.into_iter().map(kind).collect())
+        let kind = |(module, level, events)| Kind { module, level, events };
+        let mut kinds: Vec<Kind> = self.counts.into_iter().map(kind).collect();
+        kinds.sort_unstable();
+        (!self.is_past).then_some(kinds)
     }
 }
 
@@ -189,31 +194,28 @@ pub struct FileMeta {
 
 impl SegmentMeta {
     /// What `events` (in any order, all of `dataset`) and `files` make. `None` when there are no events.
-    pub fn of(dataset: Dataset, dir: &str, events: &[Stored], files: Vec<FileMeta>) -> Option<SegmentMeta> {
-        let mut by_seq: Vec<&Stored> = events.iter().collect();
-        by_seq.sort_by_key(|stored| stored.seq);
+    pub fn of(dataset: Dataset, dir: &str, events: Vec<Hashed<'_>>, files: Vec<FileMeta>) -> Option<SegmentMeta> {
+        let stored = || events.iter().map(|hashed| hashed.stored);
+        let seqs = || stored().map(|stored| stored.seq);
+        let timestamps = || stored().map(|stored| stored.event.timestamp);
+        let committed = || stored().map(|stored| stored.committed.0);
+        let mut kinds = Kinds::default();
+        stored().for_each(|stored| kinds.add(&stored.event));
         Some(SegmentMeta {
             version: SEGMENT_VERSION,
             dataset,
             dir: dir.to_owned(),
             row_count: events.len() as u64,
-            first_seq: by_seq.first()?.seq,
-            last_seq: by_seq.last()?.seq,
-            timestamp_min: events.iter().map(|stored| stored.event.timestamp).min()?,
-            timestamp_max: events.iter().map(|stored| stored.event.timestamp).max()?,
-            committed: Some([
-                events.iter().map(|stored| stored.committed.0).min()?,
-                events.iter().map(|stored| stored.committed.0).max()?,
-            ]),
+            first_seq: seqs().min()?,
+            last_seq: seqs().max()?,
+            timestamp_min: timestamps().min()?,
+            timestamp_max: timestamps().max()?,
+            committed: Some([committed().min()?, committed().max()?]),
             tier: Tier::Recent,
-            kinds: {
-                let mut kinds = Kinds::default();
-                events.iter().for_each(|stored| kinds.add(&stored.event));
-                kinds.list()
-            },
+            kinds: kinds.list(),
             files,
             replaces: Vec::new(),
-            events_root: hex(&canonical::tree(&by_seq).root()),
+            events_root: hex(&canonical::tree_of(events).root()),
             root_form: Some(canonical::FORM),
             leaf: None,
         })

@@ -16,22 +16,39 @@ pub mod merge;
 pub mod words;
 pub mod terms;
 pub mod rows;
-mod attrs;
+pub(crate) mod attrs;
 pub mod columns;
 mod bundle;
+pub mod bloom;
+pub mod head;
 pub mod text_index;
 mod gather;
+mod lists;
+mod dictionary;
+mod automaton;
+mod texts;
+pub(crate) mod stands;
 pub mod loose;
 mod checked_file;
+mod ahead;
+mod spans;
 mod cache;
 mod writer;
 mod reader;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_automaton;
+#[cfg(test)]
+mod tests_dictionary;
+#[cfg(test)]
+mod tests_old;
 
 pub use reader::{Projection, RowKeys, RowStream, Segment};
+pub(crate) use spans::{Picked, SpanBatches, Spans};
 pub use terms::is_unit_code;
-pub use writer::{GROUP_ROWS, PAGE_ROWS, write};
+pub(crate) use texts::Texts;
+pub use writer::{GROUP_ROWS, PAGE_ROWS, write, write_rows};
 
 /// The file of the rows.
 pub const ROWS_FILE: &str = "rows.parquet";

@@ -1,12 +1,13 @@
 //! Reads a segment: its rows by number or by `Seq`, its times, its index. What was opened is kept for the
 //! next query in caches of a bounded size.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt64Type};
+use arrow_schema::SchemaRef;
 use nhatle_event::field::{Storage, TABLE};
 use nhatle_event::{Seq, Stored, Text, Timestamp};
 use parquet::arrow::ProjectionMask;
@@ -14,14 +15,18 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::reader::Length;
 
+use super::ahead::Ahead;
+use super::bundle::Bundle;
 use super::cache::Cache;
 use super::checked_file::CheckedFile;
 use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
+use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::name_key;
-use super::writer::SPILLED_KEY;
+use super::writer::{ROWS_VERSION, SPILLED_KEY, VERSION_KEY};
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
 use crate::error::ReadError;
@@ -31,6 +36,8 @@ const KEYS_BYTES_MAX: usize = 128 << 20;
 const INDEXES_BYTES_MAX: usize = 256 << 20;
 /// How many rows are decoded at a time.
 const BATCH_ROWS: usize = 8192;
+/// So many columns are read in pieces larger than a page where every row is.
+const FEW_COLUMNS: usize = 4;
 /// How few rows a stream decodes at a time.
 const STREAM_ROWS_MIN: usize = 16;
 
@@ -39,9 +46,11 @@ static KEYS: Cache<RowKeys> = Cache::new(KEYS_BYTES_MAX);
 static INDEXES: Cache<TextIndex> = Cache::new(INDEXES_BYTES_MAX);
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-struct Footer {
-    file: CheckedFile,
-    metadata: ArrowReaderMetadata,
+pub(super) struct Footer {
+    pub file: CheckedFile,
+    pub metadata: ArrowReaderMetadata,
+    /// The same with other types of columns, made when first asked for ([`super::spans`]).
+    pub by_numbers: OnceLock<ArrowReaderMetadata>,
     /// The keys of fields with a column that have values in `attrs` too.
     spilled: Vec<String>,
 }
@@ -82,6 +91,11 @@ impl RowKeys {
     /// The row of this `Seq`.
     pub fn row_of(&self, seq: Seq) -> Option<usize> {
         self.seqs.iter().position(|one| *one == seq.0)
+    }
+
+    /// The rows of these `Seq`s (ascending), in order.
+    pub fn rows_of(&self, seqs: &[Seq]) -> Vec<usize> {
+        (0..self.seqs.len()).filter(|row| seqs.binary_search(&Seq(self.seqs[*row])).is_ok()).collect()
     }
 
     /// The first `count` rows, by `Seq`, of those with a `Seq` past this one; in no order.
@@ -130,9 +144,8 @@ impl Segment {
             let reason = format!("a segment of version {}", meta.version);
             return Err(ReadError::Unreadable { file: meta.dir.clone(), reason });
         }
-        let segment = Segment { disk, meta: meta.clone(), number: NUMBERS.fetch_add(1, Ordering::Relaxed) };
-        segment.footer()?;
-        Ok(segment)
+        CheckedFile::open(disk.clone(), meta, ROWS_FILE)?;
+        Ok(Segment { disk, meta: meta.clone(), number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// What is known of it without opening it.
@@ -216,6 +229,15 @@ impl Segment {
         }
     }
 
+    /// The names of fields that have a column, or the name of one, and yet values in `attrs`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn spilled(&self) -> Result<Vec<String>, ReadError> {
+        let footer = self.footer()?;
+        spilled(&footer.metadata).map_err(|reason| footer.file.unreadable(reason))
+    }
+
     /// The index is in memory, and how many bytes it has.
     pub fn index_state(&self) -> (bool, u64) {
         (INDEXES.keeps(self.number), self.meta.file(INDEX_FILE).map_or(0, |file| file.bytes))
@@ -227,19 +249,21 @@ impl Segment {
     /// It cannot be read, or is damaged.
     pub fn index(&self) -> Result<Arc<TextIndex>, ReadError> {
         INDEXES.get(self.number, || {
-            let bytes = self.meta.read_file(&*self.disk, INDEX_FILE)?;
-            let length = bytes.len();
-            let index = TextIndex::open(bytes, self.meta.row_count).map_err(|reason| self.index_error(reason))?;
-            Ok((index, length))
+            let file = CheckedFile::open(self.disk.clone(), &self.meta, INDEX_FILE)?;
+            let length = usize::try_from(Length::len(&file)).unwrap_or(usize::MAX);
+            let (bundle, contents) = Bundle::on_disk(file)?;
+            let index = TextIndex::over(bundle, contents, self.meta.row_count);
+            Ok((index.map_err(|reason| self.index_error(reason))?, length))
         })
     }
 
-    /// What the index said, with the file.
+    /// What the index said, with the file; what could not be read of the file, where that was why.
     pub fn index_error(&self, reason: String) -> ReadError {
-        ReadError::Unreadable { file: self.meta.path(INDEX_FILE), reason }
+        let file = self.meta.path(INDEX_FILE);
+        CheckedFile::take_failure(&file).unwrap_or(ReadError::Unreadable { file, reason })
     }
 
-    fn footer(&self) -> Result<Arc<Footer>, ReadError> {
+    pub(super) fn footer(&self) -> Result<Arc<Footer>, ReadError> {
         FOOTERS.get(self.number, || {
             let file = CheckedFile::open(self.disk.clone(), &self.meta, ROWS_FILE)?;
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
@@ -248,9 +272,14 @@ impl Segment {
             if u64::try_from(rows) != Ok(self.meta.row_count) {
                 return Err(file.unreadable(format!("{rows} rows where the manifest has {}", self.meta.row_count)));
             }
+            if version(&metadata) != Some(ROWS_VERSION) {
+                let found = version(&metadata).unwrap_or("no");
+                return Err(file.unreadable(format!("rows of {found} version, this program reads {ROWS_VERSION}")));
+            }
             let bytes = metadata.metadata().memory_size();
             let spilled = spilled(&metadata).map_err(|reason| file.unreadable(reason))?;
-            Ok((Footer { file, metadata, spilled }, bytes))
+            let spilled = spilled.iter().map(|name| name_key(name).into_owned()).collect();
+            Ok((Footer { file, metadata, by_numbers: OnceLock::new(), spilled }, bytes))
         })
     }
 
@@ -289,11 +318,21 @@ impl Segment {
         names: &[&str],
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader, ReadError> {
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(footer.file.clone(), footer.metadata.clone());
         // Not by name: Parquet would take the dots in a name for nesting. Every column is one leaf.
         let columns = footer.metadata.schema().fields().iter().enumerate();
         let chosen = columns.filter(|(_, column)| names.contains(&column.name().as_str())).map(|(at, _)| at);
+        let chosen: Vec<usize> = chosen.collect();
+        let file = match rows {
+            Some(rows) => ahead(footer, rows, &chosen),
+            None if chosen.len() <= FEW_COLUMNS => {
+                let groups = 0..footer.metadata.metadata().num_row_groups();
+                let wanted = groups.map(|group| wanted(footer.metadata.metadata(), group, &chosen, None));
+                Ahead::new(footer.file.clone(), wanted.collect())
+            }
+            // One page of each column after the other, so that memory does not grow with the number of columns.
+            None => Ahead::new(footer.file.clone(), Vec::new()),
+        };
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone());
         let mask = ProjectionMask::leaves(builder.parquet_schema(), chosen);
         builder = builder.with_projection(mask).with_batch_size(batch_rows);
         CheckedFile::forget_failure();
@@ -304,7 +343,7 @@ impl Segment {
         builder.build().map_err(|error| footer.file.error(error))
     }
 
-    /// The events one batch after the other, in the order of rows: about `bytes` of memory at a time, where rows are of
+    /// The events one batch after the other, in the order of rows, each with its table: about `bytes` of memory at a time, where rows are of
     /// like size.
     ///
     /// # Errors
@@ -313,8 +352,8 @@ impl Segment {
         let footer = self.footer()?;
         let groups = footer.metadata.metadata().row_groups().iter();
         let plain: i64 = groups.map(|group| group.total_byte_size()).sum();
-        // An event in memory is several times its columns: each field has a value of its own.
-        let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1) * 4 + 1;
+        // An event in memory is several times its columns: each field has a value of its own. The columns are there, too.
+        let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1) * 5 + 1;
         let batch_rows = (bytes / row_bytes).clamp(STREAM_ROWS_MIN, BATCH_ROWS);
         let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
         let reader = self.reader(&footer, None, &all, batch_rows)?;
@@ -340,19 +379,56 @@ impl Segment {
     }
 }
 
+/// The file with the pages of these rows (ascending) joined where they lie close together, so that a row costs few reads,
+/// not one a column.
+fn ahead(footer: &Footer, rows: &[usize], chosen: &[usize]) -> Ahead {
+    let metadata = footer.metadata.metadata();
+    let mut groups = Vec::new();
+    let (mut begin, mut rest) = (0, rows);
+    for (group, of) in metadata.row_groups().iter().enumerate() {
+        let count = usize::try_from(of.num_rows()).unwrap_or(0);
+        let (here, behind) = rest.split_at(rest.partition_point(|row| *row < begin + count));
+        if !here.is_empty() {
+            let ranges = here.iter().map(|row| row - begin..row - begin + 1);
+            let selection = RowSelection::from_consecutive_ranges(ranges, count);
+            groups.push(wanted(metadata, group, chosen, Some(&selection)));
+        }
+        (begin, rest) = (begin + count, behind);
+    }
+    Ahead::new(footer.file.clone(), groups)
+}
+
+/// A table and its events.
+type Table = (RecordBatch, Vec<Stored>);
+
 /// See [`Segment::stream`].
 pub struct RowStream {
     footer: Arc<Footer>,
     reader: ParquetRecordBatchReader,
 }
 
+impl RowStream {
+    /// Its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.footer.metadata.schema()
+    }
+
+    /// The next events, with the table they are of.
+    pub fn next_table(&mut self) -> Option<Result<Table, ReadError>> {
+        let file = &self.footer.file;
+        let batch = self.reader.next()?.map_err(|error| file.arrow_error(error));
+        Some(batch.and_then(|batch| {
+            let events = columns::from_batch(&batch).map_err(|reason| file.unreadable(reason))?;
+            Ok((batch, events))
+        }))
+    }
+}
+
 impl Iterator for RowStream {
     type Item = Result<Vec<Stored>, ReadError>;
 
     fn next(&mut self) -> Option<Result<Vec<Stored>, ReadError>> {
-        let file = &self.footer.file;
-        let batch = self.reader.next()?.map_err(|error| file.arrow_error(error));
-        Some(batch.and_then(|batch| columns::from_batch(&batch).map_err(|reason| file.unreadable(reason))))
+        self.next_table().map(|table| table.map(|(_, events)| events))
     }
 }
 
@@ -399,12 +475,17 @@ impl Footer {
     }
 }
 
+/// The version of the rows.
+fn version(metadata: &ArrowReaderMetadata) -> Option<&str> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == VERSION_KEY)?.value.as_deref()
+}
+
 fn spilled(metadata: &ArrowReaderMetadata) -> Result<Vec<String>, String> {
     let pairs = metadata.metadata().file_metadata().key_value_metadata();
     let value = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == SPILLED_KEY)?.value.as_ref());
-    let names: Vec<String> = match value {
-        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string())?,
-        None => return Err(format!("it has no {SPILLED_KEY}")),
-    };
-    Ok(names.iter().map(|name| name_key(name).into_owned()).collect())
+    match value {
+        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        None => Err(format!("it has no {SPILLED_KEY}")),
+    }
 }

@@ -107,6 +107,11 @@ impl RowSet {
         self.words.iter().all(|word| *word == 0)
     }
 
+    /// Bits, the lowest row first.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// The rows, lowest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = usize> {
         self.words.iter().enumerate().flat_map(|(at, word)| {

@@ -138,8 +138,14 @@ mod plain {
     use foldhash::{HashSet, HashSetExt};
     use nhatle_event::{Event, Field, Value};
 
+    use std::collections::BTreeMap;
+
+    use super::super::stands::{Named, STANDS_BYTES_MIN, STANDS_MAX, Stand};
     use super::super::words::{fold, front, parts};
     use super::{Fields, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, exact_term, unit_term};
+
+    /// A longer text's term stands for no other and no other's for it.
+    const TEXT_BYTES_MAX: usize = 64;
 
     /// The terms of one event, each with a NUL behind it.
     #[derive(Default)]
@@ -155,32 +161,81 @@ mod plain {
     pub struct TermMaker {
         /// What is known of each field.
         pub fields: Fields,
+        /// How often a key's value was left out for another's.
+        left_out: Vec<(String, String, usize)>,
+        /// How many postings each key has.
+        postings: BTreeMap<String, usize>,
     }
 
     impl TermMaker {
+        /// Whose terms stand for which others'.
+        pub fn named(&self) -> Named {
+            let mut named = Named::new();
+            for (key, by, count) in &self.left_out {
+                let stand = Stand { key: by.clone(), is_always: self.postings.get(by) == Some(count) };
+                named.entry(key.clone()).or_default().push(stand);
+            }
+            named
+        }
+
+        /// The value's own term is left out, as that of `by` says it in this row.
+        fn is_left_out(&mut self, key: &str, is_covering: bool, by: &str) -> bool {
+            if key == by || (is_covering && !self.fields.covering.iter().any(|one| one == by)) {
+                return false;
+            }
+            if let Some(known) = self.left_out.iter_mut().find(|known| known.0 == key && known.1 == by) {
+                known.2 += 1;
+                return true;
+            }
+            let is_room = self.left_out.iter().filter(|known| known.0 == key).count() < STANDS_MAX;
+            if is_room {
+                self.left_out.push((key.to_owned(), by.to_owned(), 1));
+            }
+            is_room
+        }
+
         /// The terms of an event.
         pub fn terms(&mut self, event: &Event) -> Terms {
             let mut terms = Terms::default();
             let mut covered: HashSet<String> = HashSet::with_capacity(32);
             let mut texts: Vec<String> = Vec::with_capacity(8);
             let mut exact_count = 0usize;
+            // Which key's term says a value, and the terms of the row.
+            let mut sayers: BTreeMap<String, String> = BTreeMap::new();
+            let mut said: Vec<String> = Vec::new();
             for (field, value) in event.fields() {
                 let of = self.fields.of(*field);
+                let (key, is_exact, is_covering) = (of.key.clone(), of.is_exact, of.is_covering);
+                let is_word_field = of.is_word_field;
                 for single in value.each() {
                     let Some(text) = single.as_text() else { continue };
                     let folded = fold(&text);
-                    if of.is_exact {
+                    if is_exact {
                         exact_count += 1;
-                        if exact_count <= TERMS_MAX {
-                            terms.exact.push_str(&exact_term(&of.key, &folded).0);
-                            terms.exact.push('\0');
+                        let term = exact_term(&key, &folded).0;
+                        if exact_count <= TERMS_MAX && !said.contains(&term) {
+                            said.push(term.clone());
+                            let may_stand = STANDS_BYTES_MIN <= folded.len()
+                                && match single {
+                                    Value::Text(text) => text.len() <= TEXT_BYTES_MAX,
+                                    other => matches!(other, Value::Ip(_) | Value::Long(_) | Value::Boolean(_)),
+                                };
+                            let sayer = sayers.get(&*folded).filter(|_| may_stand).cloned();
+                            if may_stand && sayer.is_none() {
+                                sayers.insert(folded.to_string(), key.clone());
+                            }
+                            if !sayer.is_some_and(|by| self.is_left_out(&key, is_covering, &by)) {
+                                *self.postings.entry(key.clone()).or_default() += 1;
+                                terms.exact.push_str(&term);
+                                terms.exact.push('\0');
+                            }
                         }
                     }
-                    if !(of.is_word_field || matches!(single, Value::Text(_) | Value::Ip(_))) {
+                    if !(is_word_field || matches!(single, Value::Text(_) | Value::Ip(_))) {
                         continue;
                     }
                     let is_one_word = folded.len() <= PART_BYTES_MAX && parts(&folded).next() == Some(&*folded);
-                    if of.is_covering && is_one_word && exact_count <= TERMS_MAX {
+                    if is_covering && is_one_word && exact_count <= TERMS_MAX {
                         covered.insert(folded.into_owned());
                     } else {
                         texts.push(folded.into_owned());

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::buffer::BooleanBuffer;
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp};
 
 use super::meta::{Tier, WriteOptions};
 use super::{Projection, Segment, write};
 use crate::dataset::Dataset;
 use crate::disk::{Disk, OsDisk};
+use crate::error::ReadError;
 
 fn segment(events: &[Stored]) -> (tempfile::TempDir, Segment) {
     let folder = tempfile::tempdir().unwrap();
@@ -52,4 +54,28 @@ fn an_event_with_more_words_than_the_index_takes_is_found_all_the_same() {
     assert!(early.maybe.iter().eq([0, 1]));
     let none = index.word("nowhere").unwrap();
     assert!(none.maybe.iter().eq([0]));
+}
+
+#[test]
+fn pages_are_looked_through_as_what_they_are_behind_a_dictionary_that_was_given_up() {
+    let events: Vec<Stored> = (1..=6000)
+        .map(|seq| {
+            let mut stored = stored(seq, i64::try_from(seq).unwrap(), "m");
+            let told = if seq == 4501 { "needle" } else { "hay" };
+            // So many different texts that the dictionary is given up after some pages.
+            stored.event.set(Field::PROCESS_COMMAND_LINE, format!("{seq} {told} {}", "x".repeat(600)));
+            stored
+        })
+        .collect();
+    let (_folder, segment) = segment(&events);
+    let name = Field::PROCESS_COMMAND_LINE.name();
+    let spans = super::Spans::of(&segment).unwrap();
+    assert!(!spans.is_by_numbers(name));
+    let form = regex::bytes::Regex::new("needle").unwrap();
+    for first in [0, 1, 1500, 4300, 4500] {
+        let picked = BooleanBuffer::collect_bool(6000, |row| first <= row);
+        let found = spans.sift(0, &Some(picked), name, &form, || Ok::<(), ReadError>(())).unwrap().unwrap();
+        assert!(found.value(4500), "from row {first}");
+        assert!(!found.value(5999), "from row {first}: no page without it is kept behind the dictionary's");
+    }
 }

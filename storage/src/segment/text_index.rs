@@ -2,12 +2,13 @@
 //! document store, positions, norms and fast fields. In: events in row order. Out: bytes; [`TextIndex`]
 //! over those bytes gives [`RowSet`]s. What the terms are: [`super::terms`].
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
-use tantivy::directory::RamDirectory;
+use tantivy::directory::{CompositeWrite, RamDirectory, TerminatingWrite as _};
 use tantivy::index::SegmentComponent;
-use tantivy::postings::{InvertedIndexSerializer, Postings as _};
+use tantivy::postings::Postings as _;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::store::Compressor;
 use tantivy::{
@@ -15,10 +16,13 @@ use tantivy::{
     TantivyError,
 };
 
-use nhatle_event::{Event, Stored};
+use nhatle_event::Event;
 
+use super::bloom::{self, Kind};
 use super::bundle::{Bundle, Contents, VERSION, pack};
-use super::gather::{Gatherer, Lists};
+use super::dictionary::{Dictionary, Written};
+use super::gather::Gatherer;
+use super::lists::Lists;
 use super::loose::loose;
 use super::rows::RowSet;
 use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, exact_term, unit_term};
@@ -30,7 +34,7 @@ pub const TERMS_SCANNED_MAX: usize = 262_144;
 /// Tantivy's least; there are no words to keep in it.
 const WRITER_BYTES: usize = 15 << 20;
 
-fn schema() -> (Schema, Field, Field) {
+pub(super) fn schema() -> (Schema, Field, Field) {
     let mut builder = Schema::builder();
     let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::Basic).set_fieldnorms(false);
     let options = TextOptions::default().set_indexing_options(indexing);
@@ -43,9 +47,9 @@ fn schema() -> (Schema, Field, Field) {
 ///
 /// # Errors
 /// What Tantivy says.
-pub fn build(events: &[&Stored]) -> Result<Vec<u8>, String> {
+pub fn build<'e>(events: impl Iterator<Item = &'e Event>) -> Result<Vec<u8>, String> {
     let mut builder = IndexBuilder::default();
-    events.iter().for_each(|stored| builder.add(&stored.event));
+    events.for_each(|event| builder.add(event));
     builder.finish()
 }
 
@@ -68,23 +72,33 @@ impl IndexBuilder {
     /// # Errors
     /// What Tantivy says.
     pub fn finish(self) -> Result<Vec<u8>, String> {
-        let (fields, words, exact) = self.gatherer.finish();
+        let (fields, words, exact, stands) = self.gatherer.finish();
         debug_assert!(fields.covering.len() <= COVERING_MAX, "the fields keep their bound");
-        let (index, directory) = write(self.row_count, words, exact).map_err(|error| error.to_string())?;
+        let mut bloom = bloom::Builder::default();
+        let written = write(self.row_count, &words, &exact, &fields.covering, &mut bloom);
+        let (index, directory) = written.map_err(|error| error.to_string())?;
+        drop((words, exact));
         let contents = Contents {
             version: VERSION,
             row_count: self.row_count as u64,
             covering: fields.covering,
             keys: (fields.keys.len() <= KEYS_MAX).then_some(fields.keys),
+            stands,
             files: std::collections::BTreeMap::new(),
         };
-        pack(&index, &directory, contents)
+        pack(bloom.finish(), &index, &directory, contents)
     }
 }
 
 /// A Tantivy index of so many rows with these terms. Tantivy writes an index of as many documents without terms; then
 /// its terms and postings are written anew from the lists, which spares it to hash each term of each document.
-fn write(row_count: usize, words: Lists, exact: Lists) -> tantivy::Result<(Index, RamDirectory)> {
+fn write(
+    row_count: usize,
+    words: &Lists,
+    exact: &Lists,
+    covering: &[String],
+    bloom: &mut bloom::Builder,
+) -> tantivy::Result<(Index, RamDirectory)> {
     let (schema, words_field, exact_field) = schema();
     let directory = RamDirectory::create();
     let settings = IndexSettings {
@@ -99,23 +113,87 @@ fn write(row_count: usize, words: Lists, exact: Lists) -> tantivy::Result<(Index
     }
     let index = writer.finalize()?;
     for segment in index.searchable_segments()? {
-        for part in [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions] {
+        let anew =
+            [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions, SegmentComponent::Store];
+        for part in anew {
             let path = segment.relative_path(part);
             directory.delete(&path).map_err(|error| TantivyError::InternalError(error.to_string()))?;
         }
-        let mut serializer = InvertedIndexSerializer::open(&segment)?;
-        for (field, lists) in [(words_field, &words), (exact_field, &exact)] {
-            let mut of = serializer.new_field(field, lists.posting_count() as u64, None)?;
-            lists.write(|term, rows| {
-                of.new_term_without_freq(term)?;
-                rows.iter().for_each(|row| of.write_doc(*row, 0, &[]));
-                of.close_term()
-            })?;
-            of.close()?;
+        // Nobody reads it, but it has to be there.
+        segment.open_write(SegmentComponent::Store)?.terminate()?;
+        let mut files = Files::open(&segment)?;
+        let mut covered = Covered::new(covering);
+        for (field, lists, kind) in [(words_field, words, Kind::Word), (exact_field, exact, Kind::Exact)] {
+            let mut of = Dictionary::new(lists.posting_count());
+            let written = lists.write(|term, rows| {
+                bloom.add(kind, term);
+                if kind == Kind::Exact
+                    && let Some(word) = covered.word_of(term)
+                {
+                    bloom.add(Kind::Word, word);
+                }
+                of.add(term, rows)
+            });
+            let written = written.and_then(|()| of.finish()).map_err(TantivyError::InternalError)?;
+            files.put(field, &written)?;
         }
-        serializer.close()?;
+        files.close()?;
     }
     Ok((index, directory))
+}
+
+/// The files of terms and rows of one segment, field after field.
+pub(super) struct Files {
+    terms: CompositeWrite,
+    postings: CompositeWrite,
+    /// Of no field anything, but it has to be there.
+    positions: CompositeWrite,
+}
+
+impl Files {
+    pub(super) fn open(segment: &tantivy::index::Segment) -> tantivy::Result<Files> {
+        let open = |part| segment.open_write(part).map(CompositeWrite::wrap);
+        Ok(Files {
+            terms: open(SegmentComponent::Terms)?,
+            postings: open(SegmentComponent::Postings)?,
+            positions: open(SegmentComponent::Positions)?,
+        })
+    }
+
+    pub(super) fn put(&mut self, field: Field, written: &Written) -> std::io::Result<()> {
+        self.terms.for_field(field).write_all(&written.terms)?;
+        self.postings.for_field(field).write_all(&written.postings)?;
+        self.positions.for_field(field);
+        Ok(())
+    }
+
+    pub(super) fn close(self) -> std::io::Result<()> {
+        [self.terms, self.postings, self.positions].into_iter().try_for_each(CompositeWrite::close)
+    }
+}
+
+/// Tells which exact terms stand for words too: those of covering fields that are one word.
+struct Covered<'a> {
+    covering: &'a [String],
+    /// The key of the last term with its mark, and whether its field is covering; terms come by key.
+    last: (Vec<u8>, bool),
+}
+
+impl Covered<'_> {
+    fn new(covering: &[String]) -> Covered<'_> {
+        Covered { covering, last: (Vec::new(), false) }
+    }
+
+    fn word_of<'t>(&mut self, term: &'t [u8]) -> Option<&'t [u8]> {
+        let at = term.iter().position(|byte| *byte == MARK as u8)? + 1;
+        let (key, value) = term.split_at(at);
+        if self.last.0 != key {
+            let name = &key[..at - 1];
+            self.last = (key.to_vec(), self.covering.iter().any(|one| one.as_bytes() == name));
+        }
+        let text = std::str::from_utf8(value).ok().filter(|_| self.last.1)?;
+        (super::words::parts(text).next() == Some(text)).then_some(value)
+    }
 }
 
 /// An index open for reading.
@@ -158,8 +236,17 @@ impl TextIndex {
     ///
     /// # Errors
     /// They are none, or of another number of rows; the reason.
+    #[cfg(test)]
     pub fn open(bytes: Vec<u8>, row_count: u64) -> Result<TextIndex, String> {
-        let (bundle, contents) = Bundle::open(bytes)?;
+        let (bundle, contents) = Bundle::in_memory(bytes)?;
+        TextIndex::over(bundle, contents, row_count)
+    }
+
+    /// Opens an index; of its postings only those that are asked for are read.
+    ///
+    /// # Errors
+    /// The bundle is none of an index, or of another number of rows, or cannot be read; the reason.
+    pub fn over(bundle: Bundle, contents: Contents, row_count: u64) -> Result<TextIndex, String> {
         let index = Index::open(bundle).map_err(|error| error.to_string())?;
         let segments = index.searchable_segments().map_err(|error| error.to_string())?;
         let [segment] = segments.as_slice() else { return Err(format!("{} segments in one", segments.len())) };
@@ -197,7 +284,7 @@ impl TextIndex {
 
     /// No row of the segment has a field of this key.
     pub fn lacks(&self, key: &str) -> bool {
-        self.contents.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key))
+        self.contents.lacks(key)
     }
 
     /// The rows with this part somewhere in what bare words are looked for in.
@@ -252,7 +339,15 @@ impl TextIndex {
         let (term, is_cut) = exact_term(key, folded);
         let mut rows = RowSet::none(self.row_count);
         add_term(&self.exact, term.as_bytes(), &mut rows)?;
-        Ok(self.found(rows, is_cut))
+        let mut maybe = RowSet::none(self.row_count);
+        // No other field's term stands for a value that was cut.
+        for stand in self.contents.stands_for(key).iter().filter(|_| !is_cut) {
+            let into = if stand.is_always { &mut rows } else { &mut maybe };
+            add_term(&self.exact, exact_term(&stand.key, folded).0.as_bytes(), into)?;
+        }
+        let mut found = self.found(rows, is_cut);
+        found.maybe.add(&maybe);
+        Ok(found)
     }
 
     /// The rows where a field of this key has a folded value that begins so and passes the test; `None`
@@ -261,8 +356,10 @@ impl TextIndex {
     /// # Errors
     /// The index is not readable; the reason.
     pub fn values_that(&self, key: &str, prefix: &str, test: impl Fn(&str) -> bool) -> Result<Option<Found>, String> {
+        let prefix = front(prefix, super::terms::VALUE_BYTES_MAX);
+        let stands = self.contents.stands_for(key);
         let key = format!("{key}{MARK}");
-        let start = format!("{key}{}", front(prefix, super::terms::VALUE_BYTES_MAX));
+        let start = format!("{key}{prefix}");
         let mut budget = TERMS_SCANNED_MAX;
         let mut has_cut = false;
         let mut rows = RowSet::none(self.row_count);
@@ -273,7 +370,44 @@ impl TextIndex {
         if !add_terms(&self.exact, &start, &key, &mut budget, &mut rows, &mut each)? {
             return Ok(None);
         }
-        Ok(Some(self.found(rows, has_cut)))
+        let mut maybe = RowSet::none(self.row_count);
+        for stand in stands {
+            let key = format!("{}{MARK}", stand.key);
+            let into = if stand.is_always { &mut rows } else { &mut maybe };
+            let mut each = |value: &str| !value.ends_with(MARK) && test(value);
+            if !add_terms(&self.exact, &format!("{key}{prefix}"), &key, &mut budget, into, &mut each)? {
+                return Ok(None);
+            }
+        }
+        let mut found = self.found(rows, has_cut);
+        found.maybe.add(&maybe);
+        Ok(Some(found))
+    }
+
+    /// How many rows have this part at most, as [`TextIndex::word`] would find it, without reading which.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn word_count(&self, part: &str) -> Result<u64, String> {
+        let part = front(part, PART_BYTES_MAX);
+        let mut all = self.overflow.count() + term_count(&self.words, part.as_bytes())?;
+        for key in &self.contents.covering {
+            all += term_count(&self.exact, exact_term(key, part).0.as_bytes())?;
+        }
+        Ok(all)
+    }
+
+    /// How many rows have this value at most, as [`TextIndex::value`] would find it, without reading which.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn value_count(&self, key: &str, folded: &str) -> Result<u64, String> {
+        let mut all = self.overflow.count();
+        let others = self.contents.stands_for(key).iter().map(|stand| stand.key.as_str());
+        for key in [key].into_iter().chain(others) {
+            all += term_count(&self.exact, exact_term(key, folded).0.as_bytes())?;
+        }
+        Ok(all)
     }
 
     /// The rows of these units.
@@ -294,6 +428,11 @@ impl TextIndex {
         maybe.add(&self.overflow);
         Found { sure: if is_cut { RowSet::none(self.row_count) } else { rows }, maybe }
     }
+}
+
+fn term_count(reader: &InvertedIndexReader, term: &[u8]) -> Result<u64, String> {
+    let found = reader.terms().get(term).map_err(|error| error.to_string())?;
+    Ok(found.map_or(0, |info| u64::from(info.doc_freq)))
 }
 
 pub(super) fn add_term(reader: &InvertedIndexReader, term: &[u8], rows: &mut RowSet) -> Result<(), String> {

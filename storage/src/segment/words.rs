@@ -22,7 +22,7 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         // Lower case can bring a mark back (İ is i and a dot above).
         return Cow::Owned(folded.flat_map(char::to_lowercase).filter(|letter| !is_mark(*letter)).map(plain).collect());
     }
-    if text.bytes().all(|byte| !byte.is_ascii_uppercase() && !byte.is_ascii_control()) {
+    if is_folded(text) {
         return Cow::Borrowed(text);
     }
     let mut folded = text.to_ascii_lowercase();
@@ -30,6 +30,11 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         folded = folded.replace(|letter: char| letter.is_ascii_control(), " ");
     }
     Cow::Owned(folded)
+}
+
+/// The text is ASCII and its own folded form.
+pub fn is_folded(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase() && !byte.is_ascii_control())
 }
 
 /// The text without case, decomposed, with its marks, tone marks in one place.

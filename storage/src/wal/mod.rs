@@ -16,6 +16,8 @@
 pub mod reader;
 pub mod writer;
 
+use std::ops::Range;
+
 use nhatle_event::{Event, Seq, Timestamp, binary};
 
 use crate::dataset::Dataset;
@@ -164,6 +166,24 @@ pub fn encode_frame(events: &[(Dataset, Event)], marks: &[(&str, Vec<u8>)]) -> V
         out.extend_from_slice(value);
     }
     out
+}
+
+/// The events of a frame from [`encode_frame`]: the dataset of each, and where in the frame its bytes stand.
+///
+/// # Errors
+/// Where the bytes are no frame.
+pub fn event_places(frame: &[u8]) -> Result<Vec<(Dataset, Range<usize>)>, Bad> {
+    let mut input = Input { bytes: frame, at: FRAME_HEADER_BYTES + 8 };
+    let count = input.count()?;
+    let mut places = Vec::with_capacity(count);
+    for _ in 0..count {
+        let number = input.array::<1>()?[0];
+        let dataset = Dataset::from_number(number).ok_or_else(|| input.bad("the number of a dataset"))?;
+        let length = input.count()?;
+        input.take(length)?;
+        places.push((dataset, input.at - length..input.at));
+    }
+    Ok(places)
 }
 
 /// Writes the commit time into a frame from [`encode_frame`].

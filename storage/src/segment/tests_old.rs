@@ -1,0 +1,101 @@
+//! Segments of earlier versions are read as they were: `tests/formats` holds one whose index was written in version 1. Its
+//! answers and those of the same events written now are compared with looking at every event.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nhatle_event::{Stored, SystemClock};
+
+use super::meta::{Tier, WriteOptions};
+use super::text_index::TextIndex;
+use super::{Segment, write};
+use crate::config::Config;
+use crate::dataset::Dataset;
+use crate::disk::{Disk, OsDisk};
+use crate::live::{LiveSegment, SegmentForm};
+use crate::query::{Page, Query};
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+
+/// Words, values of fields that others stand for and of those that stand for them, patterns, ranges, presence.
+const LINES: [&str; 26] = [
+    "",
+    "lan",
+    "203.0.113.3",
+    "40003",
+    "70004",
+    "\"tiếp nhận\"",
+    "bac ly",
+    "source.ip:203.0.113.1",
+    "related.ip:203.0.113.1",
+    "source.address:203.0.113.1",
+    "fortinet.firewall.srcip:10.0.0.2",
+    "fortinet.firewall.sessionid:70004",
+    "host.hostname:bastion-1",
+    "log.syslog.hostname:bastion-*",
+    "nhatle.source:*",
+    "related.user:lan",
+    "related.user:l*",
+    "user.name:LAN",
+    "log.syslog.procid:4001",
+    "process.pid:4001",
+    "NOT related.ip:203.0.113.0/24",
+    "related.ip:203.0.113.0/31",
+    "source.bytes>1004",
+    "observer.serial_number:FGT60F0000000001 AND NOT source.ip:10.0.0.1",
+    "nowhere",
+    "related.ip:192.0.2.1",
+];
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => assert!(0 < std::fs::copy(&from, &to).unwrap()),
+        }
+    }
+}
+
+#[track_caller]
+fn check(snapshot: &Snapshot, events: &[Stored]) {
+    for line in LINES {
+        let query = Query::parse(line).unwrap();
+        let mut expected: Vec<u64> =
+            events.iter().filter(|stored| query.matches(stored)).map(|stored| stored.seq.0).collect();
+        assert_eq!(snapshot.count_matches(&query).unwrap(), expected.len() as u64, "number of {line}");
+        let found = snapshot.search(&query, &Page::first(100)).unwrap();
+        let mut hits: Vec<u64> = found.hits.iter().map(|stored| stored.seq.0).collect();
+        expected.sort_unstable();
+        hits.sort_unstable();
+        assert_eq!(hits, expected, "hits of {line}");
+    }
+}
+
+#[test]
+fn an_index_of_version_1_answers_as_one_of_today() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/formats/index-1"), folder.path());
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
+    let store = Store::open(disk.clone(), Config::default(), Arc::new(SystemClock)).unwrap();
+    let snapshot = store.snapshot();
+    let old = snapshot.segments(Dataset::Events).next().unwrap().open().unwrap();
+    let events = old.rows().unwrap();
+    assert_eq!((old.index().unwrap().contents.version, events.len()), (1, 42));
+    check(&snapshot, &events);
+
+    disk.create_folder("anew").unwrap();
+    let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
+    let meta = write(&*disk, "anew", &events, &options).unwrap();
+    let anew = Segment::open(disk.clone(), &meta).unwrap().index().unwrap();
+    assert_eq!(anew.contents.version, 2);
+    let stands = anew.contents.stands_for("related.ip");
+    assert!(stands.iter().any(|one| one.key == "source.ip" && one.is_always), "{stands:?}");
+    // What another field's term says is counted, too.
+    let count = |index: &TextIndex| index.value_count("related.ip", "203.0.113.1").unwrap();
+    let known = count(&old.index().unwrap());
+    assert!(0 < known && known <= count(&anew), "{known}, and {} anew", count(&anew));
+    let live = Arc::new(LiveSegment::new(disk, meta, SegmentForm::Columns));
+    check(&Snapshot::new(Vec::new(), Arc::new(vec![live]), snapshot.last_seq()), &events);
+}

@@ -1,0 +1,256 @@
+//! `GroupExec`: the first step of an aggregation together with the scan below it. In: DataFusion's `AggregateExec` of that
+//! step over a [`ScanExec`], where it counts rows or values, or tells the least or greatest number, by columns or by
+//! expressions of numbers and moments. Out: what that step would give: groups with partial states, a group perhaps several
+//! times. So texts are counted as numbers of their dictionaries and made once a group, not once a row. What runs is
+//! [`Walk`]. Twin: the same query over a plain table (`tests_group.rs`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+use super::condition::rebased;
+use super::events::SCHEMA;
+use super::parts::Asked;
+use super::scan::{Dealt, ScanExec};
+use super::tally::{KEYS_MAX, Measure, Tally, is_key, is_number};
+use super::walk::{Key, Walk};
+
+/// See the top.
+pub struct GroupExec {
+    asked: Arc<Asked>,
+    parts: Dealt,
+    keys: Arc<Vec<Key>>,
+    /// The columns that measures are about.
+    measured: Arc<Vec<usize>>,
+    measures: Vec<Measure>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// Puts first steps of aggregations into the scans below them, where that can be.
+#[derive(Debug)]
+pub struct GroupInScan;
+
+impl PhysicalOptimizerRule for GroupInScan {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|plan| {
+            let made = plan.downcast_ref::<AggregateExec>().and_then(GroupExec::of);
+            Ok(match made {
+                Some(made) => Transformed::yes(Arc::new(made) as Arc<dyn ExecutionPlan>),
+                None => Transformed::no(plan),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "group_in_scan"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+impl GroupExec {
+    fn of(step: &AggregateExec) -> Option<GroupExec> {
+        let by = step.group_expr();
+        let is_plain = *step.mode() == AggregateMode::Partial
+            && by.is_single()
+            && !by.is_true_no_grouping()
+            && step.limit_options().is_none()
+            && step.filter_expr().iter().all(Option::is_none);
+        if !is_plain {
+            return None;
+        }
+        let (scan, projection) = below(step.input())?;
+        let (asked, parts) = scan.parts()?;
+        let inside = |expr: &Arc<dyn PhysicalExpr>| match projection {
+            Some(projection) => through(expr, projection),
+            None => Some(Arc::clone(expr)),
+        };
+        let keys = by.expr().iter().map(|(expr, _)| key(&inside(expr)?, &asked.columns));
+        let keys: Vec<Key> = keys.collect::<Option<_>>()?;
+        let mut measured = Vec::new();
+        let mut measures = Vec::new();
+        for one in step.aggr_expr() {
+            measures.push(measure(one, &inside, &asked.columns, &mut measured)?);
+        }
+        let schema = step.schema();
+        let fits = schema.fields().len() == keys.len() + measures.len()
+            && (1..=KEYS_MAX).contains(&keys.len())
+            && schema.fields().iter().take(keys.len()).all(|field| is_key(field.data_type()));
+        if !fits {
+            return None;
+        }
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema.clone()),
+            Partitioning::UnknownPartitioning(parts.len()),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Some(GroupExec {
+            asked: Arc::clone(asked),
+            parts: Arc::clone(parts),
+            keys: Arc::new(keys),
+            measured: Arc::new(measured),
+            measures,
+            schema,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+}
+
+/// The scan below, and what stands between.
+fn below(plan: &Arc<dyn ExecutionPlan>) -> Option<(&ScanExec, Option<&ProjectionExec>)> {
+    if let Some(scan) = plan.downcast_ref::<ScanExec>() {
+        return Some((scan, None));
+    }
+    if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+        return below(cooperative.input());
+    }
+    let projection = plan.downcast_ref::<ProjectionExec>()?;
+    let (scan, None) = below(projection.input())? else { return None };
+    Some((scan, Some(projection)))
+}
+
+/// The expression over what the projection is made of.
+fn through(expr: &Arc<dyn PhysicalExpr>, projection: &ProjectionExec) -> Option<Arc<dyn PhysicalExpr>> {
+    Arc::clone(expr)
+        .transform_down(|expr| {
+            let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
+            let inner = projection.expr().get(column.index());
+            let inner = inner.ok_or_else(|| exec_datafusion_err!("column {} of a projection", column.index()))?;
+            Ok(Transformed::new(Arc::clone(&inner.expr), true, TreeNodeRecursion::Jump))
+        })
+        .data()
+        .ok()
+}
+
+fn key(expr: &Arc<dyn PhysicalExpr>, given: &[usize]) -> Option<Key> {
+    if let Some(column) = expr.downcast_ref::<Column>() {
+        let column = *given.get(column.index())?;
+        return Some(Key::Column(column));
+    }
+    let (expr, columns, schema) = rebased(expr, given)?;
+    let is_of_numbers = columns.iter().all(|column| !is_long(SCHEMA.field(*column).data_type()));
+    (is_of_numbers && is_key(&expr.data_type(&schema).ok()?)).then_some(Key::Expr(expr, columns, schema))
+}
+
+fn is_long(of: &DataType) -> bool {
+    matches!(of, DataType::Utf8View | DataType::BinaryView)
+}
+
+/// An expression over the scan's columns; `None` where it is about something else.
+type Inside<'a> = dyn Fn(&Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> + 'a;
+
+fn measure(
+    one: &AggregateFunctionExpr,
+    inside: &Inside<'_>,
+    given: &[usize],
+    measured: &mut Vec<usize>,
+) -> Option<Measure> {
+    if one.is_distinct() || !one.order_bys().is_empty() {
+        return None;
+    }
+    let expressions = one.expressions();
+    let [argument] = expressions.as_slice() else { return None };
+    let name = one.fun().name();
+    if let Some(literal) = argument.downcast_ref::<Literal>() {
+        return (name == "count" && !literal.value().is_null()).then_some(Measure::Rows);
+    }
+    let argument = inside(argument)?;
+    if let Some(literal) = argument.downcast_ref::<Literal>() {
+        return (name == "count" && !literal.value().is_null()).then_some(Measure::Rows);
+    }
+    let column = *given.get(argument.downcast_ref::<Column>()?.index())?;
+    let at = measured.iter().position(|one| *one == column).unwrap_or(measured.len());
+    let of = is_number(SCHEMA.field(column).data_type());
+    let found = match name {
+        "count" => Measure::Count(at),
+        "min" if of => Measure::Min(at),
+        "max" if of => Measure::Max(at),
+        _ => return None,
+    };
+    if at == measured.len() {
+        measured.push(column);
+    }
+    Some(found)
+}
+
+impl fmt::Debug for GroupExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GroupExec")
+    }
+}
+
+impl DisplayAs for GroupExec {
+    /// What is asked, never how much there is.
+    fn fmt_as(&self, _type: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let (keys, measures) = names.split_at(self.keys.len());
+        write!(f, "GroupExec: gby=[{}], aggr=[{}], ", keys.join(", "), measures.join(", "))?;
+        self.asked.describe(f)
+    }
+}
+
+impl ExecutionPlan for GroupExec {
+    fn name(&self) -> &'static str {
+        "GroupExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let consumer = MemoryConsumer::new(format!("GroupExec[{partition}]"));
+        let walk = Walk::new(
+            Arc::clone(&self.asked),
+            self.parts.get(partition).cloned().unwrap_or_default(),
+            (Arc::clone(&self.keys), Arc::clone(&self.measured)),
+            Tally::new(self.schema.clone(), self.measures.clone()),
+            consumer.register(context.memory_pool()),
+            BaselineMetrics::new(&self.metrics, partition),
+        );
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), walk)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}

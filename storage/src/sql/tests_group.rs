@@ -1,0 +1,134 @@
+//! Groups made inside the scan, and conditions asked before columns are read, compared with the same query over a plain
+//! table of the same rows, where DataFusion does all of it.
+
+use nhatle_event::Text;
+
+use super::World;
+use super::tests::{Dice, plain_twin, predicate, sql, store, texts};
+
+/// Keys of groups; the scan does not make the last two.
+const KEYS: [&str; 12] = [
+    "user.name",
+    "source.ip",
+    "source.port",
+    "nhatle.unit",
+    "message",
+    "attrs",
+    "nhatle.id",
+    "time_bucket('1m', @timestamp)",
+    "date_bin(INTERVAL '30 seconds', @timestamp)",
+    "source.port % 2",
+    "upper(user.name)",
+    "concat('p', source.port)",
+];
+/// What is reckoned for them; the scan does not reckon the last two.
+const MEASURES: [&str; 9] = [
+    "count(*)",
+    "count(user.name)",
+    "count(source.port)",
+    "min(nhatle.seq)",
+    "max(@timestamp)",
+    "min(source.port)",
+    "max(source.port)",
+    "sum(source.port)",
+    "max(user.name)",
+];
+
+/// Different ones of these: as many as `least` to `most`.
+fn some(dice: &mut Dice, of: &[&'static str], least: usize, most: usize) -> Vec<&'static str> {
+    let mut chosen: Vec<&str> = Vec::new();
+    let count = least + dice.below(most + 1 - least);
+    while chosen.len() < count {
+        let one = of[dice.below(of.len())];
+        if !chosen.contains(&one) {
+            chosen.push(one);
+        }
+    }
+    chosen
+}
+
+#[test]
+fn groups_of_the_scan_are_those_of_a_plain_table() {
+    let sql = sql();
+    let mut of_the_scan = 0;
+    for seed in 0..3 {
+        let store = store(seed + 20, 400);
+        let mut world = World::of(store.snapshot.clone());
+        world.tables.push(plain_twin(&sql, &world));
+        let mut dice = Dice(seed + 5_000);
+        for _ in 0..30 {
+            let keys = some(&mut dice, &KEYS, 1, 3);
+            let measures = some(&mut dice, &MEASURES, 0, 3);
+            let condition = if dice.below(3) == 0 { "true".to_owned() } else { predicate(&mut dice, 1) };
+            let (mut selected, mut order) = (Vec::new(), Vec::new());
+            for (at, name) in keys.iter().chain(&measures).enumerate() {
+                selected.push(format!("{name} AS c{at}"));
+                order.push(format!("c{at} NULLS LAST"));
+            }
+            let of = |table: &str| {
+                format!(
+                    "SELECT {} FROM {table} WHERE {condition} GROUP BY {} ORDER BY {}",
+                    selected.join(", "),
+                    keys.join(", "),
+                    order.join(", ")
+                )
+            };
+            let found = texts(&sql, &of("events"), &world);
+            assert_eq!(found, texts(&sql, &of("plain"), &world), "seed {seed}: {}", of("events"));
+            let plan = texts(&sql, &format!("EXPLAIN {}", of("events")), &world).join("\n");
+            of_the_scan += usize::from(plan.contains("GroupExec"));
+        }
+    }
+    assert!(20 < of_the_scan, "{of_the_scan} of 90");
+}
+
+#[test]
+fn the_scan_makes_groups_and_asks_conditions_where_it_can() {
+    let sql = sql();
+    let store = store(1, 400);
+    let world = World::of(store.snapshot.clone());
+    for (query, has, has_not) in [
+        ("SELECT user.name, count(*) FROM events GROUP BY user.name", &["GroupExec"][..], &["ScanExec"][..]),
+        (
+            "SELECT source.ip, count(*) FROM events WHERE user.name = 'root' AND source.port >= 0 GROUP BY source.ip",
+            &["GroupExec", "columns first=[", "user.name"],
+            &["FilterExec", "ScanExec"],
+        ),
+        ("SELECT source.ip, count(DISTINCT user.name) FROM events GROUP BY source.ip", &["GroupExec"], &["ScanExec"]),
+        ("SELECT message FROM events WHERE message LIKE '%failed%'", &["ScanExec", "columns first=["], &["FilterExec"]),
+        // What can fail, or is a function, stays where it is.
+        ("SELECT message FROM events WHERE 10 / source.port = 1", &["FilterExec"], &["columns first=["]),
+        ("SELECT message FROM events WHERE match(message, 'failed')", &["FilterExec"], &["columns first=["]),
+        // A limit counts rows before the filter.
+        (
+            "SELECT * FROM (SELECT message FROM events LIMIT 9) WHERE message = 'x'",
+            &["FilterExec"],
+            &["columns first=["],
+        ),
+    ] {
+        let plan = texts(&sql, &format!("EXPLAIN {query}"), &world);
+        let plan = plan.iter().find(|row| row.starts_with("physical")).unwrap_or(&plan[0]).clone();
+        for one in has {
+            assert!(plan.contains(one), "{query}: {one} is not in {plan}");
+        }
+        for one in has_not {
+            assert!(!plan.contains(one), "{query}: {one} is in {plan}");
+        }
+    }
+}
+
+#[test]
+fn groups_of_the_scan_keep_the_limit_to_units() {
+    let sql = sql();
+    let store = store(3, 400);
+    let all = World::of(store.snapshot.clone());
+    let ward = World { units: Some(vec![Text::from("18853")]), ..all.clone() };
+    for keys in ["user.name", "source.ip, source.port", "message"] {
+        let query = |condition: &str| {
+            format!("SELECT {keys}, count(*), max(nhatle.seq) FROM events {condition} GROUP BY {keys} ORDER BY 2, 3, 1")
+        };
+        let own = texts(&sql, &query("WHERE nhatle.unit = '18853'"), &all);
+        assert!(!own.is_empty());
+        assert_eq!(texts(&sql, &query(""), &ward), own, "{keys}");
+    }
+}
