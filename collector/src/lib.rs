@@ -122,6 +122,7 @@ fn with_setting(
     }
     setting = found;
     enrich::enrich_as(&mut event, record, settings, setting);
+    event.fit();
     Ok(event)
 }
 

@@ -66,6 +66,8 @@ pub enum Profile {
     Dovecot,
     /// The name server BIND.
     Bind,
+    /// The resolver Unbound.
+    Unbound,
     /// dnsmasq: names and leases.
     Dnsmasq,
     /// OpenVPN's server.
@@ -82,12 +84,20 @@ pub enum Profile {
     Dhcpd,
     /// The web proxy Squid.
     Squid,
+    /// The load balancer HAProxy.
+    Haproxy,
+    /// MongoDB.
+    Mongodb,
+    /// Redis and Valkey.
+    Redis,
     /// osquery's results and status.
     Osquery,
     /// Alerts of Wazuh.
     Wazuh,
     /// Alerts of CrowdSec.
     Crowdsec,
+    /// Santa on macOS.
+    Santa,
     /// An object of Splunk's HTTP Event Collector, with an event of any kind in it.
     Hec,
     /// A log record of OpenTelemetry, with its resource.
@@ -111,7 +121,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 45] = [
+    pub const ALL: [Profile; 50] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -142,6 +152,7 @@ impl Profile {
         Profile::Postfix,
         Profile::Dovecot,
         Profile::Bind,
+        Profile::Unbound,
         Profile::Dnsmasq,
         Profile::Openvpn,
         Profile::Postgresql,
@@ -150,9 +161,13 @@ impl Profile {
         Profile::Modsecurity,
         Profile::Dhcpd,
         Profile::Squid,
+        Profile::Haproxy,
+        Profile::Mongodb,
+        Profile::Redis,
         Profile::Osquery,
         Profile::Wazuh,
         Profile::Crowdsec,
+        Profile::Santa,
         Profile::Hec,
         Profile::Otlp,
         Profile::Gelf,
@@ -192,6 +207,7 @@ impl Profile {
             Profile::Postfix => "postfix",
             Profile::Dovecot => "dovecot",
             Profile::Bind => "bind",
+            Profile::Unbound => "unbound",
             Profile::Dnsmasq => "dnsmasq",
             Profile::Openvpn => "openvpn",
             Profile::Postgresql => "postgresql",
@@ -200,9 +216,13 @@ impl Profile {
             Profile::Modsecurity => "modsecurity",
             Profile::Dhcpd => "dhcpd",
             Profile::Squid => "squid",
+            Profile::Haproxy => "haproxy",
+            Profile::Mongodb => "mongodb",
+            Profile::Redis => "redis",
             Profile::Osquery => "osquery",
             Profile::Wazuh => "wazuh",
             Profile::Crowdsec => "crowdsec",
+            Profile::Santa => "santa",
             Profile::Hec => "hec",
             Profile::Otlp => "otlp",
             Profile::Gelf => "gelf",

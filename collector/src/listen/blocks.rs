@@ -13,6 +13,7 @@ use nhatle_event::{DeadLetter, Event, Record, Timestamp};
 
 use super::file::{Content, FileEntries, FileEntry, FileError, Form, Reader, Shape, read_line, set_place};
 use super::lines::LineForm;
+use super::misnamed::Misnamed;
 use crate::frame::{self, Origin};
 use crate::parse::evtx::{Chunk, Decoder};
 use crate::{Settings, enrich};
@@ -36,6 +37,7 @@ pub struct FileBlocks {
 /// A part of a file, not converted yet.
 pub struct Block {
     path: Arc<str>,
+    misnamed: Option<Misnamed>,
     content: Blocked,
 }
 
@@ -132,8 +134,8 @@ impl Iterator for FileBlocks {
         }
         let read = self.read();
         self.entries.has_ended |= !matches!(read, Some(Ok(_)));
-        let path = self.entries.shown.clone();
-        Some(read?.map(|content| Block { path, content }))
+        let (path, misnamed) = (self.entries.shown.clone(), self.entries.misnamed);
+        Some(read?.map(|content| Block { path, misnamed, content }))
     }
 }
 
@@ -178,7 +180,7 @@ impl Block {
                     let mut result = one.result;
                     if let Ok(event) = &mut result {
                         enrich::enrich(event, &template, settings);
-                        set_place(event, &self.path, one.position);
+                        set_place(event, &self.path, one.position, self.misnamed);
                     }
                     (one.position, result)
                 };
@@ -194,7 +196,7 @@ impl Block {
                     let record = block.origin.record(line, block.received, block.is_cut);
                     let mut result = crate::to_event(&record, settings);
                     if let Ok(event) = &mut result {
-                        set_place(event, &self.path, index);
+                        set_place(event, &self.path, index, self.misnamed);
                     }
                     records.push((index, result));
                 }

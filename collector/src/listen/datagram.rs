@@ -1,7 +1,8 @@
 //! Inputs over UDP: binding, receiving, bounds and counts in one place. Syslog (RFC 5426): one datagram, one record;
 //! GELF: [`super::gelf`]; flows: [`super::netflow`].
 //!
-//! In: bound sockets. Out: batches of what has arrived, at once and at most [`BATCH_RECORDS_MAX`] each.
+//! In: bound sockets. Out: batches of what has arrived, at once and at most [`BATCH_RECORDS_MAX`] or about
+//! [`BATCH_BYTES_MAX`] each.
 //! Overload: what its sender has no room for is dropped and counted by sender ([`super::queue`]). What the kernel drops
 //! before us is read from `/proc/net/udp`, whose `drops` column is the counter behind `SO_RXQ_OVFL`; it needs no
 //! ancillary data, so no unsafe code and no call for each datagram. The kernel's buffer is asked to be large, and it is
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::gelf::Assembly;
 use super::netflow::Flows;
+use super::queue::Unreceived;
 use super::{BATCH_RECORDS_MAX, Counts, ListenError, SharedCounts, Sink, gelf, netflow};
 use crate::frame::{Origin, trim_frame};
 
@@ -29,6 +31,8 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 /// How often the kernel's count of dropped datagrams is read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
+/// A batch with so many bytes is handed on: the queue bounds batches by what they weigh.
+const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How many batches are taken from a buffer at the end.
 const DRAIN_BATCHES_MAX: usize = 256;
 /// How many sockets one address may have.
@@ -170,6 +174,19 @@ fn is_forced(_socket: &socket2::Socket, _bytes: usize) -> bool {
     false
 }
 
+/// What is handed on together.
+#[derive(Default)]
+struct Taken {
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+impl Taken {
+    fn is_full(&self) -> bool {
+        BATCH_RECORDS_MAX <= self.records.len() || BATCH_BYTES_MAX <= self.bytes
+    }
+}
+
 /// One socket at work.
 struct Receiver {
     socket: UdpSocket,
@@ -189,11 +206,13 @@ impl Receiver {
     async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ListenError> {
         let mut buffer = vec![0u8; DATAGRAM_BYTES_MAX];
         let mut look = tokio::time::interval(DROPS_INTERVAL);
+        // After a standstill the buffer is full, and one look tells as much as many.
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let first = tokio::select! {
                 biased;
                 _ = look.tick() => {
-                    self.drops.count(&self.counts);
+                    self.say_unreceived(self.clock.now());
                     self.give_up_flows(Flows::expired);
                     continue;
                 }
@@ -201,32 +220,44 @@ impl Receiver {
                 () = self.sink.closed() => return Ok(()),
                 first = self.socket.recv_from(&mut buffer) => first,
             };
-            let mut records = Vec::new();
-            if self.keep(&buffer, first, &mut records)? {
-                while records.len() < BATCH_RECORDS_MAX {
-                    let received = self.socket.try_recv_from(&mut buffer);
-                    if !self.keep(&buffer, received, &mut records)? {
-                        break;
-                    }
-                }
+            let mut taken = Taken::default();
+            let mut goes_on = self.keep(&buffer, first, &mut taken);
+            while matches!(goes_on, Ok(true)) && !taken.is_full() {
+                let received = self.socket.try_recv_from(&mut buffer);
+                goes_on = self.keep(&buffer, received, &mut taken);
             }
-            self.hand_on(records);
+            self.hand_on(taken);
+            goes_on?;
         }
         self.drain(&mut buffer)?;
         self.give_up_flows(|flows, _now| flows.ended());
-        self.drops.count(&self.counts);
+        self.say_unreceived(Timestamp(i64::MAX));
         Ok(())
+    }
+
+    /// Says what the kernel dropped, and which numbers of exporters never came.
+    fn say_unreceived(&mut self, now: Timestamp) {
+        let datagrams = self.drops.count(&self.counts);
+        if 0 < datagrams {
+            self.sink.miss(Unreceived::Kernel { input: self.origin.input.clone(), datagrams });
+        }
+        let received = self.clock.now();
+        for gap in self.flows.iter_mut().flat_map(|flows| flows.missing(now)) {
+            let mut sample = self.origin.record(&[], received, false);
+            sample.peer = Some(gap.exporter);
+            self.sink.miss(Unreceived::Numbers { first: gap.first, last: gap.last, sample });
+        }
     }
 
     /// Hands on the flows that have waited for their template too long, or to the end.
     fn give_up_flows(&mut self, which: impl Fn(&mut Flows, Timestamp) -> Vec<netflow::Flow>) {
         let now = self.clock.now();
         let Some(flows) = &mut self.flows else { return };
-        let mut records = Vec::new();
+        let mut taken = Taken::default();
         for (peer, flow) in which(flows, now) {
-            self.keep_bytes(flow.as_bytes(), peer, now, &mut records);
+            self.keep_bytes(flow.as_bytes(), peer, now, &mut taken);
         }
-        self.hand_on(records);
+        self.hand_on(taken);
     }
 
     /// Takes what lies in the kernel's buffer: it came before the end. Asks the kernel, not the runtime, which may not
@@ -235,27 +266,25 @@ impl Receiver {
         let broken = |source| ListenError::Socket { input: self.origin.input.to_string(), source };
         let socket = std::net::UdpSocket::from(self.socket.as_fd().try_clone_to_owned().map_err(broken)?);
         for _ in 0..DRAIN_BATCHES_MAX {
-            let mut records = Vec::new();
-            while records.len() < BATCH_RECORDS_MAX {
+            let mut taken = Taken::default();
+            let mut goes_on = Ok(true);
+            while matches!(goes_on, Ok(true)) && !taken.is_full() {
                 let received = socket.recv_from(buffer);
-                if !self.keep(buffer, received, &mut records)? {
-                    break;
-                }
+                goes_on = self.keep(buffer, received, &mut taken);
             }
-            let is_last = records.len() < BATCH_RECORDS_MAX;
-            self.hand_on(records);
-            if is_last {
+            self.hand_on(taken);
+            if !goes_on? {
                 break;
             }
         }
         Ok(())
     }
 
-    fn hand_on(&self, records: Vec<Record>) {
-        if records.is_empty() {
+    fn hand_on(&self, taken: Taken) {
+        if taken.records.is_empty() {
             return;
         }
-        let (taken, cut, dropped) = self.sink.offer(records);
+        let (taken, cut, dropped) = self.sink.offer(taken.records);
         self.counts.add_received((taken, cut));
         Counts::add(&self.counts.dropped, dropped);
     }
@@ -265,7 +294,7 @@ impl Receiver {
         &mut self,
         buffer: &[u8],
         received: std::io::Result<(usize, SocketAddr)>,
-        records: &mut Vec<Record>,
+        taken: &mut Taken,
     ) -> Result<bool, ListenError> {
         let (length, peer) = match received {
             Ok(received) => received,
@@ -278,7 +307,7 @@ impl Receiver {
         let (peer, now) = (peer.ip().to_canonical(), self.clock.now());
         if let Some(flows) = &mut self.flows {
             for (peer, flow) in flows.push(peer, datagram, now) {
-                self.keep_bytes(flow.as_bytes(), peer, now, records);
+                self.keep_bytes(flow.as_bytes(), peer, now, taken);
             }
             return Ok(true);
         }
@@ -294,19 +323,20 @@ impl Receiver {
                 &whole
             }
         };
-        self.keep_bytes(trim_frame(message), peer, now, records);
+        self.keep_bytes(trim_frame(message), peer, now, taken);
         Ok(true)
     }
 
     /// Makes a record of bytes, as far as the limit for one allows.
-    fn keep_bytes(&self, bytes: &[u8], peer: IpAddr, now: Timestamp, records: &mut Vec<Record>) {
+    fn keep_bytes(&self, bytes: &[u8], peer: IpAddr, now: Timestamp, taken: &mut Taken) {
         let bytes_max = (*self.record_bytes_max.borrow()).max(1);
         let kept = bytes.get(..bytes_max).unwrap_or(bytes);
         if !kept.is_empty() {
             let mut record = self.origin.record(kept, now, kept.len() < bytes.len());
             record.peer = Some(peer);
             Counts::add(&self.counts.skipped_bytes, bytes.len() - kept.len());
-            records.push(record);
+            taken.bytes += kept.len();
+            taken.records.push(record);
         }
     }
 }
@@ -333,13 +363,16 @@ impl Drops {
         Drops { inode: None, last: 0 }
     }
 
-    fn count(&mut self, counts: &Counts) {
-        let Some(inode) = self.inode else { return };
+    /// Counts what was dropped since the last look, and gives it.
+    fn count(&mut self, counts: &Counts) -> u64 {
+        let Some(inode) = self.inode else { return 0 };
         let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"];
         let read = |path| drops_in(&std::fs::read_to_string(path).ok()?, inode);
-        let Some(now) = tables.into_iter().find_map(read) else { return };
-        counts.kernel_dropped.fetch_add(u64::from(now.wrapping_sub(self.last)), Ordering::Relaxed);
+        let Some(now) = tables.into_iter().find_map(read) else { return 0 };
+        let dropped = u64::from(now.wrapping_sub(self.last));
+        counts.kernel_dropped.fetch_add(dropped, Ordering::Relaxed);
         self.last = now;
+        dropped
     }
 }
 

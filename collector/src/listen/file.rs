@@ -14,6 +14,7 @@ use std::sync::Arc;
 use nhatle_event::{DeadLetter, Event, Field, Record, Text, Timestamp};
 
 use super::lines::{Join, LineForm};
+use super::misnamed::Misnamed;
 use super::zip::{ZipEntry, ZipError};
 use crate::Settings;
 use crate::enrich;
@@ -121,6 +122,7 @@ pub struct FileEntry {
     /// Its place in the file, from 0.
     pub index: u64,
     pub(super) path: Arc<str>,
+    pub(super) misnamed: Option<Misnamed>,
     pub(super) content: Content,
 }
 
@@ -149,13 +151,17 @@ impl FileEntry {
                 event
             }
         };
-        set_place(&mut event, &self.path, self.index);
+        set_place(&mut event, &self.path, self.index, self.misnamed);
         Ok(event)
     }
 }
 
-/// Writes down which file an event stands in, and where.
-pub(super) fn set_place(event: &mut Event, path: &str, index: u64) {
+/// Writes down which file an event stands in, and where; and that the file is of another profile than was named.
+pub(super) fn set_place(event: &mut Event, path: &str, index: u64, misnamed: Option<Misnamed>) {
+    if let Some(misnamed) = misnamed {
+        event.set(Field::NHATLE_PROFILE_NAMED, misnamed.named.name());
+        event.set_default(Field::NHATLE_PROFILE_READ, misnamed.read.name());
+    }
     event.set(Field::LOG_FILE_PATH, path);
     event.set(Field::NHATLE_EVIDENCE_FILE, path);
     event.set(Field::NHATLE_FILE_INDEX, i64::try_from(index).unwrap_or(i64::MAX));
@@ -165,6 +171,7 @@ pub(super) fn set_place(event: &mut Event, path: &str, index: u64) {
 pub struct FileEntries {
     pub(super) path: PathBuf,
     pub(super) shown: Arc<str>,
+    pub(super) misnamed: Option<Misnamed>,
     pub(super) form: Form,
     pub(super) index: u64,
     pub(super) origin: Origin,
@@ -254,10 +261,15 @@ impl FileEntries {
         let mut reader = decompressed(bytes).map_err(read_error)?;
         let front = reader.fill_buf().map_err(read_error)?;
         let form = FrontForm::of(front);
-        let lines = LineForm::of(front, options.profile.as_deref());
+        let misnamed = match form {
+            FrontForm::Lines => Misnamed::of(front, options.profile.as_deref(), received),
+            _ => None,
+        };
+        let profile = misnamed.map_or_else(|| options.profile.clone(), |told| Some(Text::from(told.read.name())));
+        let lines = LineForm::of(front, profile.as_deref());
         let shown: Arc<str> = path.to_string_lossy().into();
         let mut origin = Origin::new(&shown);
-        (origin.profile, origin.unit) = (options.profile.clone(), options.unit.clone());
+        (origin.profile, origin.unit) = (profile, options.unit.clone());
         if let FrontForm::Wrapped(used) = form {
             reader.consume(used);
         }
@@ -275,6 +287,7 @@ impl FileEntries {
         Ok(FileEntries {
             path: path.to_owned(),
             shown,
+            misnamed,
             form,
             index: 0,
             origin,
@@ -288,6 +301,11 @@ impl FileEntries {
     /// The file's name, as its events tell it.
     pub fn name(&self) -> &str {
         &self.shown
+    }
+
+    /// Where the file is of another profile than was named, by its first records: both names.
+    pub fn misnamed(&self) -> Option<Misnamed> {
+        self.misnamed
     }
 
     fn next_record(&mut self) -> std::io::Result<Option<(u64, Content)>> {
@@ -367,6 +385,7 @@ impl Place<'_> {
                 }
             }
         }
+        let record = record.filter(|line| held.is_some() || !join.is_remnant(&line.bytes));
         Ok(record.map(|line| {
             let record = self.origin.record(line.bytes.trim_ascii_end(), self.received, line.is_cut);
             (line.index, Content::Record(record))
@@ -410,7 +429,9 @@ impl Iterator for FileEntries {
             return None;
         }
         match self.next_record() {
-            Ok(Some((index, content))) => Some(Ok(FileEntry { index, path: self.shown.clone(), content })),
+            Ok(Some((index, content))) => {
+                Some(Ok(FileEntry { index, path: self.shown.clone(), misnamed: self.misnamed, content }))
+            }
             Ok(None) => {
                 self.has_ended = true;
                 None
@@ -436,6 +457,11 @@ impl<'a> FileRecords<'a> {
     /// It cannot be opened or its front not be read.
     pub fn open(path: &Path, options: &FileOptions, settings: &'a Settings) -> Result<FileRecords<'a>, FileError> {
         Ok(FileRecords { entries: FileEntries::open(path, options)?, settings })
+    }
+
+    /// See [`FileEntries::misnamed`].
+    pub fn misnamed(&self) -> Option<Misnamed> {
+        self.entries.misnamed()
     }
 }
 

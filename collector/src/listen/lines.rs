@@ -8,6 +8,7 @@
 
 use crate::parse::csv;
 use crate::parse::headed::Headers;
+use crate::parse::web_access::is_access_line;
 
 /// How a file's lines belong together.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub enum Join {
     MysqlSlow,
     /// A statement of the general log: lines that do not begin with a date.
     MysqlGeneral,
+    /// What a FastCGI program said, in nginx's error log: client and request stand behind its last line.
+    NginxError,
 }
 
 impl LineForm {
@@ -48,6 +51,7 @@ impl LineForm {
             Some("postgresql") => LineForm::Joined(Join::Postgresql),
             Some("mysql") if has(b"# User@Host: ") => LineForm::Joined(Join::MysqlSlow),
             Some("mysql") => LineForm::Joined(Join::MysqlGeneral),
+            Some("nginx") => LineForm::Joined(Join::NginxError),
             _ => LineForm::Single,
         }
     }
@@ -63,6 +67,11 @@ impl Join {
                 || line.starts_with(b"Tcp port: ")
                 || line.starts_with(b"TCP Port: ")
                 || (line.starts_with(b"Time  ") && has(b" Id Command ")))
+    }
+
+    /// Whether the last record of a file is none: a time that the slow log's next entry would have begun with.
+    pub fn is_remnant(self, record: &[u8]) -> bool {
+        self == Join::MysqlSlow && record.starts_with(b"# Time: ") && !record.trim_ascii_end().contains(&b'\n')
     }
 
     /// Whether `line` goes on with `held`, the lines of the record so far.
@@ -89,8 +98,21 @@ impl Join {
                 is_statement.iter().any(|mark| held.windows(mark.len()).any(|window| window == *mark))
                     && !is_dated(line)
             }
+            Join::NginxError => {
+                let has = |mark: &[u8]| memchr::memmem::find(held, mark).is_some();
+                is_nginx_error(held)
+                    && has(b"FastCGI sent in stderr: ")
+                    && !has(b", client: ")
+                    && !is_nginx_error(line)
+                    && !std::str::from_utf8(line).is_ok_and(is_access_line)
+            }
         }
     }
+}
+
+/// Whether a line begins as nginx's error log does: `2026/11/23 09:10:00 [`.
+fn is_nginx_error(line: &[u8]) -> bool {
+    matches!(line, [b'0'..=b'9', _, _, _, b'/', _, _, b'/', _, _, b' ', _, _, b':', _, _, b':', _, _, b' ', b'[', ..])
 }
 
 /// The number of a mark: `--a1b2c3d4-A--`.
@@ -174,8 +196,12 @@ mod tests {
             .len(),
             3
         );
+        let front = "2026/11/23 09:10:00 [error] 7#7: *9 FastCGI sent in stderr: \"PHP message: a";
+        let back = "PHP message: b\" while reading response header from upstream, client: 192.0.2.9, server: _";
+        assert_eq!(joined(Join::NginxError, &[front, back, front, "x", "2026/11/23 09:10:01 [error] y", "z"]).len(), 4);
         assert!(Join::MysqlSlow.is_header(b"/usr/sbin/mysqld, Version: 8.0.15 (x). started with:"));
         assert!(Join::MysqlGeneral.is_header(b"Time                 Id Command    Argument"));
+        assert!(Join::MysqlSlow.is_remnant(b"# Time: 1") && !Join::MysqlSlow.is_remnant(b"# Time: 1\n# User@Host: a"));
         assert!(!Join::MysqlSlow.is_header(b"SELECT 1;") && !Join::Postgresql.is_header(b"Tcp port: 3306"));
         assert_eq!(
             joined(Join::MysqlGeneral, &["2026-11-23T1Z\t 8 Query\tSELECT", "1", "2026-11-23T1Z\t 8 Quit\t"]).len(),

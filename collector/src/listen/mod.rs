@@ -27,6 +27,7 @@ mod netflow;
 pub mod http;
 pub mod serve;
 pub mod lines;
+pub mod misnamed;
 pub mod file;
 pub mod tail;
 mod tail_file;

@@ -3,7 +3,7 @@
 //! In: datagrams. Out: the flows as JSON ([`crate::parse::netflow`]), which are the bytes of records with the profile
 //! `netflow`. Templates are kept by exporter and observation domain as long as the input runs; after a start, data waits up
 //! to a minute for the exporter to announce them again and is a dead letter then, as is what still waits at the end: none is
-//! lost without a word. Overload: as syslog's over UDP. Failure: none of its own.
+//! lost without a word. Numbers that an exporter gave and that never came go to the receipt book, as ranges. Overload: as syslog's over UDP. Failure: none of its own.
 
 use std::net::IpAddr;
 
@@ -12,6 +12,7 @@ use nhatle_event::{Text, Timestamp};
 use crate::frame::Origin;
 use crate::normalize::netflow::NETFLOW;
 use crate::parse::netflow::Reader;
+use crate::parse::netflow::numbers::{Missing, Numbers};
 
 /// What the records of an input share.
 pub(super) fn origin(origin: Origin) -> Origin {
@@ -25,6 +26,7 @@ pub(super) type Flow = (IpAddr, String);
 #[derive(Default)]
 pub(super) struct Flows {
     reader: Reader,
+    numbers: Numbers,
 }
 
 impl Flows {
@@ -32,7 +34,9 @@ impl Flows {
     /// its exporter's alone.
     pub(super) fn push(&mut self, peer: IpAddr, datagram: &[u8], now: Timestamp) -> Vec<Flow> {
         let mut found = Vec::new();
-        self.reader.packet(datagram, peer, now, &mut found);
+        if let Some(numbered) = self.reader.packet(datagram, peer, now, &mut found) {
+            self.numbers.see(&numbered, now);
+        }
         found.into_iter().map(|flow| (exporter(&flow).unwrap_or(peer), flow)).collect()
     }
 
@@ -41,6 +45,11 @@ impl Flows {
         let mut found = Vec::new();
         self.reader.expired(now, &mut found);
         found.into_iter().filter_map(|flow| Some((exporter(&flow)?, flow))).collect()
+    }
+
+    /// The numbers of exporters that never came, and are waited for no longer.
+    pub(super) fn missing(&mut self, now: Timestamp) -> Vec<Missing> {
+        self.numbers.missing(now)
     }
 
     /// Everything that waits, at the end.

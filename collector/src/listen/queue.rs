@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use nhatle_event::Record;
+use nhatle_event::{Record, Text};
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{FairQueue, Sender};
@@ -72,6 +72,30 @@ pub struct Shed {
     pub sample: Record,
 }
 
+/// What is known to have been sent, and never came to us.
+#[derive(Clone, Debug)]
+pub enum Unreceived {
+    /// Numbers that a sender gave.
+    Numbers {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// A record of no bytes, which says whose they are.
+        sample: Record,
+    },
+    /// Datagrams that the kernel dropped; whose, nobody knows.
+    Kernel {
+        /// The input they would have come by.
+        input: Text,
+        /// How many.
+        datagrams: u64,
+    },
+}
+
+/// How much of it waits to be asked for; that there was more is said in the log, once.
+pub const UNRECEIVED_MAX: usize = 16_384;
+
 /// Figures of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
@@ -97,6 +121,9 @@ struct State {
     /// Who waits although nothing of theirs is in the queue: there was no room at all.
     starved: VecDeque<Waiter>,
     shed: BTreeMap<(Sender, NoRoom), Shed>,
+    unreceived: Vec<Unreceived>,
+    /// It was said that there is no room for more.
+    is_unreceived_full: bool,
 }
 
 struct Shared {
@@ -120,6 +147,19 @@ struct Shared {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn take_unreceived(&self) -> Vec<Unreceived> {
+        let mut state = self.state();
+        state.is_unreceived_full = false;
+        std::mem::take(&mut state.unreceived)
+    }
+
+    fn take_shed(&self) -> Vec<Shed> {
+        if self.shed.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.state().shed).into_values().collect()
     }
 }
 
@@ -155,6 +195,8 @@ pub fn channel(bytes_max: usize) -> (Sink, Intake) {
         waiters: BTreeMap::new(),
         starved: VecDeque::new(),
         shed: BTreeMap::new(),
+        unreceived: Vec::new(),
+        is_unreceived_full: false,
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
@@ -339,6 +381,38 @@ impl Sink {
         false
     }
 
+    /// Says what never came, for the receipt book.
+    pub fn miss(&self, unreceived: Unreceived) {
+        let mut state = self.shared.state();
+        if let Unreceived::Kernel { input, datagrams } = &unreceived {
+            // One row an input, also where nobody asks for them.
+            let same = state.unreceived.iter_mut().find_map(|one| match one {
+                Unreceived::Kernel { input: known, datagrams } if known == input => Some(datagrams),
+                _ => None,
+            });
+            if let Some(known) = same {
+                *known += datagrams;
+                return;
+            }
+        }
+        if state.unreceived.len() < UNRECEIVED_MAX {
+            state.unreceived.push(unreceived);
+        } else if !std::mem::replace(&mut state.is_unreceived_full, true) {
+            drop(state);
+            tracing::warn!("more gaps than the receipt book takes at once; the newest are not named");
+        }
+    }
+
+    /// What never came, said since this was last called.
+    pub fn take_unreceived(&self) -> Vec<Unreceived> {
+        self.shared.take_unreceived()
+    }
+
+    /// What was dropped since this was last called, for who looks at it when no batch comes any more.
+    pub fn take_shed(&self) -> Vec<Shed> {
+        self.shared.take_shed()
+    }
+
     /// Shuts the gate: nobody but this program itself is let in until [`Sink::open_gate`].
     pub fn shut_gate(&self) {
         self.shared.is_shut.store(true, Ordering::Release);
@@ -467,10 +541,12 @@ impl Intake {
 
     /// What was dropped since this was last called.
     pub fn take_shed(&self) -> Vec<Shed> {
-        if self.shared.shed.load(Ordering::Relaxed) == 0 {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.shared.state().shed).into_values().collect()
+        self.shared.take_shed()
+    }
+
+    /// What never came, said since this was last called.
+    pub fn take_unreceived(&self) -> Vec<Unreceived> {
+        self.shared.take_unreceived()
     }
 
     /// [`Sink::breaks`].

@@ -12,6 +12,7 @@ use nhatle_event::{Record, Text, Timestamp};
 
 use super::BATCH_RECORDS_MAX;
 use super::lines::{Join, LineForm};
+use super::misnamed::Misnamed;
 use super::tail::{FILES_MAX, READ_BYTES, TailError, TailOptions, fits};
 use crate::frame;
 use crate::parse::headed::{HEADER_BYTES_MAX, HeaderLines};
@@ -329,7 +330,10 @@ impl Tail {
         }
         if !file.is_form_known {
             let front = read_at(&mut file.file, 0, FRONT_BYTES)?;
-            let form = LineForm::of(&front, self.options.origin.profile.as_deref());
+            // Under a wrong name records of several lines belong together as those of the file's own profile do (ADR 34).
+            let named = self.options.origin.profile.as_deref();
+            let read = Misnamed::of(&front, named, now).map(|told| told.read.name());
+            let form = LineForm::of(&front, read.or(named));
             file.join = if let LineForm::Joined(join) = form { Some(join) } else { None };
             // Which comes right with the first read: no header is in force at this place.
             file.header = matches!(form, LineForm::Headed(_)).then(|| (u64::MAX, HeaderLines::default()));

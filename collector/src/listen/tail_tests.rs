@@ -204,6 +204,22 @@ fn records_of_several_lines_stay_together() {
 }
 
 #[test]
+fn records_of_several_lines_stay_together_under_a_wrong_name() {
+    let entry = |second: u8| {
+        format!(
+            "# Time: 2026-02-03T04:05:0{second}.1Z\n# User@Host: lan[lan] @ localhost [203.0.113.9]  Id:     8\n\
+            # Query_time: 2.5  Lock_time: 0.0 Rows_sent: 7  Rows_examined: 9\nSELECT *\nFROM x;"
+        )
+    };
+    let mut world = World::with_profile("slow.log", Some("apache"));
+    world.append("slow.log", &format!("{}\n{}\n", entry(1), entry(2)));
+    world.look();
+    assert_eq!(world.records, [entry(1)], "whether the last one goes on is not known");
+    world.append("slow.log", &format!("{}\n", entry(3)));
+    world.check(&[&entry(1), &entry(2), &entry(3)]);
+}
+
+#[test]
 fn patterns() {
     let rows = [
         ("*.log", "a.log", true),

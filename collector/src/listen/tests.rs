@@ -106,6 +106,30 @@ fn fixed<T>(value: T) -> watch::Receiver<T> {
 }
 
 #[tokio::test]
+async fn batches_of_large_datagrams_are_no_larger_than_others() {
+    let (sink, batches) = channel(super::queue::QUEUED_BYTES_MAX);
+    let (_stop, stopping) = watch::channel(false);
+    let bound =
+        DatagramInput::bind(loopback(), 1, datagram::Protocol::Syslog, Origin::new("udp"), fixed(1 << 20)).await;
+    let input = bound.expect("binds");
+    let address = input.address().expect("has one");
+    let socket = UdpSocket::bind(loopback()).await.expect("binds");
+    for _ in 0..50 {
+        socket.send_to(&[b'x'; 60_000], address).await.expect("sends");
+    }
+    let running = tokio::spawn(input.run(sink, Arc::new(Noon), stopping));
+    let mut count = 0;
+    while count < 50 {
+        let batch = batches.recv().await.expect("more comes");
+        count += batch.records.len();
+        let bytes: usize = batch.records.iter().map(|record| record.bytes.len()).sum();
+        assert!(bytes < (1 << 20) + 60_000, "{bytes} bytes in one batch");
+    }
+    drop(batches);
+    running.await.expect("ends").expect("ends well");
+}
+
+#[tokio::test]
 async fn a_datagram_is_a_record_and_a_flood_drops_its_own() {
     let (sink, mut batches) = channel(2_000);
     let (stop, stopping) = watch::channel(false);

@@ -228,6 +228,11 @@ fn set_pair(event: &mut Event, kind: &str, key: &str, value: &str) {
             },
         ),
         "key" => event.add(Field::TAGS, value),
+        // The names that `log_format = ENRICHED` writes behind the ids; an account's own name stands in `acct`.
+        "AUID" if value != "unset" => event.set_named("user.audit.name", value),
+        "UID" if value != "unset" && !is_login_users && event.get(Field::USER_NAME).is_none() => set_user(event, value),
+        "EUID" if value != "unset" => event.set_default(Field::USER_EFFECTIVE_NAME, value),
+        "GID" if value != "unset" => event.set_default(Field::USER_GROUP_NAME, value),
         _ => {}
     }
 }
@@ -293,6 +298,13 @@ fn access_vector(event: &mut Event, parts: &Auditd<'_>) {
     let is_of = |name: &str| parts.pairs.iter().any(|(key, _)| *key == name);
     if is_of("apparmor") {
         event.set(Field::EVENT_ACTION, "violated-apparmor-policy");
+        let of = |name: &str| parts.pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref());
+        let is_denied = of("apparmor") == Some("DENIED");
+        category(event, "process", &[if is_denied { "denied" } else { "allowed" }]);
+        event.set(Field::EVENT_OUTCOME, if is_denied { "failure" } else { "success" });
+        if let Some(path) = of("name").filter(|name| name.starts_with('/')) {
+            event.set(Field::FILE_PATH, path);
+        }
     } else if is_of("seresult") {
         event.set(Field::EVENT_ACTION, "violated-selinux-policy");
     }
@@ -308,5 +320,37 @@ fn access_vector(event: &mut Event, parts: &Auditd<'_>) {
         rest.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(inside, _)| inside.trim())
     {
         event.set_named("auditd.data.seperms", permissions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::service::tests::check;
+
+    #[test]
+    fn types_by_number_and_names_behind_ids() {
+        check(
+            "linux",
+            "Nov 23 20:10:00 may-01 kernel: [ 7.5] audit: type=1400 audit(1795399800.125:7): apparmor=\"DENIED\" operation=\"open\" profile=\"/usr/sbin/x\" name=\"/etc/shadow\" pid=5 comm=\"x\"",
+            &[
+                ("auditd.type", "AVC"),
+                ("event.action", "violated-apparmor-policy"),
+                ("event.outcome", "failure"),
+                ("event.type", "denied"),
+                ("file.path", "/etc/shadow"),
+                ("process.name", "x"),
+            ],
+        );
+        check(
+            "auditd",
+            "type=SYSCALL msg=audit(1795399800.125:7): arch=c000003e syscall=59 success=yes exit=0 ppid=1 pid=2 auid=1000 uid=0 gid=0 euid=0 comm=\"ls\" exe=\"/bin/ls\" key=\"k\"\u{1d}ARCH=x86_64 SYSCALL=execve AUID=\"lan\" UID=\"root\" GID=\"root\" EUID=\"root\"",
+            &[
+                ("user.audit.name", "lan"),
+                ("user.audit.id", "1000"),
+                ("user.name", "root"),
+                ("user.effective.name", "root"),
+                ("user.group.name", "root"),
+            ],
+        );
     }
 }

@@ -22,6 +22,9 @@ pub fn kernel(event: &mut Event, message: &str) {
         }
         _ => text,
     };
+    if super::daemon::wireguard(event, text) {
+        return;
+    }
     if let Some(at) = packet_at(text) {
         packet(event, text.get(..at).unwrap_or_default(), text.get(at..).unwrap_or_default());
     }
@@ -105,7 +108,8 @@ fn set_hardware(event: &mut Event, value: &str) {
 
 /// The rule's log prefix: `[UFW BLOCK] `, `iptables DROP_INPUT: `, `[wan-lan-default-D]` (Ubiquiti).
 fn set_action(event: &mut Event, prefix: &str) {
-    let prefix = prefix.trim().trim_end_matches(':');
+    // firewalld's prefixes of old stand in quotes.
+    let prefix = prefix.trim().trim_matches('"').trim().trim_end_matches(':');
     let inner = prefix.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     // EdgeOS and UniFi: `[<rule set>-<rule>-<A, D or R>]`, where the rule is a number or `default`.
     let ubiquiti =

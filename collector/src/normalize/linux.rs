@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Value};
 
-use super::{account, firewall, sshd};
+use super::{account, daemon, firewall, sshd};
 
 /// The program behind a tag: without its path, `(pam_unix)` (older PAM), and sshd's split processes,
 /// which are sshd to everyone who watches it.
@@ -34,6 +34,7 @@ pub fn dataset_of(app: &str, procid: Option<&str>, message: &str, is_linux: bool
         | "gpasswd" | "passwd" | "chpasswd" | "chage" | "chsh" | "chfn" | "newusers" | "systemd-logind" | "polkitd"
         | "pkexec" | "doas" | "vsftpd" | "remote" | "pam" => "linux.auth",
         "CRON" | "cron" | "crond" | "crontab" | "anacron" | "atd" => "linux.cron",
+        "dropbear" | "proftpd" | "pure-ftpd" | "xrdp-sesman" | "radiusd" | "freeradius" => "linux.auth",
         "kernel" => "linux.kernel",
         _ if message.contains("pam_unix(") || app.ends_with("(pam_unix)") => "linux.auth",
         _ if is_linux || is_daemon || name == "systemd" || name.starts_with("systemd-") => "linux.syslog",
@@ -62,7 +63,9 @@ pub fn set_fields(event: &mut Event, app: &str, message: &str) {
         "CRON" | "cron" | "crond" | "crontab" | "anacron" => cron(event, message),
         "systemd" => systemd(event, message),
         "kernel" => firewall::kernel(event, message),
-        _ => {}
+        _ => {
+            daemon::set_fields(event, name, message);
+        }
     }
 }
 
@@ -87,6 +90,8 @@ fn pam(event: &mut Event, name: &str, app: &str, message: &str) -> bool {
             None => return false,
         },
         None if app.contains("(pam_") => message,
+        // sshd tells of further failures of one connection itself.
+        None if message.starts_with("PAM ") && message.contains(" more authentication failure") => message,
         None => return false,
     };
     let action = if name == "sshd" { "ssh_login" } else { "pam_authentication" };
@@ -99,6 +104,12 @@ fn pam(event: &mut Event, name: &str, app: &str, message: &str) -> bool {
         authentication(event, action, Outcome::Failure);
         event.set(Field::EVENT_REASON, "authentication failure");
         failure_pairs(event, text);
+    } else if text.starts_with("authentication success") {
+        authentication(event, action, Outcome::Success);
+        failure_pairs(event, text);
+    } else if let Some(rest) = text.strip_prefix("Consecutive login failures for user ") {
+        iam(event, "account_locked", &["user", "change"]);
+        set_user(event, rest.rsplit_once(" account temporarily locked").map_or(rest, |(user, _)| user));
     } else if let Some(rest) = text.strip_prefix("check pass; user unknown") {
         authentication(event, action, Outcome::Failure);
         event.set(Field::EVENT_REASON, "user unknown");

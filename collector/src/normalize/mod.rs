@@ -14,11 +14,16 @@ use crate::profile::Profile;
 pub mod syslog;
 pub mod linux;
 pub mod account;
+mod daemon;
+#[cfg(test)]
+mod daemon_tests;
 pub mod sshd;
 pub mod firewall;
 pub mod service;
 pub mod auditd;
 pub mod web;
+mod web_json;
+mod web_tail;
 pub mod iis;
 mod domain;
 mod tls;
@@ -26,6 +31,17 @@ pub mod device;
 pub mod windows;
 pub mod netflow;
 pub mod envelope;
+mod container;
+mod kubernetes;
+mod application;
+mod unknown;
+pub(crate) mod form;
+pub(crate) mod misnamed;
+
+#[cfg(test)]
+mod misnamed_tests;
+
+use unknown::{fill_from_usual_names, key_value, plain};
 
 /// Why there is no event.
 #[derive(Clone, Debug)]
@@ -65,11 +81,35 @@ impl Context<'_> {
     }
 }
 
-/// The event that a record's text means.
+/// The event that a record's text means. One that the named profile does not know and that is surely of another is read as
+/// that ([`misnamed`]).
 ///
 /// # Errors
 /// The text claims a format and breaks it.
 pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
+    if let Some(line) = container::line(text) {
+        return container::event(line, text, profile, record, offset_s);
+    }
+    if profile.is_none()
+        && let Some((name, line)) = container::composed(text)
+    {
+        return container::composed_event(name, line, text, &Context { record, profile, offset_s });
+    }
+    unwrapped(text, profile, record, offset_s)
+}
+
+/// [`normalize`] for a text that no container's runtime has written down: what such a one carries is not unwrapped again, so
+/// that a text made of many fronts costs no more than one.
+fn unwrapped(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
+    let read = as_named(text, profile, record, offset_s);
+    match profile {
+        Some(named) => misnamed::settle(read, text, named, &Context { record, profile, offset_s }),
+        None => read,
+    }
+}
+
+/// The event that a text means to the reader of its profile; without one, to the reader its content names.
+fn as_named(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32) -> Result<Event, Problem> {
     let context = Context { record, profile, offset_s };
     if let Some(envelope) = profile.filter(|profile| envelope::is_envelope(*profile)) {
         return envelope::event(text.trim(), envelope, &context);
@@ -150,7 +190,14 @@ pub fn normalize(text: &str, profile: Option<Profile>, record: &Record, offset_s
             Ok(device::event(trimmed, device, &context).map_err(shift)?)
         }
         Format::KeyValue => Ok(key_value(trimmed, &context)),
-        Format::Plain => Ok(plain(text, &context).map_err(Problem::Fault)?),
+        Format::Plain => {
+            // Without a profile a program's own file is known where its form leaves no doubt.
+            let own = profile.is_none().then(|| service::own_file(trimmed, &context)).flatten();
+            match own.and_then(service::by_profile) {
+                Some(program) => Ok(service::event(trimmed, program, &context).map_err(shift)?),
+                None => Ok(plain(text, &context).map_err(Problem::Fault)?),
+            }
+        }
     }
 }
 
@@ -185,6 +232,11 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
     {
         return Ok(event);
     }
+    if context.profile != Some(Profile::Json)
+        && let Some(read) = container::of_leaves(&leaves, context)
+    {
+        return read;
+    }
     let carried = envelope::carried_line(&leaves);
     let told = device::json_sensor::detect(&leaves).filter(|_| carried.is_none_or(|line| !line.starts_with('{')));
     let sensor = match context.profile {
@@ -198,6 +250,16 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
         return Ok(device::json_sensor::event(leaves, sensor, context));
     }
     if let Some(event) = service::json_record(&leaves, context) {
+        return Ok(event);
+    }
+    if matches!(context.profile, None | Some(Profile::Nginx | Profile::Apache))
+        && let Some(event) = web_json::event(&leaves, context)
+    {
+        return Ok(event);
+    }
+    if context.profile.is_none()
+        && let Some(event) = kubernetes::event(&leaves, context)
+    {
         return Ok(event);
     }
     let is_alert = matches!(context.profile, None | Some(Profile::Hikvision)) && device::camera::is_alert(&leaves);
@@ -274,8 +336,9 @@ pub(crate) fn set_sent(event: &mut Event, name: &str, value: Value) {
             event.set(Field::EVENT_MODULE, value);
         }
         _ if is_ours => event.set_named(&format!("labels.{name}"), value),
-        _ => match Field::lookup(name).filter(|field| field.known().is_some()) {
-            Some(field) => event.set(field, typed(field.kind(), value)),
+        _ => match Field::intern(name) {
+            Some(field) if field.known().is_some() => event.set(field, typed(field.kind(), value)),
+            Some(field) => event.set_interned(field, value),
             None => event.set_named(name, value),
         },
     }
@@ -302,59 +365,6 @@ pub(crate) fn typed(kind: Kind, value: Value) -> Value {
         _ => None,
     };
     fitting.unwrap_or(value)
-}
-
-/// Fills `message` and `host.name` from the names that programs usually give them.
-fn fill_from_usual_names(event: &mut Event) {
-    let usual: [(Field, &[&str]); 3] = [
-        (Field::MESSAGE, &["msg", "log", "MESSAGE", "Message"]),
-        (Field::HOST_NAME, &["host.hostname", "host", "hostname", "_HOSTNAME", "computer_name", "agent.hostname"]),
-        (Field::LOG_LEVEL, &["level", "severity"]),
-    ];
-    for (field, names) in usual {
-        if event.get(field).is_some() {
-            continue;
-        }
-        let found = names.iter().filter_map(|name| Field::lookup(name)).find_map(|name| event.text(name));
-        if let Some(text) = found.map(Value::from) {
-            event.set(field, text);
-        }
-    }
-}
-
-/// key=value pairs, names as sent.
-fn key_value(text: &str, context: &Context<'_>) -> Event {
-    let pairs = parse::key_value::pairs(text);
-    let value_of = |names: &[&str]| {
-        names.iter().find_map(|name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref()))
-    };
-    let stamp = value_of(&["@timestamp", "timestamp", "ts", "time", "t", "eventtime"])
-        .and_then(|text| parse::json::moment(&Value::from(text), context.offset_s))
-        .or_else(|| {
-            let (date, time) = (value_of(&["date"])?, value_of(&["time"])?);
-            Timestamp::parse(&format!("{date}T{time}"), context.offset_s)
-        })
-        .or_else(|| parse::json::moment(&Value::from(value_of(&["date"])?), context.offset_s));
-    let mut event = context.event(stamp, "kv", "kv");
-    for (key, value) in &pairs {
-        set_sent(&mut event, key, Value::from(value.as_ref()));
-    }
-    fill_from_usual_names(&mut event);
-    event.set_default(Field::MESSAGE, text);
-    event
-}
-
-/// A line of text that claims no format: a message, and the time it begins with where it does.
-fn plain(text: &str, context: &Context<'_>) -> Result<Event, Fault> {
-    let stamp = parse::date::anywhere_in_front(text, context.offset_s)?.map(|(stamp, _)| stamp);
-    let (module, dataset) = match context.profile {
-        Some(Profile::Nginx) => ("nginx", "nginx.error"),
-        Some(Profile::Apache) => ("apache", "apache.error"),
-        _ => ("syslog", "syslog"),
-    };
-    let mut event = context.event(stamp, module, dataset);
-    event.set(Field::MESSAGE, text);
-    Ok(event)
 }
 
 /// Adds what a syslog message carries in a format of its own: JSON (also behind `@cee:`), a Windows

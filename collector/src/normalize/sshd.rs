@@ -210,6 +210,13 @@ fn connection(event: &mut Event, message: &str) -> bool {
     true
 }
 
+/// `ADDRESS port N: …` at the front.
+fn peer_of(text: &str) -> Option<(&str, &str, &str)> {
+    let (address, rest) = text.split_once(" port ")?;
+    let (port, rest) = rest.split_once(':').unwrap_or((rest, ""));
+    Some((address.rsplit(' ').next()?, port, rest))
+}
+
 /// The address at the front of `10.0.0.1: 11: Bye` and `2001:db8::1: 11: Bye`.
 fn first_address(text: &str) -> &str {
     let word = text.split(' ').next().unwrap_or_default();
@@ -226,6 +233,28 @@ fn other(event: &mut Event, message: &str) {
     if scan.iter().any(|start| message.starts_with(start)) {
         category(event, "network", &["protocol"]);
         event.set(Field::EVENT_ACTION, "ssh_no_identification");
+    } else if message.starts_with("kex_exchange_identification: ") || message.starts_with("ssh_dispatch_run_fatal: ") {
+        category(event, "network", &["protocol"]);
+        event.set(Field::EVENT_ACTION, "ssh_no_identification");
+        // The second names its peer in front of the error.
+        if let Some((address, port, _)) = message.split_once("Connection from ").and_then(|(_, rest)| peer_of(rest)) {
+            set_source(event, address);
+            set_port(event, Some(port));
+        }
+        return;
+    } else if let Some(rest) = message.strip_prefix("drop connection #") {
+        // `10 from [203.0.113.9]:4411 on [192.0.2.1]:22 past MaxStartups`, `… penalty: failed authentication`.
+        category(event, "network", &["connection", "denied"]);
+        event.set(Field::EVENT_ACTION, "ssh_dropped");
+        if let Some((peer, here)) = rest.split_once(" from [").and_then(|(_, rest)| rest.split_once(" on [")) {
+            let (address, port) = peer.split_once("]:").unwrap_or((peer, ""));
+            set_source(event, address);
+            set_port(event, Some(port));
+            if let Some((_, reason)) = here.split_once(' ') {
+                event.set(Field::EVENT_REASON, reason);
+            }
+        }
+        return;
     } else if message.contains("POSSIBLE BREAK-IN ATTEMPT") {
         category(event, "network", &["info"]);
         event.set(Field::EVENT_ACTION, "ssh_name_mismatch");

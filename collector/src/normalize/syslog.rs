@@ -9,7 +9,7 @@ use nhatle_event::{Event, Field, Text, Value};
 use crate::parse::{Syslog, key_value, zeek_layout};
 use crate::profile::Profile;
 
-use super::{Context, auditd, carried, device, linux, service, web};
+use super::{Context, auditd, carried, device, linux, service, web, windows};
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
@@ -28,6 +28,10 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     let app = parts.app.unwrap_or_default();
     let message = parts.message.trim_start();
     let mut event = if let Some(event) = audit_record(app, message, context) {
+        event
+    } else if windows::snare::is_snare(message)
+        && let Some(event) = windows::snare::event(message, context)
+    {
         event
     } else if matches!(app, "nginx" | "httpd" | "apache2" | "apache")
         && let Some(event) = web::line(message, context)
@@ -64,6 +68,13 @@ fn zeek_tag(app: &str) -> Option<Option<&'static str>> {
 
 /// An audit record passed on by audispd, the kernel, or journald.
 fn audit_record(app: &str, message: &str, context: &Context<'_>) -> Option<Event> {
+    let message = audit_text(app, message)?;
+    let parts = key_value::auditd(message).ok()?;
+    Some(auditd::event(&parts, message, context))
+}
+
+/// The record in a message of whoever passes audit records on.
+fn audit_text<'a>(app: &str, message: &'a str) -> Option<&'a str> {
     if !matches!(app, "audispd" | "audisp-syslog" | "audit" | "auditd" | "kernel" | "") {
         return None;
     }
@@ -72,9 +83,12 @@ fn audit_record(app: &str, message: &str, context: &Context<'_>) -> Option<Event
         Some(rest) => rest.split_once("] ").map_or(message, |(_, rest)| rest),
         None => message,
     };
-    key_value::is_auditd(message).then_some(())?;
-    let parts = key_value::auditd(message).ok()?;
-    Some(auditd::event(&parts, message, context))
+    key_value::is_auditd(message).then_some(message)
+}
+
+/// Whether a program's message is an audit record that it passes on.
+pub(super) fn is_audit_record(app: &str, message: &str) -> bool {
+    audit_text(app, message.trim_start()).is_some_and(|message| key_value::auditd(message).is_ok())
 }
 
 fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {

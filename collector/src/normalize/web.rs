@@ -11,7 +11,7 @@ use nhatle_event::{Event, Field, Value};
 
 use super::linux::set_source;
 use super::service::modsecurity;
-use super::{Context, tls};
+use super::{Context, tls, web_tail};
 use crate::parse::web_access::{self, Access};
 use crate::parse::web_error::{self, ErrorLine, Server};
 use crate::parse::{self, Fault, Format};
@@ -45,7 +45,10 @@ fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
     let mut event = context.event(Some(access.timestamp), module, dataset);
     event.set(Field::EVENT_CATEGORY, "web");
     event.set(Field::EVENT_TYPE, "access");
-    set_source(&mut event, access.client);
+    // A health check of the machine itself comes from a socket that has no address.
+    if !matches!(access.client, "-" | "unix:") {
+        set_source(&mut event, access.client);
+    }
     // Elastic's module for Apache keeps the dash of nobody, and that for nginx does not.
     if access.user != "-" || is_apache {
         event.set(Field::USER_NAME, access.user);
@@ -82,36 +85,10 @@ fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
         tls::set_version(&mut event, version);
         event.set(Field::TLS_CIPHER, cipher);
     }
-    ingress(&mut event, access.more);
+    web_tail::set(&mut event, access.more);
     let message = String::from_utf8_lossy(&context.record.bytes);
     event.set(Field::MESSAGE, message.trim_end());
     event
-}
-
-/// What Kubernetes' ingress-nginx writes behind the browser (its manual, "Log format"): length and seconds of the
-/// request, `[upstream] [other upstream]`, what the upstream answered, the id of the request.
-fn ingress(event: &mut Event, more: &str) {
-    let Some((front, upstreams)) = more.split_once(" [") else { return };
-    let mut numbers = front.split(' ');
-    let (Some(length), Some(seconds), None) = (numbers.next(), numbers.next(), numbers.next()) else { return };
-    let (Ok(length), Ok(seconds)) = (length.parse::<i64>(), seconds.parse::<f64>()) else { return };
-    let Some((upstream, answered)) = upstreams.split_once("] [") else { return };
-    let Some((_, answered)) = answered.split_once("] ") else { return };
-    let id = answered.rsplit(' ').next().unwrap_or_default();
-    if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return;
-    }
-    event.set_named("http.request.id", id);
-    event.set_named("http.request.bytes", length);
-    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and the range is checked")]
-    if (0.0..9e9).contains(&seconds) {
-        event.set(Field::EVENT_DURATION, Value::Long((seconds * 1e9) as i64));
-    }
-    event.set_named("nginx.ingress_controller.upstream.name", upstream);
-    let address = answered.split([' ', ',']).next().filter(|address| is_given(address));
-    if let Some(address) = address {
-        event.set_named("nginx.ingress_controller.upstream.address", address);
-    }
 }
 
 fn is_given(text: &str) -> bool {
@@ -125,7 +102,7 @@ fn set_ip(event: &mut Event, field: Field, text: &str) {
 }
 
 /// Method, version, and the address asked for: as sent, and its parts decoded.
-fn set_request(event: &mut Event, line: &str) {
+pub(super) fn set_request(event: &mut Event, line: &str) {
     let Some(request) = web_access::request(line) else {
         if is_given(line) {
             event.set(Field::URL_ORIGINAL, line);
@@ -136,7 +113,16 @@ fn set_request(event: &mut Event, line: &str) {
     if let Some(version) = request.version {
         event.set(Field::HTTP_VERSION, version);
     }
-    set_url(event, request.target);
+    // What is asked of a tunnel is a host and a port (RFC 9110 section 9.3.6), no path.
+    let tunnel = request.target.rsplit_once(':').filter(|_| request.method == "CONNECT");
+    match tunnel.and_then(|(_, port)| port.parse::<u16>().ok()) {
+        Some(port) => {
+            event.set(Field::URL_ORIGINAL, request.target);
+            event.set(Field::URL_DOMAIN, domain_of(request.target));
+            event.set(Field::URL_PORT, port);
+        }
+        None => set_url(event, request.target),
+    }
 }
 
 /// The address asked for: as sent, and its parts decoded.
@@ -148,7 +134,7 @@ pub(super) fn set_url(event: &mut Event, target: &str) {
         Some((scheme, rest)) => {
             event.set(Field::URL_SCHEME, scheme);
             let (host, rest) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
-            event.set(Field::URL_DOMAIN, host.split(':').next().unwrap_or(host));
+            event.set(Field::URL_DOMAIN, domain_of(host));
             rest
         }
         None => target,
@@ -165,6 +151,15 @@ pub(super) fn set_url(event: &mut Event, target: &str) {
     }
     if let Some(query) = query {
         event.set(Field::URL_QUERY, percent_decoded(query).as_ref());
+    }
+}
+
+/// The host of `host:port`, of `[2001:db8::1]:port` the address (RFC 3986 section 3.2.2).
+fn domain_of(authority: &str) -> &str {
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or(host),
     }
 }
 
@@ -373,6 +368,21 @@ mod tests {
             "[Tue Feb 03 04:05:06 2026] [notice] caught SIGTERM, shutting down",
             &[(Field::LOG_LEVEL, "notice")],
             &[Field::SOURCE_IP],
+        );
+        apache(
+            &format!(r#"10.0.0.1 - - {AT} "CONNECT [2001:db8::5]:443 HTTP/1.1" 405 7 "-" "x""#),
+            &[(Field::URL_DOMAIN, "2001:db8::5"), (Field::URL_PORT, "443"), (Field::HTTP_REQUEST_METHOD, "CONNECT")],
+            &[Field::URL_PATH],
+        );
+        apache(
+            &format!(r#"- - - {AT} "GET http://[2001:db8::5]:8080/x HTTP/1.1" 200 7 "-" "x""#),
+            &[(Field::URL_DOMAIN, "2001:db8::5"), (Field::URL_PATH, "/x")],
+            &[Field::SOURCE_DOMAIN, Field::SOURCE_ADDRESS],
+        );
+        apache(
+            "[2026-02-03 04:05:06.123456] [core:error] [pid 7] [client 2001:db8::9:40000] AH00126: x",
+            &[(Field::LOG_LEVEL, "error"), (Field::PROCESS_PID, "7"), (Field::EVENT_CATEGORY, "web")],
+            &[],
         );
         apache(
             "[Tue Feb 03 04:05:06 2026] [error] [client 203.0.113.9",

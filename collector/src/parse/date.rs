@@ -162,9 +162,21 @@ fn zone(bytes: &[u8], at: usize) -> Option<(Option<i32>, usize)> {
     ((2..=5).contains(&letters) && rest.get(letters) == Some(&b':')).then_some(())?;
     let name = str::from_utf8(rest.get(..letters)?).ok()?;
     // Any other short name before a colon is a host or a program (`HQ: …`), but for Cisco's marks.
-    let is_cisco = rest.get(letters + 1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"%"));
+    let is_cisco = rest.get(letters + 1..).is_some_and(|rest| {
+        let rest = rest.trim_ascii_start();
+        // IOS XR and NX-OS have their program before the mark.
+        rest.starts_with(b"%") || (named_zone(name).is_some() && is_program_and_mark(rest))
+    });
     (is_cisco || matches!(name, "UTC" | "GMT")).then_some(())?;
     Some((named_zone(name), at + 1 + letters))
+}
+
+/// `SSHD_[65743]: %`: one word, its process, and a mark.
+fn is_program_and_mark(bytes: &[u8]) -> bool {
+    let word = bytes.iter().take(64).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    let rest = bytes.get(word..).unwrap_or_default();
+    let end = memchr::memchr(b']', rest.get(..rest.len().min(16)).unwrap_or_default());
+    word > 0 && rest.starts_with(b"[") && end.is_some_and(|end| rest.get(end + 1..end + 4) == Some(b": %"))
 }
 
 /// `+hhmm` or `+hh:mm`, in seconds east of UTC; also the bytes used.
@@ -275,6 +287,26 @@ pub fn slashed(text: &str, offset_s: i32) -> Found {
     }
 }
 
+/// `03-Feb-2026 04:05:06.789`, as named and Tomcat write.
+///
+/// # Errors
+/// The text has the form of such a date, and it does not exist.
+pub fn day_first(text: &str, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    let read = || -> Option<(Civil, usize)> {
+        let (day, 2) = digits(bytes, 2)? else { return None };
+        let rest = bytes.get(2..)?.strip_prefix(b"-")?;
+        let month = month(rest)?;
+        let (year, 4) = digits(rest.get(3..)?.strip_prefix(b"-")?, 4)? else { return None };
+        let (time, used) = time_of_day(bytes.get(11..)?.strip_prefix(b" ")?)?;
+        Some((civil(year, month, day, time), 12 + used))
+    };
+    match read() {
+        Some((civil, used)) => moment(civil, offset_s, used, 0),
+        None => Ok(None),
+    }
+}
+
 /// `20260203-04:05:06:789`, as some Android programs write.
 fn compact(text: &str, offset_s: i32) -> Option<(Timestamp, usize)> {
     let bytes = text.as_bytes();
@@ -297,7 +329,7 @@ pub fn anywhere_in_front(line: &str, offset_s: i32) -> Found {
     let trimmed = line.trim_start_matches([' ', '\t', '[', '(']);
     let skipped = line.len() - trimmed.len();
     let shift = |(stamp, used): (Timestamp, usize)| (stamp, used + skipped);
-    for form in [iso, ctime, slashed, common_log] {
+    for form in [iso, ctime, slashed, common_log, day_first] {
         match form(trimmed, offset_s) {
             Ok(None) => {}
             Ok(Some(found)) => return Ok(Some(shift(found))),
@@ -307,7 +339,8 @@ pub fn anywhere_in_front(line: &str, offset_s: i32) -> Found {
     if let Some(found) = compact(trimmed, offset_s) {
         return Ok(Some(shift(found)));
     }
-    let second_word = trimmed.find(' ').filter(|at| *at < 128).and_then(|at| trimmed.get(at + 1..));
+    let second_word = trimmed.find(' ').filter(|at| *at < 128).and_then(|at| trimmed.get(at..));
+    let second_word = second_word.map(|rest| rest.trim_start_matches(' '));
     let second =
         second_word.and_then(|word| iso(word, offset_s).ok().flatten().map(|(stamp, used)| (stamp, used, word)));
     Ok(second.map(|(stamp, used, word)| (stamp, line.len() - word.len() + used)))
@@ -377,13 +410,14 @@ mod tests {
         check(anywhere_in_front, "2026-02-03 04:05:06,123 INFO x", Some(("2026-02-02T21:05:06.123Z", 23)));
         check(anywhere_in_front, "20260203-4:5:6:78|App|x", Some(("2026-02-02T21:05:06.078Z", 17)));
         check(anywhere_in_front, "app.log.1 2026-02-03 04:05:06.008 7 INFO", Some(("2026-02-02T21:05:06.008Z", 33)));
+        check(anywhere_in_front, "03-Feb-2026 04:05:06.5 INFO", Some(("2026-02-02T21:05:06.500Z", 22)));
         check(anywhere_in_front, "no date here", None);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "[A-Za-z0-9 :/.+-]{0,40}|.{0,40}") {
-            for form in [iso, ctime, slashed, common_log, anywhere_in_front, bsd_received] {
+            for form in [iso, ctime, slashed, common_log, day_first, anywhere_in_front, bsd_received] {
                 if let Ok(Some((_, used))) = form(&text, 0) {
                     prop_assert!(text.is_char_boundary(used), "{used}");
                 }

@@ -12,8 +12,20 @@ use nhatle_event::{Timestamp, Value};
 use super::Fault;
 
 /// The names an event's time may have, the first that can be read counts. `UtcTime` is Sysmon's.
-const TIME_NAMES: &[&str] =
-    &["@timestamp", "timestamp", "UtcTimeCreated", "SystemTime", "time", "date", "Event.System.TimeCreated.SystemTime"];
+const TIME_NAMES: &[&str] = &[
+    "@timestamp",
+    "timestamp",
+    "UtcTimeCreated",
+    "SystemTime",
+    "time",
+    "date",
+    "Event.System.TimeCreated.SystemTime",
+    // Not of the contract: zap and Caddy, AWS CloudTrail, many others.
+    "ts",
+    "t",
+    "eventTime",
+    "datetime",
+];
 
 thread_local! {
     /// This thread's reader: its buffers are used again for each document.

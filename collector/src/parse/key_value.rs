@@ -118,6 +118,44 @@ fn unescape(raw: &str) -> String {
     value
 }
 
+/// The record types that the kernel writes by number where no audit daemon runs (`linux/audit.h`).
+const KINDS: [(&str, &str); 34] = [
+    ("1100", "USER_AUTH"),
+    ("1101", "USER_ACCT"),
+    ("1103", "CRED_ACQ"),
+    ("1104", "CRED_DISP"),
+    ("1105", "USER_START"),
+    ("1106", "USER_END"),
+    ("1107", "USER_AVC"),
+    ("1108", "USER_CHAUTHTOK"),
+    ("1110", "CRED_REFR"),
+    ("1112", "USER_LOGIN"),
+    ("1113", "USER_LOGOUT"),
+    ("1114", "ADD_USER"),
+    ("1115", "DEL_USER"),
+    ("1116", "ADD_GROUP"),
+    ("1117", "DEL_GROUP"),
+    ("1123", "USER_CMD"),
+    ("1127", "SYSTEM_BOOT"),
+    ("1128", "SYSTEM_SHUTDOWN"),
+    ("1130", "SERVICE_START"),
+    ("1131", "SERVICE_STOP"),
+    ("1006", "LOGIN"),
+    ("1300", "SYSCALL"),
+    ("1302", "PATH"),
+    ("1305", "CONFIG_CHANGE"),
+    ("1306", "SOCKADDR"),
+    ("1307", "CWD"),
+    ("1309", "EXECVE"),
+    ("1325", "NETFILTER_CFG"),
+    ("1326", "SECCOMP"),
+    ("1327", "PROCTITLE"),
+    ("1334", "BPF"),
+    ("1400", "AVC"),
+    ("1404", "MAC_STATUS"),
+    ("1700", "ANOM_PROMISCUOUS"),
+];
+
 /// Reads one audit record.
 ///
 /// # Errors
@@ -133,6 +171,7 @@ pub fn auditd(text: &str) -> Result<Auditd<'_>, Fault> {
     }
     let after = rest.strip_prefix("type=").ok_or_else(|| fault("auditd: expected a type", rest))?;
     let (kind, after) = after.split_once(' ').ok_or_else(|| fault("auditd: expected audit(", ""))?;
+    let kind = KINDS.iter().find(|(number, _)| *number == kind).map_or(kind, |(_, name)| *name);
     let after = after.strip_prefix("msg=").unwrap_or(after);
     let inner = after.strip_prefix("audit(").ok_or_else(|| fault("auditd: expected audit(", after))?;
     let (stamp, body) = inner.split_once(')').ok_or_else(|| fault("auditd: the time does not end", inner))?;
@@ -287,7 +326,7 @@ mod tests {
             "PROCTITLE",
             &[("proctitle", "cat /etc/shadow")],
         );
-        check_audit("audit: type=1400 audit(1770091506.123:7): apparmor=\"DENIED\"", "1400", &[("apparmor", "DENIED")]);
+        check_audit("audit: type=1400 audit(1770091506.123:7): apparmor=\"DENIED\"", "AVC", &[("apparmor", "DENIED")]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     let rest = rest.trim_start_matches(' ');
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
     let is_repeat = rest.starts_with("last message repeated ") || rest.starts_with("message repeated ");
-    if is_repeat || first.is_empty() || tag(first).is_some() || first.len() > WORD_BYTES_MAX {
+    if is_repeat || first.is_empty() || tag(first).is_some() || is_mark(first) || first.len() > WORD_BYTES_MAX {
         split_tag(rest, &mut syslog);
     } else {
         syslog.host = Some(first.trim_end_matches(':')).filter(|host| *host != "-");
@@ -85,6 +85,11 @@ fn skip_sequence(text: &str) -> &str {
     }
 }
 
+/// The mark of a format, which FortiOS writes with a space behind it: no program's tag.
+fn is_mark(word: &str) -> bool {
+    matches!(word, "CEF:" | "LEEF:")
+}
+
 /// A word that is a tag: `app:`, `app[pid]:`, `app[pid]`. Its parts.
 fn tag(word: &str) -> Option<(&str, Option<&str>)> {
     let bare = word.strip_suffix(':');
@@ -100,6 +105,10 @@ fn tag(word: &str) -> Option<(&str, Option<&str>)> {
 /// Takes the tag off the front of a message, where there is one.
 fn split_tag<'a>(text: &'a str, syslog: &mut Syslog<'a>) {
     let (first, after) = text.split_once(' ').unwrap_or((text, ""));
+    if is_mark(first) {
+        syslog.message = text;
+        return;
+    }
     if let Some((app, procid)) = tag(first) {
         (syslog.app, syslog.procid, syslog.message) = (Some(app), procid, after);
         return;
@@ -151,6 +160,8 @@ mod tests {
         );
         check("<38>Feb  3 04:05:06 web just words", date, (Some(38), Some("web"), None, None, "just words"));
         check("<38>2026-02-03T04:05:06+00:00 web su: x", date, (Some(38), Some("web"), Some("su"), None, "x"));
+        check("<38>Feb  3 04:05:06 web CEF: 0|a|b", date, (Some(38), Some("web"), None, None, "CEF: 0|a|b"));
+        check("<38>CEF: 0|a|b", None, (Some(38), None, None, None, "CEF: 0|a|b"));
         check("<38>sshd[71]: no date", None, (Some(38), None, Some("sshd"), Some("71"), "no date"));
         check("<38>words only", None, (Some(38), None, None, None, "words only"));
         check("<38>", None, (Some(38), None, None, None, ""));

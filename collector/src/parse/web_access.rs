@@ -155,9 +155,13 @@ fn back<'a>(text: &'a str, access: &mut Access<'a>) {
         access.status = number().flatten().and_then(|status| u16::try_from(status).ok());
     }
     access.bytes = number().flatten();
-    if let Some((referrer, after)) = quoted(rest) {
+    // Versions of Traefik write the dash of no link and of no browser without quotes.
+    let bare = rest.strip_prefix("- ").filter(|after| after.starts_with(['"', '-'])).map(|after| ("-", after));
+    if let Some((referrer, after)) = bare.or_else(|| quoted(rest)) {
         access.referrer = Some(referrer);
-        if let Some((agent, more)) = quoted(after.trim_start()) {
+        let after = after.trim_start();
+        let bare = after.strip_prefix("- ").filter(|_| bare.is_some()).map(|more| ("-", more));
+        if let Some((agent, more)) = bare.or_else(|| quoted(after)) {
             (access.agent, access.more) = (Some(agent), more.trim());
         }
     }

@@ -7,6 +7,12 @@ use nhatle_event::Timestamp;
 
 use super::{Fault, date, digits};
 
+/// Apache's levels (`LogLevel`).
+const LEVELS: [&str; 16] = [
+    "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug", "trace1", "trace2", "trace3", "trace4",
+    "trace5", "trace6", "trace7", "trace8",
+];
+
 /// Which server wrote a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
@@ -49,6 +55,14 @@ pub fn is_error_line(text: &str) -> bool {
         [b'[', a, b, c, b' ', rest @ ..] => {
             [a, b, c].iter().all(|byte| byte.is_ascii_alphabetic()) && date::month(rest).is_some()
         }
+        // `%{cu}t` of `ErrorLogFormat`; others write such a date, too, but no module and level behind it.
+        [b'[', b'1'..=b'2', rest @ ..] if date::has_iso_form(text.as_bytes().get(1..).unwrap_or(rest)) => {
+            let inside = text.split_once("] [").and_then(|(_, rest)| rest.split_once("] ")).map(|(inside, _)| inside);
+            inside.and_then(|inside| inside.split_once(':')).is_some_and(|(module, level)| {
+                module.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                    && LEVELS.contains(&level)
+            })
+        }
         [b'0'..=b'9', _, _, _, b'/', _, _, b'/', _, _, b' ', ..] => {
             text.get(19..).is_some_and(|rest| rest.starts_with(" ["))
         }
@@ -67,7 +81,8 @@ pub fn parse(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> 
 fn apache(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
     let inner = text.get(1..).unwrap_or_default();
     let shift = |fault: Fault| Fault { offset: fault.offset + 1, ..fault };
-    let Some((timestamp, used)) = date::ctime(inner, offset_s).map_err(shift)? else { return Ok(None) };
+    let form = if inner.starts_with(|c: char| c.is_ascii_digit()) { date::iso } else { date::ctime };
+    let Some((timestamp, used)) = form(inner, offset_s).map_err(shift)? else { return Ok(None) };
     let Some(mut rest) = inner.get(used..).and_then(|rest| rest.strip_prefix(']')) else { return Ok(None) };
     let mut line = ErrorLine {
         server: Server::Apache,

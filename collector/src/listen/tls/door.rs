@@ -271,20 +271,20 @@ fn why(error: &std::io::Error) -> Why {
 
 /// How many of something each address holds; an address that holds nothing takes no room.
 #[derive(Debug, Default)]
-pub(crate) struct AddressCounts {
+pub struct AddressCounts {
     held: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// One of the things an address holds; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub struct Held {
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,
 }
 
 impl AddressCounts {
     /// One more for this address, unless it has `max`. The map is as large as what is held, which others bound.
-    pub(crate) fn hold(&self, address: IpAddr, max: usize) -> Option<Held> {
+    pub fn hold(&self, address: IpAddr, max: usize) -> Option<Held> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.entry(address).or_default();
         if max <= *count {

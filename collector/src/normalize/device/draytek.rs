@@ -47,6 +47,17 @@ const WORDINGS: &[(&str, &str, Act)] = &[
         "dns-query",
         Act("network", &["protocol"], ""),
     ),
+    // Where the hardware address is not known.
+    (
+        "Local User: <source.ip>:<source.port> -> <destination.ip>:<destination.port> (<network.transport>)<>",
+        "connection",
+        SEEN,
+    ),
+    (
+        "Local User: <source.ip> DNS -> <destination.ip> inquire <dns.question.name>",
+        "dns-query",
+        Act("network", &["protocol"], ""),
+    ),
 ];
 
 static TEMPLATES: LazyLock<Wordings> = LazyLock::new(|| Wordings::new(WORDINGS));
@@ -63,7 +74,10 @@ pub fn is_draytek(parts: &Syslog<'_>) -> bool {
     let is_module = text.strip_prefix('[').and_then(|rest| rest.split_once("][")).is_some_and(|(name, rest)| {
         MODULES.contains(&name) && (rest.starts_with("Block") || rest.starts_with("Pass") || rest.contains("[@S:R="))
     });
-    is_module || text.starts_with("Local User (MAC=") || text.starts_with("[Web]WebUI login ")
+    is_module
+        || text.starts_with("Local User (MAC=")
+        || (text.starts_with("Local User: ") && text.contains(" -> "))
+        || text.starts_with("[Web]WebUI login ")
 }
 
 /// The event of a message.
@@ -229,6 +243,11 @@ mod tests {
             "<134>Nov 23 09:10:00 HQ: Local User (MAC=02-00-00-00-00-01): 192.168.1.10:50000 -> 203.0.113.80:443 (TCP)",
             None,
             &[("source.ip", "192.168.1.10"), ("destination.port", "443"), ("network.transport", "tcp")],
+        );
+        check(
+            "<134>Nov 23 09:10:00 HQ: Local User: 192.168.1.10 DNS -> 192.0.2.53 inquire a.example",
+            None,
+            &[("source.ip", "192.168.1.10"), ("dns.question.name", "a.example"), ("event.action", "dns-query")],
         );
     }
 }

@@ -8,7 +8,7 @@ use nhatle_event::{Event, Field};
 
 use super::template::Template;
 use super::{Act, act, community, observer, set_text};
-use crate::normalize::Context;
+use crate::normalize::{Context, linux, service};
 use crate::parse::{Fault, Syslog};
 
 /// The columns of every line: rule number, sub-rule, anchor, tracker, interface, reason, action, direction, version.
@@ -25,9 +25,16 @@ const REFUSED: Act = Act("authentication", &["start"], "failure");
 pub fn event(parts: &Syslog<'_>, is_opnsense: bool, context: &Context<'_>) -> Result<Event, Fault> {
     let (module, log, product) =
         if is_opnsense { ("opnsense", "opnsense.log", "OPNsense") } else { ("pfsense", "pfsense.log", "pfSense") };
-    let mut event = context.event(parts.timestamp, module, log);
-    observer(&mut event, if is_opnsense { "Deciso" } else { "Netgate" }, product, "firewall");
+    let vendor = if is_opnsense { "Deciso" } else { "Netgate" };
     let app = parts.app.unwrap_or_default();
+    // These boxes send the lines of every program they run.
+    if let Some(program) = service::by_tag(app) {
+        let mut event = service::of_parts(parts, program, context);
+        observer(&mut event, vendor, product, "firewall");
+        return Ok(event);
+    }
+    let mut event = context.event(parts.timestamp, module, log);
+    observer(&mut event, vendor, product, "firewall");
     if !app.is_empty() {
         event.set(Field::PROCESS_NAME, app);
         if let Some(pid) = parts.procid {
@@ -37,8 +44,8 @@ pub fn event(parts: &Syslog<'_>, is_opnsense: bool, context: &Context<'_>) -> Re
     if app == "filterlog" {
         event.set(Field::EVENT_DATASET, if is_opnsense { "opnsense.filterlog" } else { "pfsense.filterlog" });
         packet(&mut event, parts.message.trim())?;
-    } else {
-        words(&mut event, parts.message.trim());
+    } else if !words(&mut event, parts.message.trim()) {
+        linux::set_fields(&mut event, app, parts.message.trim());
     }
     Ok(event)
 }
@@ -83,8 +90,8 @@ fn packet(event: &mut Event, line: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Sign-ins at the web interface, and changes of the configuration.
-fn words(event: &mut Event, message: &str) {
+/// Sign-ins at the web interface, and changes of the configuration. Whether it was one of them.
+fn words(event: &mut Event, message: &str) -> bool {
     let wordings: [(&'static str, &str, Act); 5] = [
         ("<>Successful login for user '<user.name*>' from: <source.ip> (<>", "logged-in", LOGIN),
         ("<>successful login for user '<user.name*>' from: <source.ip>", "logged-in", LOGIN),
@@ -97,10 +104,12 @@ fn words(event: &mut Event, message: &str) {
         ("<>Web GUI authentication error for '<user.name*>' from <source.ip>", "login-failed", REFUSED),
     ];
     let fits = |event: &mut Event, wording| Template::new(wording).fill(message, event);
-    if let Some((_, action, meaning)) = wordings.into_iter().find(|(wording, ..)| fits(event, wording)) {
+    let found = wordings.into_iter().find(|(wording, ..)| fits(event, wording));
+    if let Some((_, action, meaning)) = found {
         event.set(Field::EVENT_ACTION, action);
         act(event, meaning);
     }
+    found.is_some()
 }
 
 #[cfg(test)]
@@ -132,6 +141,22 @@ mod tests {
                 ("event.dataset", "opnsense.filterlog"),
             ],
         );
+    }
+
+    #[test]
+    fn the_lines_of_every_program_are_read_by_their_own_readers() {
+        for profile in [Profile::Pfsense, Profile::Opnsense] {
+            check(
+                "<38>Nov 23 09:10:00 fw dhcpd[1]: DHCPACK on 10.45.0.50 to 00:11:22:33:44:55 (may-7) via igb1",
+                Some(profile),
+                &[("event.module", "dhcpd"), ("source.ip", "10.45.0.50"), ("observer.type", "firewall")],
+            );
+            check(
+                "<38>Nov 23 09:10:00 fw sshd[7]: Failed password for root from 203.0.113.9 port 4411 ssh2",
+                Some(profile),
+                &[("event.outcome", "failure"), ("source.ip", "203.0.113.9"), ("user.name", "root")],
+            );
+        }
     }
 
     #[test]

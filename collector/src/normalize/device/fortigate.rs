@@ -56,12 +56,12 @@ const TABLE: &[Row] = &[
     ("qname", Field::DNS_QUESTION_NAME),
     ("qtype", Field::DNS_QUESTION_TYPE),
     ("xid", Field::DNS_ID),
-    ("ipaddr", Field::DNS_RESOLVED_IP),
     ("url", Field::URL_PATH),
     ("agent", Field::USER_AGENT_ORIGINAL),
+    ("httpmethod", Field::HTTP_REQUEST_METHOD),
+    ("referralurl", Field::HTTP_REQUEST_REFERRER),
     ("filename", Field::FILE_NAME),
     ("filesize", Field::FILE_SIZE),
-    ("filehash", Field::FILE_HASH_SHA256),
 ];
 
 /// Signatures: in ECS the rule is the signature, not the policy that let it look.
@@ -76,7 +76,43 @@ const SIGNATURE_TABLE: &[Row] = &[
 pub fn is_fortigate(message: &str) -> bool {
     let front = message.as_bytes().get(..message.len().min(400)).unwrap_or_default();
     let has = |what: &[u8]| memchr::memmem::find(front, what).is_some();
-    message.starts_with("date=") && has(b" logid=") && (has(b" devid=") || has(b" devname=")) && has(b" type=")
+    let has_keys = has(b" logid=") && (has(b" devid=") || has(b" devname=")) && has(b" type=");
+    let has_columns = || has(b",logid=") && (has(b",devid=") || has(b",devname=")) && has(b",type=");
+    message.starts_with("date=") && (has_keys || has_columns())
+}
+
+/// The pairs of `set format csv`: commas between them, none inside quotes.
+fn comma_pairs(message: &str) -> Pairs<'_> {
+    let mut pairs = Pairs::new();
+    let mut rest = message;
+    while let Some((key, after)) = rest.split_once('=') {
+        if key_value::PAIRS_MAX <= pairs.len() {
+            break;
+        }
+        let (value, after) = match after.strip_prefix('"') {
+            Some(inner) => {
+                let end = closing_quote(inner);
+                (&inner[..end], inner.get(end + 1..).unwrap_or_default())
+            }
+            None => after.split_at(after.find(',').unwrap_or(after.len())),
+        };
+        let is_escaped = value.contains('\\');
+        let value = if is_escaped { value.replace("\\\"", "\"").replace("\\\\", "\\").into() } else { value.into() };
+        pairs.push((key.trim(), value));
+        rest = after.strip_prefix(',').unwrap_or(after);
+    }
+    pairs
+}
+
+/// Where a quoted value ends: the first quote that is not escaped.
+fn closing_quote(inner: &str) -> usize {
+    let mut is_escaped = false;
+    let ends = |(_, byte): &(usize, u8)| {
+        let ends = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        ends
+    };
+    inner.bytes().enumerate().find(ends).map_or(inner.len(), |(at, _)| at)
 }
 
 /// The event of a message.
@@ -84,7 +120,9 @@ pub fn is_fortigate(message: &str) -> bool {
 /// # Errors
 /// `date` and `time` stand in front and are none.
 pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result<Event, Fault> {
-    let pairs = key_value::pairs(message);
+    // `date=2026-11-23,time=…`: a day is ten bytes long.
+    let has_commas = message.as_bytes().get("date=2026-11-23".len()) == Some(&b',');
+    let pairs = if has_commas { comma_pairs(message) } else { key_value::pairs(message) };
     let stamp = moment(&pairs, context)?.or(parts.timestamp);
     let kind = value(&pairs, "type").unwrap_or_default();
     let dataset = match kind {
@@ -109,6 +147,14 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
         Some(told) => set_text(&mut event, Field::NETWORK_DIRECTION, told),
         None => {}
     }
+    for hash in [value(&pairs, "filehash"), value(&pairs, "analyticscksum")].into_iter().flatten() {
+        set_hash(&mut event, hash);
+    }
+    // One address or several: `198.51.100.1, 198.51.100.2`.
+    let resolved = value(&pairs, "ipaddr").unwrap_or_default().split([',', ' ']);
+    for address in resolved.filter_map(|text| text.trim().parse::<std::net::IpAddr>().ok()) {
+        event.add(Field::DNS_RESOLVED_IP, address);
+    }
     if let Some(service) = value(&pairs, "service") {
         event.set(Field::NETWORK_PROTOCOL, service.to_ascii_lowercase());
     }
@@ -121,6 +167,19 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
         _ => device_event(&mut event, &pairs),
     }
     Ok(event)
+}
+
+/// What a hash is, by its length; FortiOS writes CRC32 sums, too.
+fn set_hash(event: &mut Event, hash: &str) {
+    let field = match hash.len() {
+        32 => Field::FILE_HASH_MD5,
+        40 => Field::FILE_HASH_SHA1,
+        64 => Field::FILE_HASH_SHA256,
+        _ => return,
+    };
+    if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        set_text(event, field, hash);
+    }
 }
 
 fn each<'a>(pairs: &'a Pairs<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -320,6 +379,44 @@ mod tests {
             &[("source.ip", "192.0.2.1"), ("destination.port", "4500"), ("network.direction", "outbound")],
         );
         check(&line("remote"), None, &[("source.ip", "203.0.113.9"), ("destination.ip", "192.0.2.1")]);
+    }
+
+    #[test]
+    fn the_other_forms_of_its_syslog_setting() {
+        let told = [
+            ("event.dataset", "fortinet.traffic"),
+            ("source.ip", "10.45.0.31"),
+            ("destination.port", "443"),
+            ("observer.name", "FGT, UBND"),
+            ("rule.id", "7"),
+        ];
+        let line = r#"<189>date=2026-11-23,time=09:10:00,devname="FGT, UBND",devid="FGT60FTK00000001",logid="0000000013",type="traffic",subtype="forward",level="notice",srcip=10.45.0.31,dstip=203.0.113.80,dstport=443,action="deny",policyid=7,msg="a \"b\", c""#;
+        for profile in [None, Some(Profile::Fortigate)] {
+            check(line, profile, &told);
+        }
+        check(line, None, &[("message", r#"a "b", c"#)]);
+        let cef = "<189>Nov 23 09:10:00 FGT-UBND CEF: 0|Fortinet|Fortigate|v6.4.9|00013|traffic:forward deny|5|src=10.45.0.31 dst=203.0.113.80 dpt=443 act=deny";
+        check(cef, None, &[("event.module", "cef"), ("source.ip", "10.45.0.31"), ("event.type", "connection,denied")]);
+        check(cef, Some(Profile::Cef), &[("event.code", "00013"), ("observer.vendor", "Fortinet")]);
+    }
+
+    #[test]
+    fn hashes_by_length_and_every_address_of_an_answer() {
+        let line = |more: &str| {
+            format!(
+                r#"date=2026-11-23 time=09:10:00 devname="f" devid="F" logid="1501054802" type="utm" subtype="dns" srcip=10.45.0.31 qname="a.example" ipaddr="198.51.100.1, 2001:db8::2" {more}"#
+            )
+        };
+        let sum = "0".repeat(64);
+        check(
+            &line(&format!(r#"analyticscksum="{sum}" filehash="7c6f6f3b""#)),
+            None,
+            &[
+                ("dns.resolved_ip", "198.51.100.1,2001:db8::2"),
+                ("file.hash.sha256", &sum),
+                ("file.hash.md5", "(absent)"),
+            ],
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use nhatle_event::json::Leaves;
 use nhatle_event::{Event, Field, Text, Value};
 
-use super::{Act, Row, act, finish, observer, set_text, zeek_protocols};
+use super::{Act, Row, act, dns_answers, finish, named, observer, set_text, zeek_protocols};
 use crate::normalize::{Context, tls, typed};
 use crate::parse::{self, Fault};
 use crate::profile::Profile;
@@ -57,6 +57,8 @@ const SURICATA: &[Row] = &[
     ("fileinfo.md5", Field::FILE_HASH_MD5),
     ("fileinfo.sha1", Field::FILE_HASH_SHA1),
     ("fileinfo.sha256", Field::FILE_HASH_SHA256),
+    ("krb5.cname", Field::USER_NAME),
+    ("smb.filename", Field::FILE_NAME),
     ("flow.bytes_toserver", Field::SOURCE_BYTES),
     ("flow.bytes_toclient", Field::DESTINATION_BYTES),
     ("flow.pkts_toserver", Field::SOURCE_PACKETS),
@@ -212,8 +214,9 @@ pub fn event(leaves: Leaves, profile: Profile, context: &Context<'_>) -> Event {
 }
 
 fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
-    let kind = value(&leaves, "event_type").and_then(Value::text).unwrap_or_default().to_owned();
-    let stamp = value(&leaves, "timestamp").and_then(|value| parse::json::moment(value, context.offset_s));
+    let look = Look::new(&leaves);
+    let kind = look.text("event_type").unwrap_or_default().to_owned();
+    let stamp = look.value("timestamp").and_then(|value| parse::json::moment(value, context.offset_s));
     let dataset = match kind.as_str() {
         "alert" => "suricata.alert",
         "dns" => "suricata.dns",
@@ -225,13 +228,13 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
     let mut event = context.event(stamp, "suricata", dataset);
     observer(&mut event, "OISF", "Suricata", "ids");
     mean(&mut event, &kind);
-    let action = value(&leaves, "alert.action").and_then(Value::text).map(Text::from);
+    let action = look.text("alert.action").map(Text::from);
     if kind == "alert" {
         event.set(Field::EVENT_KIND, "alert");
         event.add(Field::EVENT_TYPE, if action.as_deref() == Some("blocked") { "denied" } else { "allowed" });
     }
-    let tls_version = value(&leaves, "tls.version").and_then(Value::text).map(Text::from);
-    let http_version = value(&leaves, "http.protocol").and_then(Value::text).map(Text::from);
+    let tls_version = look.text("tls.version").map(Text::from);
+    let http_version = look.text("http.protocol").map(Text::from);
     fill(&mut event, "suricata.eve.", SURICATA, leaves);
     if let Some(version) = tls_version {
         tls::set_version(&mut event, &version);
@@ -246,6 +249,7 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
     ) {
         event.set_default(Field::NETWORK_PROTOCOL, kind.as_str());
     }
+    dns_answers::of_eve(&mut event, &kind);
     zeek_protocols::set_direction(&mut event);
     if let Some(name) = event.text(Field::RULE_NAME).map(Text::from) {
         event.set_default(Field::MESSAGE, name);
@@ -255,11 +259,12 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
 }
 
 fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
-    let named = value(&leaves, "_path").and_then(Value::text).filter(|path| is_log_name(path)).map(str::to_owned);
-    let has_all = |fields: &str| fields.split(' ').all(|field| value(&leaves, field).is_some());
+    let look = Look::new(&leaves);
+    let named = look.text("_path").filter(|path| is_log_name(path)).map(str::to_owned);
+    let has_all = |fields: &str| fields.split(' ').all(|field| look.value(field).is_some());
     let by_field = || ZEEK_LOGS.iter().find(|(fields, _)| has_all(fields)).map(|(_, log)| *log);
     let log = named.unwrap_or_else(|| by_field().unwrap_or("log").to_owned());
-    let stamp = value(&leaves, "ts").and_then(|value| parse::json::moment(value, 0));
+    let stamp = look.value("ts").and_then(|value| parse::json::moment(value, 0));
     let mut event = context.event(stamp, "zeek", "zeek.log");
     event.set(Field::EVENT_DATASET, format!("zeek.{log}"));
     observer(&mut event, "Zeek", "Zeek", "ids");
@@ -267,10 +272,22 @@ fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
     if matches!(log.as_str(), "notice" | "intel" | "signature" | "signatures") {
         event.set(Field::EVENT_KIND, "alert");
     }
-    let seconds = value(&leaves, "duration").and_then(Value::as_number);
-    let outcome = value(&leaves, "auth_success").cloned();
+    let seconds = look.value("duration").and_then(Value::as_number);
+    let outcome = look.value("auth_success").cloned();
     fill(&mut event, &format!("zeek.{log}."), ZEEK, leaves);
     zeek_protocols::set_fields(&mut event, &log);
+    match log.as_str() {
+        "dns" => dns_answers::of_zeek(&mut event),
+        // Its subject is the mail's.
+        "smtp" => drop(event.remove(Field::TLS_SERVER_SUBJECT)),
+        // Its host is where the program runs.
+        "software" => {
+            if let Some(host) = event.remove(Field::URL_DOMAIN).as_ref().and_then(Value::as_ip) {
+                event.set(Field::SOURCE_IP, host);
+            }
+        }
+        _ => {}
+    }
     zeek_protocols::set_direction(&mut event);
     #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and the range is checked")]
     if let Some(seconds) = seconds.filter(|seconds| (0.0..9e9).contains(seconds)) {
@@ -309,22 +326,51 @@ fn mean(event: &mut Event, kind: &str) {
     act(event, known.unwrap_or(Act("network", &["info"], "")));
 }
 
-fn fill(event: &mut Event, home: &str, table: &[Row], leaves: Leaves) {
-    let mut name = String::with_capacity(64);
+fn fill(event: &mut Event, home: &str, table: &'static [Row], leaves: Leaves) {
     event.reserve(leaves.len() * 2);
-    for (key, value) in leaves {
-        for (_, field) in table.iter().filter(|(known, _)| *known == key) {
+    named::each(home, table, leaves, |named, key, value| {
+        for field in named.rows() {
             match &value {
                 Value::Text(text) => set_text(event, *field, text),
                 Value::Null => {}
                 other => event.set(*field, typed(field.kind(), other.clone())),
             }
         }
-        name.clear();
-        name.push_str(home);
-        name.push_str(&key);
-        event.set_named(&name, value);
+        named.keep(event, home, key, value);
+    });
+}
+
+/// The names of a document's leaves, for many questions of which most are answered with no.
+struct Look<'a> {
+    leaves: &'a Leaves,
+    /// A bit for each name by its length, first and last byte; several names may share one.
+    marks: [u64; 4],
+}
+
+impl<'a> Look<'a> {
+    fn new(leaves: &'a Leaves) -> Look<'a> {
+        let mut marks = [0; 4];
+        for (name, _) in leaves {
+            let mark = mark(name);
+            marks[mark / 64] |= 1 << (mark % 64);
+        }
+        Look { leaves, marks }
     }
+
+    fn value(&self, name: &str) -> Option<&'a Value> {
+        let mark = mark(name);
+        (self.marks[mark / 64] >> (mark % 64) & 1 == 1).then(|| value(self.leaves, name))?
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.value(name).and_then(Value::text)
+    }
+}
+
+fn mark(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let at = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or_default());
+    (name.len().wrapping_mul(41) + at(bytes.first()).wrapping_mul(7) + at(bytes.last())) % 256
 }
 
 #[cfg(test)]

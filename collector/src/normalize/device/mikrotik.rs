@@ -47,23 +47,66 @@ const ADDED: Act = Act("configuration", &["creation"], "success");
 const CHANGED: Act = Act("configuration", &["change"], "success");
 const REMOVED: Act = Act("configuration", &["deletion"], "success");
 const INFO: Act = Act("network", &["info"], "");
+const BROKEN: Act = Act("network", &["connection", "error"], "failure");
 
 /// Wording, action, meaning; the first that fits counts.
 const WORDINGS: &[(&str, &str, Act)] = &[
     ("login failure for user <user.name*> from <source.ip> via <mikrotik.via>", "authentication_failed", REFUSED),
     ("user <user.name*> logged in from <source.ip> via <mikrotik.via>", "authentication_success", LOGIN),
     ("user <user.name*> logged out from <source.ip> via <mikrotik.via>", "logged-out", LOGOUT),
+    // At the console there is no address.
+    ("login failure for user <user.name*> via <mikrotik.via>", "authentication_failed", REFUSED),
+    ("user <user.name*> logged in via <mikrotik.via>", "authentication_success", LOGIN),
+    ("user <user.name*> logged out via <mikrotik.via>", "logged-out", LOGOUT),
     ("user <user.target.name*> added by <mikrotik.by>", "user-added", Act("iam", &["user", "creation"], "success")),
     ("user <user.target.name*> changed by <mikrotik.by>", "user-changed", Act("iam", &["user", "change"], "success")),
     ("user <user.target.name*> removed by <mikrotik.by>", "user-removed", Act("iam", &["user", "deletion"], "success")),
     ("<mikrotik.object*> added by <mikrotik.by>", "added", ADDED),
     ("<mikrotik.object*> changed by <mikrotik.by>", "changed", CHANGED),
     ("<mikrotik.object*> removed by <mikrotik.by>", "removed", REMOVED),
+    ("<mikrotik.server> assigned <client.ip> for <client.mac> <client.domain>", "dhcp-assigned", INFO),
     ("<mikrotik.server> assigned <client.ip> for <client.mac>", "dhcp-assigned", INFO),
     ("<mikrotik.server> assigned <client.ip> to <client.mac>", "dhcp-assigned", INFO),
+    ("<mikrotik.server> deassigned <client.ip> for <client.mac> <client.domain>", "dhcp-deassigned", INFO),
     ("<mikrotik.server> deassigned <client.ip> for <client.mac>", "dhcp-deassigned", INFO),
     ("<mikrotik.server> deassigned <client.ip> from <client.mac>", "dhcp-deassigned", INFO),
 ];
+
+/// The same for topics whose words say nothing without them: topic, wording, action, meaning.
+const WORDINGS_BY_TOPIC: &[(&str, &str, &str, Act)] = &[
+    ("ppp", "<>: user <user.name*> authentication failed<>", "vpn-refused", REFUSED),
+    ("ppp", "<user.name*> logged in, <source.nat.ip> from <source.ip>", "vpn-started", LOGIN),
+    ("ppp", "<user.name*> logged in, <source.nat.ip>", "vpn-started", LOGIN),
+    ("ppp", "<user.name*> logged out, <> from <source.ip>", "vpn-ended", LOGOUT),
+    ("ppp", "<user.name*> logged out, <>", "vpn-ended", LOGOUT),
+    ("ipsec", "<source.ip> parsing packet failed, possible cause: <event.reason>", "vpn-refused", BROKEN),
+    ("ipsec", "<source.ip> failed to <event.reason>", "vpn-refused", BROKEN),
+    ("hotspot", "<user.name*> (<source.ip>): login failed: <event.reason>", "authentication_failed", REFUSED),
+    ("hotspot", "<user.name*> (<source.ip>): logged in", "authentication_success", LOGIN),
+    ("hotspot", "<user.name*> (<source.ip>): logged out: <event.reason>", "logged-out", LOGOUT),
+    ("wireless", "<source.mac>@<observer.ingress.interface.name>: connected<>", "wireless-connected", INFO),
+    (
+        "wireless",
+        "<source.mac>@<observer.ingress.interface.name>: disconnected, <event.reason>",
+        "wireless-disconnected",
+        INFO,
+    ),
+    ("caps", "<source.mac>@<observer.ingress.interface.name> connected<>", "wireless-connected", INFO),
+    (
+        "caps",
+        "<source.mac>@<observer.ingress.interface.name> disconnected, <event.reason>",
+        "wireless-disconnected",
+        INFO,
+    ),
+    ("interface", "<observer.ingress.interface.name> link <event.reason>", "interface-state-changed", INFO),
+];
+
+static BY_TOPIC: LazyLock<Vec<(&str, Template, &str, Act)>> = LazyLock::new(|| {
+    let row = |(topic, wording, action, meaning): &(&'static str, &'static str, &'static str, Act)| {
+        (*topic, Template::new(wording), *action, *meaning)
+    };
+    WORDINGS_BY_TOPIC.iter().map(row).collect()
+});
 
 static TEMPLATES: LazyLock<Vec<(Template, &'static str, Act)>> = LazyLock::new(|| {
     WORDINGS.iter().map(|(wording, action, meaning)| (Template::new(wording), *action, *meaning)).collect()
@@ -98,9 +141,17 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Event 
     if topics.starts_with("script") {
         return event;
     }
-    if let Some((_, action, meaning)) = TEMPLATES.iter().find(|(template, ..)| template.fill(words, &mut event)) {
-        event.set(Field::EVENT_ACTION, *action);
-        act(&mut event, *meaning);
+    // Hotspot's debug lines have an arrow in front.
+    let bare = words.strip_prefix("->: ").unwrap_or(words);
+    let is_of = |topic: &str| topics.split(',').any(|told| told == topic);
+    let by_topic = BY_TOPIC.iter().find(|(topic, template, ..)| is_of(topic) && template.fill(bare, &mut event));
+    let found = by_topic.map(|(_, _, action, meaning)| (*action, *meaning)).or_else(|| {
+        let found = TEMPLATES.iter().find(|(template, ..)| template.fill(words, &mut event));
+        found.map(|(_, action, meaning)| (*action, *meaning))
+    });
+    if let Some((action, meaning)) = found {
+        event.set(Field::EVENT_ACTION, action);
+        act(&mut event, meaning);
         if let Some(by) = Field::lookup("mikrotik.by").and_then(|field| event.text(field)).map(str::to_owned) {
             changed_by(&mut event, &by);
         }
@@ -216,6 +267,63 @@ mod tests {
             None,
             &[("network.transport", "icmp"), ("destination.ip", "198.51.100.2"), ("mikrotik.chain", "input")],
         );
+    }
+
+    #[test]
+    fn leases_tunnels_and_radios() {
+        for (line, told) in [
+            (
+                "dhcp,info dhcp1 assigned 10.45.0.50 for 00:11:22:33:44:55 may-7",
+                &[("client.mac", "00:11:22:33:44:55"), ("client.domain", "may-7"), ("client.ip", "10.45.0.50")][..],
+            ),
+            ("dhcp,info dhcp1 assigned 10.45.0.50 for 00:11:22:33:44:55", &[("client.mac", "00:11:22:33:44:55")]),
+            (
+                "system,info,account user an logged in via local",
+                &[("event.outcome", "success"), ("mikrotik.via", "local")],
+            ),
+            (
+                "system,error,critical login failure for user x via local",
+                &[("event.outcome", "failure"), ("user.name", "x")],
+            ),
+            (
+                "l2tp,ppp,info,account an logged in, 10.9.0.5 from 203.0.113.9",
+                &[
+                    ("event.action", "vpn-started"),
+                    ("source.ip", "203.0.113.9"),
+                    ("source.nat.ip", "10.9.0.5"),
+                    ("user.name", "an"),
+                ],
+            ),
+            (
+                "l2tp,ppp,info,account an logged in, 10.9.0.5",
+                &[("source.nat.ip", "10.9.0.5"), ("source.ip", "(absent)")],
+            ),
+            (
+                "pptp,ppp,error <pptp-7>: user x logged in, 1 authentication failed",
+                &[("event.outcome", "failure"), ("user.name", "x logged in, 1")],
+            ),
+            (
+                "ipsec,error 203.0.113.9 failed to get valid proposal.",
+                &[("source.ip", "203.0.113.9"), ("event.outcome", "failure")],
+            ),
+            (
+                "hotspot,account,info,debug ->: x (10.45.0.9): login failed: invalid password",
+                &[("user.name", "x"), ("source.ip", "10.45.0.9")],
+            ),
+            (
+                "wireless,info 00:11:22:33:44:55@wlan1: connected, signal strength -60",
+                &[("source.mac", "00:11:22:33:44:55"), ("observer.ingress.interface.name", "wlan1")],
+            ),
+            (
+                "interface,info ether2 link down",
+                &[("event.action", "interface-state-changed"), ("event.reason", "down")],
+            ),
+        ] {
+            check(line, Some(Profile::Mikrotik), told);
+        }
+        // Words of one topic mean nothing in another.
+        check("script,info an logged in, 10.9.0.5", Some(Profile::Mikrotik), &[("user.name", "(absent)")]);
+        check("dns,info an logged in, 10.9.0.5", Some(Profile::Mikrotik), &[("user.name", "(absent)")]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub mod cisco;
 pub mod ftd;
 pub mod filterlog;
 pub mod json_sensor;
+mod dns_answers;
+mod fast_log;
+mod named;
 mod zeek_protocols;
 pub mod stamp;
 mod sides;
@@ -94,6 +97,10 @@ fn detect_more(parts: &Syslog<'_>, message: &str) -> Option<Profile> {
         b'L' if leef::is_leef(parts) => Some(Profile::Leef),
         b'd' if sophos::is_sophos(message) => Some(Profile::Sophos),
         b'0'..=b'9' | b',' if paloalto::is_paloalto(message) => Some(Profile::PaloAlto),
+        b'[' if fast_log::is_alert(message) => Some(Profile::Suricata),
+        b'0'..=b'1' if message.as_bytes().get(2) == Some(&b'/') && fast_log::is_alert(message) => {
+            Some(Profile::Suricata)
+        }
         b'[' | b'L' | b'D' if draytek::is_draytek(parts) => Some(Profile::Draytek),
         b'<' if camera::is_alert_xml(message) => Some(Profile::Hikvision),
         _ => unifi::is_unifi(parts).then_some(Profile::Unifi),
@@ -186,7 +193,10 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
             None if profile == Profile::Zeek => {
                 json_sensor::headless(message, parts.app.and_then(zeek_layout::log_of_tag), context)?
             }
-            None => context.event(parts.timestamp, "syslog", "syslog"),
+            None => match fast_log::event(parts, context)? {
+                Some(event) => event,
+                None => context.event(parts.timestamp, "syslog", "syslog"),
+            },
         },
         _ => context.event(parts.timestamp, "syslog", "syslog"),
     };
@@ -266,11 +276,26 @@ pub(super) fn set_text(event: &mut Event, field: Field, value: &str) {
     if field == Field::NETWORK_TRANSPORT {
         return set_transport(event, value);
     }
+    if let Some(mac) = undotted(field, value) {
+        return event.set(field, mac);
+    }
     match (field.kind(), typed(field.kind(), Value::from(value))) {
         (Kind::Ip, Value::Text(name)) => set_domain(event, field, &name),
         (Kind::Long, Value::Text(_)) => {}
         (_, value) => event.set(field, value),
     }
+}
+
+/// Cisco's `0011.2233.4455` as all others write it, so that one card is one value.
+fn undotted(field: Field, value: &str) -> Option<String> {
+    let is_mac = matches!(field, Field::SOURCE_MAC | Field::DESTINATION_MAC | Field::CLIENT_MAC);
+    let is_dotted =
+        value.len() == 14 && value.as_bytes().get(4) == Some(&b'.') && value.as_bytes().get(9) == Some(&b'.');
+    (is_mac && is_dotted).then_some(())?;
+    let digits: Vec<u8> = value.bytes().filter(u8::is_ascii_hexdigit).collect();
+    (digits.len() == 12).then_some(())?;
+    let pairs: Vec<String> = digits.chunks(2).map(|pair| String::from_utf8_lossy(pair).to_ascii_lowercase()).collect();
+    Some(pairs.join(":"))
 }
 
 fn set_domain(event: &mut Event, field: Field, name: &str) {
@@ -315,22 +340,14 @@ fn set_transport(event: &mut Event, value: &str) {
 pub(super) fn set_pairs<'a>(
     event: &mut Event,
     home: &str,
-    table: &[Row],
+    table: &'static [Row],
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) {
-    let mut name = String::with_capacity(64);
-    for (key, value) in pairs {
-        if value.is_empty() {
-            continue;
-        }
-        name.clear();
-        name.push_str(home);
-        name.push_str(key);
-        event.set_named(&name, value);
-        for (_, field) in table.iter().filter(|(known, _)| *known == key) {
-            set_text(event, *field, value);
-        }
-    }
+    let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    named::each(home, table, pairs, |named, key, value| {
+        named.keep(event, home, key, value);
+        named.rows().iter().for_each(|field| set_text(event, *field, value));
+    });
 }
 
 /// What follows from the fields of any device: who is related, the network's type, the sum of bytes.
@@ -406,6 +423,7 @@ pub(super) fn check(line: &str, profile: Option<Profile>, expected: &[(&str, &st
     let mut record = nhatle_event::Record::new(line.as_bytes(), "test", nhatle_event::Timestamp(0));
     record.profile = profile.map(|profile| Text::from(profile.name()));
     let event = crate::to_event(&record, &crate::Settings::default()).expect("is an event");
+    assert_eq!(event.get(Field::NHATLE_PROFILE_READ), None, "is never read as another: {line}");
     for (name, wanted) in expected {
         let value = Field::lookup(name).and_then(|field| event.get(field));
         let held = value.map(|value| value.each().filter_map(Value::as_text).collect::<Vec<_>>().join(","));

@@ -63,6 +63,8 @@ const TABLE: &[Row] = &[
     ("fw_rule_name", Field::RULE_NAME),
     ("signature_id", Field::RULE_ID),
     ("signature_msg", Field::RULE_NAME),
+    ("signature_name", Field::RULE_NAME),
+    ("threat", Field::RULE_NAME),
     ("virus", Field::RULE_NAME),
     ("threatname", Field::RULE_NAME),
     ("malware", Field::RULE_NAME),
@@ -73,13 +75,17 @@ const TABLE: &[Row] = &[
     ("querystring", Field::URL_QUERY),
     ("user_agent", Field::USER_AGENT_ORIGINAL),
     ("useragent", Field::USER_AGENT_ORIGINAL),
+    ("http_user_agent", Field::USER_AGENT_ORIGINAL),
     ("referer", Field::HTTP_REQUEST_REFERRER),
     ("method", Field::HTTP_REQUEST_METHOD),
     ("status_code", Field::HTTP_RESPONSE_STATUS_CODE),
     ("httpstatus", Field::HTTP_RESPONSE_STATUS_CODE),
+    ("http_status", Field::HTTP_RESPONSE_STATUS_CODE),
     ("ws_protocol", Field::HTTP_VERSION),
     ("filename", Field::FILE_NAME),
     ("file_name", Field::FILE_NAME),
+    ("download_file_name", Field::FILE_NAME),
+    ("execution_path", Field::PROCESS_EXECUTABLE),
     ("filepath", Field::FILE_PATH),
     ("file_size", Field::FILE_SIZE),
     ("filesize", Field::FILE_SIZE),
@@ -87,6 +93,9 @@ const TABLE: &[Row] = &[
     ("user_name", Field::SOURCE_USER_NAME),
     ("user", Field::SOURCE_USER_NAME),
 ];
+
+/// What an administrator's sign-in is called.
+const SIGN_IN_WORDS: [&str; 5] = ["logged in", "login", "log in", "sign in", "signed in"];
 
 /// Applications that are protocols.
 const PROTOCOLS: [&str; 12] =
@@ -221,6 +230,8 @@ fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str
     let outcome = match status {
         "Successful" | "Established" | "Connected" => "success",
         "Failed" => "failure",
+        // The newer form has no status at the sign-ins of administrators.
+        "" if kind == "Event" => outcome_by_words(value(pairs, "message").unwrap_or_default()),
         _ => "",
     };
     if !subtype.is_empty() {
@@ -255,6 +266,18 @@ fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str
     }
 }
 
+/// What came of a sign-in by the device's words, which stand behind the name that was typed (`Admin 'x' from '…' failed to …`).
+fn outcome_by_words(message: &str) -> &'static str {
+    let words = message.rsplit_once('\'').map_or(message, |(_, words)| words);
+    if [" failed to ", "wrong credentials", "failed"].iter().any(|word| words.contains(word)) {
+        "failure"
+    } else if ["signed in", "logged in", "successfully"].iter().any(|word| words.contains(word)) {
+        "success"
+    } else {
+        ""
+    }
+}
+
 /// What happened on the device itself: sign-ins, VPN, changes.
 fn happened(event: &mut Event, pairs: &Pairs<'_>, status: &str, outcome: &'static str) {
     let component = value(pairs, "log_component").unwrap_or_default();
@@ -263,7 +286,7 @@ fn happened(event: &mut Event, pairs: &Pairs<'_>, status: &str, outcome: &'stati
     let meaning = match (component, subtype) {
         (_, "Authentication") if message.contains("logged out") => Act("authentication", &["end"], outcome),
         (_, "Authentication") => Act("authentication", &["start"], outcome),
-        (_, "Admin") if message.contains("logged in") || message.contains("login") || message.contains("log in") => {
+        (_, "Admin") if SIGN_IN_WORDS.iter().any(|word| message.contains(word)) => {
             Act("authentication", &["start"], outcome)
         }
         (_, "Admin") if message.contains("logged out") => Act("authentication", &["end"], outcome),
@@ -332,6 +355,26 @@ mod tests {
             r#"device="SFW" date=2026-11-23 time=09:10:00 log_id=1 log_type="IDP" log_component="Signatures" log_subtype="Detect" signature_id=7 signature_msg="Worm" src_ip=203.0.113.9 dst_ip=192.0.2.1"#,
             None,
             &[("event.kind", "alert"), ("event.type", "allowed"), ("rule.name", "Worm"), ("rule.id", "7")],
+        );
+    }
+
+    #[test]
+    fn the_newer_form_tells_by_words() {
+        let line = |back: &str| {
+            format!(
+                r#"<30>device_name="SFW" timestamp="2026-11-23T09:10:00+0700" device_model="XGS116" device_serial_id="X1" log_id="062009617502" log_type="Event" log_component="GUI" log_subtype="Admin" severity="Notice" user_name="an" src_ip="203.0.113.9" message="Admin 'an' from '203.0.113.9' {back}""#
+            )
+        };
+        for (back, outcome) in [
+            ("failed to sign in to WebAdmin because of wrong credentials", "failure"),
+            ("successfully signed in to WebAdmin", "success"),
+        ] {
+            check(&line(back), None, &[("event.category", "authentication"), ("event.outcome", outcome)]);
+        }
+        check(
+            r#"<30>device_name="SFW" timestamp="2026-11-23T09:10:00+0700" device_model="XGS116" device_serial_id="X1" log_id="020803407001" log_type="IDP" log_component="Signatures" log_subtype="Detect" severity="Warning" signature_id="7" signature_name="Worm" src_ip="203.0.113.9" dst_ip="192.0.2.1" protocol="TCP""#,
+            None,
+            &[("rule.name", "Worm"), ("rule.id", "7")],
         );
     }
 

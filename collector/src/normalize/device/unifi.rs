@@ -91,7 +91,8 @@ const NAMES: &[(&str, Act)] = &[
 
 /// `U7PG2,802aa853a30a,v4.0.69.10871` or `802aa853a30a,U6-LR-6.6.55+15189`: the tag of an access point or switch.
 fn device_tag(word: &str) -> Option<(&str, &str)> {
-    let word = word.trim_end_matches(':');
+    // Firmware before 4 puts it in brackets and quotes: `("U7LR,fcecda000001,v3.9")`.
+    let word = word.trim_end_matches(':').trim_matches(['(', ')', '"']);
     let mut pieces = word.split(',');
     let mac = word.split(',').find(|piece| piece.len() == 12 && piece.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let model = pieces.find(|piece| *piece != mac)?;
@@ -118,6 +119,11 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Event 
     if let Some((mac, model)) = tag {
         event.set_named("observer.mac", Text::from(mac));
         event.set_named("unifi.model", Text::from(model));
+        // Where such a mark stands for the host's name, the hardware address is the name it has.
+        if parts.host.and_then(device_tag).is_some() {
+            event.set(Field::HOST_NAME, Text::from(mac));
+            event.set(Field::HOST_HOSTNAME, Text::from(mac));
+        }
     }
     let text = if in_front.and_then(device_tag).is_some() { rest } else { repeated };
     let own = parts.app.filter(|app| device_tag(app).is_none() && !app.is_empty());
@@ -264,6 +270,15 @@ pub fn of_cef(record: &cef::Parts<'_>, parts: &Syslog<'_>, context: &Context<'_>
 mod tests {
     use super::super::{check, check_dead};
     use crate::profile::Profile;
+
+    #[test]
+    fn a_mark_in_place_of_a_name_is_taken_apart() {
+        check(
+            "<30>Nov 23 09:10:00 (\"U7LR,fcecda000001,v3.9.54\") hostapd: ath0: STA 00:11:22:33:44:55 IEEE 802.11: associated",
+            Some(Profile::Unifi),
+            &[("unifi.model", "U7LR"), ("host.name", "fcecda000001"), ("source.mac", "00:11:22:33:44:55")],
+        );
+    }
 
     #[test]
     fn access_points_old_and_new() {

@@ -139,7 +139,6 @@ pub fn set_fields(event: &mut Event, log: &str) {
             event.set_default(Field::SOURCE_PORT, 68u16);
             event.set_default(Field::DESTINATION_PORT, 67u16);
         }
-        "dns" => resolved(event),
         "kerberos" => principal(event, member(event, "client")),
         "modbus" => {
             let is_done = member(event, "exception").is_none();
@@ -157,15 +156,6 @@ pub fn set_fields(event: &mut Event, log: &str) {
             }
         }
         _ => {}
-    }
-}
-
-/// The addresses among the answers.
-fn resolved(event: &mut Event) {
-    let Some(answers) = event.get(Field::DNS_ANSWERS_DATA) else { return };
-    let addresses: Vec<IpAddr> = answers.each().filter_map(|answer| answer.text()?.parse().ok()).collect();
-    for address in addresses {
-        event.add(Field::DNS_RESOLVED_IP, address);
     }
 }
 

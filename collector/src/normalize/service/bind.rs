@@ -19,6 +19,10 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// # Errors
 /// It has a date's form and is none.
 pub fn date(text: &str, offset_s: i32) -> Found {
+    // `print-time iso8601` and `iso8601-utc`.
+    if text.as_bytes().get(10) == Some(&b'T') {
+        return crate::parse::date::iso(text, offset_s);
+    }
     let mut words = text.splitn(3, ' ');
     let (date, time) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut parts = date.splitn(3, '-');
@@ -29,6 +33,16 @@ pub fn date(text: &str, offset_s: i32) -> Found {
         Some(stamp) => Ok(Some((stamp, date.len() + 1 + time.len()))),
         None => Err(Fault::new("bind: no such date", 0)),
     }
+}
+
+/// Whether a line is surely of named's own file: its moment, then category and severity.
+pub fn is_own(text: &str, offset_s: i32) -> bool {
+    let Ok(Some((_, end))) = date(text, offset_s) else { return false };
+    let mut words = text.get(end..).unwrap_or_default().split_ascii_whitespace().map(|word| word.strip_suffix(':'));
+    let is_category =
+        words.next().flatten().is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+    let level = words.next().flatten();
+    is_category && level.is_some_and(|word| matches!(word, "critical" | "error" | "warning" | "notice" | "info"))
 }
 
 /// Sets what a message means.
@@ -63,7 +77,8 @@ fn log_level<'a>(event: &mut Event, message: &'a str) -> &'a str {
 
 fn is_front(word: &str) -> bool {
     let is_time = word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b':'));
-    word.is_empty() || is_time || word.ends_with(':') || word.split('-').count() == 3
+    let is_level = matches!(word, "critical" | "error" | "warning" | "notice" | "info");
+    word.is_empty() || is_time || is_level || word.ends_with(':') || word.split('-').count() == 3
 }
 
 fn request(event: &mut Event, what: &str) {
@@ -78,6 +93,21 @@ fn request(event: &mut Event, what: &str) {
         happened(event, "dns_query", Act("network", &["connection", "protocol"], "failure"));
         event.set(Field::DNS_RESPONSE_CODE, code);
         set_triple(event, rest.split(' ').next().unwrap_or(rest));
+        return;
+    }
+    // `rpz QNAME NXDOMAIN rewrite name/A/IN via name.of.the.zone`: answered by policy; BIND escapes spaces in names.
+    if let Some(rest) = what.strip_prefix("rpz ").or_else(|| what.strip_prefix("disabled rpz ")) {
+        let mut words = rest.split(' ');
+        let (trigger, policy) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if words.next() == Some("rewrite") {
+            let is_let = policy == "PASSTHRU" || what.starts_with("disabled");
+            let kinds: &[&str] = if is_let { &["connection", "allowed"] } else { &["connection", "denied"] };
+            happened(event, "dns_policy", Act("network", kinds, if is_let { "success" } else { "failure" }));
+            set_triple(event, words.next().unwrap_or_default());
+            set_named(event, "bind.rpz.trigger", Some(trigger));
+            set_named(event, "bind.rpz.policy", Some(policy));
+            set_named(event, "rule.name", words.nth(1));
+        }
         return;
     }
     let denied = [
@@ -162,6 +192,26 @@ mod tests {
             "",
             "Nov 23 20:10:00 ns-01 named[7]: 23-Nov-2026 20:10:00.250 security: error: client @0x7f 2001:db8::9#62449 (x.example): view inner: query (cache) 'x.example/ANY/IN' denied",
             &[("source.ip", "2001:db8::9"), ("event.outcome", "failure"), ("log.level", "error")],
+        );
+        check(
+            "bind",
+            "2026-11-23T13:10:00.250Z security: info: client @0x7f 203.0.113.9#4411 (x.example): query (cache) 'x.example/A/IN' denied (allow-query-cache did not match)",
+            &[
+                ("source.ip", "203.0.113.9"),
+                ("event.outcome", "failure"),
+                ("@timestamp", "2026-11-23T13:10:00.250Z"),
+                ("process.name", "named"),
+            ],
+        );
+        check(
+            "bind",
+            "<30>Nov 23 20:10:00 ns-01 named[7]: client @0x7f 192.0.2.9#4411 (x.example): rpz QNAME NXDOMAIN rewrite x.example/A/IN via x.example.chan.rpz",
+            &[
+                ("event.action", "dns_policy"),
+                ("event.type", "connection,denied"),
+                ("dns.question.name", "x.example"),
+                ("rule.name", "x.example.chan.rpz"),
+            ],
         );
         check("bind", "23-Nov-2026 20:10:00.250 general: info: zone x client y: z", &[("!source.ip", "")]);
     }

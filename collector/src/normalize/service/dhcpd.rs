@@ -37,6 +37,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("Abandoning IP address <source.ip>: <event.reason>", "dhcp_address_abandoned"),
     ("uid lease <source.ip> for client <source.mac> is duplicate on <dhcpd.network>", "dhcp_duplicate_lease"),
     ("parse_option_buffer: malformed option <event.reason>", "dhcp_malformed"),
+    ("Advertise NA: address <source.ip> to client with duid <dhcpd.duid> iaid = <> valid for <>", "dhcpoffer"),
+    ("Reply NA: address <source.ip> to client with duid <dhcpd.duid> iaid = <> valid for <>", "dhcpack"),
+    ("<> from <source.ip> port <source.port>, transaction ID <>", "dhcp_message"),
 ];
 /// Kea's messages: identifier (a prefix where it ends in `_`), action, outcome.
 const KEA: &[(&str, &str, &str)] = &[
@@ -46,6 +49,13 @@ const KEA: &[(&str, &str, &str)] = &[
     ("DHCP4_PACKET_NAK_", "dhcpnak", "failure"),
     ("DHCP4_RELEASE", "dhcprelease", ""),
     ("DHCP4_DECLINE_LEASE", "dhcpdecline", "failure"),
+    ("DHCP6_LEASE_ALLOC", "dhcpack", ""),
+    ("DHCP6_LEASE_RENEW", "dhcpack", ""),
+    ("DHCP6_LEASE_ADVERT", "dhcpoffer", ""),
+    ("DHCP6_RELEASE_NA", "dhcprelease", ""),
+    ("DHCP6_DECLINE_LEASE", "dhcpdecline", "failure"),
+    ("ALLOC_ENGINE_V6_ALLOC_FAIL", "dhcp_no_address", "failure"),
+    ("ALLOC_ENGINE_V6_ALLOC_FAIL_", "dhcp_no_address", "failure"),
     ("ALLOC_ENGINE_V4_ALLOC_FAIL", "dhcp_no_address", "failure"),
     ("ALLOC_ENGINE_V4_ALLOC_FAIL_", "dhcp_no_address", "failure"),
     ("ALLOC_ENGINE_V4_DECLINED_RECOVERED", "dhcp_address_recovered", ""),
@@ -111,7 +121,7 @@ fn kea(event: &mut Event, message: &str) {
         event.set(Field::EVENT_REASON, "no address available");
     }
     let address = rest.split_once(": ").map_or("", |(_, text)| text);
-    let address = address.split([' ', ',']).find(|word| word.parse::<std::net::Ipv4Addr>().is_ok());
+    let address = address.split([' ', ',']).find(|word| word.parse::<std::net::IpAddr>().is_ok());
     set_text(event, Field::SOURCE_IP, address.unwrap_or_default());
 }
 
@@ -177,6 +187,16 @@ mod tests {
                 ("@timestamp", "2026-11-23T20:10:00.123Z"),
                 ("log.level", "INFO"),
             ],
+        );
+        check(
+            "dhcpd",
+            "<30>Nov 23 20:10:00 gw-01 kea-dhcp6[7]: INFO  DHCP6_LEASE_ALLOC duid=[00:01], [no hwaddr info], tid=0x1: lease for address 2001:db8::50 and iaid=1 has been allocated for 4000 seconds",
+            &[("source.ip", "2001:db8::50"), ("event.action", "dhcpack")],
+        );
+        check(
+            "dhcpd",
+            "<30>Nov 23 20:10:00 gw-01 dhcpd[7]: Reply NA: address 2001:db8::50 to client with duid 00:01 iaid = 1 valid for 300 seconds",
+            &[("source.ip", "2001:db8::50"), ("event.action", "dhcpack"), ("dhcpd.duid", "00:01")],
         );
         check(
             "",

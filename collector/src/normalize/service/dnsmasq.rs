@@ -3,6 +3,7 @@
 //! In: a message of `log-queries` or of its DHCP. Out: who asked for what name, what was answered, who got which
 //! address. Source: dnsmasq 2.90, `cache.c` (`log_query`), `rfc2131.c` (`log_packet`).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use nhatle_event::{Event, Field};
@@ -10,6 +11,9 @@ use nhatle_event::{Event, Field};
 use super::{happened, set_named, split_sole};
 use crate::normalize::device::Act;
 use crate::normalize::linux::set_source;
+
+/// What of Pi-hole's kept a name from being answered (`FTL`, `get_blocking_reason`).
+const BLOCKED_BY: [&str; 6] = ["gravity", "exactly", "regex", "exactly denied", "regex denied", "special domain"];
 
 /// Sets what a message means.
 pub fn set_fields(event: &mut Event, message: &str) {
@@ -24,8 +28,13 @@ pub fn set_fields(event: &mut Event, message: &str) {
         }
         _ => message,
     };
-    if text.starts_with("DHCP") {
-        lease(event, text);
+    // log-dhcp: the transaction in front.
+    let lease_text = match text.split_once(' ') {
+        Some((number, rest)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+        _ => text,
+    };
+    if lease_text.starts_with("DHCP") {
+        lease(event, lease_text);
     } else {
         event.set(Field::NETWORK_PROTOCOL, "dns");
         question(event, text);
@@ -36,9 +45,14 @@ fn question(event: &mut Event, text: &str) {
     if let Some((kind, rest)) = text.strip_prefix("query[").and_then(|rest| rest.split_once("] ")) {
         let Some((name, address)) = rest.rsplit_once(" from ") else { return };
         happened(event, "dns_query", Act("network", &["connection", "protocol"], ""));
-        event.set(Field::DNS_QUESTION_TYPE, kind);
+        event.set(Field::DNS_QUESTION_TYPE, record_type(kind).as_ref());
         event.set(Field::DNS_QUESTION_NAME, name);
         set_source(event, address);
+    } else if let Some((_, rest)) = text.split_once(" blocked ").filter(|(by, _)| BLOCKED_BY.contains(by))
+        && let Some((name, _)) = split_sole(rest, " is ")
+    {
+        happened(event, "dns_blocked", Act("network", &["connection", "denied"], "failure"));
+        event.set(Field::DNS_QUESTION_NAME, name);
     } else if let Some(name) = text.strip_prefix("possible DNS-rebind attack detected: ") {
         happened(event, "dns_rebind", Act("network", &["connection", "denied"], "failure"));
         event.set(Field::DNS_QUESTION_NAME, name);
@@ -60,6 +74,16 @@ fn question(event: &mut Event, text: &str) {
         if let Ok(address) = address.parse::<IpAddr>() {
             event.set(Field::DESTINATION_IP, address);
         }
+    }
+}
+
+/// The name of a record type; dnsmasq writes those it does not know as `type=65` (RFC 3597 section 5).
+fn record_type(kind: &str) -> Cow<'_, str> {
+    match kind.strip_prefix("type=") {
+        Some("65") => "HTTPS".into(),
+        Some("64") => "SVCB".into(),
+        Some(number) => format!("TYPE{number}").into(),
+        None => kind.into(),
     }
 }
 
@@ -122,6 +146,17 @@ mod tests {
             "dnsmasq",
             &line("DHCPACK(br0) 192.0.2.50 02:00:00:00:00:05 may-01"),
             &[("source.ip", "192.0.2.50"), ("source.mac", "02:00:00:00:00:05"), ("source.domain", "may-01")],
+        );
+        check(
+            "dnsmasq",
+            "<30>Nov 23 20:10:00 gw-01 dnsmasq-dhcp[7]: 1847 DHCPACK(br0) 192.0.2.50 02:00:00:00:00:05 may-01",
+            &[("source.ip", "192.0.2.50"), ("source.domain", "may-01"), ("network.protocol", "dhcp")],
+        );
+        check("dnsmasq", &line("query[type=65] a.example from 192.0.2.9"), &[("dns.question.type", "HTTPS")]);
+        check(
+            "dnsmasq",
+            &line("gravity blocked ads.example is 0.0.0.0"),
+            &[("event.action", "dns_blocked"), ("dns.question.name", "ads.example"), ("event.outcome", "failure")],
         );
         check(
             "dnsmasq",

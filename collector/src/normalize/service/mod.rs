@@ -18,6 +18,7 @@ use super::{Context, linux, syslog};
 pub mod postfix;
 pub mod dovecot;
 pub mod bind;
+pub mod unbound;
 pub mod dnsmasq;
 pub mod openvpn;
 pub mod postgresql_prefix;
@@ -25,10 +26,14 @@ pub mod postgresql;
 pub mod mysql;
 pub mod dhcpd;
 pub mod squid;
+pub mod haproxy;
+pub mod mongodb;
+pub mod redis;
 pub mod modsecurity;
 pub mod osquery;
 pub mod wazuh;
 pub mod crowdsec;
+pub mod santa;
 mod json_rows;
 
 /// The programs read here: profile, tag of its messages (a prefix where it ends in `/` or `-`), module and
@@ -37,7 +42,9 @@ const PROGRAMS: &[(Profile, &str, &str, &str, &str)] = &[
     (Profile::Postfix, "postfix/", "postfix", "postfix.log", "email"),
     (Profile::Dovecot, "dovecot", "dovecot", "dovecot.log", "email"),
     (Profile::Bind, "named", "bind", "bind.log", "network"),
+    (Profile::Unbound, "unbound", "unbound", "unbound.log", "network"),
     (Profile::Dnsmasq, "dnsmasq", "dnsmasq", "dnsmasq.log", "network"),
+    (Profile::Dnsmasq, "pihole-FTL", "dnsmasq", "dnsmasq.log", "network"),
     (Profile::Dnsmasq, "dnsmasq-", "dnsmasq", "dnsmasq.log", "network"),
     (Profile::Openvpn, "openvpn", "openvpn", "openvpn.log", "network"),
     (Profile::Openvpn, "ovpn-", "openvpn", "openvpn.log", "network"),
@@ -51,11 +58,18 @@ const PROGRAMS: &[(Profile, &str, &str, &str, &str)] = &[
     (Profile::Dhcpd, "kea-", "dhcpd", "dhcpd.log", "network"),
     (Profile::Squid, "squid", "squid", "squid.log", "web"),
     (Profile::Squid, "(squid-", "squid", "squid.log", "web"),
+    (Profile::Haproxy, "haproxy", "haproxy", "haproxy.log", "web"),
+    (Profile::Mongodb, "mongod", "mongodb", "mongodb.log", "database"),
+    (Profile::Mongodb, "mongos", "mongodb", "mongodb.log", "database"),
+    (Profile::Redis, "redis-server", "redis", "redis.log", "database"),
+    (Profile::Redis, "redis", "redis", "redis.log", "database"),
+    (Profile::Redis, "redis-sentinel", "redis", "redis.log", "database"),
     (Profile::Modsecurity, "modsecurity", "modsecurity", "modsecurity.error", "web"),
     (Profile::Osquery, "osqueryd", "osquery", "osquery.status", "host"),
     (Profile::Wazuh, "ossec", "wazuh", "wazuh.log", "host"),
     (Profile::Wazuh, "wazuh-", "wazuh", "wazuh.log", "host"),
     (Profile::Crowdsec, "crowdsec", "crowdsec", "crowdsec.log", "host"),
+    (Profile::Santa, "santad", "macos", "macos.santa", "process"),
 ];
 
 /// A program with its module, dataset and category.
@@ -66,6 +80,18 @@ pub struct Program {
     module: &'static str,
     dataset: &'static str,
     category: &'static str,
+}
+
+impl Program {
+    /// Its profile.
+    pub fn profile(self) -> Profile {
+        self.profile
+    }
+
+    /// The module of its events.
+    pub fn module(self) -> &'static str {
+        self.module
+    }
 }
 
 fn programs() -> impl Iterator<Item = Program> {
@@ -111,7 +137,7 @@ pub fn event(text: &str, program: Program, context: &Context<'_>) -> Result<Even
         Profile::Bind => bind::date(text, context.offset_s)?,
         Profile::Mysql => mysql::date(text, context.offset_s)?,
         Profile::Squid => squid::date(text)?,
-        Profile::Crowdsec => None,
+        Profile::Crowdsec | Profile::Haproxy | Profile::Redis | Profile::Unbound | Profile::Santa => None,
         _ => date::anywhere_in_front(text, context.offset_s)?,
     };
     let (stamp, message) = match found {
@@ -128,13 +154,37 @@ pub fn json_record(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
     if is_of(Profile::Postgresql) && postgresql::is_json(leaves) {
         let stamp = parse::json::timestamp(leaves, context.offset_s);
         let mut event = context.event(stamp, "postgresql", "postgresql.log");
-        postgresql::set_json(&mut event, leaves);
+        postgresql::set_json(&mut event, leaves, context.offset_s);
         event.set_default(Field::EVENT_TYPE, "info");
         finish(&mut event);
         return Some(event);
     }
     let known = AGENTS.iter().find(|(profile, is_record, _)| is_of(*profile) && is_record(leaves));
     known.map(|(_, _, event)| event(leaves.clone(), context))
+}
+
+/// The program whose record a JSON object surely is.
+pub(super) fn json_profile(leaves: &Leaves) -> Option<Profile> {
+    if postgresql::is_json(leaves) {
+        return Some(Profile::Postgresql);
+    }
+    AGENTS.iter().find(|(_, is_record, _)| is_record(leaves)).map(|(profile, ..)| *profile)
+}
+
+/// The program of whose own file a line surely is, by how it begins; `None` = of none, or there is a doubt.
+pub(super) fn own_file(text: &str, context: &Context<'_>) -> Option<Profile> {
+    let rows: [(Profile, bool); 9] = [
+        (Profile::Modsecurity, modsecurity::is_audit_entry(text)),
+        (Profile::Postgresql, postgresql::is_own(text)),
+        (Profile::Mysql, mysql::is_own(text, context.offset_s)),
+        (Profile::Squid, squid::is_own(text)),
+        (Profile::Bind, bind::is_own(text, context.offset_s)),
+        (Profile::Haproxy, haproxy::is_own(text, context.offset_s)),
+        (Profile::Mongodb, mongodb::is_own(text, context.offset_s)),
+        (Profile::Redis, redis::is_own(text)),
+        (Profile::Santa, santa::is_own(text, context.offset_s)),
+    ];
+    rows.into_iter().find(|(_, is_own)| *is_own).map(|(profile, _)| profile)
 }
 
 /// A question to the leaves of a record.
@@ -145,6 +195,7 @@ type ToEvent = fn(Leaves, &Context<'_>) -> Event;
 /// Agents that write JSON, and how their records are known.
 const AGENTS: &[(Profile, IsRecord, ToEvent)] = &[
     (Profile::Modsecurity, modsecurity::is_record, modsecurity::event),
+    (Profile::Mongodb, mongodb::is_record, mongodb::event),
     (Profile::Osquery, osquery::is_record, osquery::event),
     (Profile::Wazuh, wazuh::is_record, wazuh::event),
     (Profile::Crowdsec, crowdsec::is_record, crowdsec::event),
@@ -158,7 +209,9 @@ fn has_syslog_header(text: &str, program: Program) -> bool {
     }
     let is_dated = parse::detect(text) == Format::Syslog;
     match program.profile {
-        Profile::Postgresql | Profile::Mysql | Profile::Openvpn => {
+        // Behind a header stand a host and a tag; in its own file a category and a severity.
+        Profile::Bind => is_dated && !bind::is_own(text, 0),
+        Profile::Postgresql | Profile::Mysql | Profile::Openvpn | Profile::Mongodb => {
             is_dated && !text.starts_with(|c: char| c.is_ascii_digit())
         }
         _ => is_dated,
@@ -186,13 +239,18 @@ pub fn of_parts(parts: &Syslog<'_>, program: Program, context: &Context<'_>) -> 
         }
         Profile::Dovecot => dovecot::set_fields(&mut event, message),
         Profile::Bind => bind::set_fields(&mut event, message),
+        Profile::Unbound => unbound::set_fields(&mut event, message, context),
         Profile::Dnsmasq => dnsmasq::set_fields(&mut event, message),
         Profile::Openvpn => openvpn::set_fields(&mut event, message),
         Profile::Postgresql => postgresql::set_fields(&mut event, message, context),
         Profile::Mysql => mysql::set_fields(&mut event, message, context),
         Profile::Dhcpd => dhcpd::set_fields(&mut event, message),
         Profile::Squid => squid::set_fields(&mut event, message, context),
+        Profile::Haproxy => haproxy::set_fields(&mut event, message, context),
+        Profile::Mongodb => mongodb::set_fields(&mut event, message),
+        Profile::Redis => redis::set_fields(&mut event, message, context),
         Profile::Crowdsec => crowdsec::set_fields(&mut event, message),
+        Profile::Santa => santa::set_fields(&mut event, message, context),
         Profile::Modsecurity => {
             modsecurity::set_message(&mut event, message);
         }

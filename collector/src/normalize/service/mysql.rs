@@ -64,6 +64,41 @@ fn short(text: &str, offset_s: i32) -> Option<(nhatle_event::Timestamp, usize)> 
     Some((stamp, day.len() + 1 + padding + time.len()))
 }
 
+/// Levels of the error log that only these servers write so.
+const LEVELS: [&str; 3] = ["Note", "Warning", "System"];
+/// Commands of the general log.
+const COMMANDS: [&str; 8] = ["Connect", "Query", "Quit", "Prepare", "Execute", "Init", "Close", "Change"];
+
+/// Whether a line (or an entry of the slow log) is surely of MySQL or MariaDB: an entry's first two comments, or the moment and
+/// behind it thread and level, thread and command, or the audit plugin's columns. The words a client sends stand behind.
+pub fn is_own(text: &str, offset_s: i32) -> bool {
+    if text.starts_with("# Time: ") || text.starts_with("# User@Host: ") {
+        return text.contains("# Query_time: ");
+    }
+    let Ok(Some((_, end))) = date(text, offset_s) else { return false };
+    let rest = text.get(end..).unwrap_or_default();
+    // `261123  2:10:00`: no other program writes a day in six digits with the time behind it.
+    let is_short = text.as_bytes().get(6) == Some(&b' ');
+    if rest.starts_with(',') {
+        return text.as_bytes().get(8) == Some(&b' ') && csv::values(rest, '\'').len() > AUDIT.len();
+    }
+    let mut words = rest.split_ascii_whitespace();
+    let mut word = words.next().unwrap_or_default();
+    if word == "mysqld_safe" {
+        return is_short || text.as_bytes().get(10) == Some(&b'T');
+    }
+    let has_thread = word.bytes().all(|byte| byte.is_ascii_digit());
+    if has_thread {
+        word = words.next().unwrap_or_default();
+    }
+    if let Some(level) = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) {
+        let has_code = words.next().is_some_and(|code| code.starts_with("[MY-"));
+        let is_level = LEVELS.contains(&level) || (level == "ERROR" && (is_short || has_code));
+        return is_level && (has_thread || is_short);
+    }
+    has_thread && COMMANDS.contains(&word) && rest.contains('\t')
+}
+
 /// Sets what a message means.
 pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
     // Syslog carries the line with its own date.
@@ -78,7 +113,9 @@ pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
     }
     let text = message.trim_start();
     let (thread, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-    if thread.bytes().all(|byte| byte.is_ascii_digit()) && !thread.is_empty() {
+    // MariaDB 10.1 writes the thread's address in memory.
+    let is_address = thread.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if is_address || (thread.bytes().all(|byte| byte.is_ascii_digit()) && !thread.is_empty()) {
         set_number(event, "mysql.thread_id", thread);
         match rest.trim_start().strip_prefix('[') {
             Some(_) => error_line(event, rest.trim_start()),
@@ -94,6 +131,10 @@ fn error_line(event: &mut Event, text: &str) {
     let mut rest = text;
     let mut at = 0;
     while let Some((word, behind)) = rest.strip_prefix('[').and_then(|inside| inside.split_once("] ")) {
+        // A level is one word; a date in brackets is another program's.
+        if at == 0 && !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            break;
+        }
         match (at, word.starts_with("MY-")) {
             (0, _) => event.set(Field::LOG_LEVEL, word),
             (_, true) => event.set(Field::EVENT_CODE, word),
@@ -104,7 +145,12 @@ fn error_line(event: &mut Event, text: &str) {
             break;
         }
     }
-    denied(event, rest);
+    if 0 < at {
+        event.set(Field::MESSAGE, rest.trim_end());
+    }
+    if !denied(event, rest) {
+        aborted(event, rest);
+    }
     if event.text(Field::LOG_LEVEL) == Some("ERROR") {
         event.set_default(Field::EVENT_TYPE, "error");
         event.set_default(Field::ERROR_MESSAGE, rest);
@@ -128,6 +174,22 @@ fn denied(event: &mut Event, text: &str) -> bool {
         set_source(event, host.split('\'').next().unwrap_or_default());
     }
     true
+}
+
+/// `Aborted connection 5 to db: 'hoso' user: 'lan' host: '192.0.2.9' (Got an error reading communication packets).`
+fn aborted(event: &mut Event, text: &str) {
+    let Some(rest) = text.strip_prefix("Aborted connection ") else { return };
+    // Names of a stranger's choice stand twice or not at all: a mark that comes again makes them doubtful.
+    let Some((front, back)) = split_sole(rest, "' user: '") else { return };
+    let Some((user, back)) = split_sole(back, "' host: '") else { return };
+    let Some((host, reason)) = back.rsplit_once("' (") else { return };
+    happened(event, "database_connection_aborted", Act("database", &["connection", "end"], ""));
+    set_named(event, "mysql.database", split_sole(front, " to db: '").map(|(_, database)| database));
+    if user != "unauthenticated" {
+        set_user(event, user);
+    }
+    set_source(event, host);
+    set_named(event, "event.reason", Some(reason.trim_end_matches(['.', ')'])));
 }
 
 /// The general log: `Connect\troot@192.0.2.9 on hoso using TCP/IP`, `Query\tSELECT 1`.
@@ -254,6 +316,30 @@ fn slow_pairs(event: &mut Event, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::check;
+
+    #[test]
+    fn connections_that_broke_and_threads_by_address() {
+        check(
+            "mysql",
+            "2026-11-23T02:10:00.123456Z 5 [Note] [MY-010914] [Server] Aborted connection 5 to db: 'hoso' user: 'lan' host: '203.0.113.9' (Got an error reading communication packets).",
+            &[
+                ("user.name", "lan"),
+                ("source.ip", "203.0.113.9"),
+                ("mysql.database", "hoso"),
+                ("event.reason", "Got an error reading communication packets"),
+            ],
+        );
+        check(
+            "mysql",
+            "2026-11-23T02:10:00.123456Z 5 [Note] Aborted connection 5 to db: 'x' user: 'y' host: '198.51.100.1' user: 'lan' host: '203.0.113.9' (Got timeout).",
+            &[("!source.ip", ""), ("!user.name", "")],
+        );
+        check(
+            "mysql",
+            "2026-11-23 02:10:00 0x7f01 [Note] InnoDB: x",
+            &[("log.level", "Note"), ("message", "InnoDB: x")],
+        );
+    }
 
     #[test]
     fn refused_accounts_in_every_form() {

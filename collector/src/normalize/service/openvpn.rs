@@ -14,6 +14,12 @@ use crate::normalize::linux::{set_source, set_user};
 
 /// Sets what a message means.
 pub fn set_fields(event: &mut Event, message: &str) {
+    // `verb 4` and more: the microseconds of the moment.
+    let micros = message.strip_prefix("us=").and_then(|rest| rest.split_once(' '));
+    let message = match micros.filter(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some((_, rest)) => rest,
+        None => message,
+    };
     let Some((front, text)) = message.split_once(' ') else { return };
     let (user, client) = front.rsplit_once('/').unwrap_or(("", front));
     let Some((address, port)) = socket(client) else { return };
@@ -44,6 +50,16 @@ fn meaning(event: &mut Event, text: &str) {
         set_named(event, "event.reason", Some(reason));
     } else if text.starts_with("SENT CONTROL [") && text.contains("]: 'AUTH_FAILED") {
         happened(event, "vpn_refusal_sent", Act("authentication", &["info"], "failure"));
+    } else if let Some(rest) =
+        text.strip_prefix("MULTI: Learn: ").or_else(|| text.strip_prefix("MULTI_sva: pool returned IPv4="))
+    {
+        // The address inside the tunnel.
+        happened(event, "vpn_address", Act("network", &["connection", "info"], ""));
+        set_named(event, "openvpn.tunnel_ip", rest.split([',', ' ']).next());
+    } else if let Some(reason) = text.split_once("] received, client-instance ").and_then(|_| text.strip_prefix("SIG"))
+    {
+        happened(event, "vpn_ended", Act("network", &["connection", "end"], ""));
+        set_named(event, "event.reason", Some(&format!("SIG{reason}")));
     } else if let Some(reason) = text.strip_prefix("TLS Error: ") {
         happened(event, "vpn_tls_error", Act("network", &["connection", "error"], "failure"));
         set_named(event, "event.reason", Some(reason));
@@ -90,6 +106,21 @@ mod tests {
                 ("openvpn.refused", "certificate"),
                 ("!user.name", ""),
             ],
+        );
+        check(
+            "openvpn",
+            "2026-11-23 20:10:00 us=123456 203.0.113.9:4411 TLS Auth Error: Auth Username/Password verification failed for peer",
+            &[("event.outcome", "failure"), ("source.ip", "203.0.113.9")],
+        );
+        check(
+            "openvpn",
+            &line("lan/203.0.113.9:4411 MULTI_sva: pool returned IPv4=10.8.0.6, IPv6=(Not enabled)"),
+            &[("openvpn.tunnel_ip", "10.8.0.6"), ("user.name", "lan")],
+        );
+        check(
+            "openvpn",
+            &line("lan/203.0.113.9:4411 SIGTERM[soft,remote-exit] received, client-instance exiting"),
+            &[("event.action", "vpn_ended"), ("event.type", "connection,end")],
         );
         // A name in a certificate that was let in is no refusal.
         check(

@@ -13,7 +13,11 @@ use crate::normalize::linux::{set_source, set_user};
 /// Sets what a message means.
 pub fn set_fields(event: &mut Event, message: &str) {
     let text = message.strip_prefix("warning: ").unwrap_or(message);
-    if sasl_failure(event, text) || connection(event, text) {
+    if sasl_failure(event, text) || connection(event, text) || encrypted(event, text) || screened(event, text) {
+        return;
+    }
+    // anvil(8)'s summary has a word where others have a queue.
+    if text.starts_with("statistics: ") {
         return;
     }
     let Some((queue, rest)) = text.split_once(": ").filter(|(queue, _)| is_queue_id(queue)) else { return };
@@ -85,6 +89,48 @@ fn connection(event: &mut Event, text: &str) -> bool {
     let rest = if verb.ends_with("after ") { rest.split_once(" from ").map_or(rest, |(_, rest)| rest) } else { rest };
     happened(event, action, Act("network", kinds, ""));
     host(event, rest);
+    true
+}
+
+/// `Anonymous TLS connection established from name[address]: TLSv1.3 with cipher X (256/256 bits)`: no word of a stranger's stands in front.
+fn encrypted(event: &mut Event, text: &str) -> bool {
+    let found = ["from", "to"].iter().find_map(|way| {
+        let (trust, rest) = text.split_once(&format!(" TLS connection established {way} "))?;
+        matches!(trust, "Anonymous" | "Untrusted" | "Trusted" | "Verified").then_some((*way, rest))
+    });
+    let Some((way, rest)) = found else { return false };
+    happened(event, "smtp_tls", Act("network", &["connection", "protocol"], "success"));
+    let Some((peer, what)) = rest.split_once("]") else { return true };
+    if way == "from" {
+        host(event, &format!("{peer}]"));
+    }
+    let Some((version, cipher)) = what.rsplit_once(": ").and_then(|(_, what)| what.split_once(" with cipher ")) else {
+        return true;
+    };
+    crate::normalize::tls::set_version(event, version);
+    event.set(Field::TLS_CIPHER, cipher.split(' ').next().unwrap_or(cipher));
+    true
+}
+
+/// postscreen(8): `PREGREET 14 after 0.1 from [203.0.113.9]:4411: EHLO x`, `DNSBL rank 6 for [address]:port`, `CONNECT from [address]:port to …`.
+fn screened(event: &mut Event, text: &str) -> bool {
+    let word = text.split(' ').next().unwrap_or_default();
+    let (action, kinds): (_, &[&str]) = match word {
+        "PREGREET" => ("smtp_pregreet", &["connection", "denied"]),
+        "DNSBL" => ("smtp_blocklisted", &["connection", "denied"]),
+        "HANGUP" => ("smtp_connection_lost", &["connection", "end"]),
+        "CONNECT" => ("smtp_connect", &["connection", "start"]),
+        "PASS" => ("smtp_screened", &["connection", "allowed"]),
+        _ => return false,
+    };
+    // The client stands in brackets before all that it sent.
+    let Some((address, rest)) = text.split_once('[').and_then(|(_, rest)| rest.split_once("]:")) else { return false };
+    if address.parse::<std::net::IpAddr>().is_err() {
+        return false;
+    }
+    happened(event, action, Act("network", kinds, ""));
+    set_source(event, address);
+    super::set_port(event, rest.split([':', ' ']).next().unwrap_or_default());
     true
 }
 
@@ -203,6 +249,29 @@ mod tests {
     #[track_caller]
     fn line(message: &str, expected: &[(&str, &str)]) {
         check("postfix", &format!("{FRONT}{message}"), expected);
+    }
+
+    #[test]
+    fn screening_and_encryption() {
+        let line = |daemon: &str, message: &str| format!("<22>Nov 23 20:10:00 mail-01 postfix/{daemon}[7]: {message}");
+        check(
+            "postfix",
+            &line("postscreen", "PREGREET 14 after 0.1 from [203.0.113.9]:4411: EHLO [198.51.100.1]:25\\r\\n"),
+            &[("event.action", "smtp_pregreet"), ("source.ip", "203.0.113.9"), ("source.port", "4411")],
+        );
+        check(
+            "postfix",
+            &line(
+                "smtpd",
+                "Anonymous TLS connection established from kho.example[2001:db8::9]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
+            ),
+            &[("source.ip", "2001:db8::9"), ("tls.version", "1.3"), ("tls.cipher", "TLS_AES_256_GCM_SHA384")],
+        );
+        check(
+            "postfix",
+            &line("anvil", "statistics: max connection rate 1/60s for (smtp:203.0.113.9) at Nov 23 20:10:00"),
+            &[("!postfix.queue_id", "")],
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ const SEVERITIES: &[&str] = &[
     "DEBUG4",
     "DEBUG5",
 ];
-/// Zones that PostgreSQL writes by name, in seconds east of UTC. Numbers (`+07`) need no table.
+/// Zones that PostgreSQL writes by name, in seconds east of UTC.
 const ZONES: &[(&str, i32)] = &[
     ("UTC", 0),
     ("GMT", 0),
@@ -117,11 +117,12 @@ pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
     if let Some(pid) = prefix.pid.and_then(|pid| pid.parse::<i64>().ok()) {
         event.set(Field::PROCESS_PID, pid);
     }
-    if let Some((zone, offset)) = prefix.zone.and_then(|zone| ZONES.iter().find(|(name, _)| *name == zone)) {
-        if let Some(stamp) = moment_of(&original, *offset).filter(|_| !is_carried) {
+    if let Some((zone, offset)) = prefix.zone.and_then(|zone| Some((zone, zone_offset(zone)?))) {
+        let offset = offset_of(offset, context.offset_s);
+        if let Some(stamp) = moment_of(&original, offset).filter(|_| !is_carried) {
             event.timestamp = stamp;
         }
-        event.set(Field::EVENT_TIMEZONE, *zone);
+        event.set(Field::EVENT_TIMEZONE, zone);
     }
     if prefix.is_doubtful || (prefix.has_names && first_severity(text).is_some()) {
         event.set(Field::EVENT_ACTION, "database_line_ambiguous");
@@ -138,9 +139,26 @@ pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
     meaning(event, severity, text.trim());
 }
 
-/// Whether a word is a zone that is known by name.
-pub fn is_zone(word: &str) -> bool {
-    ZONES.iter().any(|(name, _)| *name == word)
+/// The offset that a word of a prefix means: a zone's name, or its number (`+07`, `+0530`, `-03:30`), which is all that
+/// PostgreSQL has for zones without a name, such as Asia/Ho_Chi_Minh.
+pub fn zone_offset(word: &str) -> Option<i32> {
+    if let Some((_, offset_s)) = ZONES.iter().find(|(name, _)| *name == word) {
+        return Some(*offset_s);
+    }
+    let (sign, digits) = match word.as_bytes() {
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let number = |tens: &u8, ones: &u8| {
+        (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i32::from(tens - b'0') * 10 + i32::from(ones - b'0'))
+    };
+    let (hours, minutes) = match digits {
+        [a, b] => (number(a, b)?, 0),
+        [a, b, c, d] | [a, b, b':', c, d] => (number(a, b)?, number(c, d)?),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// The first place where a severity stands as the server writes it: the word, a colon and two spaces.
@@ -227,7 +245,9 @@ fn log(event: &mut Event, text: &str) {
     } else if text.starts_with("disconnection: session time: ") {
         happened(event, "database_disconnection", Act("database", &["end"], ""));
         if let Some((_, host)) = text.rsplit_once(" host=") {
+            let (host, port) = host.split_once(" port=").unwrap_or((host, ""));
             set_source(event, host.split(' ').next().unwrap_or_default());
+            super::set_port(event, port);
         }
     } else if let Some(rest) = text.strip_prefix("AUDIT: ") {
         audited(event, rest);
@@ -286,11 +306,37 @@ pub fn is_csv(text: &str) -> bool {
     is_date && front.len() <= 40 && !front.contains(['[', '<']) && csv::values(text, '"').len() >= COLUMNS_MIN
 }
 
+/// Whether a line is surely PostgreSQL's: a CSV record with a severity in its column, or a date and a zone with the process (or
+/// the severity itself) right behind them. The names that whoever connects chooses stand behind.
+pub fn is_own(text: &str) -> bool {
+    if is_csv(text) {
+        return csv::values(text, '"').get(11).is_some_and(|word| SEVERITIES.contains(&word.as_ref()));
+    }
+    let mut words = text.splitn(5, ' ');
+    let mut next = || words.next().unwrap_or_default();
+    let (day, time, zone, process) = (next(), next(), next(), next());
+    let is_all = |word: &str, mark: u8| {
+        word.contains(char::from(mark))
+            && word.bytes().all(|byte| byte.is_ascii_digit() || byte == mark || byte == b'.')
+    };
+    let is_process = process
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']').or_else(|| rest.strip_suffix("]:")))
+        .is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'));
+    let is_severity = process.strip_suffix(':').is_some_and(|word| SEVERITIES.contains(&word));
+    day.len() == 10
+        && is_all(day, b'-')
+        && is_all(time, b':')
+        && zone_offset(zone).is_some()
+        && (is_process || is_severity)
+        && first_severity(text).is_some()
+}
+
 fn csv_record(event: &mut Event, text: &str, offset_s: i32) {
     let values = csv::values(text, '"');
     let of = |at: usize| values.get(at).map_or("", |value| value.as_ref());
     let zone = of(0).rsplit(' ').next().unwrap_or_default();
-    let offset = ZONES.iter().find(|(name, _)| *name == zone).map_or(offset_s, |(_, told)| offset_of(*told, offset_s));
+    let offset = zone_offset(zone).map_or(offset_s, |told| offset_of(told, offset_s));
     if let Some(stamp) = moment_of(of(0), offset) {
         event.timestamp = stamp;
     }
@@ -316,12 +362,12 @@ pub fn is_json(leaves: &Leaves) -> bool {
 }
 
 /// Sets the fields of a JSON record.
-pub fn set_json(event: &mut Event, leaves: &Leaves) {
+pub fn set_json(event: &mut Event, leaves: &Leaves, offset_s: i32) {
     act(event, Act("database", &[], ""));
     let text = |name: &str| leaves.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.as_text());
     let zoned = text("timestamp");
     if let Some((stamp, zone)) = zoned.as_deref().and_then(|stamp| stamp.rsplit_once(' ')) {
-        let offset = ZONES.iter().find(|(name, _)| *name == zone).map(|(_, offset)| *offset);
+        let offset = zone_offset(zone).map(|told| offset_of(told, offset_s));
         if let Some(stamp) = offset.and_then(|offset| moment_of(stamp, offset)) {
             event.timestamp = stamp;
         }
@@ -369,6 +415,32 @@ mod tests {
                 "<134>1 2026-11-23T02:10:00.5Z csdl-02 postgres 23 - - [3-1] 2026-11-23 02:10:00.500 UTC [9] lan@hoso {words}"
             ),
             &told,
+        );
+    }
+
+    #[test]
+    fn zones_without_a_name_are_numbers() {
+        let words = "LOG:  connection authorized: user=lan database=hoso";
+        let told = [("@timestamp", "2026-11-23T02:10:00.500Z"), ("user.name", "lan"), ("process.pid", "147")];
+        for zone in ["+07", "+0700", "+07:00"] {
+            check("postgresql", &format!("2026-11-23 09:10:00.500 {zone} [147] lan@hoso {words}"), &told);
+        }
+        // The prefix that pgBadger asks for: process, then the line's number in its session.
+        check(
+            "postgresql",
+            &format!("2026-11-23 09:10:00.500 +07 [147]: [3-1] user=lan,db=hoso,app=x,client=203.0.113.9 {words}"),
+            &[
+                ("process.pid", "147"),
+                ("postgresql.log.session_line_number", "3"),
+                ("source.ip", "203.0.113.9"),
+                ("@timestamp", "2026-11-23T02:10:00.500Z"),
+            ],
+        );
+        let json = r#"{"timestamp":"2026-11-23 09:10:00.500 +07","user":"lan","pid":147,"session_id":"a.7","error_severity":"LOG","message":"disconnection: session time: 0:00:01.2 user=lan database=hoso host=203.0.113.9 port=4411","backend_type":"client backend"}"#;
+        check(
+            "postgresql",
+            json,
+            &[("@timestamp", "2026-11-23T02:10:00.500Z"), ("source.ip", "203.0.113.9"), ("source.port", "4411")],
         );
     }
 

@@ -48,9 +48,15 @@ pub fn parse(text: &str, may_hold_date: bool) -> Prefix<'_> {
     for (at, word) in words.iter().enumerate() {
         let next = words.get(at + 1).copied().unwrap_or_default();
         if let Some(inside) = process(word).filter(|_| !prefix.has_names || next.is_empty()) {
-            let (pid, line) = inside.split_once('-').map_or((inside, None), |(pid, line)| (pid, Some(line)));
-            (prefix.pid, prefix.line) = (Some(pid), line);
-        } else if super::postgresql::is_zone(word) && !prefix.has_names {
+            match inside.split_once('-') {
+                // `[147]: [3-1]`: behind the process, the line of its session.
+                Some((line, _)) if prefix.pid.is_some() && prefix.line.is_none() => prefix.line = Some(line),
+                found => {
+                    let (pid, line) = found.map_or((inside, None), |(pid, line)| (pid, Some(line)));
+                    (prefix.pid, prefix.line) = (Some(pid), line);
+                }
+            }
+        } else if super::postgresql::zone_offset(word).is_some() && !prefix.has_names {
             prefix.zone = Some(word);
         } else if dates_left > 0 && !prefix.has_names && is_date(word) {
             dates_left -= 1;

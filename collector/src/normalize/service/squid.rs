@@ -24,6 +24,24 @@ pub fn date(text: &str) -> Found {
     Ok(stamp.map(|stamp| (stamp, word.len())))
 }
 
+/// Whether a line is of the native log: moment, milliseconds, client, `TCP_MISS/200`, bytes, method. All of them stand before
+/// the address asked for.
+pub fn is_own(text: &str) -> bool {
+    let Ok(Some((_, end))) = date(text) else { return false };
+    let mut words = text.get(end..).unwrap_or_default().split_ascii_whitespace();
+    let mut next = || words.next().unwrap_or_default();
+    let (elapsed, client, result, bytes, method) = (next(), next(), next(), next(), next());
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let (code, status) = result.split_once('/').unwrap_or((result, ""));
+    is_number(elapsed.trim_start_matches('-'))
+        && client.parse::<std::net::IpAddr>().is_ok()
+        && ["TCP_", "UDP_", "NONE"].iter().any(|front| code.starts_with(front))
+        && status.len() == 3
+        && is_number(status)
+        && is_number(bytes)
+        && !method.is_empty()
+}
+
 /// Sets what a line means.
 pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
     let message = match date(message) {

@@ -22,6 +22,7 @@ pub fn check(profile: &str, line: &str, expected: &[(&str, &str)]) {
 /// The same for an event.
 #[track_caller]
 pub fn check_event(event: &Event, line: &str, expected: &[(&str, &str)]) {
+    assert_eq!(event.get(Field::NHATLE_PROFILE_READ), None, "is never read as another: {line}");
     for (name, value) in expected {
         let (name, is_absent) = name.strip_prefix('!').map_or((*name, false), |name| (name, true));
         let held = match name {

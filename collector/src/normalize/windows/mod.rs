@@ -14,8 +14,10 @@
 
 mod ecs;
 mod json;
+mod words;
 mod names;
 mod security;
+pub(crate) mod snare;
 mod steps;
 mod sysmon;
 mod system;

@@ -4,6 +4,7 @@
 //! are the names Winlogbeat documents for the same events, so that searches written for one fit the other.
 
 use super::table::{Extra, How, Meaning, Move, Moves, Names, by, how, row, same, with};
+use super::words;
 
 const SUBJECT: &[Move] = &[
     same("SubjectUserSid", "user.id"),
@@ -190,7 +191,7 @@ const ON_USER: Moves = &[SUBJECT, SUBJECT_LOGON, TARGET_USER, PROCESS];
 const ON_GROUP: Moves = &[SUBJECT, SUBJECT_LOGON, GROUP, PROCESS];
 const ON_MEMBER: Moves = &[SUBJECT, SUBJECT_LOGON, GROUP, MEMBER, PROCESS];
 const ON_COMPUTER: Moves = &[SUBJECT, SUBJECT_LOGON, COMPUTER, PROCESS];
-const TICKET: Moves = &[LOGON_USER, PEER];
+const TICKET: Moves = &[LOGON_USER, PEER, words::WORDS];
 
 /// The Security log.
 pub(super) const SECURITY: &[Meaning] = &[
@@ -229,7 +230,7 @@ pub(super) const SECURITY: &[Meaning] = &[
     with(row(&[4670], "permissions-changed", POLICY, ADMIN_CHANGE, BY_SUBJECT), Extra::Object),
     row(&[4672], "logged-in-special", IAM, ADMIN, BY_SUBJECT),
     row(&[4673], "privileged-service-called", IAM, ADMIN, BY_SUBJECT),
-    row(&[4674], "privileged-operation", IAM, ADMIN, BY_SUBJECT),
+    row(&[4674], "privileged-operation", IAM, ADMIN, &[SUBJECT, SUBJECT_LOGON, PROCESS, words::ACCESS_WORDS]),
     row(&[4688], "created-process", &["process"], &["start"], &[SUBJECT, SUBJECT_LOGON, NEW_PROCESS]),
     row(&[4689], "exited-process", &["process"], &["end"], BY_SUBJECT),
     row(&[4697], "service-installed", POLICY, ADMIN_CHANGE, &[SUBJECT, SUBJECT_LOGON, SERVICE]),
@@ -246,7 +247,7 @@ pub(super) const SECURITY: &[Meaning] = &[
     row(&[4716], "trusted-domain-information-changed", &["configuration"], &["change"], BY_SUBJECT),
     row(&[4717], "system-security-access-granted", POLICY, ADMIN_CHANGE, BY_SUBJECT),
     row(&[4718], "system-security-access-removed", POLICY, ADMIN_CHANGE, BY_SUBJECT),
-    row(&[4719], "changed-audit-config", POLICY, ADMIN_CHANGE, BY_SUBJECT),
+    row(&[4719], "changed-audit-config", POLICY, ADMIN_CHANGE, &[SUBJECT, SUBJECT_LOGON, PROCESS, words::POLICY_WORDS]),
     row(&[4720], "added-user-account", IAM, USER_CREATED, ON_USER),
     row(&[4722], "enabled-user-account", IAM, USER_CHANGED, ON_USER),
     row(&[4723], "changed-password", IAM, USER_CHANGED, ON_USER),
@@ -294,7 +295,13 @@ pub(super) const SECURITY: &[Meaning] = &[
     row(&[4906], "crash-on-audit-changed", POLICY, ADMIN_CHANGE, BY_SUBJECT),
     row(&[4907], "audit-setting-changed", POLICY, ADMIN_CHANGE, BY_SUBJECT),
     row(&[4908], "special-group-table-changed", POLICY, ADMIN_CHANGE, BY_SUBJECT),
-    row(&[4912], "per-user-audit-policy-changed", POLICY, ADMIN_CHANGE, BY_SUBJECT),
+    row(
+        &[4912],
+        "per-user-audit-policy-changed",
+        POLICY,
+        ADMIN_CHANGE,
+        &[SUBJECT, SUBJECT_LOGON, PROCESS, words::POLICY_WORDS],
+    ),
     row(&[4964], "logged-in-special", IAM, &["admin", "group"], &[LOGON_USER, TARGET_LOGON]),
     row(&[5136, 5137, 5138, 5139, 5141], "directory-object-changed", IAM, ADMIN_CHANGE, BY_SUBJECT),
     row(

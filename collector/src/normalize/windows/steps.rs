@@ -34,9 +34,23 @@ pub(super) fn changed(how: How, text: &str) -> Option<Value> {
         How::Hash(kind) => return hash(kind, text).map(Value::from),
         How::CommonName => common_name(text),
         How::Listed(list) => list.iter().find(|(known, _)| known.eq_ignore_ascii_case(text))?.1,
+        How::EachListed(list) => {
+            let named = |word: &str| list.iter().find(|(known, _)| *known == word).map(|(_, name)| Value::from(*name));
+            return listed(text.split([',', ' ', '\t', '\r', '\n']).filter_map(named));
+        }
+        How::Bits(list) => {
+            let number = u32::try_from(number_of(text)?).ok()?;
+            let is_set = |bit: u32| number & (1 << (31 - bit.min(31))) != 0;
+            return listed(list.iter().filter(|(bit, _)| is_set(*bit)).map(|(_, name)| Value::from(*name)));
+        }
         How::Lower => return Some(Value::from(text.to_lowercase())),
     };
     (!found.is_empty()).then(|| Value::from(found))
+}
+
+fn listed(values: impl Iterator<Item = Value>) -> Option<Value> {
+    let values: Vec<Value> = values.collect();
+    (!values.is_empty()).then_some(Value::List(values))
 }
 
 /// A whole number: as it is, or its text, decimal or `0x…`.

@@ -38,6 +38,10 @@ pub(super) enum How {
     CommonName,
     /// One value becomes another; what is not listed is left out.
     Listed(&'static [(&'static str, &'static str)]),
+    /// Each word of a list becomes another; what is not listed is left out.
+    EachListed(&'static [(&'static str, &'static str)]),
+    /// The names of the bits that are set, bit 0 the highest of 32.
+    Bits(&'static [(u32, &'static str)]),
     /// In lower case.
     Lower,
 }

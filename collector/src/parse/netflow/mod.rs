@@ -12,11 +12,13 @@ use nhatle_event::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 pub mod elements;
+pub mod numbers;
 pub mod template;
 #[cfg(test)]
 mod tests;
 
 use elements::{element, hex, unsigned, value};
+use numbers::Numbered;
 use template::{Domain, FIELDS_MAX, FieldSpec, Template, Templates, VARIABLE, Waiting};
 
 /// How many records one packet may give; a packet of v5 has at most 30, one of 64 KiB some thousands.
@@ -42,6 +44,18 @@ pub struct Header {
     pub sampling: u16,
 }
 
+impl Header {
+    /// Whose numbers and templates they are.
+    fn of(&self, exporter: IpAddr) -> Domain {
+        Domain { exporter, version: self.version, id: self.domain }
+    }
+
+    /// The packet's place, where it uses up so many numbers.
+    fn numbered(&self, exporter: IpAddr, count: Option<u32>) -> Numbered {
+        Numbered { domain: self.of(exporter), first: self.sequence, count, uptime_ms: self.uptime_ms }
+    }
+}
+
 /// Reads packets, and remembers the templates they announce.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -54,8 +68,14 @@ impl Reader {
         self.templates.counts()
     }
 
-    /// The objects of a packet, as JSON text, added to `found`.
-    pub fn packet(&mut self, bytes: &[u8], exporter: IpAddr, now: Timestamp, found: &mut Vec<String>) {
+    /// The objects of a packet, as JSON text, added to `found`; gives its place among those of its exporter, where it has one.
+    pub fn packet(
+        &mut self,
+        bytes: &[u8],
+        exporter: IpAddr,
+        now: Timestamp,
+        found: &mut Vec<String>,
+    ) -> Option<Numbered> {
         let exporter = exporter.to_canonical();
         let result = match word16(bytes, 0) {
             Some(5) => v5(bytes, exporter, found),
@@ -64,8 +84,12 @@ impl Reader {
             Some(version) => Err(format!("netflow: version {version} is none that is read")),
             None => Err("netflow: a packet of one byte".to_owned()),
         };
-        if let Err(reason) = result {
-            found.push(broken(&reason, exporter, &Header::default(), None, bytes));
+        match result {
+            Ok(numbered) => Some(numbered),
+            Err(reason) => {
+                found.push(broken(&reason, exporter, &Header::default(), None, bytes));
+                None
+            }
         }
     }
 
@@ -75,7 +99,13 @@ impl Reader {
         found.extend(expired.into_iter().map(|waiting| given_up(&waiting)));
     }
 
-    fn v9(&mut self, bytes: &[u8], exporter: IpAddr, now: Timestamp, found: &mut Vec<String>) -> Result<(), String> {
+    fn v9(
+        &mut self,
+        bytes: &[u8],
+        exporter: IpAddr,
+        now: Timestamp,
+        found: &mut Vec<String>,
+    ) -> Result<Numbered, String> {
         let word = |at| word32(bytes, at).ok_or_else(|| "netflow: the packet is shorter than its header".to_owned());
         let (uptime_ms, seconds, sequence, domain) = (word(4)?, word(8)?, word(12)?, word(16)?);
         let header = Header {
@@ -87,10 +117,17 @@ impl Reader {
             sampling: 0,
         };
         self.sets(bytes.get(20..).unwrap_or_default(), exporter, header, now, found);
-        Ok(())
+        // It numbers packets.
+        Ok(header.numbered(exporter, Some(1)))
     }
 
-    fn ipfix(&mut self, bytes: &[u8], exporter: IpAddr, now: Timestamp, found: &mut Vec<String>) -> Result<(), String> {
+    fn ipfix(
+        &mut self,
+        bytes: &[u8],
+        exporter: IpAddr,
+        now: Timestamp,
+        found: &mut Vec<String>,
+    ) -> Result<Numbered, String> {
         let word = |at| word32(bytes, at).ok_or_else(|| "netflow: the packet is shorter than its header".to_owned());
         let (seconds, sequence, domain) = (word(4)?, word(8)?, word(12)?);
         let length = usize::from(word16(bytes, 2).unwrap_or_default());
@@ -103,18 +140,27 @@ impl Reader {
             sampling: 0,
         };
         let sets = bytes.get(16..length).ok_or("netflow: the packet is not as long as it says")?;
-        self.sets(sets, exporter, header, now, found);
-        Ok(())
+        let count = self.sets(sets, exporter, header, now, found);
+        Ok(header.numbered(exporter, count))
     }
 
-    /// Sets of a packet, one after another. One that is broken ends the packet: nothing tells where the next begins.
-    fn sets(&mut self, mut rest: &[u8], exporter: IpAddr, header: Header, now: Timestamp, found: &mut Vec<String>) {
-        let sent = Sent { domain: Domain { exporter, version: header.version, id: header.domain }, header, now };
+    /// Sets of a packet, one after another. One that is broken ends the packet: nothing tells where the next begins. Gives
+    /// the number of records of data; `None` where it cannot be told.
+    fn sets(
+        &mut self,
+        mut rest: &[u8],
+        exporter: IpAddr,
+        header: Header,
+        now: Timestamp,
+        found: &mut Vec<String>,
+    ) -> Option<u32> {
+        let sent = Sent { domain: header.of(exporter), header, now };
+        let mut count = Some(0_u32);
         // Fewer bytes than a set's header are padding.
         while let (Some(id), Some(length)) = (word16(rest, 0), word16(rest, 2)) {
             let Some(set) = rest.get(4..usize::from(length)) else {
                 found.push(broken("netflow: a set is longer than its packet", exporter, &header, None, rest));
-                return;
+                return None;
             };
             let is_v9 = header.version == 9;
             let result = match id {
@@ -123,7 +169,8 @@ impl Reader {
                 2 if !is_v9 => self.templates_of(set, Announced::Ipfix, &sent, found),
                 3 if !is_v9 => self.templates_of(set, Announced::IpfixOptions, &sent, found),
                 256.. => {
-                    self.data(set, id, &sent, found);
+                    let more = self.data(set, id, &sent, found);
+                    count = count.zip(more).map(|(count, more)| count.saturating_add(more));
                     Ok(())
                 }
                 _ => Err("netflow: a set of no known kind"),
@@ -133,16 +180,18 @@ impl Reader {
             }
             rest = rest.get(usize::from(length)..).unwrap_or_default();
         }
+        count
     }
 
-    fn data(&mut self, set: &[u8], id: u16, sent: &Sent, found: &mut Vec<String>) {
+    /// The records of a set of data, and how many there are; `None` where it waits for its template, or is broken.
+    fn data(&mut self, set: &[u8], id: u16, sent: &Sent, found: &mut Vec<String>) -> Option<u32> {
         if let Some(template) = self.templates.get(sent.domain, id, sent.now) {
-            records(set, template, sent.domain.exporter, &sent.header, id, found);
-            return;
+            return records(set, template, sent.domain.exporter, &sent.header, id, found);
         }
         let &Sent { domain, header, now } = sent;
         let waiting = Waiting { domain, template_id: id, header, bytes: set.to_vec(), since: now };
         found.extend(self.templates.wait(waiting).iter().map(given_up));
+        None
     }
 
     fn templates_of(
@@ -238,27 +287,37 @@ fn announced(bytes: &[u8], kind: Announced) -> Result<(u16, Option<Template>, us
     Ok((id, Some(Template { fields, scope_count }), at))
 }
 
-/// The records of a set of data. What is left is padding if it is shorter than any record.
-fn records(set: &[u8], template: &Template, exporter: IpAddr, header: &Header, id: u16, found: &mut Vec<String>) {
+/// The records of a set of data, and how many there are where that can be told. What is left is padding if it is shorter
+/// than any record.
+fn records(
+    set: &[u8],
+    template: &Template,
+    exporter: IpAddr,
+    header: &Header,
+    id: u16,
+    found: &mut Vec<String>,
+) -> Option<u32> {
     let mut rest = set;
     let mut count = 0;
     while template.bytes_min() <= rest.len() {
         if RECORDS_MAX <= count {
             found.push(broken("netflow: a set of too many records", exporter, header, Some(id), rest));
-            return;
+            return None;
         }
         let Some((fields, used)) = record(rest, template, header) else {
             // Values that tell their length may tell too much of it; padding is of zeros.
             if rest.iter().any(|byte| *byte != 0) {
                 found.push(broken("netflow: a record is cut", exporter, header, Some(id), rest));
+                return None;
             }
-            return;
+            break;
         };
         let kind = if template.scope_count == 0 { "netflow_flow" } else { "netflow_options" };
         found.push(shown(kind, exporter, header, Some(id), fields));
         rest = rest.get(used..).unwrap_or_default();
         count += 1;
     }
+    u32::try_from(count).ok()
 }
 
 /// One record: its fields by name, and how many bytes it took; `None` = it is cut.
@@ -382,7 +441,7 @@ fn nanos(number: Option<u64>, unit_ns: i64) -> Option<i64> {
 }
 
 /// A packet of version 5: a header and up to thirty records of one shape.
-fn v5(bytes: &[u8], exporter: IpAddr, found: &mut Vec<String>) -> Result<(), String> {
+fn v5(bytes: &[u8], exporter: IpAddr, found: &mut Vec<String>) -> Result<Numbered, String> {
     const CUT: &str = "netflow: the packet is shorter than its header";
     let word = |at| word32(bytes, at).ok_or(CUT);
     let count = usize::from(word16(bytes, 2).ok_or(CUT)?);
@@ -422,7 +481,7 @@ fn v5(bytes: &[u8], exporter: IpAddr, found: &mut Vec<String>) -> Result<(), Str
         }
         found.push(shown("netflow_flow", exporter, &header, None, fields));
     }
-    Ok(())
+    Ok(header.numbered(exporter, u32::try_from(count).ok()))
 }
 
 /// The fields of a record of version 5, by v9's numbers, with their bytes; 0 and 65535 = padding.

@@ -27,14 +27,14 @@ pub const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Data waits so long for its template.
 pub const WAIT_NS: i64 = 60 * 1_000_000_000;
 
-/// Whose template it is: exporter, version, source or observation domain.
+/// Whose templates and numbers they are: exporter, version, source or observation domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Domain {
     /// The address packets come from.
     pub exporter: IpAddr,
-    /// 9 or 10.
+    /// 5, 9 or 10.
     pub version: u16,
-    /// v9's source id, IPFIX' observation domain.
+    /// v5's engine, v9's source id, IPFIX' observation domain.
     pub id: u32,
 }
 

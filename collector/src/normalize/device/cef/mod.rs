@@ -97,7 +97,9 @@ impl Parts<'_> {
 /// Where a record begins in text with some header in front.
 pub fn starts_at(text: &str, mark: &str) -> Option<usize> {
     let places = text.match_indices(mark).map(|(at, _)| at).take_while(|at| *at <= MARK_AT_MAX);
-    places.into_iter().find(|at| text.as_bytes().get(at + mark.len()).is_some_and(u8::is_ascii_digit))
+    // FortiOS writes a space behind the mark.
+    let version = |at: &usize| text.get(at + mark.len()..).map(|rest| rest.strip_prefix(' ').unwrap_or(rest));
+    places.into_iter().find(|at| version(at).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
 }
 
 /// Whether a message is CEF from its first byte.
@@ -247,7 +249,8 @@ pub fn fill(event: &mut Event, record: &Parts<'_>) {
     labels(event, record);
     more(event, record);
     let denied_or_allowed = record.value("act").map(verdict).unwrap_or_default();
-    let outcome = outcome_of(record.value("outcome").unwrap_or_default());
+    let told = record.value("outcome").or_else(|| record.value("categoryOutcome"));
+    let outcome = outcome_of(told.unwrap_or_default());
     let lower = name.to_ascii_lowercase();
     if ["login", "logon", "log in", "signed in", "authentication"].iter().any(|word| lower.contains(word)) {
         let is_bad = ["fail", "denied", "invalid", "incorrect"].iter().any(|word| lower.contains(word));
@@ -318,9 +321,9 @@ fn severity_of(text: &str) -> Option<i64> {
     by_word.or_else(|| text.parse().ok().filter(|number| (0..=10).contains(number)))
 }
 
-/// What came of it, in ECS's words.
+/// What came of it, in ECS's words; ArcSight's own categories have a slash in front.
 pub fn outcome_of(text: &str) -> &'static str {
-    match text.to_ascii_lowercase().as_str() {
+    match text.trim_start_matches('/').to_ascii_lowercase().as_str() {
         "success" | "successful" | "succeeded" | "true" | "ok" => "success",
         "failure" | "failed" | "fail" | "false" | "error" | "denied" => "failure",
         _ => "",

@@ -9,10 +9,10 @@
 use super::{CLOSED, DENIED, OPENED, SEEN, Wording};
 use crate::normalize::device::Act;
 
-const INTRUSION: Act = Act("intrusion_detection", &["denied"], "failure");
+pub(super) const INTRUSION: Act = Act("intrusion_detection", &["denied"], "failure");
 const STARTED: Act = Act("network", &["connection", "start"], "success");
 const ENDED: Act = Act("network", &["connection", "end"], "success");
-const INTRUSION_SEEN: Act = Act("intrusion_detection", &["info"], "");
+pub(super) const INTRUSION_SEEN: Act = Act("intrusion_detection", &["info"], "");
 const ALLOWED_BAD: Act = Act("intrusion_detection", &["allowed"], "success");
 
 /// Message number, wording (empty = any), action, meaning.
@@ -264,9 +264,9 @@ pub(super) const WORDINGS: &[Wording] = &[
         "file-retrieved",
         SEEN,
     ),
+    ("304001", "<user.name*>@<source.ip> Accessed URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
     ("304001", "<source.ip> Accessed URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
     ("304001", "<source.ip> Accessed JAVA URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
-    ("304001", "<user.name*>@<source.ip> Accessed URL <destination.ip>:<url.original>", "firewall-rule", OPENED),
     (
         "304002",
         "Access denied URL <url.original*> SRC <source.ip> DEST <destination.ip> on interface <observer.ingress.interface.name>",

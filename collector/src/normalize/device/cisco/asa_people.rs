@@ -192,6 +192,30 @@ pub(super) const WORDINGS: &[Wording] = &[
     ("734001", "DAP: User <user.name*>, Addr <source.ip>, Connection <>: <event.reason>", "", SEEN),
     (
         "750002",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> IKEv2 Received a <event.reason>",
+        "connection-started",
+        Act("network", &["connection", "start"], ""),
+    ),
+    (
+        "750003",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> IKEv2 Negotiation aborted due to ERROR: <event.reason>",
+        "error",
+        FAILED,
+    ),
+    (
+        "750006",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> IKEv2 SA UP. Reason: <event.reason>",
+        "connection-started",
+        Act("network", &["connection", "start"], "success"),
+    ),
+    (
+        "750007",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> IKEv2 SA DOWN. Reason: <event.reason>",
+        "connection-finished",
+        Act("network", &["connection", "end"], ""),
+    ),
+    (
+        "750002",
         "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> Received a <event.reason>",
         "connection-started",
         Act("network", &["connection", "start"], ""),
@@ -216,6 +240,12 @@ pub(super) const WORDINGS: &[Wording] = &[
     ),
     (
         "750*",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> IKEv2 <event.reason>",
+        "",
+        SEEN,
+    ),
+    (
+        "750*",
         "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> Received <event.reason>",
         "",
         SEEN,
@@ -226,4 +256,23 @@ pub(super) const WORDINGS: &[Wording] = &[
         "",
         SEEN,
     ),
+    (
+        "751025",
+        "Local:<source.ip>:<source.port> Remote:<destination.ip>:<destination.port> Username:<user.name*> Group:<cisco.asa.group> IPv4 Address=<source.nat.ip> IPv6 address=<> assigned to session",
+        "vpn-address",
+        LOGIN,
+    ),
+    (
+        "716038",
+        "Group <cisco.asa.group> User <user.name*> IP <source.ip> Authentication: successful, <event.reason>",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "113021",
+        "Attempted console login failed. User <user.name*> did NOT have appropriate Admin Rights.",
+        "login-failed",
+        REFUSED,
+    ),
+    ("308001", "<> enable password incorrect for <> tries (from <source.ip>)", "login-failed", REFUSED),
 ];

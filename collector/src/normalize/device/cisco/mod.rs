@@ -17,8 +17,12 @@ use crate::normalize::Context;
 use crate::parse::{self, Syslog};
 
 mod asa;
+mod asa_more;
 mod asa_people;
 mod ios;
+mod ios_more;
+#[cfg(test)]
+mod wording_tests;
 
 const DENIED: Act = Act("network", &["connection", "denied"], "failure");
 const OPENED: Act = Act("network", &["connection", "start", "allowed"], "success");
@@ -71,8 +75,8 @@ impl Table {
     }
 }
 
-static ASA: LazyLock<Table> = LazyLock::new(|| Table::new(&[asa::WORDINGS, asa_people::WORDINGS]));
-static IOS: LazyLock<Table> = LazyLock::new(|| Table::new(&[ios::WORDINGS]));
+static ASA: LazyLock<Table> = LazyLock::new(|| Table::new(&[asa::WORDINGS, asa_more::WORDINGS, asa_people::WORDINGS]));
+static IOS: LazyLock<Table> = LazyLock::new(|| Table::new(&[ios::WORDINGS, ios_more::WORDINGS]));
 
 /// The mark of a message: facility, severity, mnemonic, and what follows.
 struct Mark<'a> {
@@ -144,7 +148,8 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     event.set_named(&format!("{home}facility"), mark.facility);
     event.set_named(&format!("{home}mnemonic"), mark.mnemonic);
     // IOS's mnemonics are told apart by the facility, which stands beside.
-    let code = if is_asa { mark.mnemonic.to_owned() } else { format!("{}-{}", mark.facility, mark.mnemonic) };
+    let facility = if mark.facility == "IPV6_ACL" { "IPV6" } else { mark.facility };
+    let code = if is_asa { mark.mnemonic.to_owned() } else { format!("{facility}-{}", mark.mnemonic) };
     if let Some(level) = usize::try_from(mark.severity).ok().and_then(|level| LEVELS.get(level)) {
         event.set(Field::LOG_LEVEL, *level);
     }
@@ -185,6 +190,7 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     let word = parts.app.filter(|app| parts.procid.is_none() && !app.starts_with('%') && !is_number(app));
     if let Some(name) = word.or(front.host).filter(|_| parts.host.is_none()) {
         event.set(Field::HOST_HOSTNAME, name);
+        event.set_default(Field::HOST_NAME, name);
         event.set(Field::OBSERVER_NAME, name);
     }
     event.set(Field::EVENT_CODE, mark.mnemonic);
@@ -275,7 +281,7 @@ fn without_users<'a>(code: &str, message: &'a str, event: &mut Event) -> Cow<'a,
             Some((rest.get(..word)?, rest.get(word..)?))
         })
     {
-        set_text(event, Field::USER_NAME, user);
+        set_text(event, Field::USER_NAME, user.trim_matches('\''));
         left = Cow::Owned(format!("{front}{ends}"));
     }
     // At most an address has one, on each side.
@@ -319,14 +325,16 @@ fn more(code: &str, message: &str, event: &mut Event) {
         _ => {}
     }
     who_began(code, message, event);
-    // `user@address` as the other side of a URL.
-    if let Some((user, address)) = event.text(Field::DESTINATION_DOMAIN).and_then(|domain| domain.rsplit_once('@'))
-        && let Ok(address) = address.parse::<std::net::IpAddr>()
-    {
-        let user = user.to_owned();
-        event.remove(Field::DESTINATION_DOMAIN);
-        event.set(Field::DESTINATION_IP, address);
-        set_text(event, Field::USER_NAME, &user);
+    // `user@address` as either side of a URL.
+    for (domain, ip) in [(Field::SOURCE_DOMAIN, Field::SOURCE_IP), (Field::DESTINATION_DOMAIN, Field::DESTINATION_IP)] {
+        if let Some((user, address)) = event.text(domain).and_then(|domain| domain.rsplit_once('@'))
+            && let Ok(address) = address.parse::<std::net::IpAddr>()
+        {
+            let user = user.to_owned();
+            event.remove(domain);
+            event.set(ip, address);
+            set_text(event, Field::USER_NAME, &user);
+        }
     }
     // `destination malicious address resolved from dynamic list: example.org, threat-level: …`: the name on the list.
     if code.starts_with("338")
@@ -564,7 +572,7 @@ mod tests {
             Some(Profile::CiscoIos),
             &[
                 ("event.action", "port-security-violation"),
-                ("source.mac", "0000.5e00.5301"),
+                ("source.mac", "00:00:5e:00:53:01"),
                 ("observer.ingress.interface.name", "FastEthernet0/7"),
             ],
         );

@@ -1,0 +1,210 @@
+//! Tables: what the numbers of Kerberos, of the audit policy and of rights mean in words.
+//!
+//! In: nothing. Out: lists for the rows of [`super::security`]; the words stand beside the numbers, under the names Winlogbeat gives them.
+//! Source: RFC 4120 sections 5.4.1 and 7.5.9; RFC 8009 and RFC 4757 for the encryption types; Microsoft, "4768(S, F): A Kerberos
+//! authentication ticket (TGT) was requested", tables 3 to 5, and "4719(S): System audit policy was changed".
+
+use super::table::{How, Move, how};
+
+/// What is said of tickets.
+pub(super) const WORDS: &[Move] = &[
+    how("Status", "winlog.event_data.StatusDescription", How::Listed(STATUSES)),
+    how("TicketEncryptionType", "winlog.event_data.TicketEncryptionTypeDescription", How::Listed(ENCRYPTION)),
+    how("TicketOptions", "winlog.event_data.TicketOptionsDescription", How::Bits(OPTIONS)),
+];
+
+/// What is said of a changed audit policy.
+pub(super) const POLICY_WORDS: &[Move] = &[
+    how("AuditPolicyChanges", "winlog.event_data.AuditPolicyChangesDescription", How::EachListed(POLICY_CHANGES)),
+    how("CategoryId", "winlog.event_data.Category", How::Listed(CATEGORIES)),
+    how("SubcategoryId", "winlog.event_data.SubCategory", How::Listed(SUBCATEGORIES)),
+];
+
+/// What is said of rights that were used on an object.
+pub(super) const ACCESS_WORDS: &[Move] =
+    &[how("AccessMask", "winlog.event_data.AccessMaskDescription", How::EachListed(ACCESSES))];
+
+const ACCESSES: &[(&str, &str)] = &[
+    ("%%1537", "DELETE"),
+    ("%%1538", "READ_CONTROL"),
+    ("%%1539", "WRITE_DAC"),
+    ("%%1540", "WRITE_OWNER"),
+    ("%%1541", "SYNCHRONIZE"),
+    ("%%1542", "ACCESS_SYS_SEC"),
+];
+
+/// Categories and subcategories of the audit policy by their number in `msobjs.dll`.
+const CATEGORIES: &[(&str, &str)] = &[
+    ("%%8272", "System"),
+    ("%%8273", "Logon/Logoff"),
+    ("%%8274", "Object Access"),
+    ("%%8275", "Privilege Use"),
+    ("%%8276", "Detailed Tracking"),
+    ("%%8277", "Policy Change"),
+    ("%%8278", "Account Management"),
+    ("%%8279", "DS Access"),
+    ("%%8280", "Account Logon"),
+];
+const SUBCATEGORIES: &[(&str, &str)] = &[
+    ("%%12288", "Security State Change"),
+    ("%%12289", "Security System Extension"),
+    ("%%12290", "System Integrity"),
+    ("%%12291", "IPsec Driver"),
+    ("%%12292", "Other System Events"),
+    ("%%12544", "Logon"),
+    ("%%12545", "Logoff"),
+    ("%%12546", "Account Lockout"),
+    ("%%12547", "IPsec Main Mode"),
+    ("%%12548", "Special Logon"),
+    ("%%12549", "IPsec Quick Mode"),
+    ("%%12550", "IPsec Extended Mode"),
+    ("%%12551", "Other Logon/Logoff Events"),
+    ("%%12552", "Network Policy Server"),
+    ("%%12553", "User / Device Claims"),
+    ("%%12554", "Group Membership"),
+    ("%%12800", "File System"),
+    ("%%12801", "Registry"),
+    ("%%12802", "Kernel Object"),
+    ("%%12803", "SAM"),
+    ("%%12804", "Other Object Access Events"),
+    ("%%12805", "Certification Services"),
+    ("%%12806", "Application Generated"),
+    ("%%12807", "Handle Manipulation"),
+    ("%%12808", "File Share"),
+    ("%%12809", "Filtering Platform Packet Drop"),
+    ("%%12810", "Filtering Platform Connection"),
+    ("%%12811", "Detailed File Share"),
+    ("%%12812", "Removable Storage"),
+    ("%%12813", "Central Policy Staging"),
+    ("%%13056", "Sensitive Privilege Use"),
+    ("%%13057", "Non Sensitive Privilege Use"),
+    ("%%13058", "Other Privilege Use Events"),
+    ("%%13312", "Process Creation"),
+    ("%%13313", "Process Termination"),
+    ("%%13314", "DPAPI Activity"),
+    ("%%13315", "RPC Events"),
+    ("%%13316", "Plug and Play Events"),
+    ("%%13317", "Token Right Adjusted Events"),
+    ("%%13568", "Audit Policy Change"),
+    ("%%13569", "Authentication Policy Change"),
+    ("%%13570", "Authorization Policy Change"),
+    ("%%13571", "MPSSVC Rule-Level Policy Change"),
+    ("%%13572", "Filtering Platform Policy Change"),
+    ("%%13573", "Other Policy Change Events"),
+    ("%%13824", "User Account Management"),
+    ("%%13825", "Computer Account Management"),
+    ("%%13826", "Security Group Management"),
+    ("%%13827", "Distribution Group Management"),
+    ("%%13828", "Application Group Management"),
+    ("%%13829", "Other Account Management Events"),
+    ("%%14080", "Directory Service Access"),
+    ("%%14081", "Directory Service Changes"),
+    ("%%14082", "Directory Service Replication"),
+    ("%%14083", "Detailed Directory Service Replication"),
+    ("%%14336", "Credential Validation"),
+    ("%%14337", "Kerberos Service Ticket Operations"),
+    ("%%14338", "Other Account Logon Events"),
+    ("%%14339", "Kerberos Authentication Service"),
+];
+
+const POLICY_CHANGES: &[(&str, &str)] = &[
+    ("%%8448", "Success removed"),
+    ("%%8449", "Success added"),
+    ("%%8450", "Failure removed"),
+    ("%%8451", "Failure added"),
+];
+
+const ENCRYPTION: &[(&str, &str)] = &[
+    ("0x1", "DES-CBC-CRC"),
+    ("0x3", "DES-CBC-MD5"),
+    ("0x11", "AES128-CTS-HMAC-SHA1-96"),
+    ("0x12", "AES256-CTS-HMAC-SHA1-96"),
+    ("0x17", "RC4-HMAC"),
+    ("0x18", "RC4-HMAC-EXP"),
+    ("0xffffffff", "FAIL"),
+];
+
+/// KerberosFlags by their bit; bit 0 is the highest of 32.
+const OPTIONS: &[(u32, &str)] = &[
+    (1, "Forwardable"),
+    (2, "Forwarded"),
+    (3, "Proxiable"),
+    (4, "Proxy"),
+    (5, "Allow-postdate"),
+    (6, "Postdated"),
+    (7, "Invalid"),
+    (8, "Renewable"),
+    (9, "Initial"),
+    (10, "Pre-authent"),
+    (11, "Opt-hardware-auth"),
+    (12, "Transited-policy-checked"),
+    (13, "Ok-as-delegate"),
+    (14, "Request-anonymous"),
+    (15, "Name-canonicalize"),
+    (26, "Disable-transited-check"),
+    (27, "Renewable-ok"),
+    (28, "Enc-tkt-in-skey"),
+    (30, "Renew"),
+    (31, "Validate"),
+];
+
+const STATUSES: &[(&str, &str)] = &[
+    ("0x0", "KDC_ERR_NONE"),
+    ("0x1", "KDC_ERR_NAME_EXP"),
+    ("0x2", "KDC_ERR_SERVICE_EXP"),
+    ("0x3", "KDC_ERR_BAD_PVNO"),
+    ("0x4", "KDC_ERR_C_OLD_MAST_KVNO"),
+    ("0x5", "KDC_ERR_S_OLD_MAST_KVNO"),
+    ("0x6", "KDC_ERR_C_PRINCIPAL_UNKNOWN"),
+    ("0x7", "KDC_ERR_S_PRINCIPAL_UNKNOWN"),
+    ("0x8", "KDC_ERR_PRINCIPAL_NOT_UNIQUE"),
+    ("0x9", "KDC_ERR_NULL_KEY"),
+    ("0xa", "KDC_ERR_CANNOT_POSTDATE"),
+    ("0xb", "KDC_ERR_NEVER_VALID"),
+    ("0xc", "KDC_ERR_POLICY"),
+    ("0xd", "KDC_ERR_BADOPTION"),
+    ("0xe", "KDC_ERR_ETYPE_NOTSUPP"),
+    ("0xf", "KDC_ERR_SUMTYPE_NOSUPP"),
+    ("0x10", "KDC_ERR_PADATA_TYPE_NOSUPP"),
+    ("0x11", "KDC_ERR_TRTYPE_NO_SUPP"),
+    ("0x12", "KDC_ERR_CLIENT_REVOKED"),
+    ("0x13", "KDC_ERR_SERVICE_REVOKED"),
+    ("0x14", "KDC_ERR_TGT_REVOKED"),
+    ("0x15", "KDC_ERR_CLIENT_NOTYET"),
+    ("0x16", "KDC_ERR_SERVICE_NOTYET"),
+    ("0x17", "KDC_ERR_KEY_EXPIRED"),
+    ("0x18", "KDC_ERR_PREAUTH_FAILED"),
+    ("0x19", "KDC_ERR_PREAUTH_REQUIRED"),
+    ("0x1a", "KDC_ERR_SERVER_NOMATCH"),
+    ("0x1b", "KDC_ERR_MUST_USE_USER2USER"),
+    ("0x1f", "KRB_AP_ERR_BAD_INTEGRITY"),
+    ("0x20", "KRB_AP_ERR_TKT_EXPIRED"),
+    ("0x21", "KRB_AP_ERR_TKT_NYV"),
+    ("0x22", "KRB_AP_ERR_REPEAT"),
+    ("0x23", "KRB_AP_ERR_NOT_US"),
+    ("0x24", "KRB_AP_ERR_BADMATCH"),
+    ("0x25", "KRB_AP_ERR_SKEW"),
+    ("0x26", "KRB_AP_ERR_BADADDR"),
+    ("0x27", "KRB_AP_ERR_BADVERSION"),
+    ("0x28", "KRB_AP_ERR_MSG_TYPE"),
+    ("0x29", "KRB_AP_ERR_MODIFIED"),
+    ("0x2a", "KRB_AP_ERR_BADORDER"),
+    ("0x2c", "KRB_AP_ERR_BADKEYVER"),
+    ("0x2d", "KRB_AP_ERR_NOKEY"),
+    ("0x2e", "KRB_AP_ERR_MUT_FAIL"),
+    ("0x2f", "KRB_AP_ERR_BADDIRECTION"),
+    ("0x30", "KRB_AP_ERR_METHOD"),
+    ("0x31", "KRB_AP_ERR_BADSEQ"),
+    ("0x32", "KRB_AP_ERR_INAPP_CKSUM"),
+    ("0x33", "KRB_AP_PATH_NOT_ACCEPTED"),
+    ("0x34", "KRB_ERR_RESPONSE_TOO_BIG"),
+    ("0x3c", "KRB_ERR_GENERIC"),
+    ("0x3d", "KRB_ERR_FIELD_TOOLONG"),
+    ("0x3e", "KDC_ERR_CLIENT_NOT_TRUSTED"),
+    ("0x3f", "KDC_ERR_KDC_NOT_TRUSTED"),
+    ("0x40", "KDC_ERR_INVALID_SIG"),
+    ("0x41", "KDC_ERR_KEY_TOO_WEAK"),
+    ("0x42", "KRB_AP_ERR_USER_TO_USER_REQUIRED"),
+    ("0x43", "KRB_AP_ERR_NO_TGT"),
+    ("0x44", "KDC_ERR_WRONG_REALM"),
+];
