@@ -14,6 +14,8 @@ use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
 /// How many sources are remembered.
 pub const SOURCES_MAX: usize = 2_000;
+/// Of how many it is known at once that they were not heard of for longest.
+const OLDEST_MAX: usize = SOURCES_MAX / 16;
 /// How many kinds of event of one source.
 pub const KINDS_MAX: usize = 256;
 /// How many fields of one kind.
@@ -88,6 +90,8 @@ impl SourceSeen {
 #[derive(Debug, Default)]
 pub struct Seen {
     sources: HashMap<Text, Arc<SourceSeen>>,
+    /// Those not heard of for longest when this was found out, the longest last.
+    oldest: Vec<(Timestamp, Text)>,
     hasher: RandomState,
     cells: usize,
     texts: usize,
@@ -148,14 +152,37 @@ impl Seen {
     }
 
     fn let_oldest_go(&mut self) {
-        let oldest = self.sources.iter().min_by_key(|(_, source)| source.newest).map(|(name, _)| name.clone());
-        let Some(gone) = oldest.and_then(|name| self.sources.remove(&name)) else { return };
+        let gone = loop {
+            match self.oldest.pop() {
+                // One that was heard of since is among the oldest no more.
+                Some((newest, name)) if self.sources.get(&name).is_some_and(|source| source.newest == newest) => {
+                    break self.sources.remove(&name);
+                }
+                Some(_) => {}
+                None if self.sources.is_empty() => return,
+                None => self.oldest = self.find_oldest(),
+            }
+        };
+        let Some(gone) = gone else { return };
         for field in gone.kinds.values().flat_map(|kind| kind.fields.values()) {
             self.cells -= 1;
             if let Values::Few(texts) = &field.values {
                 self.texts -= texts.len();
             }
         }
+    }
+
+    /// The sources not heard of for longest, some at once: where more of them send than there is room for, one goes for
+    /// nearly each event.
+    fn find_oldest(&self) -> Vec<(Timestamp, Text)> {
+        let mut all: Vec<(Timestamp, &Text)> =
+            self.sources.iter().map(|(name, source)| (source.newest, name)).collect();
+        if OLDEST_MAX < all.len() {
+            all.select_nth_unstable(OLDEST_MAX);
+            all.truncate(OLDEST_MAX);
+        }
+        all.sort_unstable_by(|left, right| right.cmp(left));
+        all.into_iter().map(|(newest, name)| (newest, name.clone())).collect()
     }
 
     /// Of the facts. Keyed, so that nobody can make two kinds fall together.

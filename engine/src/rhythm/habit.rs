@@ -8,7 +8,7 @@
 //! is so rare that it alarms. **Days on which it does not work** count for nothing.
 
 use super::calendar::Calendar;
-use super::history::{Gap, History};
+use super::history::{GAP_MIN_S, Gap, History};
 use super::tail::Tail;
 
 const HOUR_S: i64 = 3_600;
@@ -98,8 +98,8 @@ pub struct Limits {
 
 impl Limits {
     /// Of silences like these, which begin in this share of the hours.
-    fn of(silences: Vec<f32>, (records, months): (f32, f32), days: f32, share: f32) -> Limits {
-        let tail = Tail::of(silences, records, months);
+    fn of(silences: Vec<f32>, (records, months): (f32, f32), days: f32, share: f32, remembered_from: f32) -> Limits {
+        let tail = Tail::of(silences, records, months, remembered_from);
         let usual = tail.exceeded((0.1 * days / months).min(0.01 * records / months));
         // A few days are too much alike.
         let unsure = 1.0 + 1.0 / days.max(1.0).powi(2);
@@ -162,7 +162,8 @@ impl Habit {
         if silences.len() < SILENCES_MIN {
             silences = at_work().map(|gap| missed(&pace, gap)).collect();
         }
-        let limits = Limits::of(silences, size, active_days.max(1.0), 1.0);
+        let most = pace.rates.iter().copied().fold(0.0, f32::max) * GAP_MIN_S as f32 / HOUR_S as f32;
+        let limits = Limits::of(silences, size, active_days.max(1.0), 1.0, most);
         if hours.len() < SLOW_HOURS_MIN && (!breaks.is_empty() || BUSY_S < limits.usual * interval_s) {
             return None;
         }
@@ -511,7 +512,7 @@ fn by_hour<'a>(
     };
     let share = (2 * BESIDE + 1) as f32 / 24.0;
     if BEATS_MIN <= all.len() && is_beat(&mut all) {
-        return vec![Some(Limits::of(all, (records, months), days.len() as f32, 1.0)); 72];
+        return vec![Some(Limits::of(all, (records, months), days.len() as f32, 1.0, f32::INFINITY)); 72];
     }
     let limits = |place: usize| {
         let is_rest = 24 <= place % 72;
@@ -519,7 +520,7 @@ fn by_hour<'a>(
         let days = days.iter().filter(|(_, kind)| (*kind != 0) == is_rest).count() as f32;
         let part = months * if is_rest { 2.0 / 7.0 } else { 5.0 / 7.0 };
         let is_known = SILENCES_MIN <= silences.len() && 3.0 <= days && is_beat(&mut silences);
-        is_known.then(|| Limits::of(silences, (records * part / months * share, months), days, share))
+        is_known.then(|| Limits::of(silences, (records * part / months * share, months), days, share, f32::INFINITY))
     };
     (0..72).map(limits).collect()
 }

@@ -13,6 +13,8 @@ const SHAPE_CHANCE: f32 = 1.5;
 const SHAPE: (f32, f32) = (-0.4, 0.25);
 /// With fewer silences than this they only say what the longest was.
 const FEW: usize = 8;
+/// So small a share of what chance would make shows that it is not chance.
+const BEAT_SHARE: f32 = 0.2;
 
 /// Such few silences are regular if they differ by no more than this share of their mean.
 const REGULAR_SPREAD: f32 = 0.5;
@@ -30,8 +32,9 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The tail of silences of so many months in which there were so many records.
-    pub fn of(mut missed: Vec<f32>, records: f32, months: f32) -> Tail {
+    /// The tail of silences of so many months in which there were so many records. Each silence longer than `remembered_from` is
+    /// among `missed`, of shorter ones some may not be; infinite where nothing is known of that.
+    pub fn of(mut missed: Vec<f32>, records: f32, months: f32, remembered_from: f32) -> Tail {
         missed.sort_by(|one, other| other.total_cmp(one));
         let (count, longest) = (missed.len(), missed.first().copied().unwrap_or(0.0));
         if count < FEW {
@@ -39,6 +42,12 @@ impl Tail {
             let mean = missed.iter().sum::<f32>() / (count as f32).max(1.0);
             let is_regular =
                 2 <= count && longest - shortest <= REGULAR_SPREAD * mean && records <= 2.0 * count as f32 + 4.0;
+            let by_chance = records * (-remembered_from).exp();
+            if !is_regular && (count + 1) as f32 <= BEAT_SHARE * by_chance {
+                // On a beat too quick for its silences to be remembered: far more of them would have been by chance.
+                let a_month = (count + 1) as f32 / months;
+                return Tail { a_month, threshold: remembered_from, scale: 1.0, shape: 0.0, longest, count };
+            }
             // Else silences worth remembering are rare, as where records come at random.
             let (threshold, scale) = if is_regular { (longest, 0.01 * mean) } else { (0.0, 1.0) };
             return Tail { a_month: records / months, threshold, scale, shape: 0.0, longest, count };
@@ -87,7 +96,7 @@ mod tests {
             ("at random", |share: f64| -(1.0 - share).ln(), 8.0, 12.0),
             ("in bursts", |share: f64| (-2.0 * (1.0 - share).ln()).powf(1.5), 25.0, 120.0),
         ] {
-            let tail = Tail::of(even(2_000, of), 2_000.0, 0.5);
+            let tail = Tail::of(even(2_000, of), 2_000.0, 0.5, f32::INFINITY);
             let (usual, limit) = (tail.exceeded(3.0), tail.rare(0.25));
             assert!(low <= limit && limit <= high && usual <= limit && limit <= 2.0 * usual, "{name}: {usual} {limit}");
         }
@@ -95,9 +104,11 @@ mod tests {
 
     #[test]
     fn little_is_taken_for_chance_unless_it_is_regular() {
-        let regular = Tail::of(vec![1.0, 1.02, 0.98], 4.0, 0.03);
+        let regular = Tail::of(vec![1.0, 1.02, 0.98], 4.0, 0.03, f32::INFINITY);
         assert!(regular.rare(0.25) < 1.6 && 1.0 <= regular.exceeded(3.0), "{regular:?}");
-        assert!(4.0 < Tail::of(vec![1.0, 0.2, 2.1], 4.0, 0.03).rare(0.25));
-        assert!(10.0 < Tail::of(Vec::new(), 40_000.0, 1.0).rare(0.25), "nothing to remember of a busy one");
+        assert!(4.0 < Tail::of(vec![1.0, 0.2, 2.1], 4.0, 0.03, f32::INFINITY).rare(0.25));
+        assert!(10.0 < Tail::of(Vec::new(), 40_000.0, 1.0, 19.0).rare(0.25), "nothing to remember of a busy one");
+        let beat = Tail::of(Vec::new(), 5_000.0, 1.0 / 6.0, 2.8);
+        assert!(2.8 < beat.exceeded(3.0) && beat.exceeded(3.0) < 4.0, "a beat too quick to be remembered: {beat:?}");
     }
 }

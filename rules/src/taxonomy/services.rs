@@ -148,8 +148,22 @@ const LINUX_PROGRAMS: &[(&str, &[&str])] = &[
 ];
 
 /// The modules of what a Linux host writes: the system, its audit log, and the services that people run on it.
-pub(super) const LINUX_MODULES: &[&str] =
-    &["linux", "auditd", "postfix", "dovecot", "bind", "dnsmasq", "openvpn", "postgresql", "mysql", "dhcpd", "squid"];
+pub(super) const LINUX_MODULES: &[&str] = &[
+    "linux",
+    "auditd",
+    "postfix",
+    "dovecot",
+    "bind",
+    "dnsmasq",
+    "openvpn",
+    "postgresql",
+    "mysql",
+    "dhcpd",
+    "squid",
+    "haproxy",
+    "mongodb",
+    "redis",
+];
 
 /// The channels of a Windows service.
 pub(super) fn windows_channels(service: &str) -> Option<&'static [&'static str]> {
@@ -251,6 +265,7 @@ pub(super) fn category(category: &str) -> Option<Vec<GateCase>> {
             "tomcat.access",
             "caddy.access",
             "traefik.access",
+            "haproxy.log",
         ])],
         "proxy" => vec![modules(&["squid", "bluecoat", "zscaler", "forcepoint"])],
         "firewall" => vec![

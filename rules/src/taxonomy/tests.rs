@@ -75,7 +75,8 @@ fn log_sources_lead_to_their_events() {
         ("application/django/-", "module=django".into()),
         (
             "webserver/-/-",
-            "dataset=nginx.access,apache.access,iis.access,tomcat.access,caddy.access,traefik.access".into(),
+            "dataset=nginx.access,apache.access,iis.access,tomcat.access,caddy.access,traefik.access,haproxy.log"
+                .into(),
         ),
         ("network/-/connection", "category=network".into()),
         ("test/-/-", "any".into()),
