@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli_evidence::{EvidenceArgs, VerifyArgs};
+use crate::cli_backup::{BackupArgs, RestoreArgs};
+use crate::cli_evidence::{EvidenceArgs, ProofCommand, VerifyArgs};
 use crate::cli_reference::{AssetCommand, GeoCommand, IntelCommand};
 use crate::cli_retention::RetentionCommand;
 
@@ -44,8 +45,8 @@ pub enum Command {
     #[command(after_help = "Example: nhatle search --data demo 'source.ip:203.0.113.0/24 AND sshd' --limit 20")]
     Search(SearchArgs),
     /// Query stored events in SQL.
-    #[command(after_help = "Example: nhatle sql --data demo 'SELECT count(*) FROM events'")]
-    Sql(LaterArgs),
+    #[command(after_help = crate::cli_sql::SQL_EXAMPLES)]
+    Sql(crate::cli_sql::SqlArgs),
     /// Check, explain and list rules.
     #[command(subcommand)]
     Rule(RuleCommand),
@@ -60,17 +61,22 @@ pub enum Command {
     /// Put an incident, an alert or events with their proofs into one file.
     #[command(after_help = crate::cli_evidence::EVIDENCE_EXAMPLES)]
     Evidence(EvidenceArgs),
+    /// The key that signs the proof.
+    #[command(subcommand)]
+    Proof(ProofCommand),
     /// Collect in a ward and send to the city.
     #[command(
         after_help = "Example: nhatle forward --config ward.toml\nExample: nhatle forward --config ward.toml --check"
     )]
     Forward(ForwardArgs),
     /// Copy a store into one file, also while a server uses it.
-    #[command(after_help = "Example: nhatle backup --data /var/lib/nhatle /srv/backup/nhatle.backup")]
+    #[command(
+        after_help = "Example: nhatle backup --data /var/lib/nhatle --since /srv/backup/1.backup /srv/backup/2.backup"
+    )]
     Backup(BackupArgs),
-    /// Make a store from a backup, in a new folder.
-    #[command(after_help = "Example: nhatle restore --data /var/lib/nhatle /srv/backup/nhatle.backup")]
-    Restore(BackupArgs),
+    /// Make a store from a backup, in a new folder, or only see whether one could.
+    #[command(after_help = "Example: nhatle restore --drill /srv/backup/1.backup /srv/backup/2.backup")]
+    Restore(RestoreArgs),
     /// Say what is wrong with this installation.
     #[command(after_help = "Example: nhatle doctor")]
     Doctor(DoctorArgs),
@@ -483,20 +489,6 @@ pub struct DoctorArgs {
     pub lang: Option<String>,
 }
 
-/// `nhatle backup`, `nhatle restore`
-#[derive(Clone, Debug, Args)]
-pub struct BackupArgs {
-    /// Where the store is.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// Print what was done as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// The backup.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-}
-
 /// `nhatle config …`
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -573,12 +565,4 @@ pub enum TokenCommand {
         #[command(flatten)]
         grant: GrantArgs,
     },
-}
-
-/// Arguments of a command that is not built yet: taken, so that the answer is its name and not a usage error.
-#[derive(Clone, Debug, Args)]
-pub struct LaterArgs {
-    /// Arguments.
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<String>,
 }

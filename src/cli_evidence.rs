@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::cli::DataArgs;
 
@@ -13,7 +13,8 @@ Example: nhatle verify --key city-key.txt incident-7.tar\n\n\
 Exit code: 0 nothing was altered; 1 something was, a line each; 2 wrong arguments; 3 it cannot be read.";
 /// Below the help of `nhatle evidence`.
 pub const EVIDENCE_EXAMPLES: &str = "Example: nhatle evidence --data demo --incident 7 -o incident-7.tar\n\
-Example: nhatle evidence --data demo --query 'source.ip:203.0.113.9' -o events.tar";
+Example: nhatle evidence --data demo --query 'source.ip:203.0.113.9' -o events.tar\n\
+Example: nhatle evidence --data demo --document report-11.pdf -o report-11.tar";
 
 /// `nhatle verify`
 #[derive(Clone, Debug, Args)]
@@ -39,6 +40,15 @@ pub struct VerifyArgs {
     pub file: Option<PathBuf>,
 }
 
+/// `nhatle proof …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ProofCommand {
+    /// Sign heads with a new key from now on: the old one vouches for it and is deleted. Stop the server first.
+    #[command(after_help = "Example: nhatle proof new-key --data data\n\n\
+        Hand out the new pki/proof.pub: packages made from now on are signed with it.")]
+    NewKey(DataArgs),
+}
+
 /// `nhatle evidence`
 #[derive(Clone, Debug, Args)]
 pub struct EvidenceArgs {
@@ -57,6 +67,9 @@ pub struct EvidenceArgs {
     /// The events that a query finds.
     #[arg(long, value_name = "QUERY")]
     pub query: Option<String>,
+    /// A file that leaves the house, a report say: it is written down in the signed log first.
+    #[arg(long, value_name = "FILE")]
+    pub document: Option<PathBuf>,
     /// Who asks for it, written into the package.
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,

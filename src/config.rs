@@ -20,11 +20,13 @@ use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
 use crate::followed::{self, EvtxSource, FileSource};
 use crate::pki::{ClientCert, Own};
+use crate::postgres::config::{Postgres, PostgresFile};
 use crate::prove::settings::{Proof, ProofFile};
 use crate::reference::config::{self as reference, AssetsFile, GeoFiles, Intel, ThreatList};
 use crate::reference::live::Configured;
 use crate::sentinel::settings::Sentinel;
 use crate::source_settings::{self, Clocks, Source};
+use crate::sql::settings::SqlFile;
 use crate::units::{self, Unit};
 
 /// The file as written.
@@ -39,6 +41,8 @@ pub struct ConfigFile {
     pub collector: Collector,
     /// `[storage]`
     pub storage: nhatle_storage::Config,
+    /// `[sql]`
+    pub sql: SqlFile,
     /// `[rules]`
     pub rules: Rules,
     /// `[engine]`
@@ -57,6 +61,8 @@ pub struct ConfigFile {
     pub sentinel: Sentinel,
     /// `[proof]`
     pub proof: ProofFile,
+    /// `[postgres]`
+    pub postgres: PostgresFile,
     /// `[[retention]]`
     pub retention: Vec<Rule>,
     /// `[[unit]]`
@@ -72,6 +78,7 @@ impl Default for ConfigFile {
             server: Server::default(),
             collector: Collector::default(),
             storage: nhatle_storage::Config::default(),
+            sql: SqlFile::default(),
             rules: Rules::default(),
             engine: Engine::default(),
             canary: Canary::default(),
@@ -81,6 +88,7 @@ impl Default for ConfigFile {
             threat_list: Vec::new(),
             sentinel: Sentinel::default(),
             proof: ProofFile::default(),
+            postgres: PostgresFile::default(),
             retention: Vec::new(),
             unit: Vec::new(),
             source: Vec::new(),
@@ -339,6 +347,8 @@ pub struct Config {
     pub collector: Collector,
     /// Sizes and limits of the store.
     pub storage: nhatle_storage::Config,
+    /// What queries in SQL may take.
+    pub sql: nhatle_storage::sql::Limits,
     /// Which rules run.
     pub rules: Rules,
     /// When alerts belong together.
@@ -359,6 +369,8 @@ pub struct Config {
     pub sentinel: Option<Calendar>,
     /// The proof's second parties.
     pub proof: Proof,
+    /// Where clients of PostgreSQL are answered.
+    pub postgres: Postgres,
     /// How much correlations remember.
     pub correlation: Limits,
     /// How long events are kept.
@@ -485,7 +497,10 @@ impl Config {
         for path in file.rules.paths.iter().filter(|path| !path.try_exists().unwrap_or(false)) {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
+        file.sql.check(&mut problems);
+        let sql = file.sql.limits(&file.data);
         let proof = file.proof.check(&mut problems);
+        let postgres = file.postgres.check(&mut problems);
         let sentinel = file.sentinel.calendar(file.collector.default_offset_minutes, &mut problems);
         let canary = file.canary.schedule(file.collector.default_offset_minutes, &mut problems);
         let reference = reference::check((&file.assets, &file.geoip, &file.intel, &file.threat_list), &mut problems);
@@ -515,11 +530,13 @@ impl Config {
             elastic,
             collector: file.collector,
             storage: file.storage,
+            sql,
             rules: file.rules,
             reference,
             canary,
             sentinel,
             proof,
+            postgres,
             correlation: limits(&file.engine),
             importance: file.engine.importance.clone(),
             grouping: nhatle_engine::incident::Grouping {
@@ -575,26 +592,5 @@ fn limits(engine: &Engine) -> Limits {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_problem_is_said_at_once() {
-        let text = "[collector]\nsyslog_udp = \"here\"\nrecord_bytes_max = 1\n[engine]\nincident_level = \"huge\"\n\
-                    [[unit]]\ncode = \"a\"\nname = \"A\"\nparent = \"b\"\nnetworks = [\"10.0.0.0/33\"]\n";
-        let file: ConfigFile = toml::from_str(text).expect("is TOML");
-        let problems = Config::check(file).expect_err("has problems").problems;
-        assert_eq!(problems.len(), 5, "{problems:?}");
-    }
-
-    #[test]
-    fn an_unknown_key_is_named() {
-        let error = toml::from_str::<ConfigFile>("[server]\nport = 1\n").expect_err("is refused");
-        assert!(error.to_string().contains("port"));
-    }
-
-    #[test]
-    fn the_defaults_hold() {
-        assert!(Config::check(ConfigFile::default()).is_ok());
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

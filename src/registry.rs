@@ -199,6 +199,14 @@ impl Registry {
         self.runtime.block_on(Rows::read(&self.register, gathered))
     }
 
+    /// The rows of one stream, oldest first.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn stream(&self, stream: &str) -> Result<Vec<Entry>, RegisterError> {
+        self.runtime.block_on(self.register.read_stream(stream))
+    }
+
     /// Reads the hashes of rows that are new.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ const LIVE: &[&str] = &[
     "collector.relp",
     "collector.gelf_udp",
     "collector.gelf_tcp",
+    "collector.netflow",
     "collector.record_bytes_max",
     "collector.connection_count_max",
     "collector.push_bytes_max",
@@ -36,6 +37,10 @@ const LIVE: &[&str] = &[
     "engine.incident_level",
     "engine.importance",
     "canary.",
+    "assets.",
+    "geoip.",
+    "intel.",
+    "threat_list",
     "retention",
     "unit",
 ];
@@ -115,6 +120,7 @@ impl Reloader {
         conversion.units = crate::command::serve::unit_rules(&config);
         shared.settings.set(conversion);
         shared.units.set(Units::new(config.units.clone()));
+        crate::reference::live::configure(&shared, &config.reference);
         let keys: std::collections::BTreeSet<&String> = running.settings.keys().chain(new.keys()).collect();
         let changed = keys.into_iter().filter(|key| running.settings.get(*key) != new.get(*key));
         let (live, fixed): (Vec<String>, Vec<String>) = changed.cloned().partition(|key| is_live(key));
@@ -164,6 +170,22 @@ fn settings(file: &ConfigFile) -> BTreeMap<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_manual_names_every_key_that_needs_a_restart_and_no_other() {
+        for (language, text) in
+            [("English", include_str!("../docs/operate.md")), ("Vietnamese", include_str!("../docs/operate.vi.md"))]
+        {
+            let part = text.split("`needs_restart`").nth(1).and_then(|rest| rest.split("(422)").next());
+            let named: Vec<&str> = part.expect("it has the list").split('`').skip(1).step_by(2).collect();
+            let is_named = |key: &str| {
+                named.iter().any(|name| *name == key || name.strip_suffix('*').is_some_and(|of| key.starts_with(of)))
+            };
+            for key in settings(&ConfigFile::default()).keys() {
+                assert_eq!(is_named(key), !is_live(key), "{key} in {language}");
+            }
+        }
+    }
 
     #[test]
     fn every_live_key_is_a_key() {

@@ -94,30 +94,19 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so_by_name() {
-    let rows: [&[&str]; 1] = [&["sql", "SELECT 1", "--data", "x"]];
-    for args in rows {
-        let output = run(args);
-        let errors = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
-        assert!(errors.contains("not built yet") && errors.contains(args[0].trim_start_matches("rule")), "{errors}");
-        assert!(output.stdout.is_empty(), "{args:?}");
-    }
-}
-
-#[test]
 fn exit_codes_tell_usage_from_findings_from_the_world() {
     let bench = Bench::new();
     bench.write("bad.toml", "nonsense = 1\n");
     bench.write("good.toml", "data = \"here\"\n");
     bench.write("broken.yml", "title: x\ndetection:\n  selection:\n    A|nosuch: 1\n  condition: selection\n");
-    let rows: [(&[&str], i32); 16] = [
+    let rows: [(&[&str], i32); 17] = [
         (&["--version"], 0),
         (&[], 2),
         (&["nosuch"], 2),
         (&["search"], 2),
         (&["search", "x", "--data", "nowhere"], 2),
         (&["search", "x", "--from", "yesterday"], 2),
+        (&["sql", "SELECT 1", "--data", "nowhere"], 2),
         (&["verify", "--data", "nowhere"], 2),
         (&["config", "check", "good.toml"], 0),
         (&["config", "check", "bad.toml"], 2),
@@ -146,6 +135,50 @@ fn a_source_profile_not_built_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains("nosuch"), "{}", text(&output.stderr));
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_file_under_a_wrong_name_is_read_as_what_it_is_and_the_terminal_is_told() {
+    let bench = Bench::new();
+    bench.write(
+        "mysqld.log",
+        "# Time: 2026-11-23T02:10:00.861934Z\n# User@Host: lan[lan] @ localhost [203.0.113.9]  Id:     8\n\
+        # Query_time: 2.5  Lock_time: 0.0 Rows_sent: 7  Rows_examined: 9\nSET timestamp=1795399800;\nSELECT *\nFROM cong_dan;\n",
+    );
+    let output = bench.run(&["parse", "--source", "apache", "mysqld.log"]);
+    let said = text(&output.stderr);
+    assert_eq!(said.trim(), "mysqld.log: read as mysql, not as apache: none of its first records is of apache");
+    let rows = json_lines(&output.stdout);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["nhatle.profile.named"], "apache", "{}", rows[0]);
+    assert_eq!(rows[0]["nhatle.profile.read"], "mysql", "{}", rows[0]);
+    assert_eq!(rows[0]["user.name"], "lan", "{}", rows[0]);
+    let output = bench.run(&["parse", "--source", "mysql", "mysqld.log"]);
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+    assert!(json_lines(&output.stdout)[0].get("nhatle.profile.read").is_none());
+}
+
+#[test]
+fn import_and_detect_say_which_file_has_a_wrong_name() {
+    let bench = Bench::new();
+    bench.write(
+        "mysqld.log",
+        "# Time: 2026-11-23T02:10:00.861934Z\n# User@Host: lan[lan] @ localhost [203.0.113.9]  Id:     8\n\
+        # Query_time: 2.5  Lock_time: 0.0 Rows_sent: 7  Rows_examined: 9\nSET timestamp=1795399800;\nSELECT *\nFROM cong_dan;\n",
+    );
+    const SAID: &str = "mysqld.log: read as mysql, not as apache: none of its first records is of apache";
+    let rows: [(&[&str], bool); 4] = [
+        (&["import", "--data", "a", "--source", "apache", "mysqld.log"], true),
+        (&["import", "--data", "b", "--source", "mysql", "mysqld.log"], false),
+        (&["detect", "--rules", "rules", "--source", "apache", "mysqld.log"], true),
+        (&["detect", "--rules", "rules", "--source", "mysql", "mysqld.log"], false),
+    ];
+    for (args, is_said) in rows {
+        let output = bench.run(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}\n{said}");
+        assert_eq!(said.contains(SAID), is_said, "{args:?}\n{said}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Server, stdout, wait_for};
+use crate::support::{Server, ports, request, stdout, token, wait_for};
 
 /// softflowd, unpacked.
 fn softflowd() -> Option<PathBuf> {
@@ -74,7 +74,7 @@ fn softflowd_is_understood_in_each_version() {
     };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free();
     let config = folder.path().join("nhatle.toml");
     std::fs::write(&config, format!("[collector]\nnetflow = \"127.0.0.1:{port}\"\n")).unwrap();
     let client = ([192, 0, 2, 9], 40_000);
@@ -126,4 +126,90 @@ fn softflowd_is_understood_in_each_version() {
     let options = search("event.action:netflow_options");
     assert_eq!(options.len(), 2, "v9 and IPFIX tell of the exporter: {options:#?}");
     running.stop();
+    // Everything came, and the numbers of a real exporter say so.
+    let bearer = format!("Bearer {}", token(&data, "xem", "admin", None));
+    let running = Server::start(&data, &["--config", config.to_str().unwrap()]);
+    let rows = sources(&running, &bearer);
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["missing"] == 0), "{rows:#?}");
+    running.stop();
+}
+
+fn sources(server: &Server, bearer: &str) -> Vec<serde_json::Value> {
+    let page = request(server.http, "GET", "/api/v1/sources", &[("Authorization", bearer)], b"").unwrap().json();
+    page["sources"].as_array().unwrap().clone()
+}
+
+/// A server with an input for flows and one for syslog over UDP, and somebody who may look.
+fn watched(folder: &Path) -> (Server, String) {
+    let data = folder.join("data");
+    let bearer = format!("Bearer {}", token(&data, "xem", "admin", None));
+    let config = folder.join("nhatle.toml");
+    std::fs::write(&config, "[collector]\nnetflow = \"127.0.0.1:0\"\n[canary]\nenabled = false\n").unwrap();
+    (Server::start(&data, &["--config", config.to_str().unwrap()]), bearer)
+}
+
+/// A packet of version 5 with two flows: header and records of zeros.
+fn v5(sequence: u32) -> Vec<u8> {
+    let mut packet = vec![0, 5, 0, 2];
+    packet.extend([0, 0, 0x27, 0x10]);
+    packet.extend([1_795_399_800_u32.to_be_bytes(), [0; 4], sequence.to_be_bytes(), [0; 4]].concat());
+    packet.extend([0; 96]);
+    packet
+}
+
+/// A packet of version 9 with no set in it: its number counts all the same.
+fn v9(sequence: u32) -> Vec<u8> {
+    let words = [0x0009_0000, 10_000, 1_795_399_800, sequence, 3];
+    words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect()
+}
+
+/// A packet of IPFIX with a template and `count` records of one byte.
+fn ipfix(sequence: u32, count: u8) -> Vec<u8> {
+    let template = [0, 2, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1];
+    let data = [&[1, 0, 0, 4 + count][..], &vec![6; usize::from(count)]].concat();
+    let length = u8::try_from(16 + template.len() + data.len()).unwrap();
+    let mut packet = vec![0, 10, 0, length];
+    packet.extend([1_795_399_800_u32.to_be_bytes(), sequence.to_be_bytes(), 9_u32.to_be_bytes()].concat());
+    packet.extend(template);
+    packet.extend(data);
+    packet
+}
+
+#[test]
+fn numbers_of_flows_that_never_came_are_named_by_range_in_the_receipt_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, bearer) = watched(folder.path());
+    let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = server.address("netflow");
+    // Flows 1004 to 1009; packets 52 and 53, 55 came late; records 204 to 210.
+    for packet in [v5(1000), v5(1002), v5(1010), v9(50), v9(51), v9(54), v9(56), v9(55), ipfix(200, 4), ipfix(211, 3)] {
+        exporter.send_to(&packet, to).unwrap();
+    }
+    let gaps = |rows: &[serde_json::Value]| -> Vec<(u64, u64)> {
+        let gaps = rows.iter().flat_map(|row| row["gaps"].as_array().unwrap());
+        let mut gaps: Vec<_> =
+            gaps.map(|gap| (gap["first"].as_u64().unwrap(), gap["last"].as_u64().unwrap())).collect();
+        gaps.sort_unstable();
+        gaps
+    };
+    let expected = [(52, 53), (204, 210), (1004, 1009)];
+    // What is late may come for five seconds.
+    wait_for("the gaps are named", Duration::from_secs(30), || gaps(&sources(&server, &bearer)) == expected);
+    let rows = sources(&server, &bearer);
+    let row = rows.iter().find(|row| row["missing"] != 0).unwrap();
+    assert_eq!(
+        (&row["name"], &row["missing"], &row["received"]),
+        (&"127.0.0.1".into(), &15.into(), &13.into()),
+        "{row}"
+    );
+    // At the end nothing waits any longer: packet 57 is named when the input ends.
+    exporter.send_to(&v9(58), to).unwrap();
+    server.stop();
+    let (server, bearer) = (watched_again(folder.path()), bearer);
+    assert_eq!(gaps(&sources(&server, &bearer)), [(52, 53), (57, 57), (204, 210), (1004, 1009)]);
+    server.stop();
+}
+
+fn watched_again(folder: &Path) -> Server {
+    Server::start(&folder.join("data"), &["--config", folder.join("nhatle.toml").to_str().unwrap()])
 }

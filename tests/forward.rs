@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{NHATLE, Server, request, stdout, token, wait_for};
+use crate::support::{NHATLE, Server, ports, request, stdout, token, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -27,8 +27,14 @@ pub struct Forwarder {
 impl Forwarder {
     /// Starts it and waits until it takes records.
     pub fn start(config: &Path) -> Forwarder {
+        Forwarder::start_in(config, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_in(config: &Path, environment: &[(String, String)]) -> Forwarder {
         let mut command = Command::new(NHATLE);
         command.args(["forward", "--config"]).arg(config);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         Forwarder::run(command)
     }
 
@@ -64,7 +70,8 @@ impl Forwarder {
         self.errors.lock().unwrap().clone()
     }
 
-    fn kill(mut self) {
+    /// kill -9.
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -99,7 +106,7 @@ impl World {
         std::fs::create_dir(folder.path().join("city")).unwrap();
         let city = folder.path().join("city");
         let (token, admin) = (token(&city, "may-01", "ingest", Some("DH01")), token(&city, "admin", "admin", None));
-        World { folder, port: free_port(), token, admin }
+        World { folder, port: ports::free(), token, admin }
     }
 
     fn city(&self) -> PathBuf {
@@ -152,10 +159,6 @@ impl World {
         let sources = self.sources(server);
         sources["forwarders"].as_array().and_then(|rows| rows.first()).cloned().unwrap_or(Value::Null)
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn line(number: usize) -> String {
@@ -497,6 +500,10 @@ fn a_full_disk_sheds_as_the_bound_would() {
         let lost = world.forwarder_row(&server)["lost"].as_u64().unwrap_or(0) as usize;
         lost > 0 && world.count("message:thap*") + lost == sent
     });
+    let (stored, lost) = (world.count("message:thap*"), world.forwarder_row(&server)["lost"].clone());
+    println!(
+        "| `nhatle forward`, syslog into it | forwarder: disk full for hours | {sent} | – | {stored} | {lost}, named by range | 0 |"
+    );
     forwarder.stop();
     server.stop();
     drop(disk);

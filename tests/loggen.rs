@@ -3,12 +3,11 @@
 //! Skipped where `loggen` (Debian: syslog-ng-core) is not installed. TCP has no acknowledgement: what a kill
 //! catches on the way is lost, but nothing is doubled, and all lines sent after the last restart are there.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, stdout, wait_for};
+use crate::support::{Server, ports, stdout, wait_for};
 
 const ROUNDS: usize = 4;
 
@@ -49,7 +48,7 @@ fn every_line_of_loggen_after_the_last_kill_is_stored_once() {
     let lines = total / ROUNDS;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free();
     let address = format!("127.0.0.1:{port}");
     let began = Instant::now();
     for round in 1..ROUNDS {

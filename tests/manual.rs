@@ -10,7 +10,7 @@ use nhatle::cli::Cli;
 use nhatle::config::{Config, ConfigFile};
 use nhatle::forward::config as forward;
 
-const TRANSLATED: &[&str] = &["operate", "rules", "ward"];
+const TRANSLATED: &[&str] = &["operate", "proof", "rules", "ward"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -14,7 +14,7 @@ use nhatle_event::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::add_user;
-use crate::support::{Answer, Server, request, stdout, token, wait_for};
+use crate::support::{Answer, Server, ports, request, stdout, token, wait_for};
 use crate::ward::{PASSWORD, sign_in};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -271,7 +271,7 @@ fn a_configuration_changes_while_a_connection_sends() {
         }
     });
     assert_eq!(reload(&reader).status, 403);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free();
     // A new input, a unit, limits.
     let units = "[[unit]]\ncode = \"P1\"\nname = \"Phường 1\"\nhosts = [\"moi\"]\n";
     write(&format!(

@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, NHATLE, Server, request, token, wait_for};
 
-const PASSWORD: &str = "mot mat khau du dai";
+pub const PASSWORD: &str = "mot mat khau du dai";
 const REASON: &str = "Cần lớp 2 xem giúp: mười hai lượt đoán trong một phút";
 const NOTE: &str = "Đã gọi đơn vị, máy không có ai dùng lúc này";
 const VERDICT: &str = "Kẻ ngoài đoán mật khẩu, đã chặn ở tường lửa";
 /// How long a page may take; a machine that builds something else beside is slow.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn an_analyst_works_an_alert_from_the_queue_to_the_verdict() {
@@ -124,6 +124,7 @@ fn english_pages_have_no_vietnamese_words(browser: &Browser, web: SocketAddr, al
         tail,
         "/sources",
         "/rules",
+        "/proof",
         "/account",
         "/none",
     ] {
@@ -257,23 +258,23 @@ fn a_search_goes_on_below_what_it_showed_first_and_a_tail_follows() {
     browser.sees("[data-tail] tbody", "lúc dừng");
 }
 
-fn csrf(page: &Answer) -> String {
+pub fn csrf(page: &Answer) -> String {
     let (_, rest) = page.body.split_once("name=\"csrf\" value=\"").expect("a page has a form");
     rest.split('"').next().unwrap().to_owned()
 }
 
 /// A browser that knows cookies and nothing else.
-struct Visitor {
-    web: SocketAddr,
-    cookies: Vec<(String, String)>,
+pub struct Visitor {
+    pub web: SocketAddr,
+    pub cookies: Vec<(String, String)>,
 }
 
 impl Visitor {
-    fn get(&mut self, path: &str) -> Answer {
+    pub fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, "")
     }
 
-    fn post(&mut self, path: &str, form: &str) -> Answer {
+    pub fn post(&mut self, path: &str, form: &str) -> Answer {
         self.send("POST", path, form)
     }
 
@@ -295,7 +296,7 @@ impl Visitor {
 }
 
 /// Makes the account of the analyst `lan`.
-fn add_user(data: &Path) {
+pub fn add_user(data: &Path) {
     let mut child = Command::new(NHATLE)
         .args(["user", "add", "lan", "--role", "analyst", "--password-stdin", "--data"])
         .arg(data)
@@ -354,7 +355,7 @@ impl City {
 }
 
 /// A headless Chromium, driven over WebDriver.
-struct Browser {
+pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
@@ -375,7 +376,7 @@ const FLAGS: &[&str] = &[
 ];
 
 impl Browser {
-    fn start(profile: &Path) -> Option<Browser> {
+    pub fn start(profile: &Path) -> Option<Browser> {
         let program = |name: &str| {
             let found = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
             found.unwrap_or_default().into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
@@ -410,7 +411,7 @@ impl Browser {
     }
 
     /// One command. What the browser refuses, such as to click what is not there yet, is the `Err`.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let body = if method == "POST" { body.to_string() } else { String::new() };
         let headers = [("Content-Type", "application/json; charset=utf-8")];
         let path = format!("{}{path}", self.session);
@@ -420,20 +421,20 @@ impl Browser {
         if answer.status == 200 { Ok(value) } else { Err(value.to_string()) }
     }
 
-    fn run(&self, script: &str) -> Value {
+    pub fn run(&self, script: &str) -> Value {
         self.ask("POST", "/execute/sync", &json!({ "script": script, "args": [] })).unwrap()
     }
 
-    fn open(&self, address: &str) {
+    pub fn open(&self, address: &str) {
         self.ask("POST", "/url", &json!({ "url": address })).unwrap();
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         self.run("return location.pathname").as_str().unwrap().to_owned()
     }
 
     /// Tries until the element is there and takes the command.
-    fn act(&self, css: &str, act: &str, body: &Value) {
+    pub fn act(&self, css: &str, act: &str, body: &Value) {
         let mut last = String::new();
         let began = std::time::Instant::now();
         while began.elapsed() < PATIENCE {
@@ -451,17 +452,17 @@ impl Browser {
         panic!("{act} {css}: {last}\n{}", self.text("body"));
     }
 
-    fn click(&self, css: &str) {
+    pub fn click(&self, css: &str) {
         self.act(css, "click", &json!({}));
     }
 
-    fn fill(&self, css: &str, text: &str) {
+    pub fn fill(&self, css: &str, text: &str) {
         self.act(css, "clear", &json!({}));
         self.act(css, "value", &json!({ "text": text }));
     }
 
     /// What stands in the elements of this selector, as rendered.
-    fn text(&self, css: &str) -> String {
+    pub fn text(&self, css: &str) -> String {
         let script = format!(
             "return [...document.querySelectorAll({})].map(one => one.innerText).join('\\n')",
             Value::from(css)
@@ -469,12 +470,12 @@ impl Browser {
         self.run(&script).as_str().unwrap_or("").to_owned()
     }
 
-    fn count(&self, css: &str) -> u64 {
+    pub fn count(&self, css: &str) -> u64 {
         self.run(&format!("return document.querySelectorAll({}).length", Value::from(css))).as_u64().unwrap()
     }
 
     /// Waits until the elements of this selector say the text.
-    fn sees(&self, css: &str, text: &str) {
+    pub fn sees(&self, css: &str, text: &str) {
         let began = std::time::Instant::now();
         while !self.text(css).contains(text) {
             assert!(began.elapsed() < PATIENCE, "no {text:?} in {css} of {}:\n{}", self.path(), self.text("body"));

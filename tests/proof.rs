@@ -1,27 +1,26 @@
-//! The proof from outside: what is altered in a store or a package is found by `nhatle verify` and by a program that
-//! knows nothing of nhatle but `docs/format/proof.md` (`tests/proof/check.py`, skipped where there is no Python).
+//! Evidence packages from outside: what is altered in one is found by `nhatle verify` and by a program that knows nothing
+//! of nhatle but `docs/format/proof.md` (`tests/proof/check.py`, skipped where there is no Python).
 //!
-//! In: one store with events, alerts, an incident and accounts. Each row of the table alters a copy of it.
+//! In: a store with events, alerts, an incident and accounts. Stores that are altered: `proof_table.rs`.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use nhatle::evidence::archive;
 use nhatle::pki::heads;
-use nhatle_event::{Clock, Stored, SystemClock, Text};
-use nhatle_storage::manifest::Manifest;
-use nhatle_storage::proof::{Head, SignedHead, log, tree};
-use nhatle_storage::register::{Register, hash_of};
-use nhatle_storage::segment::meta::{Tier, WriteOptions};
-use nhatle_storage::{Config, Dataset, Disk, OsDisk, Store};
+use nhatle_event::json::hex;
+use nhatle_storage::proof::SigningKey;
+use nhatle_storage::proof::note::Note;
+use sha2::{Digest, Sha256};
 
-use crate::support::{Server, run, stdout, token};
+use crate::support::{NHATLE, Server, run, stdout, token};
 
 const CHECK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proof/check.py");
 
 /// What `check.py` says: its exit code and its lines; `None` where there is no Python.
-fn python(arguments: &[&str]) -> Option<(i32, String)> {
+pub fn python(arguments: &[&str]) -> Option<(i32, String)> {
     let output = Command::new("python3").arg("-B").arg(CHECK).args(arguments).output();
     let Ok(output) = output else {
         eprintln!("skipped: no python3");
@@ -31,18 +30,18 @@ fn python(arguments: &[&str]) -> Option<(i32, String)> {
     Some((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
 }
 
-fn verify(arguments: &[&str]) -> (Option<i32>, String) {
+pub fn verify(arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(&[&["verify"], arguments].concat());
     let said = [&output.stdout[..], &output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A store with two seals, alerts, an incident and three tokens.
-fn store(data: &Path) {
+pub fn store(data: &Path) {
     for round in 0..2 {
         let line = |second: i64, said: &str| {
             let (minute, second) = (round * 20 + second / 60, second % 60);
@@ -84,317 +83,6 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn disk(data: &Path) -> Arc<dyn Disk> {
-    Arc::new(OsDisk::existing(data).unwrap())
-}
-
-fn flip(data: &Path, name: &str, at: impl FnOnce(usize) -> usize) {
-    let path = data.join(name);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let at = at(bytes.len());
-    bytes[at] ^= 1;
-    std::fs::write(path, bytes).unwrap();
-}
-
-fn segment_file(data: &Path, name: &str) -> String {
-    let manifest = Manifest::newest(&*disk(data)).unwrap();
-    manifest.segments.iter().find(|meta| meta.dataset == Dataset::Events).unwrap().path(name)
-}
-
-/// Puts a well-formed segment with other events in the place of the first one, with right checksums in the manifest.
-fn forge(data: &Path, alter: impl FnOnce(&mut Vec<Stored>)) {
-    let disk = disk(data);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Store::open_read_only(disk.clone(), Config::default(), clock).unwrap();
-    let mut events = store.snapshot().segments(Dataset::Events).next().unwrap().events().unwrap();
-    alter(&mut events);
-    let mut manifest = Manifest::newest(&*disk).unwrap();
-    let meta = manifest.segments.iter_mut().find(|meta| meta.dataset == Dataset::Events).unwrap();
-    let leaf = meta.leaf;
-    *meta = nhatle_storage::segment::write(
-        &*disk,
-        &meta.dir,
-        &events,
-        &WriteOptions { dataset: Dataset::Events, tier: Tier::Recent },
-    )
-    .unwrap();
-    meta.leaf = leaf;
-    manifest.publish(&*disk).unwrap();
-}
-
-fn edit_manifest(data: &Path, alter: impl FnOnce(&mut Manifest)) {
-    let mut manifest = Manifest::newest(&*disk(data)).unwrap();
-    alter(&mut manifest);
-    manifest.publish(&*disk(data)).unwrap();
-}
-
-/// Runs SQL on the register's file, with every row's hash made anew from `from` on where that is wanted.
-fn edit_register(data: &Path, alter: impl FnOnce(&mut Vec<nhatle_storage::register::Entry>)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut rows = runtime.block_on(async {
-        let register = Register::open(data).await.unwrap();
-        let rows = register.read_after(0, 10_000).await.unwrap();
-        register.close().await;
-        rows
-    });
-    alter(&mut rows);
-    let mut before = nhatle_storage::register::GENESIS.to_owned();
-    for row in &mut rows {
-        row.prev_hash.clone_from(&before);
-        row.hash = hash_of(row);
-        before.clone_from(&row.hash);
-    }
-    for name in ["register.sqlite", "register.sqlite-wal", "register.sqlite-shm"] {
-        drop(std::fs::remove_file(data.join(name)));
-    }
-    runtime.block_on(async {
-        let register = Register::open(data).await.unwrap();
-        for (after, row) in (0i64..).zip(&rows) {
-            register.append(after, std::slice::from_ref(&row.change)).await.unwrap();
-        }
-        register.close().await;
-    });
-}
-
-/// Writes log, hashes and heads anew with other lines, signed with the store's own key.
-fn write_log_anew(data: &Path, key: &nhatle_storage::proof::SigningKey, alter: impl Fn(&str) -> String) {
-    let lines: Vec<String> = std::fs::read_to_string(data.join(log::LOG)).unwrap().lines().map(alter).collect();
-    let leaves = tree::Tree::of(lines.iter().map(|line| tree::leaf_hash(line.as_bytes())).collect());
-    let old = log::newest(&*disk(data)).unwrap().unwrap().head;
-    let head = Head { origin: old.origin, size: leaves.len(), root: leaves.root(), at: old.at, writer: old.writer };
-    std::fs::write(data.join(log::LOG), lines.join("\n") + "\n").unwrap();
-    std::fs::write(data.join(log::HEADS), SignedHead::sign(head, key).to_text() + "\n").unwrap();
-    // The hashes are made again from the log by whoever opens the store.
-    std::fs::write(data.join(log::NODES), b"").unwrap();
-    drop(log::ProofLog::open(&*disk(data)).unwrap());
-}
-
-/// What finds it: `nhatle verify`, and the Python program.
-struct Row {
-    name: &'static str,
-    alter: fn(&Path),
-    /// The file that `verify` names, and words of what it says.
-    verify: (&'static str, &'static str),
-    /// What the Python program says; `None` where the page says that it does not look there.
-    python: Option<&'static str>,
-    /// Only found with a head that was kept elsewhere.
-    needs_head: bool,
-}
-
-const ROWS: &[Row] = &[
-    Row {
-        name: "a byte of the rows of a segment",
-        alter: |data| flip(data, &segment_file(data, "rows.parquet"), |n| n / 2),
-        verify: ("rows.parquet", "checksum"),
-        python: Some("is not the file that was sealed"),
-        needs_head: false,
-    },
-    Row {
-        name: "a byte of the index of a segment",
-        alter: |data| flip(data, &segment_file(data, "words.index"), |n| n / 3),
-        verify: ("words.index", "checksum"),
-        python: Some("is not the file that was sealed"),
-        needs_head: false,
-    },
-    Row {
-        name: "a byte of the manifest",
-        alter: |data| flip(data, &newest_manifest(data), |n| n / 2),
-        verify: ("manifest/", "checksum"),
-        python: None,
-        needs_head: false,
-    },
-    Row {
-        name: "a byte of the log of the proof",
-        alter: |data| flip(data, log::LOG, |n| n / 2),
-        verify: ("proof/", "root"),
-        python: Some("proof/heads"),
-        needs_head: false,
-    },
-    Row {
-        name: "a byte of the hashes of the proof",
-        alter: |data| flip(data, log::NODES, |n| n / 2),
-        verify: ("proof/nodes", "not that of the log"),
-        python: None,
-        needs_head: false,
-    },
-    Row {
-        name: "a byte of the root in a head",
-        alter: |data| flip_in_head(data, 2),
-        verify: ("proof/heads", "not signed by the key"),
-        python: Some("no key of the log signed"),
-        needs_head: false,
-    },
-    Row {
-        name: "a byte of the signature of a head",
-        alter: |data| flip_in_head(data, 6),
-        verify: ("proof/heads", "not signed by the key"),
-        python: Some("no key of the log signed"),
-        needs_head: false,
-    },
-    Row {
-        name: "a row taken out of a segment that is else well formed",
-        alter: |data| forge(data, |events| drop(events.remove(3))),
-        verify: ("manifest/", "not what leaf"),
-        python: Some("not what the log says"),
-        needs_head: false,
-    },
-    Row {
-        name: "two rows exchanged",
-        alter: |data| {
-            forge(data, |events| {
-                let seq = events[3].seq;
-                events[3].seq = events[4].seq;
-                events[4].seq = seq;
-            })
-        },
-        verify: ("manifest/", "not what leaf"),
-        python: Some("not what the log says"),
-        needs_head: false,
-    },
-    Row {
-        name: "a segment replaced by a forged one with right checksums",
-        alter: |data| forge(data, |events| events[0].event.set_named("source.ip", Text::from("198.51.100.7"))),
-        verify: ("manifest/", "not what leaf"),
-        python: Some("not what the log says"),
-        needs_head: false,
-    },
-    Row {
-        name: "a row added to a segment",
-        alter: |data| {
-            forge(data, |events| {
-                let mut more = events[0].clone();
-                more.seq.0 += 100_000;
-                events.push(more);
-            })
-        },
-        verify: ("manifest/", "not what leaf"),
-        python: Some("not what the log says"),
-        needs_head: false,
-    },
-    Row {
-        name: "a segment taken out of the manifest, with a right checksum",
-        alter: |data| edit_manifest(data, |manifest| drop(manifest.segments.remove(0))),
-        verify: ("manifest/", "was never dropped"),
-        python: Some("was never dropped"),
-        needs_head: false,
-    },
-    Row {
-        name: "a forged segment's root and files in the manifest only",
-        alter: |data| edit_manifest(data, |manifest| manifest.segments[0].events_root = "00".repeat(32)),
-        verify: ("manifest/", "not what leaf"),
-        python: Some("not what the log says"),
-        needs_head: false,
-    },
-    Row {
-        name: "a register row edited, its chain made again",
-        alter: |data| edit_register(data, |rows| rows[0].change.actor = "somebody else".to_owned()),
-        verify: ("register.sqlite", "a row was written anew"),
-        python: Some("a row was written anew"),
-        needs_head: false,
-    },
-    Row {
-        name: "the register's last row taken out",
-        alter: |data| edit_register(data, |rows| drop(rows.pop())),
-        verify: ("register.sqlite", "put back to an older state"),
-        python: Some("put back to an older state"),
-        needs_head: false,
-    },
-    Row {
-        name: "log and hashes written anew, signed with another key",
-        alter: |data| {
-            let other = tempfile::tempdir().unwrap();
-            write_log_anew(data, &heads::open_or_make(other.path()).unwrap(), |line| {
-                line.replace("203.0.113", "198.51.100").replace("\"rows\":4", "\"rows\":5")
-            });
-        },
-        verify: ("proof/heads", "not signed by the key"),
-        python: Some("no key of the log signed"),
-        needs_head: false,
-    },
-    Row {
-        name: "everything written anew by somebody who has the key",
-        alter: |data| {
-            let key = heads::open(data).unwrap();
-            write_log_anew(data, &key, |line| line.replace("\"at_ns\":1", "\"at_ns\":2"));
-        },
-        verify: ("proof/log.jsonl", "written anew"),
-        python: Some("was written anew"),
-        needs_head: true,
-    },
-    Row {
-        name: "the whole store put back to yesterday's copy",
-        alter: put_back,
-        verify: ("proof/log.jsonl", "put back to an older state"),
-        python: Some("put back to an older state"),
-        needs_head: true,
-    },
-];
-
-fn newest_manifest(data: &Path) -> String {
-    nhatle_storage::manifest::path(Manifest::newest(&*disk(data)).unwrap().number)
-}
-
-/// Alters a character in the middle of this line of the newest head.
-fn flip_in_head(data: &Path, line: usize) {
-    let whole = std::fs::read_to_string(data.join(log::HEADS)).unwrap();
-    let begin = whole.rfind("nhatle/").and_then(|at| whole[..at].rfind("\n\n")).map_or(0, |at| at + 2);
-    let begin = whole[..begin].rfind("nhatle/").filter(|_| whole[begin..].starts_with('\u{2014}')).unwrap_or(begin);
-    let place: usize = whole[begin..].split_inclusive('\n').take(line).map(str::len).sum::<usize>() + begin;
-    let length = whole[place..].find('\n').unwrap();
-    let at = place + length - 20;
-    let mut bytes = whole.into_bytes();
-    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-    std::fs::write(data.join(log::HEADS), bytes).unwrap();
-}
-
-/// Yesterday's copy is kept beside the store by the test.
-fn put_back(data: &Path) {
-    std::fs::remove_dir_all(data).unwrap();
-    copy(&data.parent().unwrap().join("yesterday"), data);
-}
-
-#[test]
-fn every_row_of_the_table_is_found_and_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let base = folder.path().join("base");
-    store(&base);
-    copy(&base, &folder.path().join("yesterday"));
-    let more = folder.path().join("more.txt");
-    std::fs::write(&more, "Feb  3 05:00:00 cong-01 sshd[7]: Connection closed by 203.0.113.9 port 7\n").unwrap();
-    stdout(&["import", "--data", text(&base), text(&more)]);
-    // Somebody else got the newest head.
-    let kept = folder.path().join("kept-head.txt");
-    std::fs::write(&kept, log::newest(&*disk(&base)).unwrap().unwrap().to_text()).unwrap();
-    let key = folder.path().join("key.txt");
-    std::fs::copy(base.join("pki/proof.pub"), &key).unwrap();
-    let (kept, key) = (text(&kept), text(&key));
-    let whole = verify(&["--data", text(&base), "--head", kept, "--key", key, "--deep"]);
-    assert_eq!(whole.0, Some(0), "{}", whole.1);
-    if let Some((code, said)) = python(&["--key", key, "--head", kept, "--store", text(&base)]) {
-        assert_eq!(code, 0, "{said}");
-    }
-    for row in ROWS {
-        let data = folder.path().join("altered");
-        drop(std::fs::remove_dir_all(&data));
-        copy(&base, &data);
-        (row.alter)(&data);
-        let head: &[&str] = if row.needs_head { &["--head", kept] } else { &[] };
-        let (code, said) = verify(&[&["--data", text(&data)], head].concat());
-        assert_eq!(code, Some(1), "{}: {said}", row.name);
-        let (file, words) = row.verify;
-        let is_named = said.lines().any(|line| line.contains(file) && line.contains(words));
-        assert!(is_named, "{}: {said}", row.name);
-        if row.needs_head {
-            let (code, said) = verify(&["--data", text(&data)]);
-            assert_eq!(code, Some(0), "{} is found without a head too: {said}", row.name);
-        }
-        let Some(words) = row.python else { continue };
-        let Some((code, said)) = python(&[head, &["--store", text(&data)]].concat()) else { continue };
-        assert_eq!(code, 1, "{}: {said}", row.name);
-        assert!(said.lines().any(|line| line.contains(words)), "{}: {said}", row.name);
-    }
-}
-
 /// The incident of the store, as a package.
 fn package(data: &Path, to: &Path) {
     stdout(&["evidence", "--data", text(data), "--incident", "1", "--by", "lan", "-o", text(to)]);
@@ -426,6 +114,7 @@ fn a_package_of_an_incident_is_checked_without_the_store_and_a_forged_one_is_fou
         assert!(said.contains("all of it holds") && !said.contains(" 0 changes"), "{said}");
     }
     let files = archive::read(&std::fs::read(&file).unwrap()[..]).unwrap();
+    alone(&file, &files["check.py"], key.trim());
     let mut forged: Vec<(&str, Vec<(String, Vec<u8>)>)> = Vec::new();
     let mut with = |name: &'static str, which: &str, alter: &dyn Fn(&str) -> String| {
         let mut files = files.clone();
@@ -479,6 +168,33 @@ fn a_package_of_an_incident_is_checked_without_the_store_and_a_forged_one_is_fou
     check("signed with another key than the one known", &whole, &["--key", &foreign]);
 }
 
+/// Checks a package in a folder that holds nothing but it and a program, without an environment: once with the binary, once
+/// with the program that stands in the package.
+fn alone(package: &Path, checker: &[u8], key: &str) {
+    let said = |folder: &Path, program: &Path, arguments: &[&str]| {
+        std::fs::copy(package, folder.join("incident.tar")).unwrap();
+        let mut command = Command::new(program);
+        let output = command.env_clear().current_dir(folder).args(arguments).output().unwrap();
+        let said = [&output.stdout[..], &output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("nhatle");
+    if std::fs::hard_link(NHATLE, &program).is_err() {
+        std::fs::copy(NHATLE, &program).unwrap();
+    }
+    let heard = said(folder.path(), &program, &["verify", "incident.tar", "--key", key]);
+    assert!(heard.contains("nothing altered"), "{heard}");
+    let found = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let python = found.unwrap_or_default().into_iter().map(|folder| folder.join("python3")).find(|file| file.is_file());
+    let Some(python) = python else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("check.py"), checker).unwrap();
+    let heard = said(folder.path(), &python, &["-I", "-B", "check.py", "--key", key, "incident.tar"]);
+    assert!(heard.contains("all of it holds"), "{heard}");
+}
+
 #[test]
 fn a_running_server_signs_for_whoever_asks_and_packages_of_all_kinds_hold() {
     let folder = tempfile::tempdir().unwrap();
@@ -508,6 +224,59 @@ fn a_running_server_signs_for_whoever_asks_and_packages_of_all_kinds_hold() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// The files of a package with the list of their sums made and signed anew.
+fn signed_anew(mut files: BTreeMap<String, Vec<u8>>, key: &SigningKey) -> Vec<(String, Vec<u8>)> {
+    files.remove("sums.txt");
+    let head = String::from_utf8(files["head.txt"].clone()).unwrap();
+    let mut sums = "nhatle evidence 1\n".to_owned();
+    for (name, bytes) in &files {
+        writeln!(sums, "{}  {name}", hex(&Sha256::digest(bytes))).unwrap();
+    }
+    let note = Note { signatures: vec![key.sign(head.lines().next().unwrap(), &sums)], text: sums };
+    files.insert("sums.txt".to_owned(), note.to_text().into_bytes());
+    files.into_iter().collect()
+}
+
+/// A report, with and without a server that has the folder.
+#[test]
+fn a_report_that_left_the_house_is_proved_and_an_altered_one_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, report) = (folder.path().join("data"), folder.path().join("báo cáo 11.pdf"));
+    store(&data);
+    std::fs::write(&report, b"thang 11: 7 su co\0\xff").unwrap();
+    let make = |name: &str| {
+        let file = folder.path().join(name);
+        stdout(&["evidence", "--data", text(&data), "--document", text(&report), "-o", text(&file)]);
+        file
+    };
+    let (first, again) = (make("first.tar"), make("again.tar"));
+    assert!(std::fs::read(&first).unwrap() == std::fs::read(&again).unwrap(), "written down once");
+    let server = Server::start_without_sentinel(&data, &[]);
+    std::fs::write(&report, b"thang 12: 0 su co").unwrap();
+    let second = make("second.tar");
+    server.stop();
+    for (file, bytes) in [(&first, &b"thang 11: 7 su co\0\xff"[..]), (&second, b"thang 12: 0 su co")] {
+        let mut files = archive::read(&std::fs::read(file).unwrap()[..]).unwrap();
+        assert_eq!(files["document"], bytes);
+        let both = |is_sound: bool| {
+            let (code, said) = verify(&[text(file)]);
+            assert_eq!(code, Some(i32::from(!is_sound)), "{said}");
+            assert!(said.contains(if is_sound { "document: \"báo cáo 11.pdf\"" } else { "not" }), "{said}");
+            if let Some((code, said)) = python(&[text(file)]) {
+                assert_eq!(code, i32::from(!is_sound), "{said}");
+            }
+        };
+        both(true);
+        // Signed anew by who has the key: the log still does not know it.
+        let key = heads::open(&data).unwrap();
+        files.insert("document".to_owned(), b"thang 11: 0 su co".to_vec());
+        std::fs::write(file, archive::write(&signed_anew(files, &key)).unwrap()).unwrap();
+        both(false);
+    }
+    let (code, said) = verify(&["--data", text(&data)]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
 #[test]
 fn what_cannot_be_asked_for_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
@@ -520,6 +289,7 @@ fn what_cannot_be_asked_for_is_a_usage_error() {
         &["--query", "a:("],
         &[],
         &["--incident", "1", "--query", "a"],
+        &["--document", "no such file"],
     ] {
         let output = run(&[&["evidence", "--data", text(&data), "-o", text(&out)], subject].concat());
         assert_eq!(output.status.code(), Some(2), "{subject:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -527,4 +297,54 @@ fn what_cannot_be_asked_for_is_a_usage_error() {
     }
     assert_eq!(verify(&["--data", text(&data), "--key", "no key"]).0, Some(2));
     assert_eq!(verify(&[text(&folder.path().join("nowhere.tar"))]).0, Some(2));
+}
+
+#[test]
+fn a_new_key_is_vouched_for_by_the_old_one_and_a_lost_one_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    store(&data);
+    let public = || std::fs::read_to_string(data.join("pki/proof.pub")).unwrap().trim_end().to_owned();
+    let found = |key: &[&str]| {
+        let (code, said) = verify(&[&["--data", text(&data)], key].concat());
+        if let Some((python, heard)) = python(&[key, &["--store", text(&data)]].concat()) {
+            assert_eq!(Some(python), code, "{said}\n{heard}");
+        }
+        (code, said)
+    };
+    let first = public();
+    let second = stdout(&["proof", "new-key", "--data", text(&data)]).trim_end().to_owned();
+    assert_eq!(public(), second);
+    assert_ne!(first, second);
+    assert_eq!(first.split('+').next(), second.split('+').next(), "the log keeps its name");
+    assert!(!data.join("pki/proof.next.key").exists());
+    for key in [&[][..], &["--key", &first], &["--key", &second]] {
+        let (code, said) = found(key);
+        assert_eq!(code, Some(0), "{key:?}: {said}");
+    }
+    // Packages are signed with the new one from now on, and nothing is named twice by another start.
+    let file = folder.path().join("incident.tar");
+    package(&data, &file);
+    assert_eq!(verify(&[text(&file), "--key", &second]).0, Some(0));
+    assert_eq!(verify(&[text(&file), "--key", &first]).0, Some(1));
+    let names_of_keys = || {
+        let text = std::fs::read_to_string(data.join("proof/log.jsonl")).unwrap();
+        text.lines().filter(|line| line.contains("\"kind\":\"key\"")).count()
+    };
+    assert_eq!(names_of_keys(), 2);
+    let server = Server::start_without_sentinel(&data, &[]);
+    let output = run(&["proof", "new-key", "--data", text(&data)]);
+    assert_eq!(output.status.code(), Some(2), "a running server has the store");
+    server.stop();
+    assert_eq!((names_of_keys(), found(&["--key", &first]).0), (2, Some(0)));
+
+    // The key is lost: another one is made, and nobody vouches for it.
+    std::fs::remove_file(data.join("pki/proof.key")).unwrap();
+    Server::start_without_sentinel(&data, &[]).stop();
+    let third = public();
+    for (key, code) in [(&[][..], 1), (&["--key", &first][..], 1), (&["--key", &second], 1), (&["--key", &third], 0)] {
+        let (found, said) = found(key);
+        assert_eq!(found, Some(code), "{key:?}: {said}");
+        assert!(code == 0 || said.contains("lost or replaced"), "{said}");
+    }
 }

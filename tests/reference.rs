@@ -175,6 +175,75 @@ fn events_carry_what_the_tables_know_and_tables_change_while_running() {
     city.server.stop();
 }
 
+/// Reference data that the configuration names only later, and names otherwise: all of it without a restart.
+#[test]
+fn reference_data_of_the_configuration_changes_by_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let quiet = "[canary]\nenabled = false\n";
+    let config = write(folder.path(), "nhatle.toml", quiet);
+    let city = City::start(&folder.path().join("data"), Some(&config));
+    let reload = |text: &str| {
+        write(folder.path(), "nhatle.toml", &format!("{quiet}{text}"));
+        request(city.server.http, "POST", "/api/v1/reload", &[("Authorization", &city.admin)], b"").unwrap()
+    };
+    // An event of now, as it is stored.
+    let seen = |id: &str| {
+        let name = format!("{id}.evil.example");
+        let more = json!({"source.ip": "10.45.1.7", "destination.ip": "203.0.113.9", "dns.question.name": name});
+        city.push(&[event(1, &more)]);
+        let found = city.get(&format!("/api/v1/search?q=dns.question.name:{name}"));
+        let row = found["hits"].as_array().unwrap()[0].clone();
+        let fields = ["nhatle.asset.source.importance", "destination.geo.country_iso_code", "threat.feed.name"];
+        (fields.map(|field| row[field].clone()), row["threat.indicator.confidence"].clone())
+    };
+    assert_eq!(seen("mot"), ([json!(null), json!(null), json!(null)], json!(null)), "nothing is known yet");
+    let table = write(folder.path(), "assets.csv", "host,address,importance\nmay-07,10.45.1.7,4\n");
+    let list = write(folder.path(), "list.txt", "evil.example\n");
+    let places = path(folder.path(), "city.mmdb");
+    std::fs::write(&places, geo_file()).unwrap();
+    let named = format!(
+        "[assets]\nfile = {table:?}\n[geoip]\ncity = {places:?}\n[[threat_list]]\nname = \"own\"\npath = {list:?}\n"
+    );
+    let answer = reload(&named).json();
+    assert_eq!(answer["needs_restart"], json!([]), "{answer}");
+    assert_eq!(answer["changed"], json!(["assets.file", "geoip.city", "threat_list"]), "{answer}");
+    let (known, unsaid) = seen("hai");
+    assert_eq!(
+        (&known, &unsaid),
+        (&[json!(4), json!("VN"), json!("own")], &json!("Not Specified")),
+        "the answer comes when it is in force"
+    );
+    // The same list, to be taken otherwise; the file is the same.
+    let sure = format!("{named}confidence = 90\n");
+    assert_eq!(reload(&sure).json()["changed"], json!(["threat_list"]));
+    assert_eq!(seen("ba"), (known.clone(), json!("High")));
+    // What never matches.
+    assert_eq!(
+        reload(&format!("[intel]\nnever = [\"evil.example\"]\n{sure}")).json()["changed"],
+        json!(["intel.never"])
+    );
+    assert_eq!(seen("bon"), ([json!(4), json!("VN"), json!(null)], json!(null)));
+    assert_eq!(reload(&sure).status, 200);
+    assert_eq!(seen("nam"), (known.clone(), json!("High")));
+    // What is wrong is told, and all stays.
+    let wrong = reload("[intel]\nnever = [\"x y\"]\n[[threat_list]]\nname = \"a b\"\npath = \"x\"\n");
+    assert_eq!(wrong.status, 422, "{}", wrong.body);
+    assert_eq!(seen("sau"), (known.clone(), json!("High")));
+    // Named no more: followed no more, and still in force.
+    assert_eq!(reload("").status, 200);
+    write(folder.path(), "list.txt", "other.example\n");
+    assert_eq!(seen("bay"), (known, json!("High")));
+    // A list that is not there is told, also while something else is taken anew.
+    write(folder.path(), "assets.csv", "host,address,importance\nmay-07,10.45.1.7,2\n");
+    let nowhere =
+        format!("{named}[[threat_list]]\nname = \"nowhere\"\npath = {:?}\n", path(folder.path(), "nowhere.txt"));
+    assert_eq!(reload(&nowhere).status, 200);
+    assert_eq!(seen("tam").0[0], json!(2));
+    let told = city.get("/api/v1/intel").to_string();
+    assert!(told.contains("nowhere"), "{told}");
+    city.server.stop();
+}
+
 /// Three hits in each of many segments, one event of each of which nothing is to be said.
 fn stored_events() -> Vec<Value> {
     let hit = |number: i64| match number % 3 {

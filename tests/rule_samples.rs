@@ -113,7 +113,9 @@ fn event_of(line: &str, profile: Option<&str>) -> Event {
     let received = day().plus_nanos(86_399_000_000_000);
     let mut record = Record::new(line.as_bytes(), "samples", received);
     record.profile = profile.map(Text::from);
-    to_event(&record, &settings()).unwrap_or_else(|dead| panic!("{}: {line}", dead.reason))
+    let event = to_event(&record, &settings()).unwrap_or_else(|dead| panic!("{}: {line}", dead.reason));
+    assert_eq!(event.text(nhatle_event::Field::NHATLE_PROFILE_READ), None, "never another than named: {line}");
+    event
 }
 
 /// What went wrong with one sample, if anything did.

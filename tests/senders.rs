@@ -6,14 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::faults::proxy::Proxy;
-use crate::support::{Server, debian, request, stdout, token, wait_for};
+use crate::support::{Server, debian, ports, request, stdout, token, wait_for};
 
 /// So many lines are sent.
 const LINES: usize = 8_000;
@@ -67,12 +66,17 @@ impl Rsyslog {
             lines.display(),
         );
         std::fs::write(&config, text).unwrap();
+        self.run(&config, &work.join("pid"))
+    }
+
+    /// Runs it with a configuration, in the foreground.
+    pub fn run(&self, config: &Path, pid: &Path) -> Sender {
         let libraries = self.folder.join("usr/lib/x86_64-linux-gnu");
         let child = Command::new(self.program())
             .args(["-n", "-f"])
-            .arg(&config)
+            .arg(config)
             .arg("-i")
-            .arg(work.join("pid"))
+            .arg(pid)
             .arg("-M")
             .arg(libraries.join("rsyslog"))
             .env("LD_LIBRARY_PATH", &libraries)
@@ -147,7 +151,7 @@ impl Place {
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let token = token(&data, "sender", "ingest", None);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = ports::free();
         let flags = vec![flag.to_owned(), format!("127.0.0.1:{port}")];
         Place { folder, data, port, token, lines: LINES, flags }
     }

@@ -12,12 +12,13 @@ use crate::senders::{Place, Sender, check_none_doubled};
 use crate::support::{debian, stdout, wait_for};
 
 /// syslog-ng, unpacked.
-struct SyslogNg {
+pub struct SyslogNg {
     folder: PathBuf,
 }
 
 impl SyslogNg {
-    fn get() -> Option<SyslogNg> {
+    /// Unpacks syslog-ng unless that was done before.
+    pub fn get() -> Option<SyslogNg> {
         let names = [
             "syslog-ng-core",
             "syslog-ng-mod-http",
@@ -43,10 +44,15 @@ impl SyslogNg {
             lines.display(),
         );
         std::fs::write(&config, text).unwrap();
+        self.run(&config, folder)
+    }
+
+    /// Runs it with a configuration, in the foreground; what it keeps is in this folder.
+    pub fn run(&self, config: &Path, folder: &Path) -> Sender {
         let file = |name: &str| folder.join(name).display().to_string();
         let child = Command::new(self.folder.join("usr/sbin/syslog-ng"))
             .args(["--foreground", "--no-caps", "--cfgfile"])
-            .arg(&config)
+            .arg(config)
             .args(["--persist-file", &file("ng.persist"), "--control", &file("ng.ctl"), "--pidfile", &file("ng.pid")])
             .arg("--module-path")
             .arg(self.folder.join("usr/lib/syslog-ng/3.38"))

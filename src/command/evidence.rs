@@ -1,7 +1,7 @@
 //! `nhatle evidence`: an incident, an alert or events with their proofs, as one file that anybody can check.
 //!
 //! In: a data folder and a subject. Out: a package ([`crate::evidence`]). Where no server has the folder, it seals and
-//! signs first; where one has, it asks it to ([`crate::prove::REQUEST`]) and waits. Promise: the file appears whole or
+//! signs first; where one has, it asks it to ([`crate::prove::request`]) and waits. Promise: the file appears whole or
 //! not at all, and takes no other's place.
 
 use std::io::Write;
@@ -23,12 +23,15 @@ use crate::cli_evidence::EvidenceArgs;
 use crate::evidence::{self, EvidenceError, Package, Subject};
 use crate::pki::heads;
 use crate::prove;
+use crate::prove::request::{self, Document};
 use crate::registry::Registry;
 
 /// How long a server is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked for its head.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// A document is held in memory, and so is the package.
+const DOCUMENT_BYTES_MAX: u64 = 256 << 20;
 
 /// Runs the command.
 ///
@@ -80,15 +83,31 @@ fn subject(args: &EvidenceArgs) -> anyhow::Result<Subject> {
     subjects.extend(args.alert.clone().map(Subject::Alert));
     subjects.extend((!args.event.is_empty()).then(|| Subject::Events(args.event.clone())));
     subjects.extend(args.query.clone().map(Subject::Query));
+    subjects.extend(args.document.as_deref().map(document).transpose()?);
     match subjects.len() {
         1 => Ok(subjects.remove(0)),
-        _ => Err(UsageError("give one of --incident, --alert, --event or --query".to_owned()).into()),
+        _ => Err(UsageError("give one of --incident, --alert, --event, --query or --document".to_owned()).into()),
     }
+}
+
+fn document(path: &Path) -> anyhow::Result<Subject> {
+    let refused = |what: String| UsageError(format!("{}: {what}", path.display()));
+    let length = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+    if DOCUMENT_BYTES_MAX < length {
+        return Err(refused("larger than 256 MiB".to_owned()).into());
+    }
+    let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Subject::Document(Document::of(&name, &bytes), bytes))
 }
 
 fn made(data: &Path, subject: &Subject, by: &str, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Package> {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::existing(data)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let document = match subject {
+        Subject::Document(document, _) => Some(document),
+        _ => None,
+    };
     match Store::open(disk.clone(), Config::default(), clock.clone()) {
         Ok(store) => {
             let register = runtime.block_on(Register::open(data))?;
@@ -96,6 +115,9 @@ fn made(data: &Path, subject: &Subject, by: &str, runtime: &tokio::runtime::Runt
             store.seal().context("seal")?;
             prove::record_register(&store, &register, runtime.handle())?;
             runtime.block_on(register.close());
+            if let Some(one) = document.filter(|one| !evidence::is_written_down(&*disk, one).unwrap_or(false)) {
+                store.record_document((one.name.clone(), one.bytes, one.sha256.clone())).context("write it down")?;
+            }
             attempt(data, &disk, &store, subject, by, runtime)
         }
         Err(OpenError::Locked { .. }) => {
@@ -104,7 +126,10 @@ fn made(data: &Path, subject: &Subject, by: &str, runtime: &tokio::runtime::Runt
                 let store = Store::open_read_only(disk.clone(), Config::default(), clock.clone())?;
                 match attempt(data, &disk, &store, subject, by, runtime) {
                     Err(error) if is_too_early(&error) && begun.elapsed() < PATIENCE => {
-                        prove::ask(&*disk).context("ask the server for a head")?;
+                        // One that is not answered yet stays: asking again would have it written down again.
+                        if !request::is_asked(&*disk) {
+                            request::ask(&*disk, document).context("ask the server for a head")?;
+                        }
                         std::thread::sleep(LOOK_INTERVAL);
                     }
                     Err(error) if is_too_early(&error) => bail!("{error:#}; the server signed no head meanwhile"),

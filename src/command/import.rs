@@ -21,7 +21,7 @@ use crate::pipeline::convert::Part;
 use crate::pipeline::{Pipeline, Shared};
 
 /// How many records are converted together.
-const CHUNK_RECORDS: usize = 8_192;
+const CHUNK_RECORDS: usize = 4_096;
 
 /// Runs the command.
 ///
@@ -52,6 +52,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
                 continue;
             }
         };
+        parse::say_misnamed(entries.name(), entries.misnamed());
         for entry in entries {
             match entry {
                 Ok(entry) => chunk.push(entry),

@@ -17,16 +17,20 @@ pub mod rule_import;
 pub mod rule_explain;
 pub mod rule_test;
 pub mod restore;
+pub mod drill;
 pub mod retention;
 pub mod search;
+pub mod sql;
 pub mod serve;
 pub mod doctor;
 pub mod verify;
 pub mod evidence;
+pub mod new_key;
 
 use std::process::ExitCode;
 
 use crate::cli::{Command, ConfigCommand, RuleCommand, TokenCommand, UserCommand};
+use crate::cli_evidence::ProofCommand;
 use crate::config::{Config, ConfigError};
 
 /// How a command ended.
@@ -62,6 +66,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Rule(RuleCommand::List { paths, data, json }) => rule::list(&paths, data.as_deref(), json),
         Command::Verify(args) => verify::run(&args),
         Command::Evidence(args) => evidence::run(&args),
+        Command::Proof(ProofCommand::NewKey(args)) => new_key::run(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::Asset(command) => reference::asset(&command),
         Command::Geoip(command) => reference::geo(&command),
@@ -69,7 +74,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),
         Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
         Command::Enroll(args) => accounts::enroll(&args),
-        Command::Sql(_) => not_built("sql"),
+        Command::Sql(args) => sql::run(&args),
         Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Backup(args) => backup::run(&args),
@@ -96,10 +101,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-fn not_built(command: &str) -> anyhow::Result<End> {
-    Err(UsageError(format!("{command}: not built yet")).into())
 }
 
 fn config_check(file: &std::path::Path) -> anyhow::Result<End> {

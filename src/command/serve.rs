@@ -23,6 +23,7 @@ use nhatle_engine::fit::Seen;
 use nhatle_engine::register::{AnyChange, RegisterState};
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, Seq, SystemClock, Text};
+use nhatle_storage::sql::Sql;
 use nhatle_storage::{Dataset, Disk, OsDisk, Store};
 use nhatle_ui::session::{random_token, token_sha256};
 use nhatle_ui::{Desk, Role, UiConfig};
@@ -51,6 +52,7 @@ use crate::overload::{Overload, Watch};
 use crate::pipeline::{Pipeline, Shared};
 use crate::pki::{self, Identity, Trust};
 use crate::places::PlaceBook;
+use crate::postgres;
 use crate::prove;
 use crate::reference::{self, LiveTables, lookback};
 use crate::registry::Registry;
@@ -100,6 +102,9 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
     let store = Store::open(disk.clone(), config.storage.clone(), clock.clone()).context("open store")?;
     store.sign_with(pki::heads::open_or_make(&config.data).context("open the key of the proof")?);
+    if let Some(key) = store.proof_state().key {
+        pki::heads::publish(&config.data, &key).context("write the public key of the proof")?;
+    }
     let registry = Registry::open(&config.data, runtime).context("open register")?;
     let (mut live, rules) = registry.read(|state| {
         let loaded = (state.rules_version, clock.now());
@@ -135,6 +140,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         grouping: Live::new(config.grouping),
         scrub: Scrub::open(&*disk),
         retention: Live::new(config.retention.clone()),
+        retention_watch: crate::retention::job::Watch::default(),
         settings: Live::new(settings_of(config)),
         units: Live::new(Units::new(config.units.clone())),
         overload: Overload::new(&config.data, config.storage.reserve_bytes, clock.now()),
@@ -254,12 +260,18 @@ impl Server {
             https: https.as_ref().map(TcpListener::local_addr).transpose()?,
         };
         let desk = LiveDesk::new(shared.clone(), config.collector.default_offset_minutes * 60).behind(gate);
-        let desk: Arc<dyn Desk> = Arc::new(desk);
+        let desk = desk.asking(Arc::new(Sql::new(config.sql.clone()).context("begin to take queries")?));
+        let live_desk = Arc::new(desk);
+        let desk: Arc<dyn Desk> = live_desk.clone();
         let (limits, known) = watch::channel(push_limits(config));
         let push = Push::new(sink.clone(), shared.clock.clone(), push_limits(config)).with_limits(known);
         *shared.inputs() = inputs.shown().with_pushed(push.counts());
         let (stop_http, stopping) = watch::channel(false);
         let mut http = Vec::new();
+        if let Some((at, task)) = postgres::start(&config.postgres, &live_desk, &trust, runtime, &stopping)? {
+            addresses.push(("postgres", at));
+            http.push(task);
+        }
         if let Some(listener) = elastic {
             addresses.push(("elastic", listener.local_addr()?));
             let app = guarded(push.clone().elastic_router(), &desk);

@@ -15,11 +15,14 @@ mod inputs;
 mod preview;
 mod proof;
 mod reference;
+mod retention;
 mod rules;
 mod search;
 mod sources;
+mod sql;
 mod words;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,14 +31,14 @@ use nhatle_engine::incident::Refused;
 use nhatle_engine::register::{AnyChange, RegisterState, SignInRecord};
 use nhatle_event::json::hex;
 use nhatle_event::{Stored, Timestamp};
-use nhatle_ui::model::proof::{EvidenceFile, ProofView};
+use nhatle_storage::sql::Sql;
 use nhatle_ui::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
     IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
     NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
     RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchPart, SearchQuery, SourceFit,
-    SourceRow, SourceState, SourceView, TailPage, UnitRow, UserRow,
+    SourceRow, SourceState, SourceView, SqlQuery, TailPage, UnitRow, UserRow,
 };
 use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, Refusal, Role, SignIn, Viewer};
 use tokio::sync::watch;
@@ -53,6 +56,8 @@ pub struct LiveDesk {
     fits: fit::Kept,
     gate: Option<enrollments::Gate>,
     searches: search::Searches,
+    checks: proof::Checks,
+    sql: Option<Arc<Sql>>,
 }
 
 impl Drop for LiveDesk {
@@ -68,7 +73,8 @@ impl LiveDesk {
     /// A desk over what a server shares; days begin at midnight of the zone.
     pub fn new(shared: Arc<Shared>, zone_offset_s: i32) -> LiveDesk {
         let guests = Guests::new(shared.clone(), zone_offset_s);
-        LiveDesk { guests, fits: fit::Kept::default(), shared, gate: None, searches: search::Searches::default() }
+        let (fits, searches, checks) = Default::default();
+        LiveDesk { shared, guests, fits, gate: None, searches, checks, sql: None }
     }
 
     /// The same, for a server that listens.
@@ -76,6 +82,14 @@ impl LiveDesk {
     pub fn behind(self, gate: enrollments::Gate) -> LiveDesk {
         let mut desk = self;
         desk.gate = Some(gate);
+        desk
+    }
+
+    /// The same, which takes queries in SQL.
+    #[must_use]
+    pub fn asking(self, sql: Arc<Sql>) -> LiveDesk {
+        let mut desk = self;
+        desk.sql = Some(sql);
         desk
     }
 
@@ -141,6 +155,7 @@ fn refusal(refused: &Refused) -> Refusal {
         Refused::Empty("verdict") => Refusal::VerdictMissing,
         Refused::Empty("title") | Refused::TooLong { .. } => Refusal::TextLength,
         Refused::Empty(_) => Refusal::NoteMissing,
+        Refused::UnknownWord { what: "span" | "end", .. } => Refusal::BadEnd,
         Refused::UnknownWord { .. } => Refusal::WrongState,
     }
 }
@@ -364,6 +379,10 @@ impl Desk for LiveDesk {
         search::parts(self, viewer, query, stop, tell)
     }
 
+    fn sql(&self, viewer: &Viewer, query: &SqlQuery, stop: &Arc<AtomicBool>, out: &mut dyn Write) -> Answer<()> {
+        sql::run(self, viewer, query, stop, out)
+    }
+
     fn tail(&self, viewer: &Viewer, query: &SearchQuery, after: Option<u64>, rows_max: usize) -> Answer<TailPage> {
         search::tail(self, viewer, query, after, rows_max)
     }
@@ -453,14 +472,6 @@ impl Desk for LiveDesk {
         alive::layer(self, viewer, query)
     }
 
-    fn proof(&self, _viewer: &Viewer) -> Answer<ProofView> {
-        Ok(proof::view(self))
-    }
-
-    fn evidence(&self, viewer: &Viewer, number: u64) -> Answer<EvidenceFile> {
-        proof::incident(self, viewer, number)
-    }
-
     fn rule_fit(&self, viewer: &Viewer, id: &str) -> Answer<RuleFit> {
         fit::rule(self, viewer, id)
     }
@@ -513,6 +524,10 @@ impl Desk for LiveDesk {
     }
 
     fn reference(&self) -> &dyn nhatle_ui::ReferenceDesk {
+        self
+    }
+
+    fn keeping(&self) -> &dyn nhatle_ui::KeepingDesk {
         self
     }
 

@@ -1,16 +1,112 @@
-//! How the proof stands, and evidence packages for the pages.
+//! How the proof stands, checks of the whole store, and evidence packages, for the pages.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nhatle_event::json::hex;
-use nhatle_ui::model::proof::{EvidenceFile, ProofView};
-use nhatle_ui::{Answer, DeskError, Viewer};
+use nhatle_ui::model::proof::{CheckView, EvidenceFile, FOUND_SHOWN_MAX, FoundRow, NewCheck, ProofView};
+use nhatle_ui::model::retention::{HoldChange, NewHold, RetentionView};
+use nhatle_ui::{Answer, DeskError, KeepingDesk, Refusal, Viewer};
 
-use super::{LiveDesk, failed};
+use super::{LiveDesk, failed, retention};
 use crate::evidence::{self, EvidenceError, Subject};
 use crate::pki::heads;
 use crate::prove::RegisterHashes;
+use crate::prove::check::{self, Known};
+
+/// The newest check of the whole store.
+#[derive(Default)]
+pub(super) struct Checks(Arc<Mutex<Option<CheckView>>>);
+
+impl KeepingDesk for LiveDesk {
+    fn proof(&self, viewer: &Viewer) -> Answer<ProofView> {
+        let mut view = view(self);
+        if self.limit(viewer).is_none() {
+            view.check = self.checks.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        }
+        Ok(view)
+    }
+
+    fn evidence(&self, viewer: &Viewer, number: u64) -> Answer<EvidenceFile> {
+        incident(self, viewer, number)
+    }
+
+    fn retention(&self, viewer: &Viewer) -> Answer<RetentionView> {
+        retention::view(self, viewer)
+    }
+
+    fn place_hold(&self, viewer: &Viewer, new: &NewHold) -> Answer<u64> {
+        retention::place(self, viewer, new)
+    }
+
+    fn change_hold(&self, viewer: &Viewer, number: u64, change: &HoldChange) -> Answer<()> {
+        retention::change(self, viewer, number, change)
+    }
+
+    fn run_retention(&self, viewer: &Viewer) -> Answer<()> {
+        retention::run(self, viewer)
+    }
+
+    fn start_check(&self, viewer: &Viewer, new: &NewCheck) -> Answer<()> {
+        start_check(self, viewer, new)
+    }
+}
+
+/// Begins a check of the whole store on a thread of its own.
+fn start_check(desk: &LiveDesk, viewer: &Viewer, new: &NewCheck) -> Answer<()> {
+    if desk.limit(viewer).is_some() {
+        return Err(DeskError::NotFound);
+    }
+    let heads = match new.heads.trim() {
+        "" => Vec::new(),
+        text => check::kept_heads(text).map_err(|_form| DeskError::Refused(Refusal::NoHead))?,
+    };
+    let key = desk.shared.disk.local_path(heads::KEY_FILE);
+    let data = key.as_deref().and_then(|key| Some(key.parent()?.parent()?.to_owned())).ok_or(DeskError::NotFound)?;
+    let begun = CheckView {
+        by: viewer.user.clone(),
+        begun: desk.now(),
+        done: None,
+        kept_heads: heads.len() as u64,
+        is_deep: new.is_deep,
+        found_count: 0,
+        found: Vec::new(),
+        error: None,
+    };
+    {
+        let mut newest = desk.checks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref().is_some_and(|check| check.done.is_none()) {
+            return Err(DeskError::Refused(Refusal::WrongState));
+        }
+        *newest = Some(begun.clone());
+    }
+    let (newest, shared) = (desk.checks.0.clone(), desk.shared.clone());
+    let known = Known { key: None, heads, is_deep: new.is_deep };
+    let work = move || {
+        let checked = check::store(&data, &known);
+        let mut view = CheckView { done: Some(shared.clock.now()), ..begun };
+        match checked {
+            Ok(checked) => {
+                view.found_count = checked.found.len() as u64;
+                view.found = checked.found.into_iter().take(FOUND_SHOWN_MAX).map(found_row).collect();
+            }
+            Err(error) => view.error = Some(format!("{error:#}")),
+        }
+        *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+    };
+    let started = std::thread::Builder::new().name("check".to_owned()).spawn(work);
+    if let Err(error) = started {
+        *desk.checks.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        return Err(failed(error));
+    }
+    Ok(())
+}
+
+fn found_row(found: check::Found) -> FoundRow {
+    FoundRow { file: found.file, offset: found.offset, row: found.row, what: found.what }
+}
 
 /// How the proof stands.
-pub(super) fn view(desk: &LiveDesk) -> ProofView {
+fn view(desk: &LiveDesk) -> ProofView {
     let state = desk.shared.store.proof_state();
     let newest = state.newest.as_ref();
     ProofView {
@@ -23,11 +119,12 @@ pub(super) fn view(desk: &LiveDesk) -> ProofView {
         key: state.key.map(|key| key.text()).unwrap_or_default(),
         waiting: state.waiting as u64,
         trouble: state.trouble,
+        check: None,
     }
 }
 
 /// An incident as a package; only for who sees the whole city.
-pub(super) fn incident(desk: &LiveDesk, viewer: &Viewer, number: u64) -> Answer<EvidenceFile> {
+fn incident(desk: &LiveDesk, viewer: &Viewer, number: u64) -> Answer<EvidenceFile> {
     if desk.limit(viewer).is_some() {
         return Err(DeskError::NotFound);
     }

@@ -155,7 +155,9 @@ fn source_row(desk: &LiveDesk, name: &str, row: &Receipts) -> SourceRow {
         reasons: reasons(total),
         gaps: gaps(total),
         missing: total.missing,
+        lost: total.lost,
         clock_offset_ms: row.clock().map(|(median_ms, _)| median_ms),
+        misnamed: row.misnamed().map(str::to_owned),
         setting: source_settings::shown(&desk.shared.source_settings, name, &row.input),
     }
 }
@@ -176,13 +178,18 @@ fn hour_row(part: &HourPart, is_open: bool) -> SourceHour {
         numbers: part.numbers.map(|(first, last)| Gap { first, last }),
         gaps: gaps(counts),
         missing: counts.missing,
+        lost: counts.lost,
         clock_offset_ms: clock.map(|(median_ms, _)| median_ms),
         clock_spread_ms: clock.map(|(_, spread_ms)| spread_ms),
     }
 }
 
 fn reasons(counts: &Counts) -> Reasons {
-    Reasons { rejected: counts.rejected_by.clone(), dead_lettered: counts.dead_by.clone() }
+    Reasons {
+        rejected: counts.rejected_by.clone(),
+        dead_lettered: counts.dead_by.clone(),
+        misnamed: counts.misnamed_by.clone(),
+    }
 }
 
 fn gaps(counts: &Counts) -> Vec<Gap> {

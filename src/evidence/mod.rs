@@ -1,4 +1,5 @@
-//! Evidence packages: what an incident, an alert or a list of events is made of, gathered with its proofs into one file.
+//! Evidence packages: what an incident, an alert or a list of events is made of, or a file that leaves the house, gathered
+//! with its proofs into one file.
 //!
 //! In: a subject, the store, the register, the key. Out: the package's bytes. Promise: the same things under the same head
 //! are the same bytes; what is in a package was proved before it was written. Failure: [`EvidenceError`]; what no head
@@ -15,6 +16,8 @@ use nhatle_storage::proof::{SignedHead, SigningKey, log};
 use nhatle_storage::query::{Page, Query};
 use nhatle_storage::register::{Entry, Register, RegisterError};
 use nhatle_storage::{Dataset, Disk, ReadError, Snapshot};
+
+use crate::prove::request::Document;
 
 /// How many events one package holds at most.
 pub const EVENTS_MAX: usize = 100_000;
@@ -34,6 +37,8 @@ pub enum Subject {
     Events(Vec<String>),
     /// The events that a query finds, newest first.
     Query(String),
+    /// A file that leaves the house, with its bytes: a report. It is to be written down first.
+    Document(Document, Vec<u8>),
 }
 
 /// Why there is no package.
@@ -76,6 +81,7 @@ pub struct Gathered {
     name: String,
     seqs: Vec<Seq>,
     streams: Vec<String>,
+    document: Option<(Document, Vec<u8>)>,
 }
 
 /// What belongs to a subject: events and streams of the register.
@@ -115,6 +121,10 @@ pub fn gather(subject: &Subject, snapshot: &Snapshot, state: &RegisterState) -> 
             let query = Query::parse(text).map_err(|error| EvidenceError::Query(error.reason.to_string()))?;
             found.seqs = search(&query, snapshot)?.into_iter().map(|stored| stored.seq).collect();
             found
+        }
+        Subject::Document(document, bytes) => {
+            let (name, document) = (document.name.clone(), Some((document.clone(), bytes.clone())));
+            Gathered { what: package::DOCUMENT, name, document, ..Gathered::default() }
         }
     };
     found.seqs.sort_unstable();
@@ -194,6 +204,24 @@ pub struct Package {
     pub head: SignedHead,
 }
 
+/// The leaf under this head that writes a document down.
+///
+/// # Errors
+/// There is none yet, or the log cannot be read.
+fn leaf_of(disk: &dyn Disk, head: &SignedHead, document: &Document) -> Result<u64, EvidenceError> {
+    let leaf = prove::document_leaf(disk, head, (document.bytes, &document.sha256))?;
+    Ok(leaf.ok_or_else(|| ProveError::NotCovered { what: document.name.clone() })?)
+}
+
+/// Whether the newest head covers a document already.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn is_written_down(disk: &dyn Disk, document: &Document) -> Result<bool, EvidenceError> {
+    let Some(head) = log::newest(disk)? else { return Ok(false) };
+    Ok(prove::document_leaf(disk, &head, (document.bytes, &document.sha256))?.is_some())
+}
+
 /// Makes the package under the newest head.
 ///
 /// # Errors
@@ -217,6 +245,9 @@ pub fn build(
         changes = register.rows.into_iter().zip(proofs).collect();
         wanted.push(leaf.0);
     }
+    if let Some((document, _)) = &gathered.document {
+        wanted.push(leaf_of(disk, &head, document)?);
+    }
     let entries = prove::leaves(disk, &head, &wanted)?;
     let about = About {
         format: 1,
@@ -230,7 +261,8 @@ pub fn build(
         changes: changes.len() as u64,
     };
     let others = [("README.txt", README), ("check.py", CHECKER)];
-    let others = others.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec();
+    let mut others = others.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec();
+    others.extend(gathered.document.iter().map(|(_, bytes)| (package::DOCUMENT.to_owned(), bytes.clone())));
     let contents = Contents { about, head, events, changes, entries, others };
     let files = package::files(&contents, key).map_err(std::io::Error::from)?;
     Ok(Package { bytes: archive::write(&files)?, about: contents.about, head: contents.head })

@@ -106,6 +106,8 @@ pub struct Client {
     tls: Option<Arc<ClientConfig>>,
     open: Option<SendRequest<Body>>,
     ended: Ended,
+    /// How long an answer may be, and how long it may take.
+    answers: (usize, Duration),
 }
 
 /// Why the last connection ended, where it did not end in order: a refusal by TLS comes only after the handshake.
@@ -114,7 +116,19 @@ type Ended = Arc<Mutex<Option<String>>>;
 impl Client {
     /// A line to this city; TLS with this configuration.
     pub fn new(city: City, tls: Option<ClientConfig>) -> Client {
-        Client { city, tls: tls.map(Arc::new), open: None, ended: Ended::default() }
+        Client {
+            city,
+            tls: tls.map(Arc::new),
+            open: None,
+            ended: Ended::default(),
+            answers: (ANSWER_BYTES_MAX, ANSWER_WAIT),
+        }
+    }
+
+    /// The same for answers of another length and patience.
+    #[must_use]
+    pub fn with_answers(self, bytes_max: usize, wait: Duration) -> Client {
+        Client { answers: (bytes_max, wait), ..self }
     }
 
     /// Another certificate: the next connection is made with it.
@@ -145,17 +159,18 @@ impl Client {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(body)).map_err(|error| broken("make the request")(error.into()))?;
+        let (bytes_max, wait) = self.answers;
         let exchange = async {
             sender.ready().await.map_err(|error| broken("use the line")(error.into()))?;
             let answer =
                 sender.send_request(request).await.map_err(|error| broken("send to the city")(error.into()))?;
             let status = answer.status().as_u16();
-            let wait = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await;
+            let retry = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let body = axum::body::to_bytes(Body::new(answer.into_body()), bytes_max).await;
             let body = body.map_err(|error| broken("read the city's answer")(error.into()))?;
-            Ok(Answer { status, retry_after: wait.map(Duration::from_secs), body })
+            Ok(Answer { status, retry_after: retry.map(Duration::from_secs), body })
         };
-        let answer = tokio::time::timeout(ANSWER_WAIT, exchange).await;
+        let answer = tokio::time::timeout(wait, exchange).await;
         let answer = answer.map_err(|elapsed| broken("wait for the city's answer")(elapsed.into()))?;
         match answer {
             Ok(answer) => {

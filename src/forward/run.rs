@@ -292,7 +292,11 @@ fn write_status(spool: &SharedSpool, status: &Mutex<Status>, counts: &[SharedCou
     let json = {
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         (status.depth, status.shed) = (depth, shed);
-        status.dropped = counts.iter().map(|counts| counts.read().dropped).sum();
+        let lost = |counts: &SharedCounts| {
+            let counts = counts.read();
+            counts.dropped + counts.kernel_dropped
+        };
+        status.dropped = counts.iter().map(lost).sum();
         status.written_ns = SystemClock.now().0;
         serde_json::to_vec(&*status).unwrap_or_default()
     };

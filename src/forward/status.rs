@@ -42,7 +42,7 @@ pub struct Status {
     pub depth: Depth,
     /// Records shed since the start, by lane.
     pub shed: [u64; 3],
-    /// Records dropped by inputs since the start.
+    /// Records dropped by inputs since the start, and datagrams by the kernel before them.
     pub dropped: u64,
     /// When a batch was last taken from an input.
     pub taken_ns: i64,

@@ -126,10 +126,13 @@ fn collect(
         if kept.alerts.len() < FINDINGS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     let is_full = FINDINGS_MAX <= kept.alerts.len();
-    for one in &ended.fired {
-        let found = findings::of_firing(hunter.rules(), one, |seq| findings::event_of(&snapshot, seq));
-        if let Some((alert, stored)) = found {
-            kept.add(alert, &stored);
+    let mut samples = findings::Samples::default();
+    for fired in ended.fired.chunks(findings::FIRINGS_MAX) {
+        samples.read(hunter.rules(), fired, &[], &snapshot);
+        for one in fired {
+            if let Some((alert, stored)) = findings::of_firing(hunter.rules(), one, |seq| samples.find(&[], seq)) {
+                kept.add(alert, stored);
+            }
         }
     }
     counts.events = progress.events.max(ended.progress.events);
@@ -195,7 +198,7 @@ fn store(shared: &Shared, hunt: &Hunt, found: Vec<Alert>, counts: &mut HuntCount
     // The stream may have stored an alert a moment ago that is not in the book yet.
     let snapshot = shared.store.snapshot();
     let stored: Vec<Alert> =
-        snapshot.recent(Dataset::Alerts).filter_map(|stored| Alert::from_event(&stored.event)).collect();
+        snapshot.recent(Dataset::Alerts).filter_map(|row| Alert::from_event(&row.stored().event)).collect();
     let book = shared.alerts();
     let mut retro = Retro::new(book.newest_first().map(|alert| &**alert).chain(&stored));
     drop(book);

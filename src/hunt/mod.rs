@@ -26,7 +26,7 @@ use nhatle_engine::{needs, replay};
 use nhatle_event::{Field, Stored, Timestamp};
 use nhatle_rules::{CorrelationId, RuleSet};
 use nhatle_storage::query::sieve::{READ_ROWS, Sieve, Sifted};
-use nhatle_storage::{Dataset, LiveSegment, ReadError, Snapshot};
+use nhatle_storage::{Dataset, LiveSegment, ReadError, Row, Snapshot};
 
 /// How many batches may be read ahead of the detector.
 const BATCHES_AHEAD: usize = 2;
@@ -259,11 +259,11 @@ impl Hunter {
                 }
             }
         }
-        let recent: Vec<&Stored> = recent(snapshot, range).collect();
+        let recent: Vec<Row<'_>> = recent(snapshot, range).collect();
         for events in recent.chunks(READ_ROWS) {
             let count = events.len() as u64;
             let progress = Progress { events: count, read: count, ..Progress::default() };
-            let events = events.iter().map(|stored| (*stored).clone()).collect();
+            let events = events.iter().map(Row::stored).collect();
             if give(Batch { events, from: None, progress }).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -286,8 +286,8 @@ fn segments(snapshot: &Snapshot, range: Range) -> impl Iterator<Item = &LiveSegm
     snapshot.segments(Dataset::Events).map(|segment| &**segment).filter(is_touched)
 }
 
-fn recent(snapshot: &Snapshot, range: Range) -> impl Iterator<Item = &Stored> {
-    snapshot.recent(Dataset::Events).filter(move |stored| range.holds(stored.event.timestamp))
+fn recent(snapshot: &Snapshot, range: Range) -> impl Iterator<Item = Row<'_>> {
+    snapshot.recent(Dataset::Events).filter(move |row| range.holds(row.timestamp()))
 }
 
 impl Range {

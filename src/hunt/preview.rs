@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashMapExt};
 use nhatle_engine::alert::{Alert, Suppressor};
+use nhatle_engine::correlate::CorrelationMatch;
 use nhatle_engine::exception::Subject;
 use nhatle_engine::incident::Disposition;
 use nhatle_event::{Field, Seq, Stored, Timestamp, Value};
@@ -140,7 +141,7 @@ pub fn run(
 /// When the oldest stored event happened.
 fn oldest(snapshot: &Snapshot) -> Timestamp {
     let sealed = snapshot.segments(Dataset::Events).map(|segment| segment.meta().timestamp_min).min();
-    let recent = snapshot.recent(Dataset::Events).map(|stored| stored.event.timestamp).min();
+    let recent = snapshot.recent(Dataset::Events).map(|row| row.timestamp()).min();
     sealed.into_iter().chain(recent).min().unwrap_or(Timestamp::MAX)
 }
 
@@ -237,10 +238,15 @@ impl<'a> Tally<'a> {
             let correlation = rules.correlations.get(one.correlation.0 as usize);
             correlation.is_some_and(|correlation| correlation.meta.id == self.rule_id)
         });
-        for one in fired {
-            let made = findings::of_firing(&rules, one, |seq| findings::event_of(snapshot, seq));
-            let Some((alert, stored)) = made else { continue };
-            found.push(Hit { events: alert.events.clone(), alert: Some(alert), stored });
+        let fired: Vec<CorrelationMatch> = fired.cloned().collect();
+        let mut samples = findings::Samples::default();
+        for fired in fired.chunks(findings::FIRINGS_MAX) {
+            samples.read(&rules, fired, &[], snapshot);
+            for one in fired {
+                let made = findings::of_firing(&rules, one, |seq| samples.find(&[], seq));
+                let Some((alert, stored)) = made else { continue };
+                found.push(Hit { events: alert.events.clone(), alert: Some(alert), stored: stored.clone() });
+            }
         }
         found.sort_by_key(|hit| (hit.stored.event.timestamp, hit.stored.seq));
         let before = self.hits;

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use self::reserve::Reserve;
 use self::state::{Change, Machine, Reading, State};
 use crate::pipeline::Shared;
+use crate::pipeline::shed;
 
 /// How often the state is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -88,6 +89,9 @@ impl Watch {
     }
 
     fn look(&mut self, shared: &Shared) {
+        // With batches this is noted, too; the last of a flood has none behind it.
+        shed::note(shared, self.sink.take_shed(), &shared.settings.get());
+        shed::note_unreceived(shared, self.sink.take_unreceived());
         let stats = shared.store.stats();
         let (reserve_bytes, is_reserve_held, free_bytes) = shared.overload.room();
         let reading = Reading {

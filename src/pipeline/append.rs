@@ -7,7 +7,7 @@
 //! are kept and tried again, so the inputs stop at their full channels and lose nothing they were given.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nhatle_collector::Receipt;
@@ -20,13 +20,17 @@ use tracing::{debug, error};
 use super::convert::{Part, Waiting};
 use super::recent::RecentIds;
 use super::resent::Resent;
-use super::{Shared, nanos};
+use super::{Shared, committed, nanos};
 use crate::places::PlaceBook;
 use crate::sources::{Fate, SourceBook, Tally, by_name};
 use crate::telemetry::Counters;
 
 /// Converted batches are written together up to so many rows.
-const ROWS_TOGETHER_MAX: usize = 16_384;
+const ROWS_TOGETHER_MAX: usize = 8_192;
+/// How long a full batch waits at most while sealing is behind: so reading slows down before it has to stop.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How often it is looked whether there is room again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(20);
 /// How long to wait before writing is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the receipt book is written down without a batch that needs it.
@@ -41,7 +45,7 @@ pub(super) fn run(
     shared: &Shared,
     breaks: &Arc<Breaks>,
     converted: &Receiver<Vec<Part>>,
-    to_detect: &SyncSender<Arc<[Stored]>>,
+    to_detect: &committed::Sender,
 ) {
     let mut known =
         Known { ids: recent_of(&shared.store), resent: Resent::new(&shared.store, breaks, shared.clock.now()) };
@@ -59,7 +63,7 @@ pub(super) fn run(
                     if let Some(last) = committed.last() {
                         shared.live.set_committed(last.seq);
                     }
-                    if to_detect.send(committed).is_err() {
+                    if !to_detect.send(committed) {
                         break;
                     }
                 }
@@ -128,9 +132,9 @@ fn keep(shared: &Shared, resent: &mut Resent, has_ended: bool) -> bool {
 /// The ids of what is in the log and in no segment yet.
 fn recent_of(store: &Store) -> RecentIds {
     let mut recent = RecentIds::new();
-    for stored in store.snapshot().recent(Dataset::Events) {
+    for row in store.snapshot().recent(Dataset::Events) {
         // Only the remembering matters here.
-        recent.is_repeat(&stored.event);
+        recent.is_repeat(&row.stored().event);
     }
     recent
 }
@@ -154,6 +158,10 @@ struct Planned {
 fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Arc<[Stored]>> {
     let mut is_told = false;
     loop {
+        parts = wait_for_room(&shared.store, parts);
+        if parts.is_empty() {
+            return None;
+        }
         let noted = std::mem::take(&mut *shared.noted());
         let book = shared.book().clone();
         let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -199,6 +207,39 @@ fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Ar
         }
         std::thread::sleep(RETRY_INTERVAL);
     }
+}
+
+/// Waits while sealing is behind: a little while less than the bound waits to be sealed, in proportion to what does, so
+/// that intake and sealing find one pace; until there is room where the bound is passed. Then whoever waits is told so
+/// before, and is not in what is given back.
+fn wait_for_room(store: &Store, parts: Vec<Part>) -> Vec<Part> {
+    let (bytes, bytes_max) = store.backlog();
+    let rows = parts.iter().map(|part| part.rows.len()).sum();
+    if bytes <= bytes_max {
+        std::thread::sleep(pause(bytes, bytes_max, rows));
+        return parts;
+    }
+    // Overload as designed: inputs wait until sealing has caught up.
+    debug!(bytes, "intake waits for sealing");
+    let mut kept = Vec::new();
+    for part in parts {
+        match part.waiting {
+            Some(_) => answer(part.waiting, Err(Refusal::Busy { retry_after_s: RETRY_AFTER_S })),
+            None => kept.push(part),
+        }
+    }
+    while !kept.is_empty() && bytes_max < store.backlog().0 {
+        std::thread::sleep(ROOM_INTERVAL);
+    }
+    kept
+}
+
+/// How long so many rows wait where so many bytes wait to be sealed: not at all up to half of the bound.
+fn pause(bytes: u64, bytes_max: u64, rows: usize) -> Duration {
+    let past = bytes.saturating_sub(bytes_max / 2).min(bytes_max / 2);
+    let share = u128::from(past) * rows.min(ROWS_TOGETHER_MAX) as u128 * PAUSE_MAX.as_nanos();
+    let whole = u128::from(bytes_max / 2).max(1) * ROWS_TOGETHER_MAX as u128;
+    Duration::from_nanos(u64::try_from(share / whole).unwrap_or(0))
 }
 
 /// Takes the rows out of the parts, leaves repeats out, tallies everything, and writes places down in their book, a
@@ -298,6 +339,17 @@ mod tests {
         let mut event = Event::new(Timestamp(0), *b"x");
         event.set(Field::EVENT_ID, id);
         (dataset, event)
+    }
+
+    #[test]
+    fn a_batch_waits_longer_the_more_waits_to_be_sealed() {
+        assert_eq!(pause(0, 100, ROWS_TOGETHER_MAX), Duration::ZERO);
+        assert_eq!(pause(50, 100, ROWS_TOGETHER_MAX), Duration::ZERO);
+        assert_eq!(pause(75, 100, ROWS_TOGETHER_MAX), PAUSE_MAX / 2);
+        assert_eq!(pause(100, 100, ROWS_TOGETHER_MAX), PAUSE_MAX);
+        assert_eq!(pause(900, 100, ROWS_TOGETHER_MAX * 9), PAUSE_MAX);
+        assert_eq!(pause(100, 100, ROWS_TOGETHER_MAX / 4), PAUSE_MAX / 4);
+        assert_eq!(pause(1, 0, 1), Duration::ZERO);
     }
 
     /// What is no event of a source takes a place among the rows, and none in the receipt.

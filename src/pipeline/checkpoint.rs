@@ -13,11 +13,12 @@ use nhatle_event::{Seq, Timestamp};
 use nhatle_storage::Disk;
 use tracing::{info, warn};
 
+use crate::state;
+
 /// How often it is written while events come.
 const INTERVAL_NS: i64 = 300_000_000_000;
 /// A larger file is not ours: four million hits take some hundred megabytes.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-const FOLDER: &str = "state";
 const PATH: &str = "state/correlate.ckpt";
 
 /// Writes and reads checkpoints.
@@ -39,17 +40,17 @@ impl Checkpoint {
     /// Brings a fresh correlator to where the checkpoint was written; returns up to where that is, at most `mark`.
     /// `None` where there is none that can be used.
     pub fn restore(&mut self, correlator: &mut Correlator, mark: Seq) -> Option<Seq> {
-        let bytes = match read(&*self.disk) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        let ignored = |reason: &str| {
+            warn!(reason, "checkpoint of correlations ignored; rebuilt from events");
+            None
+        };
+        let bytes = match state::read(&*self.disk, PATH, FILE_BYTES_MAX) {
+            Ok(bytes) => bytes?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return ignored(&error.to_string()),
             Err(error) => {
                 warn!(%error, "checkpoint of correlations not read; rebuilt from events");
                 return None;
             }
-        };
-        let ignored = |reason: &str| {
-            warn!(reason, "checkpoint of correlations ignored; rebuilt from events");
-            None
         };
         let Some((head, state)) = bytes.split_first_chunk() else { return ignored("too short") };
         let known = Seq(u64::from_le_bytes(*head));
@@ -78,7 +79,7 @@ impl Checkpoint {
         }
         self.written = marked;
         let (disk, bytes) = (self.disk.clone(), whole(correlator, marked));
-        let write = move || say(write(&*disk, &bytes));
+        let write = move || say(state::keep(&*disk, PATH, &bytes));
         match std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
             Ok(writer) => self.writer = Some(writer),
             Err(error) => warn!(%error, "checkpoint of correlations not written"),
@@ -108,17 +109,4 @@ fn say(written: io::Result<()>) {
     if let Err(error) = written {
         warn!(%error, "checkpoint of correlations not written");
     }
-}
-
-fn read(disk: &dyn Disk) -> io::Result<Vec<u8>> {
-    if disk.length(PATH)?.is_some_and(|length| FILE_BYTES_MAX < length) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than a checkpoint can be"));
-    }
-    disk.read(PATH)
-}
-
-/// The old one stands until the new one is whole and synced.
-fn write(disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
-    disk.create_folder(FOLDER)?;
-    disk.replace(PATH, bytes)
 }

@@ -17,7 +17,7 @@ use super::{Shared, nanos, shed};
 use crate::telemetry::Counters;
 
 /// Batches are taken together up to so many records.
-const RECORDS_TOGETHER_MAX: usize = 8_192;
+const RECORDS_TOGETHER_MAX: usize = 4_096;
 /// And up to so many bytes.
 const BYTES_TOGETHER_MAX: usize = 4 << 20;
 /// From so many records on, converting on all cores pays.
@@ -81,6 +81,9 @@ pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<P
             return;
         }
     }
+    // What inputs said last, when they ended.
+    shed::note(shared, intake.take_shed(), &settings);
+    shed::note_unreceived(shared, intake.take_unreceived());
 }
 
 fn size(batch: &Batch) -> (usize, usize) {

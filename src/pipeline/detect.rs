@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use nhatle_engine::alert::{Alert, Suppressor};
@@ -24,6 +23,7 @@ use nhatle_storage::{Dataset, WriteError};
 use tracing::{error, info, warn};
 
 use super::checkpoint::Checkpoint;
+use super::committed::{self, Received};
 use super::refill::Refill;
 use super::{Shared, corrections, findings, nanos, publish};
 use crate::canary::{Judge, kinds};
@@ -52,6 +52,8 @@ pub struct Stage {
     detector: Detector,
     correlator: Correlator,
     suppressor: Suppressor,
+    /// Events of the firings of before, which the next ones often need again.
+    samples: findings::Samples,
     judge: Judge,
     checkpoint: Checkpoint,
     kinds_kept: Timestamp,
@@ -80,6 +82,7 @@ impl Stage {
             detector: Detector::new(shared.rules()),
             correlator: Correlator::new(shared.rules(), shared.live.limits),
             suppressor,
+            samples: findings::Samples::default(),
             judge: Judge::default(),
             checkpoint: Checkpoint::new(shared.disk.clone(), shared.clock.now()),
             kinds_kept: Timestamp::MIN,
@@ -92,20 +95,20 @@ impl Stage {
     }
 
     /// Catches up, then runs until the appending stage is gone.
-    pub fn run(mut self, committed: &Receiver<Arc<[Stored]>>) {
+    pub fn run(mut self, committed: &committed::Receiver) {
         self.regroup();
         self.warm_up();
         self.catch_up();
         loop {
-            let received = committed.recv_timeout(MARK_INTERVAL);
+            let received = committed.receive(MARK_INTERVAL);
             self.follow_rules();
             match received {
-                Ok(batch) => self.look(&batch),
-                Err(RecvTimeoutError::Timeout) => {
+                Received::Batch(batch) => self.look(&batch),
+                Received::Nothing => {
                     self.settle();
                     self.write_mark();
                 }
-                Err(RecvTimeoutError::Disconnected) => break,
+                Received::Over => break,
             }
             self.write_checkpoint_if_due();
         }
@@ -217,7 +220,7 @@ impl Stage {
     }
 
     /// The alerts that matches and correlations make, before suppression.
-    fn alerts(&self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) -> Vec<Alert> {
+    fn alerts(&mut self, events: &[Stored], matches: &[Match], fired: &[CorrelationMatch]) -> Vec<Alert> {
         let rules = self.detector.rules();
         let hider = self.shared.exceptions.hider();
         let mut alerts = Vec::new();
@@ -227,14 +230,16 @@ impl Stage {
             alerts.extend(alert.filter(|alert| !self.is_expected(&hider, alert, stored)));
         }
         let snapshot = self.shared.store.snapshot();
-        let find = |seq: Seq| match events.binary_search_by_key(&seq, |stored| stored.seq) {
-            Ok(at) => events.get(at).cloned(),
-            Err(_earlier) => findings::event_of(&snapshot, seq),
-        };
-        for one in fired {
-            let made = findings::of_firing(rules, one, find);
-            alerts.extend(made.filter(|(alert, last)| !self.is_expected(&hider, alert, last)).map(|(alert, _)| alert));
+        let mut samples = std::mem::take(&mut self.samples);
+        for fired in fired.chunks(findings::FIRINGS_MAX) {
+            samples.read(rules, fired, events, &snapshot);
+            for one in fired {
+                let made = findings::of_firing(rules, one, |seq| samples.find(events, seq));
+                let kept = made.filter(|(alert, last)| !self.is_expected(&hider, alert, last));
+                alerts.extend(kept.map(|(alert, _)| alert));
+            }
         }
+        self.samples = samples;
         // In the order of the events that completed them, however the batch was cut: suppression and
         // grouping look at what came before.
         alerts.sort_by(|a, b| (a.events.iter().max(), &a.rule_id).cmp(&(b.events.iter().max(), &b.rule_id)));

@@ -14,6 +14,7 @@
 
 mod append;
 mod checkpoint;
+mod committed;
 pub mod convert;
 mod corrections;
 pub mod detect;
@@ -21,11 +22,11 @@ pub mod findings;
 mod recent;
 mod resent;
 pub mod refill;
-mod shed;
+pub(crate) mod shed;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,7 +38,7 @@ use nhatle_engine::alert::Alert;
 use nhatle_engine::fit::Seen;
 use nhatle_engine::incident::Grouping;
 use nhatle_engine::retention::Rule;
-use nhatle_event::{Clock, Event, Stored};
+use nhatle_event::{Clock, Event};
 use nhatle_rules::RuleSet;
 use nhatle_storage::{Disk, Store};
 use tokio::sync::watch;
@@ -62,11 +63,9 @@ use crate::tend::{self, scrub::Scrub};
 use crate::units::Units;
 
 /// How many converted batches may wait to be appended.
-const CONVERTED_MAX: usize = 4;
-/// How many committed batches may wait to be looked at by the rules.
-const COMMITTED_MAX: usize = 64;
+const CONVERTED_MAX: usize = 2;
 /// Sealing waits while detection is more than so many events behind what is stored: a batch or two.
-const SEAL_BEHIND_EVENTS: u64 = 32_768;
+const SEAL_BEHIND_EVENTS: u64 = 16_384;
 /// But not once so many events wait to be sealed, or so many bytes: they take memory, and past the bound of their
 /// log intake stops.
 const SEAL_WAITING_EVENTS: usize = 131_072;
@@ -121,6 +120,8 @@ pub struct Shared {
     pub scrub: Scrub,
     /// How long events are kept.
     pub retention: Live<Vec<Rule>>,
+    /// When the job of retention runs, and who wants it to.
+    pub retention_watch: crate::retention::job::Watch,
     /// What conversion depends on.
     pub settings: Live<Settings>,
     /// Organization units.
@@ -247,7 +248,7 @@ impl Pipeline {
         breaks: Arc<Breaks>,
     ) -> std::io::Result<(Pipeline, SyncSender<Vec<convert::Part>>)> {
         let (to_append, converted) = sync_channel(CONVERTED_MAX);
-        let (to_detect, committed): (SyncSender<Arc<[Stored]>>, Receiver<_>) = sync_channel(COMMITTED_MAX);
+        let (to_detect, committed) = committed::queue();
         let is_stopping = Arc::new(AtomicBool::new(false));
         // Made before anything new is appended: it catches up to what is stored now, no further.
         let stage = detect::Stage::new(shared.clone());
@@ -300,6 +301,8 @@ fn seal(shared: &Shared, is_stopping: &AtomicBool) {
             Ok(true) => {
                 Counters::add(&shared.counters.seal_ns, nanos(shared.clock.now().since(began)));
                 had_trouble = false;
+                // There may be more.
+                continue;
             }
             Ok(false) => had_trouble = false,
             Err(error) if had_trouble => tracing::debug!(%error, "segment not sealed"),

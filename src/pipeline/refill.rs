@@ -72,6 +72,6 @@ fn newest_before(store: &Store, seq: Seq) -> Option<Timestamp> {
     let snapshot = store.snapshot();
     let sealed = snapshot.segments(Dataset::Events).map(|segment| segment.meta()).filter(|meta| meta.first_seq <= seq);
     let sealed = sealed.map(|meta| meta.timestamp_max).max();
-    let recent = snapshot.recent(Dataset::Events).filter(|stored| stored.seq <= seq);
-    recent.map(|stored| stored.event.timestamp).max().max(sealed)
+    let recent = snapshot.recent(Dataset::Events).filter(|row| row.seq() <= seq);
+    recent.map(|row| row.timestamp()).max().max(sealed)
 }

@@ -1,10 +1,10 @@
-//! What inputs dropped, in the receipt book: by the source it came from, with the reason.
+//! What inputs dropped, and what never came to them, in the receipt book: by the source it came from, with the reason.
 //!
 //! In: counts by sender, each with one of the records. Out: rejections noted for the next batch. The sample is read as
 //! any record would be, so that the rows stand under the source's own name. Where one address speaks for several hosts
 //! (a relay), all of its dropped records stand under that of the sample: nobody has read the others.
 
-use nhatle_collector::listen::queue::Shed;
+use nhatle_collector::listen::queue::{Shed, Unreceived};
 use nhatle_collector::{Settings, dead_letter_event, to_event};
 use nhatle_event::Field;
 
@@ -12,8 +12,30 @@ use super::Shared;
 use crate::sources::{OTHER_SOURCE, Whose};
 use crate::telemetry::Counters;
 
+/// Notes what never came: the numbers of an exporter on its own row, what the kernel dropped on that of the input.
+pub(crate) fn note_unreceived(shared: &Shared, unreceived: Vec<Unreceived>) {
+    if unreceived.is_empty() {
+        return;
+    }
+    let settings = shared.settings.get();
+    for one in unreceived {
+        match one {
+            Unreceived::Kernel { input, datagrams } => {
+                let whose = Whose { source: &input, input: &input, unit: None };
+                shared.noted().lose(whose, datagrams, shared.clock.now());
+            }
+            Unreceived::Numbers { first, last, sample } => {
+                let event = to_event(&sample, &settings).unwrap_or_else(|dead| dead_letter_event(&dead, &settings));
+                let source = event.text(Field::NHATLE_SOURCE).unwrap_or(OTHER_SOURCE);
+                let whose = Whose { source, input: &sample.input, unit: event.text(Field::NHATLE_UNIT) };
+                shared.noted().gap(whose, (first, last), sample.received);
+            }
+        }
+    }
+}
+
 /// Notes what was dropped.
-pub(super) fn note(shared: &Shared, shed: Vec<Shed>, settings: &Settings) {
+pub(crate) fn note(shared: &Shared, shed: Vec<Shed>, settings: &Settings) {
     for Shed { why, records, sample } in shed {
         let event = to_event(&sample, settings).unwrap_or_else(|dead| dead_letter_event(&dead, settings));
         // Several senders past the bound are one row, and it is nobody's own.

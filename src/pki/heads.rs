@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use nhatle_storage::proof::{KeyKind, SigningKey, head};
+use nhatle_storage::proof::{KeyKind, SigningKey, VerifierKey, head};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{PkiError, read_text, write_file};
+use super::{PkiError, read_text, rename, write_file};
 
 /// The key file, below the data folder.
 pub const KEY_FILE: &str = "pki/proof.key";
@@ -34,9 +34,54 @@ pub fn open_or_make(data: &Path) -> Result<SigningKey, PkiError> {
         let key = SigningKey::from_pkcs8(&der).map_err(|error| content(error.to_string()))?;
         let public = key.verifier(&head::origin_of(&key.public()), KeyKind::Note).text();
         write_file(&path, pem(&der).as_bytes(), 0o600)?;
-        write_file(&folder.join("proof.pub"), format!("{public}\n").as_bytes(), 0o644)?;
+        write_file(&data.join(PUBLIC_FILE), format!("{public}\n").as_bytes(), 0o644)?;
     }
     open(data)
+}
+
+/// The public half, as it is handed out, below the data folder.
+pub const PUBLIC_FILE: &str = "pki/proof.pub";
+/// A key that is about to take the place of the one that signs.
+const NEXT_FILE: &str = "pki/proof.next.key";
+
+/// Writes the public half as the log has it, where it is not there: a key that follows a lost one has the log's name, not
+/// one of its own.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn publish(data: &Path, key: &VerifierKey) -> Result<(), PkiError> {
+    let (path, text) = (data.join(PUBLIC_FILE), format!("{}\n", key.text()));
+    match path.exists() && read_text(&path)? == text {
+        true => Ok(()),
+        false => write_file(&path, text.as_bytes(), 0o644),
+    }
+}
+
+/// Makes a key that is to follow the one that signs. It signs once [`put_in_place`] was called.
+///
+/// # Errors
+/// No randomness, or a file cannot be written.
+pub fn make_next(data: &Path) -> Result<SigningKey, PkiError> {
+    let path = data.join(NEXT_FILE);
+    let content = |error: nhatle_storage::proof::note::NoteError| PkiError::Content {
+        path: path.clone(),
+        why: error.to_string(),
+    };
+    let der = SigningKey::generate().map_err(content)?;
+    let key = SigningKey::from_pkcs8(&der).map_err(content)?;
+    write_file(&path, pem(&der).as_bytes(), 0o600)?;
+    Ok(key)
+}
+
+/// Puts the key of [`make_next`] in the place of the one before it, which is gone then.
+///
+/// # Errors
+/// A file cannot be renamed or written.
+pub fn put_in_place(data: &Path, key: &VerifierKey) -> Result<(), PkiError> {
+    let path = path(data);
+    let file = |source| PkiError::File { what: "write", path: path.clone(), source };
+    rename(&data.join(NEXT_FILE), &path).map_err(file)?;
+    publish(data, key)
 }
 
 /// The key of a data folder.

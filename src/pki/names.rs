@@ -11,6 +11,10 @@ use rcgen::SanType;
 /// How many names a certificate gets.
 pub const NAMES_MAX: usize = 64;
 
+/// A name that every server's certificate has: GnuTLS's senders compare names only, never addresses, so a sender that
+/// knows the server by its address expects this one of the city's authority.
+const EVERY_SERVER: &str = "nhatle";
+
 /// Host names and addresses of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerNames {
@@ -19,7 +23,7 @@ pub struct ServerNames {
 }
 
 impl ServerNames {
-    /// The names of a server: the host of its public address, the machine's own, loopback, and the addresses it
+    /// The names of a server: the host of its public address, the machine's own, loopback, `nhatle`, and the addresses it
     /// listens on; where that is "every address", those that the machine has.
     pub fn of(public_url: Option<&str>, listening: &[SocketAddr]) -> ServerNames {
         let mut names = ServerNames::default();
@@ -29,7 +33,7 @@ impl ServerNames {
         if let Ok(host) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
             names.add(host.trim());
         }
-        for known in ["localhost", "127.0.0.1", "::1"] {
+        for known in ["localhost", "127.0.0.1", "::1", EVERY_SERVER] {
             names.add(known);
         }
         for address in listening {

@@ -34,7 +34,8 @@ impl Trust {
     pub fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Trust>, PkiError> {
         let now = clock.now();
         let authority = Authority::open(&config.data, now)?;
-        let listening: Vec<SocketAddr> = [config.https, config.syslog_tls].into_iter().flatten().collect();
+        let listening: Vec<SocketAddr> =
+            [config.https, config.syslog_tls, config.postgres.listen].into_iter().flatten().collect();
         let names = ServerNames::of(config.public_url.as_deref(), &listening);
         let shown = ServerCertificate::open(&authority, &names, config.own_certificate.as_ref(), now)?;
         let house = House {
@@ -99,6 +100,14 @@ impl Trust {
     /// As [`Trust::syslog`].
     pub fn https(&self) -> Result<Door, PkiError> {
         self.tls("https", ClientCert::Optional, &[b"http/1.1", FORWARD_ALPN])
+    }
+
+    /// What TLS runs with for clients of PostgreSQL, which ask for it in their own protocol (ALPN: PostgreSQL 17).
+    ///
+    /// # Errors
+    /// As [`Trust::syslog`].
+    pub fn postgres(&self) -> Result<Arc<rustls::ServerConfig>, PkiError> {
+        self.shown.config(&self.authority, ClientCert::None, &self.house.revoked, &[b"postgresql"])
     }
 
     fn tls(&self, input: &str, client: ClientCert, alpn: &[&[u8]]) -> Result<Door, PkiError> {

@@ -3,18 +3,17 @@
 //! copies of heads, alerts where a log of others contradicts itself. The pure part is [`nhatle_storage::proof`].
 
 pub mod settings;
+pub mod request;
 pub mod run;
 pub mod deliver;
 pub mod receive;
 pub mod alert;
+pub mod check;
 
 use nhatle_storage::proof::tree::{Hash, Tree, leaf_hash};
 use nhatle_storage::register::{Register, RegisterError};
-use nhatle_storage::{Disk, Store, WriteError};
+use nhatle_storage::{Store, WriteError};
 use tokio::runtime::Handle;
-
-/// A file that another process makes to ask the server for a head that covers everything.
-pub const REQUEST: &str = "proof/request";
 
 /// Why the register's state could not be written down.
 #[derive(Debug, thiserror::Error)]
@@ -25,14 +24,6 @@ pub enum RecordError {
     /// The log could not be written.
     #[error(transparent)]
     Log(#[from] WriteError),
-}
-
-/// Asks the server that has this folder for a head.
-///
-/// # Errors
-/// What the disk says.
-pub fn ask(disk: &dyn Disk) -> std::io::Result<()> {
-    disk.create(REQUEST).map(drop)
 }
 
 /// The hashes of the register's rows, as far as they were read.

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nhatle_storage::Disk;
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use super::RegisterHashes;
 use super::alert::{self, Trouble};
 use super::deliver::{self, Witness};
+use super::request::{self, REQUEST};
 use super::settings::Proof;
-use super::{REQUEST, RegisterHashes};
 use crate::pipeline::Shared;
 use crate::sentinel::alert::raise;
 
@@ -57,10 +57,16 @@ fn run(shared: &Shared, settings: &Proof, runtime: &Handle, is_stopping: &Atomic
     record(shared, &mut hashes);
     while !is_stopping.load(Ordering::Relaxed) {
         std::thread::sleep(SLICE);
-        let is_asked = is_asked(&*shared.disk);
+        let is_asked = request::is_asked(&*shared.disk);
         if is_asked {
             if let Err(error) = shared.store.seal() {
                 warn!(%error, "somebody asked for a head, and sealing did not work; tried again");
+                continue;
+            }
+            let document = request::document(&*shared.disk);
+            let written = document.map(|one| shared.store.record_document((one.name, one.bytes, one.sha256)));
+            if let Some(Err(error)) = written {
+                warn!(%error, "a file that leaves the house is not in the proof; tried again");
                 continue;
             }
             // Whoever asks while this runs asks again.
@@ -140,10 +146,6 @@ impl<'a> Parties<'a> {
             self.tried = Some(Instant::now());
         }
     }
-}
-
-fn is_asked(disk: &dyn Disk) -> bool {
-    disk.length(REQUEST).is_ok_and(|length| length.is_some())
 }
 
 /// Writes down the register and signs.

@@ -102,7 +102,7 @@ pub fn geo(data: &Path, bytes: Vec<u8>, source: &str) -> Result<(&'static str, R
 }
 
 /// How a list is to be taken.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
     /// How it is written.
     pub form: Form,

@@ -2,7 +2,8 @@
 //!
 //! In: the register, the files it names, the files the configuration names. Out: [`LiveTables::current`], which
 //! conversion takes at the border of a batch. A configured file that changed is taken in as if somebody had imported it,
-//! so that the register says when which one was in force. Failure: a file that cannot be read is said once, on the page
+//! so that the register says when which one was in force; so is a file that the configuration names only since it was read
+//! again ([`configure`]). Failure: a file that cannot be read is said once, on the page
 //! and in the log; what was in force before stays.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,7 @@ const LOOK_AT_FILES_EVERY: u64 = 5;
 const TIDY_EVERY: u64 = 3_600;
 
 /// What the configuration says of reference data.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configured {
     /// The table of assets.
     pub assets: Option<PathBuf>,
@@ -59,7 +60,9 @@ impl Configured {
 /// The tables in force, and where they come from.
 pub struct LiveTables {
     data: PathBuf,
-    configured: Configured,
+    configured: RwLock<Arc<Configured>>,
+    /// Held while configured files are taken in, so that nobody takes one in twice.
+    taking: Mutex<()>,
     current: RwLock<Arc<Tables>>,
     loaded: Mutex<Loaded>,
     is_stopping: AtomicBool,
@@ -73,7 +76,12 @@ struct Loaded {
     swapped: Timestamp,
     /// What the tables were made of: the files by name, and of lists also when they end.
     parts: BTreeMap<String, Part>,
+    /// Of the files in the tables, by name.
     problems: BTreeMap<String, String>,
+    /// Of configured files that were not taken, by name.
+    untaken: BTreeMap<String, String>,
+    /// What never matches in them.
+    never: Vec<String>,
     /// Hits of lists in tables that were swapped out.
     hits: BTreeMap<String, u64>,
     /// Size and time of change of configured files when last looked at.
@@ -109,7 +117,8 @@ impl LiveTables {
     ) -> LiveTables {
         let live = LiveTables {
             data: data.to_owned(),
-            configured: configured.clone(),
+            configured: RwLock::new(Arc::new(configured.clone())),
+            taking: Mutex::default(),
             current: RwLock::default(),
             loaded: Mutex::default(),
             is_stopping: AtomicBool::new(false),
@@ -118,6 +127,11 @@ impl LiveTables {
         };
         live.load(references, version, now);
         live
+    }
+
+    /// What the configuration says now.
+    fn configured(&self) -> Arc<Configured> {
+        self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The tables in force now. They may be others at the next call.
@@ -132,7 +146,9 @@ impl LiveTables {
         for (list, count) in self.current().indicators.hits() {
             *hits.entry(list.to_owned()).or_default() += count;
         }
-        Standing { swapped: loaded.swapped, problems: loaded.problems.clone(), hits }
+        let problems = loaded.problems.iter().chain(&loaded.untaken);
+        let problems = problems.map(|(name, problem)| (name.clone(), problem.clone())).collect();
+        Standing { swapped: loaded.swapped, problems, hits }
     }
 
     /// Whether the tables have this file in force under this name.
@@ -169,6 +185,7 @@ impl LiveTables {
 
     /// Makes the tables anew where what they are made of changed. Says whether it did.
     fn load(&self, references: &BTreeMap<String, Reference>, version: u64, now: Timestamp) -> bool {
+        let configured = self.configured();
         let mut loaded = self.lock();
         loaded.version = version;
         let wanted: BTreeMap<String, Part> =
@@ -179,7 +196,8 @@ impl LiveTables {
             };
             of(&wanted) == of(&loaded.parts)
         };
-        if wanted == loaded.parts && loaded.swapped != Timestamp::default() {
+        let is_same_never = configured.never == loaded.never;
+        if wanted == loaded.parts && is_same_never && loaded.swapped != Timestamp::default() {
             return false;
         }
         let before = self.current();
@@ -193,13 +211,13 @@ impl LiveTables {
             true => before.geo.clone(),
             false => self.geo(&wanted, &mut problems),
         };
-        let indicators = match is_same(&|name| name.starts_with(INTEL), &loaded) {
+        let indicators = match is_same_never && is_same(&|name| name.starts_with(INTEL), &loaded) {
             true => before.indicators.clone(),
             false => {
                 for (list, count) in before.indicators.hits() {
                     *loaded.hits.entry(list.to_owned()).or_default() += count;
                 }
-                self.indicators(&wanted, &mut problems)
+                self.indicators(&wanted, &configured.never, &mut problems)
             }
         };
         for (name, problem) in &problems {
@@ -212,7 +230,13 @@ impl LiveTables {
             "reference data in force"
         );
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Tables { assets, geo, indicators });
+        // Of what stays as it was, what was wrong with it stays too.
+        let is_kept = |name: &String| wanted.get(name).is_some_and(|part| loaded.parts.get(name) == Some(part));
+        for (name, problem) in loaded.problems.iter().filter(|(name, _)| is_kept(name)) {
+            problems.entry(name.clone()).or_insert_with(|| problem.clone());
+        }
         (loaded.parts, loaded.problems, loaded.swapped) = (wanted, problems, now);
+        loaded.never.clone_from(&configured.never);
         true
     }
 
@@ -250,7 +274,12 @@ impl LiveTables {
         GeoTables::new(city, asn).map(Arc::new)
     }
 
-    fn indicators(&self, wanted: &BTreeMap<String, Part>, problems: &mut BTreeMap<String, String>) -> Arc<Indicators> {
+    fn indicators(
+        &self,
+        wanted: &BTreeMap<String, Part>,
+        never: &[String],
+        problems: &mut BTreeMap<String, String>,
+    ) -> Arc<Indicators> {
         let mut lists = Vec::new();
         for (name, part) in wanted.iter().filter(|(name, _)| name.starts_with(INTEL)) {
             match Shelf::Intel.read(&self.data, &part.sha256) {
@@ -266,16 +295,16 @@ impl LiveTables {
             }
         }
         // Checked with the configuration.
-        let never = Never::new(&self.configured.never).unwrap_or_default();
+        let never = Never::new(never).unwrap_or_default();
         let lists = lists.iter().map(|(info, text)| (info.clone(), list::read(text).map_while(Result::ok)));
         Arc::new(Indicators::new(lists, never))
     }
 
     /// The configured files that changed since they were last looked at.
-    fn changed_files(&self) -> BTreeSet<String> {
+    fn changed_files(&self, configured: &Configured) -> BTreeSet<String> {
         let mut loaded = self.lock();
         let mut changed = BTreeSet::new();
-        for (name, path) in self.configured.files() {
+        for (name, path) in configured.files() {
             let state = std::fs::metadata(path).map(|meta| (meta.len(), meta.modified().ok())).unwrap_or_default();
             if loaded.seen.insert(path.to_owned(), state) != Some(state) {
                 changed.insert(name);
@@ -307,6 +336,28 @@ pub fn follow(shared: &Shared, interval: Duration) {
     }
 }
 
+/// Puts another configuration in force: what it names is taken in at once, what it names no longer is followed no more and stays
+/// in force until somebody takes it out, as after a restart.
+pub fn configure(shared: &Shared, configured: &Configured) {
+    let live = &shared.tables;
+    if *live.configured() == *configured {
+        return;
+    }
+    *live.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured.clone());
+    {
+        let mut loaded = live.lock();
+        // All are looked at again: how a list is to be taken may have changed, and not its file.
+        loaded.seen.clear();
+        let named: BTreeSet<String> = configured.files().map(|(name, _)| name).collect();
+        loaded.untaken.retain(|name, _| named.contains(name));
+    }
+    take_configured(shared);
+    let (references, version) = shared.registry.read(|state| (state.references.clone(), state.references_version));
+    if live.load(&references, version, shared.clock.now()) {
+        shared.tick();
+    }
+}
+
 /// Makes the tables anew where the register changed.
 pub fn refresh(shared: &Shared) {
     let live = &shared.tables;
@@ -335,19 +386,21 @@ fn tidy(shared: &Shared) {
 /// Takes in configured files that changed.
 fn take_configured(shared: &Shared) {
     let live = &shared.tables;
-    let changed = live.changed_files();
-    for (name, path) in live.configured.files().filter(|(name, _)| changed.contains(name)) {
-        if let Err(error) = take_one(shared, &name, path) {
+    let _taking = live.taking.lock().unwrap_or_else(PoisonError::into_inner);
+    let configured = live.configured();
+    let changed = live.changed_files(&configured);
+    for (name, path) in configured.files().filter(|(name, _)| changed.contains(name)) {
+        if let Err(error) = take_one(shared, &configured, &name, path) {
             warn!(reference.name = name, %error, "configured reference data not taken");
-            live.lock().problems.insert(name, error.to_string());
+            live.lock().untaken.insert(name, error.to_string());
         } else {
-            live.lock().problems.remove(&name);
+            live.lock().untaken.remove(&name);
         }
     }
 }
 
 /// Takes one configured file in, where it is another one than last time.
-fn take_one(shared: &Shared, name: &str, path: &Path) -> Result<(), ImportError> {
+fn take_one(shared: &Shared, configured: &Configured, name: &str, path: &Path) -> Result<(), ImportError> {
     let data = &shared.tables.data;
     let before = shared.registry.read(|state| state.references.get(name).cloned());
     let is_known = |followed: &str| before.as_ref().is_some_and(|before| before.followed == followed);
@@ -357,8 +410,7 @@ fn take_one(shared: &Shared, name: &str, path: &Path) -> Result<(), ImportError>
         std::fs::read(path).map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     };
     let (file, followed) = if let Some(list) = name.strip_prefix(INTEL) {
-        let options =
-            shared.tables.configured.lists.iter().find(|(known, ..)| known == list).map(|(.., options)| *options);
+        let options = configured.lists.iter().find(|(known, ..)| known == list).map(|(.., options)| *options);
         let options = options.unwrap_or_default();
         let found = import::read_list(path, options.form)?;
         // A folder has no bytes of its own: what was read of it stands for it.

@@ -26,7 +26,7 @@ use nhatle_engine::register::AnyChange;
 use nhatle_event::{Event, Field, Seq, Stored, Timestamp};
 use nhatle_rules::RuleSet;
 use nhatle_storage::query::sieve::{Held, Passing, Sieve};
-use nhatle_storage::{Dataset, LiveSegment, ReadError, Snapshot, WriteError};
+use nhatle_storage::{Dataset, LiveSegment, ReadError, Row, Snapshot, WriteError};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
@@ -223,7 +223,7 @@ impl Look<'_> {
     /// rules: conversion keeps the order, so it is when something is stored that was received after.
     fn is_last(&self, snapshot: &Snapshot, settled: Seq) -> bool {
         let newest = snapshot.recent(Dataset::Events).next_back();
-        newest.is_some_and(|newest| self.swapped <= newest.event.received && newest.seq <= settled)
+        newest.is_some_and(|newest| newest.seq() <= settled && self.swapped <= newest.stored().event.received)
     }
 
     /// Looks through what of the snapshot is not looked at yet, up to `settled`. `None` when it is to stop.
@@ -247,17 +247,16 @@ impl Look<'_> {
             self.progress.events += meta.row_count;
             self.store(found, meta.last_seq)?;
         }
-        let recent: Vec<&Stored> = snapshot
+        let recent: Vec<Row<'_>> = snapshot
             .recent(Dataset::Events)
-            .filter(|stored| self.progress.done < stored.seq.0 && stored.seq <= settled)
+            .filter(|row| self.progress.done < row.seq().0 && row.seq() <= settled)
             .collect();
-        for events in recent.chunks(ROWS) {
+        for rows in recent.chunks(ROWS) {
             self.breathe(settled)?;
-            let (Some(last), at) = (events.last(), self.shared.clock.now()) else { continue };
-            let held: Vec<Stored> =
-                events.iter().filter(|one| self.is_named(&one.event, at)).map(|one| (*one).clone()).collect();
-            self.progress.events += events.len() as u64;
-            self.store(held, last.seq)?;
+            let (Some(last), at) = (rows.last(), self.shared.clock.now()) else { continue };
+            let held = rows.iter().map(Row::stored).filter(|one| self.is_named(&one.event, at)).collect();
+            self.progress.events += rows.len() as u64;
+            self.store(held, last.seq())?;
         }
         Some(())
     }
@@ -359,7 +358,7 @@ impl Look<'_> {
         });
         let snapshot = self.shared.store.snapshot();
         let stored: Vec<Alert> =
-            snapshot.recent(Dataset::Alerts).filter_map(|stored| Alert::from_event(&stored.event)).collect();
+            snapshot.recent(Dataset::Alerts).filter_map(|row| Alert::from_event(&row.stored().event)).collect();
         let book = self.shared.alerts();
         let mut retro = Retro::new(book.newest_first().map(|alert| &**alert).chain(&stored));
         drop(book);

@@ -1,6 +1,7 @@
 //! The job: looks once an hour, drops what is due, archives what is due. Runs on the thread that looks after the store.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,6 +21,44 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 const DROP_INTERVAL: Duration = Duration::from_secs(86_400);
 /// The wall clock and the machine's own may differ by so much before the wall clock is not believed.
 const JUMP_MAX_NS: i64 = 600 * 1_000_000_000;
+
+/// What people see of the job and may ask of it.
+#[derive(Default)]
+pub struct Watch {
+    /// Who asked for a run now.
+    asked: Mutex<Option<String>>,
+    shown: Mutex<Shown>,
+}
+
+/// How the job stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// When it looks next; `None` before it began.
+    pub look_at: Option<Timestamp>,
+    /// From when on it may delete again by itself.
+    pub drop_at: Option<Timestamp>,
+    /// The clock jumped: nothing goes until the next start.
+    pub had_jump: bool,
+    /// Why the last look did not work.
+    pub trouble: Option<String>,
+}
+
+impl Watch {
+    /// Asks for a run now, in the name of `actor`: without the hour after a start and the day between two deletions. A
+    /// clock that jumped is still not believed.
+    pub fn ask(&self, actor: &str) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.to_owned());
+    }
+
+    /// How the job stands.
+    pub fn shown(&self) -> Shown {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn taken(&self) -> Option<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// When it looks, and whether the clock is believed.
 pub struct Job {
@@ -41,9 +80,32 @@ impl Job {
     /// # Errors
     /// The register or the store cannot be read or written. What was not dropped is tried again.
     pub fn look(&mut self, shared: &Shared) -> anyhow::Result<Option<BTreeSet<String>>> {
-        if Instant::now() < self.look_at {
+        let asked = shared.retention_watch.taken();
+        if asked.is_none() && Instant::now() < self.look_at {
+            self.show(shared, None);
             return Ok(None);
         }
+        let looked = self.look_now(shared, asked.as_deref());
+        self.show(shared, looked.as_ref().err().map(|error| format!("{error:#}")));
+        looked
+    }
+
+    /// Says how it stands; a trouble stays until the next look.
+    fn show(&self, shared: &Shared, trouble: Option<String>) {
+        let (now, wall) = (Instant::now(), shared.clock.now());
+        let at = |at: Instant| {
+            wall.plus_nanos(i64::try_from(at.saturating_duration_since(now).as_nanos()).unwrap_or(i64::MAX))
+        };
+        let mut shown = shared.retention_watch.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        // Seconds do not creep while it waits.
+        let is_new = shown.look_at.is_none_or(|before| before <= wall) || trouble.is_some();
+        if is_new || shown.had_jump != self.had_jump {
+            let (look_at, drop_at) = (Some(at(self.look_at)), Some(at(self.drop_at)));
+            *shown = Shown { look_at, drop_at, had_jump: self.had_jump, trouble };
+        }
+    }
+
+    fn look_now(&mut self, shared: &Shared, asked: Option<&str>) -> anyhow::Result<Option<BTreeSet<String>>> {
         self.look_at = Instant::now() + LOOK_INTERVAL;
         let rules = shared.retention.get();
         if rules.is_empty() {
@@ -54,7 +116,8 @@ impl Job {
             return Ok(None);
         }
         let plan = plan_now(shared, now)?;
-        if self.drop_at <= Instant::now() && drop_due(shared, &plan, now)? {
+        let actor = asked.unwrap_or(ACTOR);
+        if (asked.is_some() || self.drop_at <= Instant::now()) && drop_due(shared, &plan, actor, now)? {
             self.drop_at = Instant::now() + DROP_INTERVAL;
         }
         Ok(Some(plan.to_archive.into_iter().collect()))
@@ -85,11 +148,11 @@ pub fn plan_now(shared: &Shared, now: Timestamp) -> anyhow::Result<Plan> {
     plan(&shared.store.snapshot(), &shared.retention.get(), holds.iter(), now).context("look at what is stored")
 }
 
-/// Drops the oldest of what is due. Says whether anything went.
+/// Drops the oldest of what is due, in the name of `actor`. Says whether anything went.
 ///
 /// # Errors
 /// The register or the store cannot be written.
-pub fn drop_due(shared: &Shared, plan: &Plan, now: Timestamp) -> anyhow::Result<bool> {
+pub fn drop_due(shared: &Shared, plan: &Plan, actor: &str, now: Timestamp) -> anyhow::Result<bool> {
     let going = plan.first_days(DROP_SEGMENTS_MAX);
     if going.is_empty() {
         return Ok(false);
@@ -98,7 +161,7 @@ pub fn drop_due(shared: &Shared, plan: &Plan, now: Timestamp) -> anyhow::Result<
     let segments: Vec<_> = going.iter().map(|due| due.record(&rules)).collect();
     let number = shared
         .registry
-        .record(ACTOR, now, |state| {
+        .record(actor, now, |state| {
             let number = state.next_drop();
             // A hold placed since the plan was made counts.
             let is_held = |segment: &nhatle_engine::retention::hold::DroppedSegment| {
@@ -117,7 +180,7 @@ pub fn drop_due(shared: &Shared, plan: &Plan, now: Timestamp) -> anyhow::Result<
     let Some((number, dirs)) = number else { return Ok(false) };
     let dropped = shared.store.drop_segments(&dirs, "past its retention").context("drop segments")?;
     let done = |_: &_| Ok::<_, RecordError>((vec![AnyChange::Drop(number, DropChange::Done {})], ()));
-    shared.registry.record(ACTOR, now, done).context("write down what went")?;
+    shared.registry.record(actor, now, done).context("write down what went")?;
     let events: u64 = dropped.iter().map(|meta| meta.row_count).sum();
     info!(job = number, segments = dropped.len(), events, "what was past its retention is gone");
     shared.tick();

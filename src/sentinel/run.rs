@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{alert, balance};
 use crate::pipeline::Shared;
 use crate::sources::hour::hour_of;
+use crate::state;
 
 /// How often time passes for the sentinel.
 const TICK: Duration = Duration::from_secs(15);
@@ -23,7 +24,6 @@ const STATE_INTERVAL: Duration = Duration::from_secs(300);
 const SLICE: Duration = Duration::from_millis(100);
 /// An hour is compared with the store so long after its end: it is stored two minutes after.
 const CHECK_AFTER_NS: i64 = 300_000_000_000;
-const FOLDER: &str = "state";
 const PATH: &str = "state/rhythm.ckpt";
 /// A larger file is not ours.
 const FILE_BYTES_MAX: u64 = 1 << 28;
@@ -108,11 +108,11 @@ fn tick(shared: &Shared, sentinel: &mut Sentinel) {
 }
 
 fn open(disk: &dyn Disk, calendar: &Calendar) -> Sentinel {
-    let is_ours = |length: Option<u64>| length.is_some_and(|length| length <= FILE_BYTES_MAX);
-    let state = match disk.length(PATH).map(is_ours) {
-        Ok(true) => disk.read(PATH),
-        Ok(false) => return Sentinel::new(calendar.clone()),
-        Err(error) => Err(error),
+    let state = match state::read(disk, PATH, FILE_BYTES_MAX) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => return Sentinel::new(calendar.clone()),
+        // As it was written before it had a checksum: weeks of learning are in it.
+        Err(error) => disk.read(PATH).and_then(|bytes| if bytes.starts_with(b"{") { Ok(bytes) } else { Err(error) }),
     };
     let restored = state.and_then(|bytes| {
         let bad = |error: serde_json::Error| io::Error::new(io::ErrorKind::InvalidData, error);
@@ -132,7 +132,7 @@ fn open(disk: &dyn Disk, calendar: &Calendar) -> Sentinel {
 
 /// The old one stands until the new one is whole and synced.
 fn keep(disk: &dyn Disk, sentinel: &Sentinel) {
-    if let Err(error) = disk.create_folder(FOLDER).and_then(|()| disk.replace(PATH, &sentinel.state())) {
+    if let Err(error) = state::keep(disk, PATH, &sentinel.state()) {
         warn!(%error, "rhythms of sources not written");
     }
 }
@@ -221,5 +221,7 @@ mod tests {
         assert_eq!(open(&disk, &calendar).source_count(), 1);
         disk.replace(PATH, b"{\"sources\":").expect("is written");
         assert_eq!(open(&disk, &calendar).source_count(), 0);
+        disk.replace(PATH, &sentinel.state()).expect("is written");
+        assert_eq!(open(&disk, &calendar).source_count(), 1, "as it was written before it had a checksum");
     }
 }

@@ -47,12 +47,18 @@ pub struct Counts {
     /// Why records became dead letters.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dead_by: Reasons,
+    /// Records stored as events that were read with another profile than was named for their source: `apache → auditd`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub misnamed_by: Reasons,
     /// Numbers the sender gave and that never came, first and last of each range; the newest [`GAPS_MAX`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<(u64, u64)>,
     /// How many numbers are missing in all.
     #[serde(skip_serializing_if = "is_zero")]
     pub missing: u64,
+    /// Datagrams that the kernel dropped: lost before they were received, so no part of `received`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -66,6 +72,13 @@ impl Counts {
         self.stored.checked_add(self.rejected).and_then(|sum| sum.checked_add(self.duplicate)) == Some(self.received)
     }
 
+    /// Which profile was named and which its records are read with, where most of what was stored was read with another.
+    pub fn misnamed(&self) -> Option<&str> {
+        let count: u64 = self.misnamed_by.values().sum();
+        let most = self.misnamed_by.iter().max_by_key(|(_, count)| **count);
+        most.map(|(names, _)| names.as_str()).filter(|_| self.stored < count.saturating_mul(2))
+    }
+
     /// Adds what another part counted.
     pub fn add(&mut self, other: &Counts) {
         self.received += other.received;
@@ -74,8 +87,10 @@ impl Counts {
         self.duplicate += other.duplicate;
         self.dead_lettered += other.dead_lettered;
         self.missing += other.missing;
+        self.lost += other.lost;
         other.rejected_by.iter().for_each(|(reason, count)| count_reason(&mut self.rejected_by, reason, *count));
         other.dead_by.iter().for_each(|(reason, count)| count_reason(&mut self.dead_by, reason, *count));
+        other.misnamed_by.iter().for_each(|(names, count)| count_reason(&mut self.misnamed_by, names, *count));
         self.gaps.extend(&other.gaps);
         let past = self.gaps.len().saturating_sub(GAPS_MAX);
         self.gaps.drain(..past);
@@ -239,6 +254,21 @@ mod tests {
         }
         assert_eq!(reasons.len(), REASONS_MAX + 1);
         assert_eq!((reasons["reason 0"], reasons[OTHER_REASON]), (2, 10));
+    }
+
+    #[test]
+    fn a_name_is_wrong_where_most_records_say_so() {
+        let counts = |stored, misnamed: &[(&str, u64)]| Counts {
+            stored,
+            misnamed_by: misnamed.iter().map(|(names, count)| ((*names).to_owned(), *count)).collect(),
+            ..Counts::default()
+        };
+        assert_eq!(counts(0, &[]).misnamed(), None);
+        assert_eq!(counts(10, &[("apache → auditd", 5)]).misnamed(), None);
+        assert_eq!(counts(10, &[("apache → auditd", 4), ("apache → linux", 2)]).misnamed(), Some("apache → auditd"));
+        let mut sum = counts(10, &[("apache → auditd", 5)]);
+        sum.add(&counts(2, &[("apache → auditd", 2)]));
+        assert_eq!(sum.misnamed(), Some("apache → auditd"));
     }
 
     #[test]

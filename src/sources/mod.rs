@@ -64,6 +64,13 @@ pub struct Receipts {
 }
 
 impl Receipts {
+    /// Which profile was named and which most of its records are read with, where that is another: by the newest hour that is still in the
+    /// marks, so that what came before a name was corrected does not count; in all where there is none.
+    pub fn misnamed(&self) -> Option<&str> {
+        let last = self.open.iter().rev().find(|part| 0 < part.counts.stored);
+        last.map_or(&self.total, |part| &part.counts).misnamed()
+    }
+
     /// How far its clock is ahead of ours, and how widely that spreads, milliseconds.
     pub fn clock(&self) -> Option<(i32, i32)> {
         self.open.iter().rev().find_map(|part| part.clock.median_and_spread()).or(self.clock_ms)

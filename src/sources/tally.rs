@@ -79,7 +79,13 @@ impl Tally {
         let part = part_of(sent, event.received, after_seq);
         part.counts.received += 1;
         match fate {
-            Fate::Stored => part.counts.stored += 1,
+            Fate::Stored => {
+                part.counts.stored += 1;
+                if let Some(read) = event.text(Field::NHATLE_PROFILE_READ) {
+                    let named = event.text(Field::NHATLE_PROFILE_NAMED).unwrap_or_default();
+                    count_reason(&mut part.counts.misnamed_by, &format!("{named} → {read}"), 1);
+                }
+            }
             Fate::DeadLettered => {
                 part.counts.stored += 1;
                 part.counts.dead_lettered += 1;
@@ -114,6 +120,11 @@ impl Tally {
         part.counts.missing += last.saturating_sub(first).saturating_add(1);
         let past = part.counts.gaps.len().saturating_sub(GAPS_MAX);
         part.counts.gaps.drain(..past);
+    }
+
+    /// Counts datagrams that were lost before anybody received them.
+    pub fn lose(&mut self, whose: Whose<'_>, count: u64, at: Timestamp) {
+        part_of(self.sent(whose, at), at, u64::MAX).counts.lost += count;
     }
 
     /// Adds another tally.

@@ -15,9 +15,12 @@ use tracing::{error, info, warn};
 
 use crate::overload::INPUT;
 use crate::pipeline::Shared;
+use crate::state;
 
 /// Where it is kept.
 pub const PATH: &str = "state/scrub.json";
+/// A thousand findings are some hundred kilobytes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 /// One pass takes so long, whatever there is to read.
 const PASS: Duration = Duration::from_secs(7 * 86_400);
 /// It reads so often.
@@ -36,13 +39,8 @@ pub struct Scrub(Mutex<Place>);
 impl Scrub {
     /// Goes on where the folder says.
     pub fn open(disk: &dyn Disk) -> Scrub {
-        let place = match disk.read(PATH) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .inspect_err(|error| warn!(%error, file.path = PATH, "the scrub begins anew"))
-                .unwrap_or_default(),
-            Err(_none) => Place::default(),
-        };
-        Scrub(Mutex::new(place))
+        let place = kept(disk).inspect_err(|error| warn!(%error, file.path = PATH, "the scrub begins anew"));
+        Scrub(Mutex::new(place.ok().flatten().unwrap_or_default()))
     }
 
     /// Where it is, and what it found.
@@ -102,10 +100,18 @@ impl Default for Pacer {
     }
 }
 
+/// How far it had come; `None` where it never began.
+///
+/// # Errors
+/// The file is damaged, or what the disk says.
+pub fn kept(disk: &dyn Disk) -> std::io::Result<Option<Place>> {
+    let bytes = state::read(disk, PATH, FILE_BYTES_MAX)?;
+    Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose()?)
+}
+
 fn keep(disk: &dyn Disk, place: &Place) {
-    let kept = serde_json::to_vec(place)
-        .map_err(std::io::Error::other)
-        .and_then(|bytes| disk.create_folder("state").and_then(|()| disk.replace(PATH, &bytes)));
+    let kept =
+        serde_json::to_vec(place).map_err(std::io::Error::other).and_then(|bytes| state::keep(disk, PATH, &bytes));
     if let Err(error) = kept {
         warn!(%error, file.path = PATH, "how far the scrub has come was not kept");
     }

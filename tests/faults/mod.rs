@@ -2,11 +2,12 @@
 //!
 //! All transports send at once to one server; in the middle the fault comes. Where a transport acknowledges, what was
 //! acknowledged must be stored (lost = 0), and once (doubled = 0), with ids and without. The table goes to standard
-//! output. A short run by default; `NHATLE_FAULTS=full` runs every fault with more lines (docs/faults.md).
+//! output. A short run by default; `NHATLE_FAULTS=full` runs every fault with more lines (docs/faults.md). Faults of a ward's own
+//! machine stand in [`ward`], of certificates in [`identity`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,11 +20,14 @@ use serde_json::{Value, json};
 
 use self::proxy::Proxy;
 use crate::overload::SmallDisk;
-use crate::support::{Server, request, stdout, token, wait_for};
+use crate::support::{Server, ports, request, stdout, token, wait_for};
 use crate::tls;
 
+mod clock;
+mod identity;
 pub mod proxy;
 mod senders;
+mod ward;
 
 /// Lines of one request, or unanswered at once.
 const BATCH: usize = 20;
@@ -41,6 +45,12 @@ enum Fault {
     SlowReader,
     DiskFull,
     Overload,
+    /// The configuration is read anew, with other limits, without some inputs and with them again.
+    Reload,
+    /// The server's clock is set a day ahead, and right again.
+    ClockAhead,
+    /// A day back.
+    ClockBack,
 }
 
 impl Fault {
@@ -54,6 +64,9 @@ impl Fault {
             Fault::SlowReader => "answers not read for 2 s",
             Fault::DiskFull => "disk full",
             Fault::Overload => "flood by others",
+            Fault::Reload => "reload, 4 times",
+            Fault::ClockAhead => "clock a day ahead, then right",
+            Fault::ClockBack => "clock a day back, then right",
         }
     }
 }
@@ -77,7 +90,7 @@ struct Transport {
 }
 
 #[rustfmt::skip]
-const TRANSPORTS: [Transport; 10] = [
+const TRANSPORTS: [Transport; 11] = [
     Transport { name: "syslog UDP", letter: 'u', promise: Promise::Nothing, send: senders::udp },
     Transport { name: "syslog TCP", letter: 't', promise: Promise::Nothing, send: senders::tcp },
     Transport { name: "syslog TLS", letter: 's', promise: Promise::Nothing, send: senders::syslog_tls },
@@ -86,6 +99,7 @@ const TRANSPORTS: [Transport; 10] = [
     Transport { name: "HTTP NDJSON", letter: 'n', promise: Promise::Once, send: senders::ndjson },
     Transport { name: "`_bulk`", letter: 'b', promise: Promise::Once, send: senders::bulk },
     Transport { name: "HEC", letter: 'h', promise: Promise::Once, send: senders::hec },
+    Transport { name: "HEC, asking for acks", letter: 'a', promise: Promise::Once, send: senders::hec_acked },
     Transport { name: "OTLP", letter: 'o', promise: Promise::Once, send: senders::otlp },
     Transport { name: "`nhatle forward`", letter: 'f', promise: Promise::Once, send: senders::forward },
 ];
@@ -133,35 +147,44 @@ struct Place {
     ports: BTreeMap<&'static str, u16>,
     proxies: BTreeMap<&'static str, Proxy>,
     token: String,
+    admin: String,
+    authority: Authority,
     /// A sender of the city, for TLS.
     tls: rustls::ClientConfig,
+    /// A clock of the server's own, that can be set.
+    clock: Option<clock::Settable>,
 }
 
 impl Place {
     fn new(folder: &Path) -> Place {
         let data = folder.join("data");
         std::fs::create_dir(&data).unwrap();
-        let token = format!("Bearer {}", token(&data, "sender", "ingest", None));
-        // Held together, so that no two are one.
-        let held: Vec<_> = ["http", "syslog_tcp", "syslog_tls", "syslog_udp", "relp", "gelf_tcp"]
+        let bearer = |name: &str, role: &str| format!("Bearer {}", token(&data, name, role, None));
+        let (token, admin) = (bearer("sender", "ingest"), bearer("admin", "admin"));
+        let ports: BTreeMap<_, _> = ["http", "https", "syslog_tcp", "syslog_tls", "syslog_udp", "relp", "gelf_tcp"]
             .into_iter()
-            .map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()))
+            .map(|name| (name, ports::free()))
             .collect();
-        let ports: BTreeMap<_, _> =
-            held.iter().map(|(name, listener)| (*name, listener.local_addr().unwrap().port())).collect();
-        drop(held);
         let proxies =
             ports.iter().filter(|(name, _)| **name != "syslog_udp").map(|(name, port)| (*name, Proxy::new(*port)));
         let proxies = proxies.collect();
         let config = folder.join("nhatle.toml");
-        let text = format!(
-            "[collector]\nrelp = \"127.0.0.1:{}\"\ngelf_tcp = \"127.0.0.1:{}\"\nsyslog_tls = \"127.0.0.1:{}\"\n[canary]\nenabled = false\n",
-            ports["relp"], ports["gelf_tcp"], ports["syslog_tls"]
-        );
-        std::fs::write(&config, text).unwrap();
         let authority = Authority::open(&data, SystemClock.now()).unwrap();
         let tls = tls::paper(folder, &authority, &authority, "loi-s", "DH01", 0).config;
-        Place { data, config, ports, proxies, token, tls }
+        let place = Place { data, config, ports, proxies, token, admin, authority, tls, clock: None };
+        place.configure(&["relp", "gelf_tcp", "syslog_tls"], 4_096);
+        place
+    }
+
+    /// Writes the configuration with these inputs and this limit.
+    fn configure(&self, inputs: &[&str], connections_max: usize) {
+        let at = |name: &str| format!("{name} = \"127.0.0.1:{}\"\n", self.ports[name]);
+        let inputs: String = inputs.iter().map(|name| at(name)).collect();
+        let text = format!(
+            "[server]\n{}[collector]\nconnection_count_max = {connections_max}\n{inputs}[canary]\nenabled = false\n",
+            at("https")
+        );
+        std::fs::write(&self.config, text).unwrap();
     }
 
     /// The file that the forwarder follows.
@@ -188,7 +211,7 @@ impl Place {
         let (http, tcp, udp) = (at("http"), at("syslog_tcp"), at("syslog_udp"));
         let config = self.config.to_str().unwrap();
         let more = ["--config", config, "--http", &http, "--syslog-tcp", &tcp, "--syslog-udp", &udp];
-        Server::start(&self.data, &more)
+        Server::start_in(&self.data, &more, &self.clock.as_ref().map(clock::Settable::environment).unwrap_or_default())
     }
 
     /// Where the input of this name is reached, by way of its proxy.
@@ -305,6 +328,35 @@ fn strike(fault: Fault, place: &Place, server: Server, disk: Option<&SmallDisk>,
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             server
         }
+        Fault::Reload => {
+            come();
+            reload(place, server.http);
+            server
+        }
+        Fault::ClockAhead | Fault::ClockBack => {
+            let clock = place.clock.as_ref().expect("asked for");
+            clock.set(if fault == Fault::ClockAhead { "+1d" } else { "-1d" });
+            come();
+            std::thread::sleep(Duration::from_secs(2));
+            clock.set("+0d");
+            std::thread::sleep(Duration::from_secs(1));
+            server
+        }
+    }
+}
+
+/// Other limits, inputs that go and come again; who is connected stays so.
+fn reload(place: &Place, http: SocketAddr) {
+    for round in 0..4 {
+        match round % 2 {
+            0 => place.configure(&[], 64),
+            _ => place.configure(&["relp", "gelf_tcp", "syslog_tls"], 4_096),
+        }
+        let answer = request(http, "POST", "/api/v1/reload", &[("Authorization", &place.admin)], b"").unwrap();
+        let said = answer.json();
+        assert_eq!((answer.status, &said["needs_restart"]), (200, &json!([])), "{said}");
+        assert_eq!(said["inputs"], json!(["gelf_tcp", "relp", "syslog_tls"]), "{said}");
+        std::thread::sleep(Duration::from_millis(300));
     }
 }
 
@@ -312,8 +364,11 @@ fn strike(fault: Fault, place: &Place, server: Server, disk: Option<&SmallDisk>,
 fn rows(fault: Fault, count: usize) -> Option<String> {
     let disk = if fault == Fault::DiskFull { Some(SmallDisk::mount(200)?) } else { None };
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(disk.as_ref().map_or(folder.path(), |disk| disk.path()));
-    let server = place.start();
+    let mut place = Place::new(disk.as_ref().map_or(folder.path(), |disk| disk.path()));
+    if matches!(fault, Fault::ClockAhead | Fault::ClockBack) {
+        place.clock = Some(clock::Settable::new(folder.path())?);
+    }
+    let (place, server) = (&place, place.start());
     let has_come = Arc::new(AtomicBool::new(false));
     let all: Vec<Lines> = TRANSPORTS
         .iter()
@@ -327,18 +382,21 @@ fn rows(fault: Fault, count: usize) -> Option<String> {
         .collect();
     let server = std::thread::scope(|scope| {
         for (transport, lines) in TRANSPORTS.iter().zip(&all) {
-            let place = &place;
             scope.spawn(move || (transport.send)(place, lines));
         }
         wait_for("all are in the middle", PATIENCE, || {
             all.iter().all(|lines| count / 4 <= lines.sent.load(Ordering::Acquire))
         });
-        strike(fault, &place, server, disk.as_ref(), &has_come)
+        strike(fault, place, server, disk.as_ref(), &has_come)
     });
     assert!(!server.errors().contains("panicked"), "{}", server.errors());
     // Stopping stores everything that was taken.
     server.stop();
     let stored = place.stored("message:loi*", TRANSPORTS.len() * count * 4);
+    if let Some(clock) = &place.clock {
+        let count = clock.stamped(&place.data, fault == Fault::ClockAhead);
+        assert!(0 < count, "the clock was set");
+    }
     let mut table = String::new();
     for (transport, lines) in TRANSPORTS.iter().zip(&all) {
         let acknowledged = lines.acknowledged.lock().unwrap();
@@ -370,8 +428,7 @@ fn rows(fault: Fault, count: usize) -> Option<String> {
 
 #[test]
 fn what_is_acknowledged_is_stored_under_every_fault() {
-    let is_full = std::env::var("NHATLE_FAULTS").is_ok_and(|asked| asked == "full");
-    let (faults, count) = match is_full {
+    let (faults, count) = match is_full() {
         true => (
             &[
                 Fault::Kill,
@@ -382,18 +439,29 @@ fn what_is_acknowledged_is_stored_under_every_fault() {
                 Fault::SlowReader,
                 Fault::DiskFull,
                 Fault::Overload,
+                Fault::Reload,
+                Fault::ClockAhead,
+                Fault::ClockBack,
             ][..],
             2_000,
         ),
-        false => (&[Fault::KillUnheard, Fault::Cut, Fault::CutUnheard][..], 200),
+        false => (&[Fault::KillUnheard, Fault::Cut, Fault::CutUnheard, Fault::Reload, Fault::ClockBack][..], 200),
     };
-    let mut table = "| transport | fault | sent | acknowledged | stored | lost | doubled |\n| --- | --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
-    for fault in faults {
-        table.extend(rows(*fault, count));
-    }
+    show(&faults.iter().filter_map(|fault| rows(*fault, count)).collect::<String>());
+}
+
+/// Whether every fault is asked for, with more lines.
+fn is_full() -> bool {
+    std::env::var("NHATLE_FAULTS").is_ok_and(|asked| asked == "full")
+}
+
+/// Prints a table of these rows.
+fn show(rows: &str) {
     let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
-    println!("{}\n{table}", String::from_utf8_lossy(&date).trim());
+    println!(
+        "{}\n| transport | fault | sent | acknowledged | stored | lost | doubled |\n| --- | --- | --- | --- | --- | --- | --- |\n{rows}",
+        String::from_utf8_lossy(&date).trim()
+    );
 }
 
 /// What is said twice over lines with nothing wrong is stored twice, though it is the same to the byte.

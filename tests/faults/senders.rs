@@ -178,6 +178,32 @@ pub fn hec(place: &Place, lines: &Lines) {
     push(place, lines, "/services/collector/event", "application/json", |line| json!({"event": line}).to_string());
 }
 
+/// As a forwarder of Splunk's does: what was answered counts only once its `ackId` is acknowledged on its channel.
+pub fn hec_acked(place: &Place, lines: &Lines) {
+    let channel = "0aeeac95-ac74-4aa9-b30d-6c4c0ac581ba";
+    let headers = [("Authorization", place.token.as_str()), ("X-Splunk-Request-Channel", channel)];
+    let ask = |path: &str, body: &str| {
+        let answer = request(place.reach("http"), "POST", path, &headers, body.as_bytes()).ok()?;
+        (answer.status == 200).then(|| answer.json())
+    };
+    for batch in lines.batches() {
+        lines.sent(batch.len());
+        let body: String = batch.iter().map(|number| json!({ "event": lines.text(*number) }).to_string()).collect();
+        let again = || std::thread::sleep(Duration::from_millis(50));
+        let id = loop {
+            match ask("/services/collector/event", &body).and_then(|answer| answer["ackId"].as_u64()) {
+                Some(id) => break id,
+                None => again(),
+            }
+        };
+        let asked = json!({ "acks": [id] }).to_string();
+        while ask("/services/collector/ack", &asked).is_none_or(|answer| answer["acks"][id.to_string()] != true) {
+            again();
+        }
+        lines.acknowledged(&batch);
+    }
+}
+
 pub fn otlp(place: &Place, lines: &Lines) {
     push(place, lines, "/v1/logs", "application/json", |line| format!("{line} "));
 }

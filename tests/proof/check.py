@@ -315,6 +315,15 @@ def check_files(files, known_key):
             find("changes.jsonl", f"row {proof['id']} is not what stood in the register")
 
     about = json.loads(files["about.json"])
+    if "document" in files or about["what"] == "document":
+        sum_of = (len(files["document"]), hashlib.sha256(files["document"]).hexdigest()) if "document" in files else None
+        written = [one for one in entries.values() if one.get("kind") == "document" and (one["bytes"], one["sha256"]) == sum_of]
+        if not written:
+            find("document", "is not a file that was written down")
+        elif about["what"] != "document":
+            find("about.json", "does not say that the package holds a document")
+        else:
+            print(f"document: {written[0]['name']!r}, written down at {written[0]['at_ns']} ns")
     if (about["format"], about["origin"], about["events"], about["changes"]) != (1, head["origin"], events, changes):
         find("about.json", "does not say what the package holds")
     print(f"proved: {events} events, {changes} changes of the register")
@@ -339,9 +348,15 @@ def check_store(folder, known_key, kept):
         except OSError:
             return b""
 
+    def names(place):
+        try:
+            return os.listdir(os.path.join(folder, place))
+        except OSError:
+            return []
+
     lines = read("proof/log.jsonl").split(b"\n")[:-1]
     leaves = [leaf_hash(line) for line in lines]
-    entries, keys = [], []
+    entries, keys, key_leaves = [], [], []
     for number, line in enumerate(lines):
         try:
             entry = json.loads(line)
@@ -349,11 +364,12 @@ def check_store(folder, known_key, kept):
                 raise ValueError(f"it says that it is leaf {entry['leaf']}")
             if entry["kind"] == "key":
                 keys.append(parse_key(entry["key"]))
+                key_leaves.append(number)
             entries.append(entry)
         except (ValueError, KeyError, TypeError) as error:
             find("proof/log.jsonl", f"leaf {number} is none: {error}")
     if known_key is not None and known_key not in keys:
-        find("proof/log.jsonl", "the key given signed no head")
+        find("proof/heads", "no head was signed with the key given")
 
     def check_head(where, note):
         text = next(filter(None, (note_text(note, key) for key in keys)), None)
@@ -370,14 +386,28 @@ def check_store(folder, known_key, kept):
         check_head("proof/heads", note)
     for note in kept:
         check_head("kept head", note)
+    if heads:
+        check_keys(list(zip(key_leaves, keys)), heads, known_key)
+        check_nodes(read("proof/nodes"), leaves[: size_of(heads[-1])])
+    elif key_leaves and key_leaves[0] + 1 < len(leaves):
+        find("proof/heads", "there is no signed head: they were taken out")
+    if heads and 16 < len(leaves) - size_of(heads[-1]):
+        find("proof/heads", f"the last {len(leaves) - size_of(heads[-1])} leaves are under no head")
+    if keys and (public := read("pki/proof.pub").decode(errors="replace").strip()) and public not in map(key_text, keys):
+        find("pki/proof.pub", "is no key of the log")
 
-    manifests = sorted(name for name in os.listdir(os.path.join(folder, "manifest")) if name.endswith(".json"))
+    manifests = sorted(name for name in names("manifest") if name.endswith(".json"))
     segments = {}
-    if manifests:
+    for name in manifests:
         try:
-            segments = {one["dir"]: one for one in json.loads(read("manifest/" + manifests[-1]).split(b"\n", 1)[1])["segments"]}
-        except (ValueError, KeyError, IndexError) as error:
-            find("manifest/" + manifests[-1], f"is none: {error}")
+            title, _, text = read("manifest/" + name).partition(b"\n")
+            if not title and name != manifests[-1]:
+                continue  # A server that runs has taken it away meanwhile.
+            if title != b"nhatle manifest 1 %08x" % crc32c(text):
+                find("manifest/" + name, "is not as it was written: another checksum")
+            segments = {one["dir"]: one for one in json.loads(text)["segments"]}
+        except (ValueError, KeyError, TypeError) as error:
+            find("manifest/" + name, f"is none: {error}")
     gone = set()
     for entry in entries:
         gone |= set(entry.get("replaces", [])) | set(entry["dirs"] if entry["kind"] == "dropped" else [])
@@ -399,7 +429,96 @@ def check_store(folder, known_key, kept):
         if segments[name]["last_seq"] <= sealed_to:
             find("manifest", f"segment {name} is in no leaf of the log")
     check_register(os.path.join(folder, "register.sqlite"), entries)
+    check_intake([("log/" + name, read("log/" + name)) for name in sorted(names("log"))])
     print(f"checked: {len(leaves)} leaves, {len(heads)} heads, {len(segments)} segments")
+
+
+def size_of(note):
+    """The size a head says; 0 for a head that says none, which was found already."""
+    size = note.split("\n")[1:2]
+    return int(size[0]) if size and size[0].isdecimal() else 0
+
+
+def key_text(key):
+    name, number, public = key
+    return f"{name}+{number.hex()}+{base64.b64encode(bytes([1]) + public).decode()}"
+
+
+def check_keys(keys, heads, known_key):
+    """The newest head is signed by the key known, or the first one, or by one that was vouched for: the first head over the
+    entry that names it is signed by a trusted key too."""
+    trusted = [known_key] if known_key is not None else [key for _, key in keys[:1]]
+    for leaf, key in keys:
+        first = next((note for note in heads if leaf < size_of(note)), None)
+        if key not in trusted and first and any(note_text(first, one) for one in trusted):
+            trusted.append(key)
+    for at, (leaf, key) in enumerate(keys):
+        if any(one == key and earlier + 1 < leaf for earlier, one in keys[:at]):
+            find("proof/log.jsonl", f"leaf {leaf} names a key again: heads were taken out, or another key signed meanwhile")
+    if not any(note_text(heads[-1], key) for key in trusted):
+        find("proof/heads", "the key was lost or replaced: no key before it vouched for the one that signs now")
+
+
+def check_nodes(raw, leaves):
+    made, at = [], 0
+    for number, leaf in enumerate(leaves):
+        hashes, place = [leaf], number
+        while place & 1:
+            hashes.append(node_hash(made.pop(), hashes[-1]))
+            place >>= 1
+        made.append(hashes[-1])
+        for one in hashes:
+            if raw[at : at + 32] != one:
+                return find("proof/nodes", f"the hash at byte {at} is not that of the log")
+            at += 32
+
+
+# CRC-32C (RFC 3720, section 12.1), as the manifest and the log of intake have it.
+CRC_TABLE = []
+for number in range(256):
+    for _ in range(8):
+        number = number >> 1 ^ (0x82F63B78 if number & 1 else 0)
+    CRC_TABLE.append(number)
+
+
+def crc32c(raw):
+    crc = 0xFFFFFFFF
+    for byte in raw:
+        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def check_intake(files):
+    """The frames of docs/format/log.md. What is torn at the very end was never acknowledged."""
+    for at, (name, raw) in enumerate(files):
+        is_newest = at + 1 == len(files)
+        if len(raw) < 48 and is_newest:
+            continue
+        if raw[:8] != b"nhatleLG" or struct.unpack("<I", raw[44:48])[0] != crc32c(raw[:44]):
+            find(name, "its first 48 bytes are not as they were written")
+            continue
+        previous = struct.unpack("<Q", raw[36:44])[0]
+        if at and previous != len(files[at - 1][1]):
+            find(files[at - 1][0], f"has {len(files[at - 1][1])} bytes, it was closed with {previous}")
+
+        def frame(place):
+            """The place behind the whole frame here; None where there is none."""
+            if len(raw) < place + 17:
+                return None
+            length, crc = struct.unpack("<II", raw[place : place + 8])
+            end = place + 16 + length
+            if not 1 <= length <= 64 << 20 or len(raw) < end:
+                return None
+            return end if crc32c(raw[28:36] + raw[place : place + 4] + raw[place + 8 : end]) == crc else None
+
+        place = 48
+        while place < len(raw):
+            end = frame(place)
+            if end is None:
+                if not is_newest or any(frame(later) for later in range(place + 1, len(raw) - 16)):
+                    find(name, f"the frame at byte {place} is not as it was written")
+                break
+            place = end
 
 
 def check_register(path, entries):
@@ -437,12 +556,12 @@ def main(arguments):
             if one == "--store":
                 store = value
             elif one == "--head":
-                with open(value, encoding="utf-8") as file:
-                    text = file.read()
-                kept = split_heads(text if text.endswith("\n\n") else text + "\n")
+                # Whatever a clipboard or an editor did at the ends and to line ends was never signed.
+                with open(value, encoding="utf-8-sig") as file:
+                    kept = split_heads(file.read().strip("\n") + "\n\n")
             else:
                 if os.path.isfile(value):
-                    with open(value, encoding="utf-8") as file:
+                    with open(value, encoding="utf-8-sig") as file:
                         value = file.readline()
                 known_key = parse_key(value)
         else:

@@ -1,6 +1,7 @@
 //! What end-to-end tests share: a server process, a small HTTP client, the corpus, temporary folders.
 
 pub mod debian;
+pub mod ports;
 pub mod python;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -67,10 +68,26 @@ impl Server {
 
     /// Starts a server on free loopback ports and waits until it says it is ready.
     pub fn start(data: &Path, more: &[&str]) -> Server {
+        Server::try_start(data, more).unwrap_or_else(|said| panic!("the server ended before it was ready: {said}"))
+    }
+
+    /// As [`Server::start`], with these variables in its environment.
+    pub fn start_in(data: &Path, more: &[&str], environment: &[(String, String)]) -> Server {
+        let started = Server::try_start_in(data, more, environment);
+        started.unwrap_or_else(|said| panic!("the server ended before it was ready: {said}"))
+    }
+
+    /// As [`Server::start`]; where it ended before it was ready, what it said.
+    pub fn try_start(data: &Path, more: &[&str]) -> Result<Server, String> {
+        Server::try_start_in(data, more, &[])
+    }
+
+    fn try_start_in(data: &Path, more: &[&str], environment: &[(String, String)]) -> Result<Server, String> {
         let free = ["--http", "--syslog-tcp", "--syslog-udp"].map(|flag| (flag, "127.0.0.1:0"));
         let mut child = Command::new(NHATLE)
             .args(["serve", "--data"])
             .arg(data)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .args(free.iter().filter(|(flag, _)| !more.contains(flag)).flat_map(|(flag, at)| [*flag, *at]))
             .args(more)
             .stdin(Stdio::null())
@@ -95,7 +112,12 @@ impl Server {
             match lines.next() {
                 Some(Ok(line)) if line.starts_with("ready ") => break line,
                 Some(Ok(line)) => greeting.push(line),
-                _ => panic!("the server ended before it was ready: {greeting:?}\n{}", errors.lock().unwrap()),
+                _ => {
+                    drop(child.wait());
+                    // What it said last may still be on its way through the pipe.
+                    std::thread::sleep(Duration::from_millis(100));
+                    return Err(format!("{greeting:?}\n{}", errors.lock().unwrap()));
+                }
             }
         };
         let address = |key: &str| {
@@ -105,7 +127,7 @@ impl Server {
         // Somebody has to read on, or a full pipe would stop the server.
         let (http, syslog_tcp) = (address("http="), address("syslog_tcp="));
         std::thread::spawn(move || lines.for_each(drop));
-        Server { child, http, syslog_tcp, ready, greeting, errors }
+        Ok(Server { child, http, syslog_tcp, ready, greeting, errors })
     }
 
     /// Where the input of this name listens.

@@ -32,8 +32,10 @@ struct City {
 
 /// A client's certificate in files, for senders that read such.
 pub struct Paper {
-    certificate: PathBuf,
-    key: PathBuf,
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
     /// A client that shows it.
     pub config: ClientConfig,
 }

@@ -263,11 +263,21 @@ source-missing = Missing
 source-clock = Clock off by
 source-setting = Configured
 source-reasons = Reasons
+source-misnamed = Wrong profile named
+source-misnamed-read = Read as another profile than named
+source-misnamed-how = Most of its last records are surely of another profile than the one named for it. They are read as what they are; correct the name in its [[source]], input or token.
 source-gaps = Missing numbers
 source-gaps-said = { $count ->
-    [one] 1 record that the sender numbered never came.
-   *[other] { $shown } records that the sender numbered never came.
+    [one] 1 number that the sender gave never came.
+   *[other] { $shown } numbers that the sender gave never came.
 }
+source-lost = Lost before receipt
+source-lost-short = lost before receipt:
+source-lost-said = { $count ->
+    [one] 1 datagram was dropped by the system before it could be read.
+   *[other] { $shown } datagrams were dropped by the system before they could be read.
+}
+source-lost-how = The system's buffer for UDP was full; whose they were, nobody knows. Raise net.core.rmem_max or syslog_udp_sockets, or send over TCP or TLS.
 source-days = { $count ->
     [one] 1 day
    *[other] { $shown } days
@@ -545,11 +555,105 @@ proof-covers = Entries signed / written
 proof-log = Log
 proof-root = Root
 proof-key = Public key
+proof-head-text = The head, as it is kept
+proof-head-get = Get as a file
+copy = Copy
+copied = Copied.
+copied-not = Not copied: choose the text and copy it by hand.
 proof-keep = Keep the lines above elsewhere (on paper, with another office): nhatle verify --head then says whether the store was altered or put back.
+check-title = Check of the whole store
+check-begun = Asked for
+check-done = Done
+check-with = Heads compared that were kept
+check-runs = The check runs; all files are read.
+check-look = Look again
+check-not = The check could not be done:
+check-fine = Nothing was altered.
+check-found = { $count ->
+    [one] 1 finding.
+   *[other] { $shown } findings.
+}
+check-file = File
+check-place = Byte
+check-what = What should be there and what is
+check-row = row
+check-more = More findings are not shown; nhatle verify prints all of them.
+check-never = No check was asked for since the start. This one does what nhatle verify does.
+check-heads = Heads that were kept elsewhere, as text (may be empty). Only they tell whether the whole store was put back to an older copy.
+check-deep = Make the hash of every stored event again too (takes long)
+check-deep-was = every stored event too
+check-start = Check now
+done-check = The check has begun.
+refusal-no-head = That is no signed head: it must be copied whole, from the first line to the last.
 proof-none = No head was signed yet.
 evidence-package = Evidence package
 evidence-what = The alerts, events and changes of this incident with their proofs; nhatle verify checks it anywhere.
 evidence-get = Get the package
+nav-retention = Retention
+retention-what = What is stored stays until a rule lets it go; what went stays known, with its root.
+retention-jump = The clock jumped while nhatle ran: nothing goes until the next start.
+retention-trouble = The last run did not work; it is tried again:
+retention-room = Room
+retention-bytes = Bytes
+retention-a-day = A day, over the last week
+retention-free = Free on the disk
+retention-days-left = Days left if nothing goes
+retention-not-known = not known yet
+retention-job = Deletion and archive
+retention-looks = Next run
+retention-due = Segments that may go now
+retention-held = Segments that only a hold keeps
+retention-to-archive = Segments to be archived
+retention-for-good = Segments no rule lets go
+retention-run = Run now
+retention-stored = What is stored
+retention-nothing = Nothing is sealed yet.
+retention-segments = Segments
+retention-archived = In the archive
+retention-events = Events
+retention-rules = Rules
+retention-no-rules = There is no rule: everything stays. Rules stand in the configuration ([[retention]]).
+retention-all = all
+retention-kinds = Kinds
+retention-levels = Levels
+retention-purpose = Purpose
+purpose-security = Security
+purpose-online-service = Online services
+purpose-investigation = Investigation
+purpose-internet-provider = Internet provider
+retention-online = Months at hand
+retention-archive = Months in the archive
+retention-basis = Basis
+retention-minimum = At least, by law
+retention-checked = read
+retention-no-advice = Of rules that speak of an event the longest counts; a month is 31 days. Bases are shown as they were read; this is no legal advice.
+retention-goes = What goes
+retention-state = State
+retention-state-due = may go now
+retention-state-held = held
+retention-state-next = goes next
+retention-segment = Segment
+retention-stored-last = Last stored
+retention-from = May go from
+retention-months = Months
+hold-title = Legal holds
+hold-none = There is no hold.
+hold-span = Happened or stored
+hold-until = Holds until
+hold-reason = Reason
+hold-by = Placed by
+hold-over = over
+hold-change = Change
+hold-extend = Extend
+hold-release = End now
+hold-place = Place a hold
+retention-gone = What went
+retention-gone-none = Nothing went yet.
+retention-job-events = { $count ->
+    [one] 1 event
+   *[other] { $shown } events
+}
+done-retention = The job runs in a moment.
 nav-coverage = ATT&CK coverage
 alive = Alive
 alive-proven = Last proven
@@ -967,12 +1071,16 @@ tail-waiting = new lines waiting
 tail-dropped = lines not shown, more came than can be drawn
 tail-lost = The connection is lost; trying again.
 tail-idle = Ended, because nobody was looking. Load the page to follow again.
-tail-pause = Pause ( p )
-tail-resume = Go on ( p )
+tail-pause = Pause (p)
+tail-resume = Go on (p)
 tail-no-script = Without JavaScript nothing comes by itself; load the page again to see what is new.
 error-searches-full = Too many searches run at once. Wait until one of them ends, or stop one.
 error-canceled = The search was stopped.
 error-too-much = The answer would take more memory than one search may. Ask for fewer rows or a shorter time.
+error-sql-refused = The query is not answered.
+error-sql-failed = The query met a value it cannot work with.
+error-sql-too-much = The query takes more memory, or gives more, than one query may.
+error-sql-too-long = The query took too long and was ended.
 explain-open = How this was searched
 explain-test = Test
 explain-how = Answered by
@@ -990,6 +1098,7 @@ explain-segments = Segments
 explain-segments-all = in all
 explain-segments-out-of-time = out of the time range, not opened
 explain-segments-counted-whole = counted whole, not opened
+explain-segments-filtered = ruled out by the filter over their words, not opened
 explain-segments-no-time = no row in the time range
 explain-segments-no-unit = no row of these units
 explain-segments-no-field = no row with the field

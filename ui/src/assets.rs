@@ -23,6 +23,7 @@ const ASSETS: &[Asset] = &[
     Asset { name: "nhatle.css", kind: "text/css; charset=utf-8", text: include_str!("../static/nhatle.css") },
     Asset { name: "print.css", kind: "text/css; charset=utf-8", text: include_str!("../static/print.css") },
     Asset { name: "main.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/main.js") },
+    Asset { name: "copy.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/copy.js") },
     Asset { name: "keys.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/keys.js") },
     Asset { name: "live.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/live.js") },
     Asset { name: "search.js", kind: "text/javascript; charset=utf-8", text: include_str!("../static/search.js") },

@@ -9,6 +9,7 @@
 //! that numbers and names cannot be probed. Roles are checked by the routes before a call and may be
 //! checked again. Failure: [`DeskError`].
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -17,15 +18,15 @@ use tokio::sync::watch;
 use nhatle_event::{Stored, Timestamp};
 
 use crate::account::{Account, Language, Viewer};
+use crate::desk_keeping::KeepingDesk;
 use crate::desk_reference::ReferenceDesk;
-use crate::model::proof::{EvidenceFile, ProofView};
 use crate::model::{
     AlertChange, AlertDetail, AlertPage, AlertQuery, Around, ConfigReload, Coverage, CoverageQuery, EnrollmentRow,
     ExceptionChange, ExceptionDraft, ExceptionPreview, ExceptionRow, ExceptionView, FitMatrix, ForwarderRow,
     IncidentChange, IncidentPage, IncidentQuery, IncidentView, InputRow, IssuedCode, LiveCounters, MatrixQuery,
     NewEnrollment, NewException, NewHunt, NewIncident, NewOutage, OutageRow, Overview, Reach, RefusedRow, RiskRow,
     RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchPart, SearchQuery, SourceFit,
-    SourceRow, SourceView, TailPage, UnitRow, UserRow,
+    SourceRow, SourceView, SqlQuery, TailPage, UnitRow, UserRow,
 };
 
 /// Where a search text stops making sense.
@@ -77,6 +78,8 @@ pub enum Refusal {
     BadTest,
     /// The end is in the past or too far ahead.
     BadEnd,
+    /// A text that was to be a signed head is none.
+    NoHead,
 }
 
 impl Refusal {
@@ -99,8 +102,34 @@ impl Refusal {
             Refusal::HidesKnown => "hides-known",
             Refusal::BadTest => "bad-test",
             Refusal::BadEnd => "bad-end",
+            Refusal::NoHead => "no-head",
         }
     }
+}
+
+/// Why a query in SQL has no answer, or no more of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct SqlRefusal {
+    /// The kind.
+    pub trouble: SqlTrouble,
+    /// In words for whoever wrote the query, in English like SQL.
+    pub reason: String,
+}
+
+/// The kinds of [`SqlRefusal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqlTrouble {
+    /// The text is no query that is answered.
+    Refused,
+    /// A value of a row cannot be computed.
+    Failed,
+    /// It takes more memory, or its answer has more rows or bytes, than a query may.
+    TooMuch,
+    /// Its time is over.
+    TooLong,
+    /// As many queries run as may.
+    Busy,
 }
 
 /// Why the desk did not do what was asked.
@@ -133,6 +162,9 @@ pub enum DeskError {
         /// What one search may hold.
         bytes_max: usize,
     },
+    /// A query in SQL has no answer.
+    #[error("{0}")]
+    Sql(#[from] SqlRefusal),
     /// The world failed. Logged with the request's id; a page shows the id only.
     #[error("desk")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -238,6 +270,11 @@ pub trait Desk: Send + Sync + 'static {
         tell(SearchPart::Hits(std::mem::take(&mut page.hits)));
         Ok(page)
     }
+    /// Runs a query in SQL and writes its answer, of what the viewer may see. Ends soon after `stop` becomes true, or
+    /// when nothing more can be written.
+    fn sql(&self, _viewer: &Viewer, _query: &SqlQuery, _stop: &Arc<AtomicBool>, _out: &mut dyn Write) -> Answer<()> {
+        Err(DeskError::NotFound)
+    }
     /// What was committed after `after` and matches, at most `rows_max`; without `after`, nothing but where to begin.
     fn tail(&self, _viewer: &Viewer, _query: &SearchQuery, _after: Option<u64>, _rows_max: usize) -> Answer<TailPage> {
         Ok(TailPage::default())
@@ -276,14 +313,6 @@ pub trait Desk: Send + Sync + 'static {
     /// The inputs and what they counted; nothing for a viewer that has a unit.
     fn inputs(&self, _viewer: &Viewer) -> Answer<Vec<InputRow>> {
         Ok(Vec::new())
-    }
-    /// How the proof of the store stands.
-    fn proof(&self, _viewer: &Viewer) -> Answer<ProofView> {
-        Ok(ProofView::default())
-    }
-    /// An incident with its alerts, their events and all proofs, as one file.
-    fn evidence(&self, _viewer: &Viewer, _number: u64) -> Answer<EvidenceFile> {
-        Err(DeskError::NotFound)
     }
     /// Units the viewer may see, for filters and names.
     fn units(&self, viewer: &Viewer) -> Answer<Vec<UnitRow>>;
@@ -328,6 +357,8 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Assets, lists of indicators, places of addresses.
     fn reference(&self) -> &dyn ReferenceDesk;
+    /// How what is stored is kept.
+    fn keeping(&self) -> &dyn KeepingDesk;
 
     // The machine itself; no viewer, so nothing of any unit, source or person may be in it.
 

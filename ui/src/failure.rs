@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::desk::{DeskError, Refusal, SyntaxError};
+use crate::desk::{DeskError, Refusal, SqlRefusal, SqlTrouble, SyntaxError};
 
 /// Why a request was not served.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Canceled,
     /// The answer of a search takes more memory than it may.
     TooMuch(usize),
+    /// A query in SQL has no answer.
+    Sql(SqlRefusal),
     /// The world failed.
     Internal,
 }
@@ -63,6 +65,11 @@ impl Failure {
             Failure::SearchesFull => StatusCode::TOO_MANY_REQUESTS,
             Failure::Canceled => StatusCode::CONFLICT,
             Failure::TooMuch(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Failure::Sql(refusal) => match refusal.trouble {
+                SqlTrouble::Refused => StatusCode::BAD_REQUEST,
+                SqlTrouble::Busy => StatusCode::TOO_MANY_REQUESTS,
+                SqlTrouble::Failed | SqlTrouble::TooMuch | SqlTrouble::TooLong => StatusCode::UNPROCESSABLE_ENTITY,
+            },
             Failure::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -85,6 +92,13 @@ impl Failure {
             Failure::SearchesFull => "searches-full",
             Failure::Canceled => "canceled",
             Failure::TooMuch(_) => "too-much",
+            Failure::Sql(refusal) => match refusal.trouble {
+                SqlTrouble::Refused => "sql-refused",
+                SqlTrouble::Failed => "sql-failed",
+                SqlTrouble::TooMuch => "sql-too-much",
+                SqlTrouble::TooLong => "sql-too-long",
+                SqlTrouble::Busy => "searches-full",
+            },
             Failure::Internal => "internal",
         }
     }
@@ -94,6 +108,7 @@ impl Failure {
         match self {
             Failure::BadRequest(name) => Some(json!({ "parameter": name })),
             Failure::Problems(problems) => Some(json!({ "problems": problems })),
+            Failure::Sql(refusal) => Some(json!({ "message": refusal.reason })),
             Failure::TooMuch(bytes_max) => Some(json!({ "bytes_max": bytes_max })),
             Failure::Syntax(error) => {
                 let SyntaxError { message, offset, length, suggestion } = error;
@@ -120,6 +135,7 @@ impl From<DeskError> for Failure {
             DeskError::Busy => Failure::Busy,
             DeskError::Canceled => Failure::Canceled,
             DeskError::TooMuch { bytes_max } => Failure::TooMuch(bytes_max),
+            DeskError::Sql(refusal) => Failure::Sql(refusal),
             DeskError::Failed(source) => {
                 tracing::error!(error.message = %source, "a page or call could not be served");
                 Failure::Internal

@@ -7,6 +7,8 @@
 pub mod account;
 pub mod auth;
 pub mod desk;
+pub mod desk_keeping;
+pub mod entry;
 pub mod desk_reference;
 pub mod model;
 pub mod routes;
@@ -20,6 +22,7 @@ mod api_preview;
 mod api_reference;
 mod api_rules;
 mod api_search;
+mod api_sql;
 mod assets;
 mod chart;
 mod failure;
@@ -41,7 +44,8 @@ extern crate self as nhatle_ui;
 mod tests;
 
 pub use account::{Account, Language, Localized, Role, Viewer};
-pub use desk::{Answer, Desk, DeskError, Refusal, SignIn, SyntaxError};
+pub use desk::{Answer, Desk, DeskError, Refusal, SignIn, SqlRefusal, SqlTrouble, SyntaxError};
+pub use desk_keeping::KeepingDesk;
 pub use desk_reference::ReferenceDesk;
 pub use guard::Access;
 pub use routes::router;

@@ -20,39 +20,32 @@ struct Words {
 const PAGE: (&str, &str) = ("cursor", "go on after the page that gave this cursor");
 const LIMIT: (&str, &str) = ("limit", "at most so many rows, 1 to 500");
 
+/// What a search takes, whole or step by step.
+const SEARCH: &[(&str, &str)] = &[
+    ("q", "the query line; empty = everything"),
+    ("from", "RFC 3339; happened at or after"),
+    ("to", "RFC 3339; happened before"),
+    LIMIT,
+    PAGE,
+    ("buckets", "bars of a histogram, 0 to 1000"),
+    ("facet", "a field to count values of; repeatable"),
+    ("exact", "1 = look at as many rows as it takes to make the total exact"),
+    ("explain", "1 = say what was skipped and where the time went; only for who sees the whole city"),
+];
+
 const WORDS: &[Words] = &[
     Words {
         verb: Verb::Get,
         path: "/api/v1/search",
         summary: "Searches stored events, newest first",
-        query: &[
-            ("q", "the query line; empty = everything"),
-            ("from", "RFC 3339; happened at or after"),
-            ("to", "RFC 3339; happened before"),
-            LIMIT,
-            PAGE,
-            ("buckets", "bars of a histogram, 0 to 1000"),
-            ("facet", "a field to count values of; repeatable"),
-            ("exact", "1 = look at as many rows as it takes to make the total exact"),
-            ("explain", "1 = say what was skipped and where the time went; only for who sees the whole city"),
-        ],
+        query: SEARCH,
         body: None,
     },
     Words {
         verb: Verb::Get,
         path: "/api/v1/search/stream",
         summary: "The same as lines of JSON while it goes on: hits, progress, end; closing the connection ends the search",
-        query: &[
-            ("q", "the query line; empty = everything"),
-            ("from", "RFC 3339; happened at or after"),
-            ("to", "RFC 3339; happened before"),
-            LIMIT,
-            PAGE,
-            ("buckets", "bars of a histogram, 0 to 1000"),
-            ("facet", "a field to count values of; repeatable"),
-            ("exact", "1 = look at as many rows as it takes to make the total exact"),
-            ("explain", "1 = say what was skipped and where the time went; only for who sees the whole city"),
-        ],
+        query: SEARCH,
         body: None,
     },
     Words {
@@ -68,6 +61,13 @@ const WORDS: &[Words] = &[
             ("to", "RFC 3339; happened before"),
         ],
         body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/sql",
+        summary: "Runs a query in SQL; the answer as JSON, NDJSON, CSV, Arrow IPC or Parquet, as Accept says",
+        query: &[],
+        body: Some("SqlQuery"),
     },
     Words {
         verb: Verb::Get,
@@ -157,6 +157,41 @@ const WORDS: &[Words] = &[
         verb: Verb::Get,
         path: "/api/v1/proof",
         summary: "How the proof of the store stands: newest head, key, what waits",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/proof/check",
+        summary: "Begins a check of the whole store, as nhatle verify makes it; its result stands in GET /api/v1/proof",
+        query: &[],
+        body: Some("NewCheck"),
+    },
+    Words {
+        verb: Verb::Get,
+        path: "/api/v1/retention",
+        summary: "How long what is stored is kept and why, what goes when, legal holds, what went",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/retention/holds",
+        summary: "Places a legal hold: nothing that happened or was stored in its span goes until its end",
+        query: &[],
+        body: Some("NewHold"),
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/retention/holds/{number}/changes",
+        summary: "Extends a legal hold or ends it",
+        query: &[],
+        body: Some("HoldChange"),
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/retention/run",
+        summary: "Has the job of retention run now, in the name of whoever asks",
         query: &[],
         body: None,
     },
@@ -484,8 +519,19 @@ fn schemas() -> Value {
             "title": text, "level": level, "alerts": { "type": "array", "items": text }, "note": text } },
         "NewEnrollment": { "type": "object", "required": ["name", "unit"], "properties": {
             "name": text, "unit": text, "hours": { "type": "integer", "minimum": 1, "maximum": 2160 } } },
+        "SqlQuery": { "type": "object", "required": ["query"], "properties": {
+            "query": { "type": "string" },
+            "params": { "type": "array", "description": "the values of $1, $2, …" } } },
         "NewOutage": { "type": "object", "required": ["until", "reason"], "properties": {
             "source": text, "unit": text, "until": { "type": "string", "format": "date-time" }, "reason": text } },
+        "NewCheck": { "type": "object", "properties": {
+            "heads": text, "is_deep": { "type": "boolean" } } },
+        "NewHold": { "type": "object", "required": ["from", "to", "until", "reason"], "properties": {
+            "from": text, "to": text, "until": text, "reason": text } },
+        "HoldChange": { "oneOf": [
+            kind("extend", json!({ "until": text, "reason": text })),
+            kind("release", json!({ "reason": text })),
+        ] },
         "NewHunt": { "type": "object", "required": ["days"], "properties": {
             "days": { "type": "integer", "minimum": 1, "maximum": 3660 } } },
         "RuleChange": { "oneOf": [

@@ -68,6 +68,14 @@ pub(crate) fn short(text: &str, characters_max: usize) -> String {
     out
 }
 
+/// A number of bytes in the largest unit of which there are ten.
+pub(crate) fn bytes(bytes: u64, language: Language) -> String {
+    const UNITS: [(u64, &str); 5] =
+        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"), (1, "B")];
+    let (size, unit) = UNITS.into_iter().find(|(size, _)| 10 * size <= bytes).unwrap_or((1, "B"));
+    format!("{}\u{a0}{unit}", crate::locale::number(language, bytes / size))
+}
+
 /// A record's bytes as harmless text: bytes that are no UTF-8 read as `\xNN`.
 pub(crate) fn original(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(ORIGINAL_BYTES_MAX)];
@@ -167,6 +175,15 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &str) {
         assert_eq!(visible(text), expected);
+    }
+
+    #[test]
+    fn bytes_have_two_digits_or_more() {
+        for (count, said) in
+            [(0, "0 B"), (9_999, "9.999 B"), (10_000, "10 kB"), (5_067_029, "5.067 kB"), (u64::MAX, "18.446.744 TB")]
+        {
+            assert_eq!(bytes(count, Language::Vietnamese), said.replace(' ', "\u{a0}"), "{count}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::desk::Desk;
 use crate::guard::{self, Access};
 use crate::state::{State, UiConfig};
 use crate::{
-    api, api_enrollments, api_exceptions, api_preview, api_reference, api_rules, api_search, assets, live, pages,
+    api, api_enrollments, api_exceptions, api_preview, api_reference, api_rules, api_search, api_sql, assets, live,
+    pages,
 };
 
 /// Reads: everyone but a machine that pushes.
@@ -93,6 +94,12 @@ pub const TABLE: &[Route] = &[
     route!(Post "/incidents/{number}/changes" WORK, pages::incident::change),
     route!(Get "/incidents/{number}/evidence" PROVE, pages::proof::incident),
     route!(Get "/proof" READ, pages::proof::page),
+    route!(Get "/proof/head.txt" READ, pages::proof::head),
+    route!(Post "/proof/check" PROVE, pages::proof::check),
+    route!(Get "/retention" PROVE, pages::retention::page),
+    route!(Post "/retention/holds" ADMIN, pages::retention::hold),
+    route!(Post "/retention/holds/{number}/changes" ADMIN, pages::retention::change),
+    route!(Post "/retention/run" ADMIN, pages::retention::run),
     route!(Get "/search" READ, pages::search::search),
     route!(Get "/search/parts" READ, pages::search::parts),
     route!(Get "/search/tail" READ, pages::tail::page),
@@ -137,6 +144,7 @@ pub const TABLE: &[Route] = &[
     route!(Get "/api/v1/search" READ, api_search::search),
     route!(Get "/api/v1/search/stream" READ, api_search::stream),
     route!(Get "/api/v1/search/top" READ, api_search::top),
+    route!(Post "/api/v1/sql" READ, api_sql::post),
     route!(Get "/api/v1/tail" READ, api_search::follow),
     route!(Get "/api/v1/alerts" READ, api::alerts),
     route!(Get "/api/v1/alerts/{id}" READ, api::alert_get),
@@ -147,6 +155,11 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/incidents/{number}/changes" WORK, api::incident_change),
     route!(Get "/api/v1/incidents/{number}/evidence" PROVE, pages::proof::incident),
     route!(Get "/api/v1/proof" READ, pages::proof::json),
+    route!(Post "/api/v1/proof/check" PROVE, pages::proof::api_check),
+    route!(Get "/api/v1/retention" PROVE, pages::retention::json),
+    route!(Post "/api/v1/retention/holds" ADMIN, pages::retention::api_hold),
+    route!(Post "/api/v1/retention/holds/{number}/changes" ADMIN, pages::retention::api_change),
+    route!(Post "/api/v1/retention/run" ADMIN, pages::retention::api_run),
     route!(Get "/api/v1/exceptions" READ, api_exceptions::list),
     route!(Post "/api/v1/exceptions" SOC, api_exceptions::post),
     route!(Post "/api/v1/exceptions/preview" SOC, api_exceptions::preview),

@@ -232,6 +232,16 @@ impl Brake {
         self.tries.lock().expect("no code panics while it holds this lock").remove(&Self::user_key(user));
     }
 
+    /// Forgets the tries for a name whose password was right, and this one try of the address: a program that connects
+    /// often must not shut itself out, and no right password buys guesses at others.
+    pub fn was_right(&self, user: &str, address: &str) {
+        self.forget(user);
+        let mut tries = self.tries.lock().expect("no code panics while it holds this lock");
+        if let Some((_, count)) = tries.get_mut(&Self::address_key(address)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     fn user_key(user: &str) -> [u8; 32] {
         token_sha256(&format!("user\0{user}"))
     }
@@ -300,6 +310,10 @@ mod tests {
         assert_eq!(brake.admit("an", "10.9.9.9", START), Admission::Shut, "written down once");
         assert_eq!(brake.admit("an", "10.9.9.9", after(601)), Admission::Open, "the window ends");
         let brake = Brake::default();
+        for _ in 0..100 {
+            assert_eq!(brake.admit("an", "10.0.0.1", START), Admission::Open, "right ones do not count");
+            brake.was_right("an", "10.0.0.1");
+        }
         assert!((0..40).all(|guess| brake.admit(&format!("user{guess}"), "10.0.0.1", START) == Admission::Open));
         assert_eq!(brake.admit("another", "10.0.0.1", START), Admission::JustShut, "by address");
         for guess in 0..BRAKE_ENTRIES_MAX {

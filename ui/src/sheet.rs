@@ -58,7 +58,7 @@ pub(crate) fn steps(
                 "target=\"{host}\" port=\"{}\" protocol=\"tcp\" TCP_Framing=\"octet-counted\"\n    \
                  StreamDriver=\"gtls\" StreamDriverMode=\"1\" StreamDriverAuthMode=\"x509/name\" StreamDriverPermittedPeers=\"{}\"",
                 tls.number,
-                host.trim_start_matches('[').trim_end_matches(']'),
+                peer_name(host),
             );
             let globals = "global(DefaultNetstreamDriverCAFile=\"/etc/nhatle/ca.pem\"\n       \
                            DefaultNetstreamDriverCertFile=\"/etc/nhatle/ward.pem\" DefaultNetstreamDriverKeyFile=\"/etc/nhatle/ward.key\")";
@@ -149,6 +149,13 @@ pub(crate) fn steps(
             ]
         }
     }
+}
+
+/// What rsyslog expects in the server's certificate: its name, and in place of an address, which GnuTLS does not compare,
+/// the name that every server has (`src/pki/names.rs`).
+fn peer_name(host: &str) -> &str {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::IpAddr>().is_ok() { "nhatle" } else { bare }
 }
 
 /// A certificate for a code, with nothing but openssl and curl. The authority is compared with the sheet, by people.

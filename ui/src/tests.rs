@@ -489,6 +489,8 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "intel-kind-",
         "places-",
         "preview-state-",
+        "purpose-",
+        "retention-state-",
         "standing-",
         "kind-",
         "layer-",

@@ -1,9 +1,11 @@
 // Starts what makes a page nicer; every page works without any of it.
+import { startCopy } from "./copy.js";
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
 import { startSearch } from "./search.js";
 import { startTail } from "./tail.js";
 
+startCopy(document);
 startKeys(document);
 startLive(document);
 startSearch(document);

@@ -24,6 +24,7 @@ use nhatle_rules::RuleSet;
 
 use super::correlations::{Fed, Feed};
 use super::finding::{Finding, Place};
+use crate::command::parse;
 
 /// How many blocks a thread may be ahead of the printing.
 const AHEAD_BLOCKS: usize = 4;
@@ -261,7 +262,10 @@ impl Queue<'_> {
         self.permits.recv().ok()?;
         if matches!(self.present, Present::None) {
             self.present = Present::Open(Box::new(match open(self.items.next()?, options) {
-                Ok(entries) => FileBlocks::new(entries),
+                Ok(entries) => {
+                    parse::say_misnamed(entries.name(), entries.misnamed());
+                    FileBlocks::new(entries)
+                }
                 Err(why) => {
                     self.present = Present::Unopened;
                     return Some(self.numbered(Taken::Seen(Seen::Unread(why))));

@@ -80,6 +80,7 @@ fn of_store(store: &Store, file: &ConfigFile, data: &Path, now: Timestamp) -> Ve
             checks.push(silent(&book, now));
             checks.push(dead_letters(&book, data));
             checks.push(rejected(&book));
+            checks.push(misnamed(&book));
         }
         Err(error) => checks.push(Check::wrong(
             "book",
@@ -140,10 +141,9 @@ fn retention(store: &Store, file: &ConfigFile, now: Timestamp) -> Check {
 }
 
 fn damage(data: &Path) -> Check {
-    let place: Place = std::fs::read(data.join(scrub::PATH))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
+    let kept = OsDisk::existing(data).and_then(|disk| scrub::kept(&disk));
+    // What cannot be read is begun anew; `verify` says so.
+    let place: Place = kept.ok().flatten().unwrap_or_default();
     if place.findings.is_empty() {
         let ended = if place.ended_ns == 0 { String::from("–") } else { Timestamp(place.ended_ns).to_string() };
         return Check::fine(
@@ -264,6 +264,29 @@ fn rejected(book: &SourceBook) -> Check {
         [
             "Trang của nguồn ghi lý do từng giờ; hàng đợi đầy thì giảm nguồn gửi dồn dập",
             "The source's page says why, hour by hour; where the queue was full, calm the source that floods",
+        ],
+    )
+}
+
+fn misnamed(book: &SourceBook) -> Check {
+    let row = |(name, row): (&str, &crate::sources::Receipts)| Some(format!("{name} ({})", row.misnamed()?));
+    let named: Vec<String> = book.rows().filter_map(row).collect();
+    if named.is_empty() {
+        return Check::fine(
+            "profiles",
+            "Không nguồn nào bị khai sai loại".to_owned(),
+            "No source has a wrong profile named".to_owned(),
+        );
+    }
+    Check::watch(
+        "profiles",
+        [
+            format!("Nguồn bị khai sai loại: {}", some(&named)),
+            format!("Sources with a wrong profile named: {}", some(&named)),
+        ],
+        [
+            "Bản ghi vẫn được đọc đúng theo loại thật; sửa tên loại trong [[source]], đầu vào hoặc mã gửi",
+            "Their records are read as what they are; correct the profile in its [[source]], input or token",
         ],
     )
 }

@@ -17,7 +17,9 @@ use nhatle_ui::model::{
     RuleChange, RuleFit, RuleLoad, RulePreview, RuleRow, RuleView, SearchPage, SearchPart, SearchQuery, SourceFit,
     SourceRow, SourceView, TestChoice, TestHow, UnitRow, UserRow, Verdict,
 };
-use nhatle_ui::{Account, Answer, Desk, DeskError, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, Viewer};
+use nhatle_ui::{
+    Account, Answer, Desk, DeskError, KeepingDesk, Language, Localized, ReferenceDesk, Refusal, Role, SignIn, Viewer,
+};
 use tokio::sync::watch;
 
 #[path = "change.rs"]
@@ -125,6 +127,10 @@ impl FakeDesk {
 
 impl Desk for FakeDesk {
     fn reference(&self) -> &dyn ReferenceDesk {
+        self
+    }
+
+    fn keeping(&self) -> &dyn KeepingDesk {
         self
     }
 
@@ -555,9 +561,8 @@ impl Desk for FakeDesk {
     fn change_rule(&self, viewer: &Viewer, id: &str, change: &RuleChange) -> Answer<()> {
         let mut view = self.rule(viewer, id)?;
         change_rule(&mut view, &viewer.user, change).map_err(DeskError::Refused)?;
-        let mut rows = self.rows();
-        rows.rules.retain(|known| known.row.id != id);
-        rows.rules.push(view);
+        self.rows().rules.retain(|known| known.row.id != id);
+        self.rows().rules.push(view);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use nhatle_ui::model::reference::{
     AssetRow, AssetView, FileRow, IntelView, ListRow, LookedBackRow, NewList, Taken, UnknownSender, Wrong,
 };
-use nhatle_ui::{Answer, DeskError, ReferenceDesk, Viewer};
+use nhatle_ui::{Answer, DeskError, KeepingDesk, ReferenceDesk, Viewer};
 
 use super::{FakeDesk, NOW, UNITS};
 
@@ -35,6 +35,8 @@ fn file(name: &str) -> FileRow {
         problem: None,
     }
 }
+
+impl KeepingDesk for FakeDesk {}
 
 impl ReferenceDesk for FakeDesk {
     fn assets(&self, viewer: &Viewer) -> Answer<AssetView> {

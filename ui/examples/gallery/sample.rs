@@ -394,7 +394,9 @@ pub fn sample_source(mark: &str, unit: UnitRow, at: usize) -> SourceRow {
         reasons: sample_reasons(),
         gaps: vec![Gap { first: 4_711, last: 4_720 }],
         missing: 10,
+        lost: 0,
         clock_offset_ms: Some(-412),
+        misnamed: (at == 1).then(|| "fortigate → sophos".to_owned()),
         setting: Some("[[source]] 1: profile = \"fortigate\"".to_owned()),
     }
 }
@@ -403,6 +405,7 @@ fn sample_reasons() -> Reasons {
     Reasons {
         rejected: [("queue full".to_owned(), 1)].into(),
         dead_lettered: [("syslog: no such date".to_owned(), 12)].into(),
+        misnamed: [("fortigate → sophos".to_owned(), 3)].into(),
     }
 }
 
@@ -426,6 +429,7 @@ pub fn sample_hours((from, to): (Timestamp, Timestamp), now: Timestamp) -> Vec<S
             numbers: None,
             gaps: if is_bad { vec![Gap { first: 4_711, last: 4_720 }] } else { Vec::new() },
             missing: 10 * u64::from(is_bad),
+            lost: 7 * u64::from(is_bad),
             clock_offset_ms: Some(-412),
             clock_spread_ms: Some(80),
         }

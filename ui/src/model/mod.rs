@@ -29,6 +29,7 @@ macro_rules! words {
 
 pub mod alert;
 pub mod proof;
+pub mod retention;
 pub mod alive;
 pub mod enrollment;
 pub mod exception;
@@ -41,6 +42,7 @@ pub mod reference;
 pub mod rule;
 pub mod seen;
 pub mod source;
+pub mod sql;
 
 use nhatle_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,7 @@ pub use source::{
     Gap, HOURS_MAX, HourCheck, NewOutage, OUTAGE_REASON_BYTES_MAX, OutageRow, Reasons, RhythmKind, RhythmRow,
     SourceHour, SourceRow, SourceView,
 };
+pub use sql::{SqlFormat, SqlQuery};
 
 /// The most rows one page or call gives.
 pub const PAGE_ROWS_MAX: usize = 500;

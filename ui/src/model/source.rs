@@ -19,12 +19,14 @@ pub struct Reasons {
     pub rejected: BTreeMap<String, u64>,
     /// Why records were not understood.
     pub dead_lettered: BTreeMap<String, u64>,
+    /// The profile that was named and the one they were read with, of records that are surely of another.
+    pub misnamed: BTreeMap<String, u64>,
 }
 
 impl Reasons {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rejected.is_empty() && self.dead_lettered.is_empty()
+        self.rejected.is_empty() && self.dead_lettered.is_empty() && self.misnamed.is_empty()
     }
 }
 
@@ -67,9 +69,14 @@ pub struct SourceRow {
     pub gaps: Vec<Gap>,
     /// How many numbers never came.
     pub missing: u64,
+    /// Datagrams that the kernel dropped before anybody received them; whose, nobody knows: they stand on the input's row.
+    #[serde(rename = "lost_before_receipt")]
+    pub lost: u64,
     /// How far its clock is ahead of ours; `None` where its records say no time.
     #[serde(rename = "clock_offset_s", serialize_with = "as_seconds")]
     pub clock_offset_ms: Option<i32>,
+    /// The profile that was named and the one most of its records were read with of late, where that is another.
+    pub misnamed: Option<String>,
     /// What the configuration says of it, in the words of the configuration.
     pub setting: Option<String>,
 }
@@ -121,6 +128,9 @@ pub struct SourceHour {
     pub gaps: Vec<Gap>,
     /// How many.
     pub missing: u64,
+    /// Datagrams that the kernel dropped before anybody received them; whose, nobody knows: they stand on the input's row.
+    #[serde(rename = "lost_before_receipt")]
+    pub lost: u64,
     /// How far its clock was ahead of ours (median).
     #[serde(rename = "clock_offset_s", serialize_with = "as_seconds")]
     pub clock_offset_ms: Option<i32>,

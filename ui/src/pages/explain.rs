@@ -13,6 +13,7 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
             "all",
             "out_of_time",
             "counted_whole",
+            "filtered",
             "no_time",
             "no_unit",
             "no_field",

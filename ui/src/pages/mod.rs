@@ -16,6 +16,7 @@ pub mod overview;
 pub mod preview;
 pub mod proof;
 pub mod reference;
+pub mod retention;
 pub mod rule;
 pub mod search;
 pub mod sign_in;
@@ -330,6 +331,8 @@ pub(crate) fn day_around(first: Timestamp, last: Timestamp) -> (Timestamp, Times
 
 /// Codes of `?done=`.
 pub(crate) const DONE: &[&str] = &[
+    "check",
+    "retention",
     "taken",
     "released",
     "closed",

@@ -174,6 +174,14 @@ impl ResultPage {
         self.ranges().iter().all(|(_, is_chosen)| !is_chosen)
     }
 
+    /// The next wider of the ranges offered, and this search in it: for who found nothing.
+    fn wider(&self) -> Option<(String, String)> {
+        let span_s = self.to.since(self.from) / 1_000_000_000;
+        let hours = RANGES_H.iter().find(|hours| span_s < i64::from(**hours) * 3_600)?.to_string();
+        let query = render::url_query([("q", self.text.as_str()), ("range", &hours)]);
+        Some((hours, format!("/search{query}")))
+    }
+
     /// The address of this search with other words and absolute times.
     fn with_text(&self, text: &str) -> String {
         search_url("/search", text, (self.from, self.to))
