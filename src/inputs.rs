@@ -25,6 +25,8 @@ use crate::pki::{ClientCert, PkiError, Trust};
 
 /// How long an address of ours may take to become free for the input that follows.
 const REBIND_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end may take to read what connections had sent: under a service manager's patience (systemd: 90 s).
+const READ_OUT_MAX: Duration = Duration::from_secs(5);
 
 /// An input as the configuration asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,8 @@ pub struct Inputs {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     trust: Arc<Trust>,
+    /// Raised when connections end too.
+    ends: watch::Sender<bool>,
 }
 
 impl Inputs {
@@ -146,6 +150,7 @@ impl Inputs {
             clock: clock.clone(),
             runtime: runtime.clone(),
             trust: trust.clone(),
+            ends: watch::Sender::new(false),
         };
         inputs.change(config)?;
         Ok(inputs)
@@ -207,16 +212,25 @@ impl Inputs {
         Shown(self.running.iter().map(row).collect())
     }
 
-    /// Takes nothing more; what lies in the kernel's buffers of datagrams is taken, and connections are ended.
-    pub fn stop(self) -> Vec<JoinHandle<()>> {
+    /// Takes nothing more. What lies in the kernel's buffers, of datagrams and of connections, is taken; a connection
+    /// whose sender does not pause is ended after [`READ_OUT_MAX`].
+    pub async fn stop(self) {
+        self.ends.send_replace(true);
         for running in &self.running {
             running.stop.send_replace(true);
-            if running.asked.kind.is_stream() {
-                running.task.abort();
+        }
+        let due = tokio::time::Instant::now() + READ_OUT_MAX;
+        let (streams, datagrams): (Vec<_>, Vec<_>) =
+            self.running.into_iter().partition(|running| running.asked.kind.is_stream());
+        for mut task in streams.into_iter().map(|running| running.task).chain(self.ending) {
+            if tokio::time::timeout_at(due, &mut task).await.is_err() {
+                task.abort();
+                drop(task.await);
             }
         }
-        self.ending.iter().for_each(JoinHandle::abort);
-        self.running.into_iter().map(|running| running.task).chain(self.ending).collect()
+        for running in datagrams {
+            drop(running.task.await);
+        }
     }
 
     fn bind(&self, asked: &Asked) -> Result<Bound, ListenError> {
@@ -235,6 +249,7 @@ impl Inputs {
                         _ => stream::Protocol::Syslog,
                     };
                     let input = StreamInput::bind(asked.address, protocol, origin, self.limits.subscribe()).await?;
+                    let input = input.ending_by(self.ends.subscribe());
                     Ok(Bound::Stream(match door {
                         Some(door) => input.behind(Arc::new(door)),
                         None => input,

@@ -374,7 +374,10 @@ impl Server {
         self.stop_http.send_replace(true);
         let inputs = self.inputs.or_else(|| self.shared.reloader.get()?.take_inputs());
         runtime.block_on(async {
-            for task in inputs.map(Inputs::stop).into_iter().flatten().chain(self.tasks) {
+            if let Some(inputs) = inputs {
+                inputs.stop().await;
+            }
+            for task in self.tasks {
                 drop(task.await);
             }
             // Live streams do not end by themselves; requests get a moment.

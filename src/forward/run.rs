@@ -41,8 +41,8 @@ const QUEUED_BYTES: usize = 8 << 20;
 const RECORDS_TOGETHER_MAX: usize = 4_096;
 /// How long a full lane waits before it tries again.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
-/// How long inputs get to hand on what has arrived.
-const STOP_PAUSE: Duration = Duration::from_millis(200);
+/// How long listening inputs get to hand on what has arrived.
+const READ_OUT_MAX: Duration = Duration::from_secs(3);
 /// How long the last records get to go at the end.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often the status is written, and the health event made.
@@ -75,7 +75,9 @@ struct Forwarder {
     news: Arc<Notify>,
     sinks: Vec<Sink>,
     lanes: Vec<std::thread::JoinHandle<()>>,
-    inputs: Vec<JoinHandle<()>>,
+    /// Those that listen end when told to; those that follow a file or the journal have to be ended.
+    listening: Vec<JoinHandle<()>>,
+    following: Vec<JoinHandle<()>>,
     stop_inputs: watch::Sender<bool>,
     counts: Vec<SharedCounts>,
     addresses: Vec<(&'static str, SocketAddr)>,
@@ -95,7 +97,8 @@ impl Forwarder {
             news: Arc::default(),
             sinks: Vec::new(),
             lanes: Vec::new(),
-            inputs: Vec::new(),
+            listening: Vec::new(),
+            following: Vec::new(),
             stop_inputs: watch::Sender::new(false),
             counts: Vec::new(),
             addresses: Vec::new(),
@@ -130,21 +133,22 @@ impl Forwarder {
             forwarder.addresses.push(("syslog_udp", input.address()?));
             forwarder.counts.push(input.counts());
             let (sink, clock, stop) = (syslog.clone(), clock.clone(), forwarder.stop_inputs.subscribe());
-            forwarder.inputs.push(runtime.spawn(async move { drop(input.run(sink, clock, stop).await) }));
+            forwarder.listening.push(runtime.spawn(async move { drop(input.run(sink, clock, stop).await) }));
         }
         if let Some(address) = config.syslog_tcp {
             let limits = Limits { connections_max: 1024, record_bytes_max, ..Limits::default() };
             let (origin, protocol) = (Origin::new("syslog-tcp"), stream::Protocol::Syslog);
             let input = runtime.block_on(StreamInput::bind(address, protocol, origin, watch::channel(limits).1))?;
+            let input = input.ending_by(forwarder.stop_inputs.subscribe());
             forwarder.addresses.push(("syslog_tcp", input.address()?));
             forwarder.counts.push(input.counts());
             let (sink, clock, stop) = (syslog, clock.clone(), forwarder.stop_inputs.subscribe());
-            forwarder.inputs.push(runtime.spawn(async move { drop(input.run(sink, clock, stop).await) }));
+            forwarder.listening.push(runtime.spawn(async move { drop(input.run(sink, clock, stop).await) }));
         }
         for (source, lane) in &config.followed {
             let sink = forwarder.sinks[*lane as usize - 1].clone();
             let task = followed::start(source, record_bytes_max, &sink, &clock, &kept, runtime.handle())?;
-            forwarder.inputs.push(task);
+            forwarder.following.push(task);
         }
         Ok(forwarder)
     }
@@ -182,11 +186,17 @@ impl Forwarder {
         // Inputs first, then the lanes run empty, then what can still go goes.
         health.abort();
         self.stop_inputs.send_replace(true);
-        runtime.block_on(async { tokio::time::sleep(STOP_PAUSE).await });
-        self.inputs.iter().for_each(JoinHandle::abort);
         runtime.block_on(async {
             drop(health.await);
-            for input in self.inputs {
+            let due = tokio::time::Instant::now() + READ_OUT_MAX;
+            for mut input in self.listening {
+                if tokio::time::timeout_at(due, &mut input).await.is_err() {
+                    input.abort();
+                    drop(input.await);
+                }
+            }
+            for input in self.following {
+                input.abort();
                 drop(input.await);
             }
         });

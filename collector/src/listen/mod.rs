@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub mod datagram;
 pub mod stream;
+mod read_out;
 pub mod tls;
 mod syslog;
 mod relp;

@@ -3,10 +3,11 @@
 //! In: a bound listener. Out: batches by each connection's own task. Behind a [`Door`] a connection comes in by TLS, or by a
 //! balancer, and the certificate its sender shows fixes source and unit (RFC 5425 is syslog behind such a door). Bounds: connections at once, idle time, time for a
 //! frame, bytes of a record. They may change while it runs and hold for connections that come then. Told to stop, an
-//! input accepts nothing more and serves the connections it has to their end. Overload: [`super`].
+//! input accepts nothing more and serves the connections it has to their end; told that they end too
+//! ([`StreamInput::ending_by`]), it reads what had come of each. Overload: [`super`].
 //! Failure: only a broken listener ends the input; a broken connection ends by itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::fair::Sender;
+use super::read_out::ReadOut;
 use super::tls::door::Door;
 use super::{Counts, ListenError, SharedCounts, Sink, gelf, relp, syslog};
 use crate::frame::{Origin, RECORD_BYTES_MAX};
@@ -76,6 +78,7 @@ pub struct StreamInput {
     limits: watch::Receiver<Limits>,
     counts: SharedCounts,
     door: Option<Arc<Door>>,
+    ends: Option<watch::Receiver<bool>>,
 }
 
 /// What serving a connection needs besides its bytes.
@@ -103,7 +106,13 @@ impl StreamInput {
     ) -> Result<StreamInput, ListenError> {
         let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
         let origin = if protocol == Protocol::Gelf { gelf::origin(origin) } else { origin };
-        Ok(StreamInput { listener, protocol, origin, limits, counts: SharedCounts::default(), door: None })
+        Ok(StreamInput { listener, protocol, origin, limits, counts: SharedCounts::default(), door: None, ends: None })
+    }
+
+    /// When `ends` is true (or its sender is gone), each connection ends where what had come of it is read.
+    #[must_use]
+    pub fn ending_by(self, ends: watch::Receiver<bool>) -> StreamInput {
+        StreamInput { ends: Some(ends), ..self }
     }
 
     /// Connections come in by this door.
@@ -168,11 +177,11 @@ impl StreamInput {
                 sink: sink.clone(),
                 clock: Arc::clone(&clock),
             };
-            let (protocol, door) = (self.protocol, self.door.clone());
+            let (protocol, door, ends) = (self.protocol, self.door.clone(), self.ends.clone());
             connections.spawn(async move {
                 match door {
-                    None => serve(protocol, connection, stream).await,
-                    Some(door) => serve_behind(&door, protocol, connection, stream, peer).await,
+                    None => serve(protocol, connection, ReadOut::new(stream, ends)).await,
+                    Some(door) => serve_behind(&door, protocol, connection, stream, ends).await,
                 }
                 drop(open);
             });
@@ -205,7 +214,14 @@ impl Drop for Open {
 }
 
 /// Serves whoever the door lets in, by the name it proved there.
-async fn serve_behind(door: &Door, protocol: Protocol, connection: Connection, stream: TcpStream, peer: IpAddr) {
+async fn serve_behind(
+    door: &Door,
+    protocol: Protocol,
+    connection: Connection,
+    stream: TcpStream,
+    ends: Option<watch::Receiver<bool>>,
+) {
+    let Some(peer) = connection.origin.peer else { return };
     let Some(mut entered) = door.enter(stream, peer).await else { return };
     let mut origin = Origin { peer: Some(entered.peer), ..connection.origin };
     if let Some(identity) = entered.identity {
@@ -213,7 +229,7 @@ async fn serve_behind(door: &Door, protocol: Protocol, connection: Connection, s
         origin.unit = identity.unit.or(origin.unit);
     }
     let sender = Sender::of(origin.source.as_deref(), origin.peer, &origin.input);
-    serve(protocol, Connection { origin, sender, ..connection }, &mut entered.stream).await;
+    serve(protocol, Connection { origin, sender, ..connection }, ReadOut::new(&mut entered.stream, ends)).await;
     // TLS says goodbye; whoever does not listen is left.
     drop(tokio::time::timeout(FAREWELL, entered.stream.shutdown()).await);
 }

@@ -195,6 +195,41 @@ async fn a_connection_is_cut_into_records_and_its_end_ends_the_last() {
     assert_eq!((counted.received, counted.refused_connections, counted.open_connections), (4, 1, 0), "{counted:?}");
 }
 
+#[tokio::test]
+async fn told_to_end_a_connection_is_read_out() {
+    // Room for two batches or so: the rest stays in the sockets until somebody takes batches.
+    let (sink, batches) = channel(256 << 10);
+    let (stop, stopping) = watch::channel(false);
+    let (ends, ending) = watch::channel(false);
+    let known = fixed(Limits::default());
+    let input = StreamInput::bind(loopback(), Protocol::Syslog, Origin::new("tcp"), known).await.expect("binds");
+    let input = input.ending_by(ending);
+    let (address, counts) = (input.address().expect("has one"), input.counts());
+    let running = tokio::spawn(input.run(sink, Arc::new(Noon), stopping));
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let mut sent = 0;
+    // Until nobody reads and the sockets are full.
+    let line = format!("<13>{}\n", "x".repeat(1_019));
+    while let Ok(written) = tokio::time::timeout(Duration::from_millis(300), stream.write_all(line.as_bytes())).await {
+        written.expect("sends");
+        sent += 1;
+        assert!(sent < 100_000, "the sender has to wait some time");
+    }
+    let before = counts.read().received;
+    assert!(before < sent, "{before} of {sent}");
+    stop.send_replace(true);
+    ends.send_replace(true);
+    // The connection stays open, and still everything that was handed over comes.
+    let mut taken = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        taken.extend(batch.records);
+    }
+    running.await.expect("ends").expect("ends well");
+    let whole = taken.iter().filter(|record| record.bytes.len() == line.len() - 1).count();
+    assert_eq!(u64::try_from(whole), Ok(sent), "of {}", taken.len());
+    drop(stream);
+}
+
 /// A session with a RELP input, and what the input gives on.
 async fn relp(limits: Limits) -> (TcpStream, Intake, tokio::task::JoinHandle<()>) {
     let (sink, batches) = channel(1 << 20);
