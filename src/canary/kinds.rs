@@ -2,11 +2,12 @@
 //! from one whose source never was.
 //!
 //! A kind is the values log-source gates look at, with the unit. In: committed events. Out: the newest event
-//! behind a gate. Bounded: [`KINDS_MAX`] kinds; past it the kind not seen for longest goes. Kept as a mark of the
+//! behind a gate, and which events are worth a closer look. Bounded: [`KINDS_MAX`] kinds; past it the kind not seen for
+//! longest goes; [`FAMILIAR_MAX`] kinds of single sources, past which all are new again. Kept as a mark of the
 //! store, so a restart does not forget that a source had sent.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::quality::RandomState;
 use foldhash::{HashMap, HashMapExt};
@@ -19,8 +20,14 @@ use serde::{Deserialize, Serialize};
 pub const MARK: &str = "kinds";
 /// How many kinds are remembered.
 pub const KINDS_MAX: usize = 20_000;
-/// Of how many events of a batch one is looked at closely, besides the first of each kind.
-pub const SAMPLE_EVERY: usize = 32;
+/// How many kinds of single sources are familiar at once.
+const FAMILIAR_MAX: usize = 100_000;
+/// So many events of a source's kind are looked at closely at first,
+const FIRST_LOOKS: u32 = 64;
+/// then one of so many,
+pub const SAMPLE_EVERY: u32 = 32;
+/// and one that comes so long after the last look, nanoseconds.
+const LOOK_AGAIN_NS: i64 = 60_000_000_000;
 /// How long a value of a kind may be; a longer one is cut.
 const VALUE_BYTES_MAX: usize = 128;
 
@@ -63,19 +70,47 @@ pub struct Kinds {
 
 #[derive(Debug, Default)]
 struct Inner {
-    seen: HashMap<Kind, Seen>,
+    seen: HashMap<Arc<Kind>, Seen>,
+    /// By [`Kinds::hash_of`].
+    familiar: HashMap<u64, Familiar>,
+    /// How many batches were taken in.
+    batches: u64,
     /// Something was seen that the mark does not say.
     is_fresh: bool,
+}
+
+/// A kind of one source.
+#[derive(Debug)]
+struct Familiar {
+    kind: Arc<Kind>,
+    count: u32,
+    /// When one was looked at closely.
+    looked: Timestamp,
+    /// The last batch it was in, and where in what was found there.
+    batch: u64,
+    place: usize,
+}
+
+impl Familiar {
+    /// Whether this event, received then, is worth a closer look.
+    fn is_worth_a_look(&mut self, received: Timestamp) -> bool {
+        self.count = self.count.saturating_add(1);
+        let is_worth = self.count <= FIRST_LOOKS
+            || self.count.is_multiple_of(SAMPLE_EVERY)
+            || LOOK_AGAIN_NS <= received.since(self.looked);
+        if is_worth {
+            self.looked = received;
+        }
+        is_worth
+    }
 }
 
 impl Kinds {
     /// The kinds as their mark kept them; none where there is no mark.
     pub fn new(mark: Option<&[u8]>) -> Kinds {
         let kept: Vec<(Kind, Seen)> = mark.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
-        Kinds {
-            inner: Mutex::new(Inner { seen: kept.into_iter().collect(), is_fresh: false }),
-            hasher: RandomState::default(),
-        }
+        let seen = kept.into_iter().map(|(kind, seen)| (Arc::new(kind), seen)).collect();
+        Kinds { inner: Mutex::new(Inner { seen, ..Inner::default() }), hasher: RandomState::default() }
     }
 
     /// What the mark is to keep, where it does not say it yet.
@@ -84,36 +119,43 @@ impl Kinds {
         if !std::mem::take(&mut inner.is_fresh) {
             return None;
         }
-        let mut rows: Vec<(&Kind, &Seen)> = inner.seen.iter().collect();
+        let mut rows: Vec<(&Kind, &Seen)> = inner.seen.iter().map(|(kind, seen)| (&**kind, seen)).collect();
         rows.sort_by(|left, right| left.0.values.cmp(&right.0.values));
         serde_json::to_vec(&rows).ok()
     }
 
-    /// Takes in the events of a batch. Gives back one of each source and kind, and every [`SAMPLE_EVERY`]th: those
-    /// that are worth a closer look.
+    /// Takes in the events of a batch. Gives back those that are worth a closer look: of each source and kind the first
+    /// ones, then one of [`SAMPLE_EVERY`] and one a minute.
     pub fn see<'e>(&self, events: impl Iterator<Item = &'e Event>) -> Vec<&'e Event> {
-        // Counted outside the lock first, by a hash: a batch has many events and few kinds, and only those are made.
-        let mut places: HashMap<u64, usize> = HashMap::new();
-        let mut found: Vec<(Kind, Seen)> = Vec::new();
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.batches += 1;
+        // A batch has many events and few kinds: each is counted here first.
+        let mut found: Vec<(Arc<Kind>, Seen)> = Vec::new();
         let mut sample = Vec::new();
-        for (number, event) in events.enumerate() {
-            let before = found.len();
-            let place = *places.entry(self.hash_of(event)).or_insert_with(|| {
-                found.push((kind_of(event), Seen { newest_ns: i64::MIN, count: 0 }));
-                found.len() - 1
+        for event in events {
+            let hash = self.hash_of(event);
+            if FAMILIAR_MAX <= inner.familiar.len() && !inner.familiar.contains_key(&hash) {
+                inner.familiar.clear();
+            }
+            let familiar = inner.familiar.entry(hash).or_insert_with(|| {
+                let kind = kind_of(event);
+                let kind = inner.seen.get_key_value(&kind).map_or_else(|| Arc::new(kind), |(known, _)| known.clone());
+                Familiar { kind, count: 0, looked: event.received, batch: 0, place: 0 }
             });
-            if before < found.len() || number % SAMPLE_EVERY == SAMPLE_EVERY - 1 {
+            if familiar.batch != inner.batches {
+                (familiar.batch, familiar.place) = (inner.batches, found.len());
+                found.push((familiar.kind.clone(), Seen { newest_ns: i64::MIN, count: 0 }));
+            }
+            if familiar.is_worth_a_look(event.received) {
                 sample.push(event);
             }
-            let (_, seen) = &mut found[place];
-            seen.newest_ns = seen.newest_ns.max(event.received.0);
-            seen.count += 1;
+            if let Some((_, seen)) = found.get_mut(familiar.place) {
+                seen.newest_ns = seen.newest_ns.max(event.received.0);
+                seen.count += 1;
+            }
         }
-        if found.is_empty() {
-            return sample;
-        }
-        let mut inner = self.lock();
-        inner.is_fresh = true;
+        inner.is_fresh |= !found.is_empty();
         for (kind, fresh) in found {
             let seen = inner.seen.entry(kind).or_insert(Seen { newest_ns: i64::MIN, count: 0 });
             seen.newest_ns = seen.newest_ns.max(fresh.newest_ns);
@@ -138,16 +180,18 @@ impl Kinds {
 
     /// All kinds, in no order.
     pub fn all(&self) -> Vec<(Kind, Seen)> {
-        self.lock().seen.iter().map(|(kind, seen)| (kind.clone(), *seen)).collect()
+        self.lock().seen.iter().map(|(kind, seen)| ((**kind).clone(), *seen)).collect()
     }
 
-    /// Of the texts a kind is made of. Keyed, so that nobody can make two kinds fall together.
+    /// Of the values a kind is made of. Keyed, so that nobody can make two kinds fall together.
     fn hash_of(&self, event: &Event) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        let event_type = Field::lookup(EVENT_TYPE);
-        for field in FIELDS.into_iter().chain([Field::NHATLE_UNIT, Field::NHATLE_SOURCE]).chain(event_type) {
-            for text in event.get(field).into_iter().flat_map(Value::each).filter_map(Value::as_text) {
-                hasher.write(text.as_bytes());
+        for field in FIELDS.into_iter().chain([Field::NHATLE_UNIT, Field::NHATLE_SOURCE]).chain(event_type()) {
+            for value in event.get(field).into_iter().flat_map(Value::each) {
+                match value {
+                    Value::Long(number) => hasher.write_i64(*number),
+                    value => hasher.write(value.as_text().unwrap_or_default().as_bytes()),
+                }
                 hasher.write_u8(0xff);
             }
             hasher.write_u8(0xfe);
@@ -179,6 +223,15 @@ impl Look {
     }
 }
 
+/// The field of [`EVENT_TYPE`], once an event had it.
+fn event_type() -> Option<Field> {
+    static FIELD: OnceLock<Field> = OnceLock::new();
+    FIELD.get().copied().or_else(|| {
+        let field = Field::lookup(EVENT_TYPE)?;
+        Some(*FIELD.get_or_init(|| field))
+    })
+}
+
 fn kind_of(event: &Event) -> Kind {
     let mut values = Vec::with_capacity(FIELDS.len());
     let mut add = |name: &str, value: &Value| {
@@ -192,8 +245,7 @@ fn kind_of(event: &Event) -> Kind {
             add(field.name(), value);
         }
     }
-    let event_type = Field::lookup(EVENT_TYPE).and_then(|field| event.get(field));
-    if let Some(value) = event_type {
+    if let Some(value) = event_type().and_then(|field| event.get(field)) {
         add(EVENT_TYPE, value);
     }
     Kind { values, unit: event.text(Field::NHATLE_UNIT).map(str::to_owned) }
@@ -255,6 +307,20 @@ mod tests {
         }
         assert_eq!(kinds.look(|kind| kind.unit.as_deref() == Some("A")).newest(&Gate::Any), Some(Timestamp(5)));
         assert_eq!(kinds.all().iter().map(|(_, seen)| seen.count).sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn the_first_ones_of_a_kind_are_looked_at_then_some_and_each_after_a_minute() {
+        let kinds = Kinds::default();
+        let looked = |count: i64, from_ns: i64, step_ns: i64| {
+            let events: Vec<Event> = (0..count).map(|at| event("m", "1", from_ns + at * step_ns, "A")).collect();
+            events.chunks(10).map(|batch| kinds.see(batch.iter()).len()).sum::<usize>()
+        };
+        assert_eq!(looked(64, 0, 1), 64, "the first ones");
+        assert_eq!(looked(320, 100, 1), 10, "one of 32");
+        assert_eq!(looked(5, 10 * LOOK_AGAIN_NS, LOOK_AGAIN_NS), 5, "each that comes a minute after the last");
+        assert_eq!(kinds.see([event("m", "1", 15 * LOOK_AGAIN_NS, "B")].iter()).len(), 1, "of another unit");
+        assert_eq!(kinds.all().iter().map(|(_, seen)| seen.count).sum::<u64>(), 64 + 320 + 5 + 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::search::{TOTAL_ROWS_MAX, is_inside};
 use super::{BUCKETS_MAX, Cursor, FACET_VALUES_MAX, Facet, Filter, Order, Query};
 use crate::error::ReadError;
 use crate::live::LiveSegment;
+use crate::memtable::Row;
 use crate::segment::Projection;
 use crate::segment::meta::SegmentMeta;
 use crate::segment::words::{has_key, name_key};
@@ -131,11 +132,14 @@ impl Snapshot {
                 *counts.entry(value.unwrap_or_default().into_owned()).or_default() += 1;
             }
         };
-        let mut each = |stored: &Stored| -> Result<(), ReadError> {
-            add(stored);
-            Ok(())
-        };
-        self.recent_matches_with(query, &Control::default(), Some(&mut each))?;
+        // Only those that are asked for are made whole again.
+        let is_asked = |row: &Row<'_>| after < row.seq().0 && row.seq().0 <= through;
+        for row in self.recent_in_time(query).filter(is_asked) {
+            let stored = row.stored();
+            if query.matches(&stored) {
+                add(&stored);
+            }
+        }
         let keys = [Text::from(&*name_key(field.name()))];
         for segment in self.segments_for(query, Order::OldestFirst) {
             let meta = segment.meta();
