@@ -82,7 +82,20 @@ fn short(host: &str) -> String {
 
 #[test]
 fn the_demo_day_is_eight_stories_and_nothing_else() {
-    let (alerts, incidents) = play(demo::records(now()), 256);
+    the_day_up_to(now());
+}
+
+/// In the morning most stories lie on the day before, at night nearly all on this one.
+#[test]
+fn at_any_hour_the_last_day_is_eight_stories_and_nothing_else() {
+    for hours in [-10, 9] {
+        the_day_up_to(now().plus_nanos(hours * 3_600_000_000_000));
+    }
+}
+
+#[track_caller]
+fn the_day_up_to(now: Timestamp) {
+    let (alerts, incidents) = play(demo::records(now), 256);
     let stories = stories();
     assert_eq!(stories.len(), 8);
     for story in &stories {

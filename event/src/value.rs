@@ -128,20 +128,25 @@ impl Value {
 /// An address as text. IPv4 without the formatter: each event has some.
 pub fn address_text(address: IpAddr) -> Text {
     let IpAddr::V4(address) = address else { return address.to_compact_string() };
-    let mut text = Text::const_new("");
+    let mut text = [b'.'; 15];
+    let mut end = 0;
+    let mut put = |byte: u8| {
+        text[end] = byte;
+        end += 1;
+    };
     for (place, octet) in address.octets().into_iter().enumerate() {
         if 0 < place {
-            text.push('.');
+            put(b'.');
         }
         if 100 <= octet {
-            text.push(char::from(b'0' + octet / 100));
+            put(b'0' + octet / 100);
         }
         if 10 <= octet {
-            text.push(char::from(b'0' + octet / 10 % 10));
+            put(b'0' + octet / 10 % 10);
         }
-        text.push(char::from(b'0' + octet % 10));
+        put(b'0' + octet % 10);
     }
-    text
+    Text::from(std::str::from_utf8(&text[..end]).expect("digits and dots are text"))
 }
 
 /// A double as people write it: `7` and not `7.0`.

@@ -1,10 +1,11 @@
 //! `nhatle demo`: a city in a temporary folder, its recorded day replayed fast.
 //!
-//! Starts the whole system on loopback, makes a person for each role, replays yesterday as our generator
-//! recorded it (normal life, eight attacks, their benign twins) and prints where to look. Runs until
-//! SIGTERM or Ctrl-C; the temporary folder is removed unless `--keep`.
+//! Starts the whole system on loopback, makes a person for each role, replays the last 24 hours as our generator
+//! recorded them (normal life, eight attacks, their benign twins), goes on with normal life as it happens, and prints
+//! where to look. Runs until SIGTERM or Ctrl-C; the temporary folder is removed unless `--keep`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nhatle_collector::listen::{Batch, Sink};
@@ -25,6 +26,8 @@ use crate::units::Unit;
 const SEED: u64 = 20_210_715;
 /// How long the replay takes.
 const REPLAY: Duration = Duration::from_secs(20);
+/// How often it is looked whether the next record's time has come, and whether the server ends.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How many records are sent together.
 const BATCH_RECORDS: usize = 256;
 /// The password of every demo person. It opens a store of invented records on loopback, nothing else.
@@ -62,14 +65,20 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<End> {
     let server = Server::start(&config, shared.clone(), &runtime)?;
     greet(&server)?;
     let is_new = shared.store.stats().last_seq.0 == 0;
-    let replay = is_new.then(|| {
-        let sink = server.sink();
-        std::thread::spawn(move || replay(&sink))
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (sink, told) = (server.sink(), is_over.clone());
+    let replay = std::thread::spawn(move || {
+        let now = SystemClock.now();
+        if is_new {
+            replay(&sink, records(now), &told);
+        }
+        live(&sink, now, &told);
     });
     runtime.block_on(signals.wait());
+    is_over.store(true, Ordering::Relaxed);
     server.stop(&runtime);
-    if let Some(replay) = replay {
-        drop(replay.join());
+    if replay.join().is_err() {
+        tracing::error!("the replay panicked");
     }
     if let Some(folder) = temporary.filter(|_| args.keep) {
         output::say(&format!("kept: {}", folder.keep().display()));
@@ -120,10 +129,13 @@ fn greet(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The records of yesterday, as the collector takes them.
+/// The records of the last 24 hours, as the collector takes them.
 pub fn records(now: Timestamp) -> Vec<Record> {
-    let yesterday = now.plus_nanos(-86_400 * 1_000_000_000);
-    let record = |one: demo::DemoRecord| Record {
+    demo::generate_until(SEED, now).into_iter().map(record).collect()
+}
+
+fn record(one: demo::DemoRecord) -> Record {
+    Record {
         bytes: one.bytes.into(),
         received: one.at,
         peer: one.ip.parse().ok(),
@@ -134,20 +146,18 @@ pub fn records(now: Timestamp) -> Vec<Record> {
         id: None,
         source: None,
         canary: None,
-    };
-    demo::generate(SEED, yesterday).into_iter().map(record).collect()
+    }
 }
 
 /// Sends the day, evenly over [`REPLAY`], and ends early when the server does.
-fn replay(sink: &Sink) {
-    let records = records(SystemClock.now());
+fn replay(sink: &Sink, records: Vec<Record>, is_over: &AtomicBool) {
     let began = Instant::now();
     let total = records.len();
     let mut sent = 0;
     let mut rest = records.into_iter();
     loop {
         let batch: Vec<Record> = rest.by_ref().take(BATCH_RECORDS).collect();
-        if batch.is_empty() {
+        if batch.is_empty() || is_over.load(Ordering::Relaxed) {
             return;
         }
         sent += batch.len();
@@ -156,5 +166,24 @@ fn replay(sink: &Sink) {
         }
         let due = REPLAY.mul_f64(sent as f64 / total as f64);
         std::thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+}
+
+/// Sends normal life after `from` as its time comes, day after day, until the server ends.
+fn live(sink: &Sink, from: Timestamp, is_over: &AtomicBool) {
+    let mut day = from;
+    loop {
+        for one in demo::generate_life(SEED, day).into_iter().filter(|one| from < one.at) {
+            while SystemClock.now() < one.at {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(PAUSE);
+            }
+            if sink.blocking_send(Batch::of(vec![record(one)])).is_err() {
+                return;
+            }
+        }
+        day = day.plus_nanos(demo::DAY_NS);
     }
 }

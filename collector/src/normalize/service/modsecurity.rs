@@ -276,7 +276,7 @@ pub fn event(leaves: Leaves, context: &Context<'_>) -> Event {
 
 /// Whether text is an entry of the serial audit log.
 pub fn is_audit_entry(text: &str) -> bool {
-    text.lines().next().and_then(mark).is_some_and(|(_, letter)| letter == 'A')
+    text.starts_with("--") && text.lines().next().and_then(mark).is_some_and(|(_, letter)| letter == 'A')
 }
 
 /// The moment of a record is its own; a line of no form is a message.
