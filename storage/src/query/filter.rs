@@ -157,13 +157,22 @@ fn searched(stored: &Stored) -> impl Iterator<Item = &Value> {
 }
 
 fn field_passes(stored: &Stored, key: &str, test: &Test) -> bool {
-    let named = stored.event.fields().iter().filter(|(field, _)| has_key(field.name(), key));
+    let named = stored.event.fields().iter().filter(|(field, _)| is_of_key(*field, key));
     let passes =
         |(field, value): &(Field, Value)| value.each().any(|one| value_passes(one, is_running_text(*field), test));
     if named.into_iter().any(passes) {
         return true;
     }
     own_value(stored, key).is_some_and(|(value, is_text)| value_passes(&value, is_text, test))
+}
+
+/// The field has this key. Nearly all fields of an event are of the table, whose names are ASCII: one of another length
+/// costs nothing more.
+pub(super) fn is_of_key(field: Field, key: &str) -> bool {
+    match field.known() {
+        Some(known) => known.name.len() == key.len() && has_key(known.name, key),
+        None => has_key(field.name(), key),
+    }
 }
 
 /// The value of a field that every stored event has, and whether it is running text.

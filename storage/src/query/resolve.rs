@@ -69,6 +69,11 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_table_are_ascii() {
+        assert!(TABLE.iter().all(|known| known.name.is_ascii()), "a key has the length of its name");
+    }
+
+    #[test]
     fn a_name_means_ecs_vendor_and_sigma() {
         check("user.name", "user.name");
         check("User.Name", "user.name");

@@ -6,7 +6,7 @@ use foldhash::{HashMap, HashMapExt};
 use nhatle_event::{Field, Stored, Text, Timestamp, Value};
 
 use super::control::Control;
-use super::filter::own_value;
+use super::filter::{is_of_key, own_value};
 use super::plan::Plan;
 use super::resolve::FieldName;
 use super::rule_out::rule_out;
@@ -17,7 +17,7 @@ use crate::live::LiveSegment;
 use crate::memtable::Row;
 use crate::segment::Projection;
 use crate::segment::meta::SegmentMeta;
-use crate::segment::words::{has_key, name_key};
+use crate::segment::words::name_key;
 use crate::snapshot::Snapshot;
 
 /// How many events are looked at for facets.
@@ -271,7 +271,7 @@ impl Counted {
             return values.filter_map(Value::as_text).try_for_each(|text| count(counts, &text, control));
         }
         for key in &self.name.candidates {
-            for (_, value) in stored.event.fields().iter().filter(|(field, _)| has_key(field.name(), key)) {
+            for (_, value) in stored.event.fields().iter().filter(|(field, _)| is_of_key(*field, key)) {
                 value.each().filter_map(Value::as_text).try_for_each(|text| count(counts, &text, control))?;
             }
             if let Some((value, _)) = own_value(stored, key) {
