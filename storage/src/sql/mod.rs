@@ -34,6 +34,7 @@ mod tables;
 mod tally;
 mod text;
 mod walk;
+mod wanted;
 pub mod write;
 #[cfg(test)]
 mod tests;
