@@ -199,7 +199,7 @@ impl Sparse {
 }
 
 /// The value is of the column's type.
-pub(super) fn fits(kind: Kind, value: &Value) -> bool {
+pub(crate) fn fits(kind: Kind, value: &Value) -> bool {
     match kind {
         Kind::Keyword | Kind::Text => matches!(value, Value::Text(_)),
         Kind::Ip => matches!(value, Value::Ip(_)),

@@ -12,6 +12,7 @@ use foldhash::{HashSet, HashSetExt};
 use nhatle_event::field::Storage;
 use nhatle_event::{Event, Field, Kind, Value};
 
+use super::GROUP_ROWS;
 use super::columns::{ATTRS, CREATED, FIELDS, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
 use super::words::{has_key, name_key};
 
@@ -20,15 +21,14 @@ pub const COLUMNS_MAX: usize = 256;
 /// How long the name of such a column may be, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 /// A column is for what at least one event in so many has; ADR 36 has the measurement.
-const ONE_IN: usize = 256;
-/// What a column costs whatever is in it (its place in the footer, a page for each 1,024 rows) is more than so few
+const ONE_IN: usize = 64;
+/// What a column costs whatever is in it (its place in the footer, a page for each 4,096 rows) is more than so few
 /// values take in `attrs`. Tests have small segments.
 const VALUES_MIN: usize = if cfg!(test) { 2 } else { 64 };
 /// How many events are looked at.
 pub const SAMPLE_ROWS: usize = 2048;
-/// A column whose values are there so often on average is written with a dictionary. A fetch of few rows decodes all of
-/// it, so it has to be small.
-const REPEATED_MIN: usize = 4;
+/// Of ten values of a row group so many may be different ones for a dictionary to take less than the values do.
+const DIFFERENT_IN_TEN_MAX: usize = 6;
 
 /// A field with a column in one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Census {
             let Some((count, kind)) = most.map(|(count, kind)| (*count, kind)) else { continue };
             let expected = count.saturating_mul(rows) / sampled;
             if sampled <= count.saturating_mul(ONE_IN) && VALUES_MIN <= expected && may_name_column(field.name()) {
-                let is_repeating = counted.different.len() * REPEATED_MIN <= count;
+                let is_repeating = is_repeating(count, counted.different.len(), expected.min(GROUP_ROWS));
                 found.push((count, Frequent { field, kind, is_repeating }));
             }
         }
@@ -124,6 +124,17 @@ impl Census {
         chosen.sort_by_key(|frequent| frequent.field.name());
         chosen
     }
+}
+
+/// Enough values of a row group of `expected` are there twice, where of `count` in the sample so many are different ones.
+fn is_repeating(count: usize, different: usize, expected: usize) -> bool {
+    let different = match (expected <= count, count - different) {
+        (true, _) => different,
+        (false, 0) => return false,
+        // As many as give so few pairs, if each is as likely as any other: the birthdays of a few tell the days of the year.
+        (false, repeated) => different.max(count.saturating_mul(count) / (2 * repeated)),
+    };
+    different * 10 <= expected * DIFFERENT_IN_TEN_MAX
 }
 
 /// The name is short, can be printed, and is no other column's.
@@ -183,12 +194,24 @@ mod tests {
         let rare = [("a.rare", long(1))];
         let other_case = [("A.Same", "fewer".into())];
         rows.extend([&rare[..], &other_case, &other_case]);
-        let expected = [
-            ("a.same", Kind::Keyword, true),
-            ("host.os.type", Kind::Keyword, true),
-            ("z.mixed", Kind::Long, false),
-        ];
+        let expected =
+            [("a.same", Kind::Keyword, true), ("host.os.type", Kind::Keyword, true), ("z.mixed", Kind::Long, false)];
         assert_eq!(chosen(&rows), expected);
+    }
+
+    #[test]
+    fn whether_values_repeat_in_a_row_group_is_told_by_a_sample() {
+        for (count, different, expected, is) in [
+            (40, 40, 40, false),
+            (40, 20, 40, true),
+            (2048, 1, 65_536, true),
+            (2048, 2048, 65_536, false),
+            // 6,676 hosts in 41,647 lines; 22,836 process numbers in 31,890.
+            (1735, 1525, 41_647, true),
+            (1330, 1290, 31_890, false),
+        ] {
+            assert_eq!(is_repeating(count, different, expected), is, "{different} of {count}, for {expected}");
+        }
     }
 
     #[test]

@@ -256,7 +256,8 @@ impl Segment {
         let of = |name: &String| {
             let field = Field::intern(name)?;
             let (leaf, column) = footer.metadata.schema().column_with_name(name)?;
-            let is_repeating = groups.first().is_some_and(|group| group.column(leaf).dictionary_page_offset().is_some());
+            let is_repeating =
+                groups.first().is_some_and(|group| group.column(leaf).dictionary_page_offset().is_some());
             Some(Frequent { field, kind: columns::kind_of(field, column.data_type())?, is_repeating })
         };
         Ok(footer.frequent.iter().map(of).collect())

@@ -39,7 +39,8 @@ fn sorted(stored: &Stored) -> Stored {
 
 /// Fields of these names with columns of any types that such fields can have.
 fn frequent() -> impl Strategy<Value = Vec<Frequent>> {
-    let one = (prop_oneof![proptest::sample::select(&NAMES[..]).prop_map(String::from), "[a-c]"], 0usize..6, any::<bool>());
+    let one =
+        (prop_oneof![proptest::sample::select(&NAMES[..]).prop_map(String::from), "[a-c]"], 0usize..6, any::<bool>());
     proptest::collection::vec(one, 0..6).prop_map(|chosen| {
         let mut frequent: Vec<Frequent> = Vec::new();
         for (name, kind, is_repeating) in chosen {
@@ -73,14 +74,16 @@ fn event() -> impl Strategy<Value = Event> {
     let known = proptest::collection::vec((0u32..190, value()), 0..12);
     let dynamic = proptest::collection::vec((proptest::sample::select(&NAMES[..]), value()), 0..4);
     let vendor = proptest::collection::vec(("[a-zA-Z=\"\\\\đ .]{1,12}|[a-cA-C]|[Ss]ource\\.ip", value()), 0..5);
-    (any::<[i64; 2]>(), any::<Vec<u8>>(), known, dynamic, vendor).prop_map(|(stamps, original, known, dynamic, vendor)| {
-        let mut event = Event::new(Timestamp(stamps[0]), original);
-        event.received = Timestamp(stamps[1]);
-        known.into_iter().for_each(|(row, value)| event.set(Field::from_row(row).expect("a row"), value));
-        dynamic.into_iter().for_each(|(name, value)| event.set_named(name, value));
-        vendor.into_iter().for_each(|(name, value)| event.set_named(&name, value));
-        event
-    })
+    (any::<[i64; 2]>(), any::<Vec<u8>>(), known, dynamic, vendor).prop_map(
+        |(stamps, original, known, dynamic, vendor)| {
+            let mut event = Event::new(Timestamp(stamps[0]), original);
+            event.received = Timestamp(stamps[1]);
+            known.into_iter().for_each(|(row, value)| event.set(Field::from_row(row).expect("a row"), value));
+            dynamic.into_iter().for_each(|(name, value)| event.set_named(name, value));
+            vendor.into_iter().for_each(|(name, value)| event.set_named(&name, value));
+            event
+        },
+    )
 }
 
 proptest! {
@@ -145,7 +148,9 @@ fn plain(events: &[Stored], frequent: &[Frequent], spilled: &mut Vec<Field>) -> 
                 continue;
             }
             attrs::push(&mut text, &attrs::head(*field), field.kind(), value);
-            if kinds.iter().any(|(known, _)| name_key(field.name()) == name_key(known.name())) && !spilled.contains(field) {
+            if kinds.iter().any(|(known, _)| name_key(field.name()) == name_key(known.name()))
+                && !spilled.contains(field)
+            {
                 spilled.push(*field);
             }
         }

@@ -28,8 +28,16 @@ use crate::proof::canonical::Hashed;
 
 /// How many rows one row group has.
 pub const GROUP_ROWS: usize = 65_536;
-/// How many rows one page of a column has; a sparse fetch reads whole pages.
+/// About how many rows one page of a column of long texts has; a sparse fetch reads whole pages.
 pub const PAGE_ROWS: usize = 1024;
+/// How many rows one page of any column has at most. A page costs 50 bytes and a call of zstd whatever is in it, and of most
+/// columns most rows have no value.
+const PAGE_ROWS_MAX: usize = 4096;
+/// Pages are cut by their bytes, too: of numbers, of texts, of texts that hardly repeat ([`PAGE_ROWS`] lines of a usual length).
+const NUMBER_PAGE_BYTES: usize = 8 << 10;
+const PAGE_BYTES: usize = 64 << 10;
+const TEXT_PAGE_BYTES: usize = 128 << 10;
+const ORIGINAL_PAGE_BYTES: usize = 384 << 10;
 /// How many rows, and how many bytes in the log, are in memory at a time.
 const STEP_ROWS: usize = 4096;
 const STEP_BYTES: usize = 32 << 20;
@@ -226,25 +234,33 @@ pub(super) fn properties(tier: Tier, frequent: &[Frequent]) -> parquet::errors::
         .set_created_by("nhatle segment 2".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for name in [SEQ, TIMESTAMP, CREATED, INGESTED] {
         builder = builder
+            .set_column_data_page_size_limit(path(name), NUMBER_PAGE_BYTES)
             .set_column_dictionary_enabled(path(name), false)
             .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED)
             .set_column_statistics_enabled(path(name), EnabledStatistics::Page);
     }
     // A sparse fetch would decode a whole dictionary of texts that hardly repeat.
-    for name in [ORIGINAL, ATTRS, Field::MESSAGE.name()] {
+    for (name, page_bytes) in
+        [(ORIGINAL, ORIGINAL_PAGE_BYTES), (ATTRS, TEXT_PAGE_BYTES), (Field::MESSAGE.name(), TEXT_PAGE_BYTES)]
+    {
         builder = builder
+            .set_column_data_page_size_limit(path(name), page_bytes)
             .set_column_dictionary_enabled(path(name), false)
             .set_column_statistics_enabled(path(name), EnabledStatistics::None);
     }
-    for one in frequent.iter().filter(|one| !one.is_repeating) {
-        builder = builder.set_column_dictionary_enabled(path(one.field.name()), false);
-        if one.kind == Kind::Long {
-            builder = builder.set_column_encoding(path(one.field.name()), Encoding::DELTA_BINARY_PACKED);
+    for one in frequent {
+        let name = || path(one.field.name());
+        if !one.is_repeating {
+            builder = builder.set_column_dictionary_enabled(name(), false);
+        }
+        if !one.is_repeating && one.kind == Kind::Long {
+            builder = builder.set_column_encoding(name(), Encoding::DELTA_BINARY_PACKED);
         }
     }
     Ok(builder.build())

@@ -39,6 +39,8 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_attrs;
+#[cfg(test)]
 mod tests_calls;
 #[cfg(test)]
 mod tests_group;
