@@ -1,4 +1,4 @@
-//! Segments of earlier versions are read as they were: `tests/formats` holds one whose index was written in version 1. Its
+//! Segments of earlier versions are read as they were: `tests/formats` holds one whose rows and index were written in version 1. Its
 //! answers and those of the same events written now are compared with looking at every event.
 
 use std::collections::BTreeSet;
@@ -107,7 +107,7 @@ fn check(snapshot: &Snapshot, events: &[Stored]) {
 }
 
 #[test]
-fn an_index_of_version_1_answers_as_one_of_today() {
+fn rows_and_index_of_version_1_answer_as_those_of_today() {
     let folder = tempfile::tempdir().unwrap();
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/formats/index-1"), folder.path());
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
@@ -116,12 +116,17 @@ fn an_index_of_version_1_answers_as_one_of_today() {
     let old = snapshot.segments(Dataset::Events).next().unwrap().open().unwrap();
     let events = old.rows().unwrap();
     assert_eq!((old.index().unwrap().contents.version, events.len()), (1, 42));
+    assert_eq!(old.frequent().unwrap(), None);
     check(&snapshot, &events);
 
     disk.create_folder("anew").unwrap();
     let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
     let meta = write(&*disk, "anew", &events, &options).unwrap();
-    let anew = Segment::open(disk.clone(), &meta).unwrap().index().unwrap();
+    let anew = Segment::open(disk.clone(), &meta).unwrap();
+    let frequent = anew.frequent().unwrap().unwrap();
+    assert!(frequent.iter().any(|one| one.field.name() == "fortinet.firewall.sessionid"), "{frequent:?}");
+    assert_eq!(meta.events_root, old.meta().events_root);
+    let anew = anew.index().unwrap();
     assert_eq!(anew.contents.version, 2);
     let stands = anew.contents.stands_for("related.ip");
     assert!(stands.iter().any(|one| one.key == "source.ip" && one.is_always), "{stands:?}");

@@ -79,7 +79,7 @@ fn other<'a>(stored: &'a Stored, name: &str) -> Option<&'a Value> {
 #[test]
 fn a_field_is_the_same_wherever_a_segment_has_it() {
     let sql = sql();
-    for seed in 0..1 {
+    for seed in [0, 1] {
         let store = store(seed);
         let world = World::of(store.snapshot.clone());
         for name in NAMES {
