@@ -11,6 +11,7 @@ use crate::disk::{Disk, OsDisk};
 use crate::live::{LiveSegment, SegmentForm};
 use crate::memtable::{Chunk, Memtable};
 use crate::segment::meta::{Tier, WriteOptions};
+use crate::segment::tests_old::write_version_1;
 use crate::snapshot::Snapshot;
 
 /// A store of some segments and some events in memory.
@@ -41,7 +42,12 @@ pub(crate) fn world(pieces: &[Vec<Event>], recent: &[Event]) -> World {
         let dir = format!("segments/{at}");
         disk.create_folder(&dir).unwrap();
         let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
-        let meta = crate::segment::write(&*disk, &dir, &store(events, &mut all), &options).unwrap();
+        let stored = store(events, &mut all);
+        // Every third is one of before.
+        let meta = match at % 3 {
+            2 => write_version_1(&*disk, &dir, &stored, &options),
+            _ => crate::segment::write(&*disk, &dir, &stored, &options).unwrap(),
+        };
         segments.push(Arc::new(LiveSegment::new(disk.clone(), meta, SegmentForm::Columns)));
     }
     let mut memtable = Memtable::default();

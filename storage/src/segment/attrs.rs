@@ -18,6 +18,13 @@ pub fn push(out: &mut String, head: &str, kind: Kind, value: &Value) {
     push_value(out, kind, value);
 }
 
+/// [`push`] for a text, and for an address in a field of addresses, which is written in the same way.
+pub fn push_as_text(out: &mut String, head: &str, text: &str) {
+    out.push(if out.is_empty() { '{' } else { ',' });
+    out.push_str(head);
+    push_text(out, text);
+}
+
 /// The object of these values; `None` where there are none.
 pub fn encode<'a>(fields: impl Iterator<Item = (Field, &'a Value)>) -> Option<String> {
     let mut text = String::new();
@@ -35,8 +42,13 @@ pub fn end(out: &mut String) {
 
 /// What stands before the values of a field: its name as JSON, and a colon.
 pub fn head(field: Field) -> String {
+    head_of(field.name())
+}
+
+/// [`head`] for the name of a field.
+pub fn head_of(name: &str) -> String {
     let mut head = String::new();
-    push_text(&mut head, field.name());
+    push_text(&mut head, name);
     head.push(':');
     head
 }

@@ -1,7 +1,8 @@
 //! Events as an Arrow table and back: one typed column for each row of the field table that has
-//! `Storage::Column`, named as ECS names it, columns for what every stored event has, and `attrs` for all
-//! the rest ([`super::attrs`]). A value goes to its column when it is single and of the column's type, else
-//! to `attrs`: nothing is lost or changed but the order of the fields.
+//! `Storage::Column`, named as ECS names it, one for each field that is frequent in the segment
+//! ([`super::frequent`]), columns for what every stored event has, and `attrs` for all the rest
+//! ([`super::attrs`]). A value goes to its column when it is single and of the column's type, else to `attrs`:
+//! nothing is lost or changed but the order of the fields.
 
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +19,8 @@ use nhatle_event::value::address_text;
 use nhatle_event::{Event, Field, Kind, Seq, Stored, Text, Timestamp, Value};
 
 use super::attrs;
-use super::words::has_key;
+use super::frequent::Frequent;
+use super::words::{has_key, name_key};
 use crate::proof::canonical::Hashed;
 
 /// The column of [`Seq`].
@@ -42,35 +44,67 @@ pub static FIELDS: LazyLock<Vec<(Field, Kind)>> = LazyLock::new(|| {
     rows.filter_map(|(row, known)| Some((Field::from_row(row)?, known.kind))).collect()
 });
 
-fn stamp_type() -> DataType {
+pub(super) fn stamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
 }
 
-/// The table written now.
-pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let mut columns = vec![
+/// The type of a column.
+fn type_of(kind: Kind) -> DataType {
+    match kind {
+        Kind::Keyword | Kind::Text | Kind::Ip => DataType::Utf8,
+        Kind::Long => DataType::Int64,
+        Kind::Double => DataType::Float64,
+        Kind::Boolean => DataType::Boolean,
+        Kind::Date => stamp_type(),
+    }
+}
+
+/// What is in a column of this type that a field has beside those of the field table.
+pub(super) fn kind_of(field: Field, of: &DataType) -> Option<Kind> {
+    match of {
+        DataType::Utf8 if field.kind() == Kind::Ip => Some(Kind::Ip),
+        DataType::Utf8 => Some(Kind::Keyword),
+        DataType::Int64 => Some(Kind::Long),
+        DataType::Float64 => Some(Kind::Double),
+        DataType::Boolean => Some(Kind::Boolean),
+        DataType::Timestamp(..) => Some(Kind::Date),
+        _ => None,
+    }
+}
+
+fn event_columns() -> Vec<Column> {
+    vec![
         Column::new(SEQ, DataType::UInt64, false),
         Column::new(TIMESTAMP, stamp_type(), false),
         Column::new(CREATED, stamp_type(), false),
         Column::new(INGESTED, stamp_type(), false),
         Column::new(ORIGINAL, DataType::Binary, false),
-        Column::new(HASH, DataType::FixedSizeBinary(32), false),
-    ];
-    for (field, kind) in &*FIELDS {
-        let of = match kind {
-            Kind::Keyword | Kind::Text | Kind::Ip => DataType::Utf8,
-            Kind::Long => DataType::Int64,
-            Kind::Double => DataType::Float64,
-            Kind::Boolean => DataType::Boolean,
-            Kind::Date => stamp_type(),
-        };
-        columns.push(Column::new(field.name(), of, true));
-    }
+    ]
+}
+
+fn table_columns() -> impl Iterator<Item = Column> {
+    FIELDS.iter().map(|(field, kind)| Column::new(field.name(), type_of(*kind), true))
+}
+
+/// The table that every segment can be read as, whatever columns its file has.
+pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let mut columns = event_columns();
+    columns.push(Column::new(HASH, DataType::FixedSizeBinary(32), false));
+    columns.extend(table_columns());
     columns.push(Column::new(ATTRS, DataType::Utf8, true));
     Arc::new(Schema::new(columns))
 });
 
-enum Builder {
+/// The columns that are written now.
+pub fn file_schema(frequent: &[Frequent]) -> SchemaRef {
+    let mut columns = event_columns();
+    columns.extend(table_columns());
+    columns.extend(frequent.iter().map(|one| Column::new(one.field.name(), type_of(one.kind), true)));
+    columns.push(Column::new(ATTRS, DataType::Utf8, true));
+    Arc::new(Schema::new(columns))
+}
+
+pub(super) enum Builder {
     Text(StringBuilder),
     Long(Int64Builder),
     Double(Float64Builder),
@@ -79,7 +113,7 @@ enum Builder {
 }
 
 impl Builder {
-    fn new(kind: Kind) -> Builder {
+    pub(super) fn new(kind: Kind) -> Builder {
         match kind {
             Kind::Keyword | Kind::Text | Kind::Ip => Builder::Text(StringBuilder::new()),
             Kind::Long => Builder::Long(Int64Builder::new()),
@@ -90,7 +124,7 @@ impl Builder {
     }
 
     /// Puts a value that fits, else null.
-    fn push(&mut self, value: Option<&Value>) {
+    pub(super) fn push(&mut self, value: Option<&Value>) {
         match (self, value) {
             (Builder::Text(builder), Some(Value::Text(text))) => builder.append_value(text),
             (Builder::Text(builder), Some(Value::Ip(address))) => builder.append_value(address_text(*address)),
@@ -117,7 +151,7 @@ impl Builder {
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    pub(super) fn finish(&mut self) -> ArrayRef {
         match self {
             Builder::Text(builder) => Arc::new(builder.finish()),
             Builder::Long(builder) => Arc::new(builder.finish()),
@@ -165,7 +199,7 @@ impl Sparse {
 }
 
 /// The value is of the column's type.
-fn fits(kind: Kind, value: &Value) -> bool {
+pub(crate) fn fits(kind: Kind, value: &Value) -> bool {
     match kind {
         Kind::Keyword | Kind::Text => matches!(value, Value::Text(_)),
         Kind::Ip => matches!(value, Value::Ip(_)),
@@ -176,36 +210,30 @@ fn fits(kind: Kind, value: &Value) -> bool {
     }
 }
 
-/// The field has a column, or is a vendor's that has the name of one but for its case.
-fn has_column_key(field: Field) -> bool {
-    match field.known() {
-        Some(known) => known.storage == Storage::Column,
-        None => FIELDS.iter().any(|(column, _)| has_key(field.name(), column.name())),
-    }
-}
-
 fn takes(field: Field, value: &Value) -> bool {
     field.known().is_some_and(|known| known.storage == Storage::Column && fits(known.kind, value))
 }
 
 /// Where the values of a field go, worked out when it is first seen.
 struct Place {
-    /// Its column, where it has one.
-    column: Option<usize>,
+    /// Its column, where it has one, and the type of that.
+    column: Option<(usize, Kind)>,
     kind: Kind,
     /// What stands before its values in `attrs`.
     head: String,
+    /// It has a column, or has the name of one but for its case.
     has_column_key: bool,
     is_spilled: bool,
 }
 
 impl Place {
-    fn of(field: Field) -> Place {
+    fn of(field: Field, frequent: &[Frequent]) -> Place {
+        let all = || FIELDS.iter().copied().chain(frequent.iter().map(|one| (one.field, one.kind)));
         Place {
-            column: FIELDS.iter().position(|(known, _)| *known == field),
+            column: all().enumerate().find(|(_, (known, _))| *known == field).map(|(at, (_, kind))| (at, kind)),
             kind: field.kind(),
             head: attrs::head(field),
-            has_column_key: has_column_key(field),
+            has_column_key: all().any(|(column, _)| has_key(field.name(), &name_key(column.name()))),
             is_spilled: false,
         }
     }
@@ -213,24 +241,31 @@ impl Place {
 
 /// Makes tables of events, one after the other.
 pub struct Tables {
+    schema: SchemaRef,
+    frequent: Vec<Frequent>,
     places: Vec<Option<Place>>,
     columns: Vec<Sparse>,
     spilled: Vec<Field>,
     rest: String,
 }
 
-impl Default for Tables {
-    fn default() -> Tables {
-        Tables::new()
-    }
-}
-
 impl Tables {
-    /// A maker that has seen no event.
-    pub fn new() -> Tables {
-        let sparse = |(_, kind): &(Field, Kind)| Sparse { builder: Builder::new(*kind), rows: 0, nulls: None };
-        let columns = FIELDS.iter().map(sparse).collect();
-        Tables { places: Vec::new(), columns, spilled: Vec::new(), rest: String::new() }
+    /// A maker that has seen no event; these fields get columns beside those of the field table.
+    pub fn new(frequent: Vec<Frequent>) -> Tables {
+        let kinds = FIELDS.iter().map(|(_, kind)| *kind).chain(frequent.iter().map(|one| one.kind));
+        let columns = kinds.map(|kind| Sparse { builder: Builder::new(kind), rows: 0, nulls: None }).collect();
+        let schema = file_schema(&frequent);
+        Tables { schema, frequent, places: Vec::new(), columns, spilled: Vec::new(), rest: String::new() }
+    }
+
+    /// The columns of its tables.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The fields with a column that the field table gives none.
+    pub fn frequent(&self) -> &[Frequent] {
+        &self.frequent
     }
 
     /// The fields of the name of a column that had a value in `attrs` so far.
@@ -245,12 +280,10 @@ impl Tables {
     pub fn make(&mut self, events: &[Hashed<'_>]) -> Result<RecordBatch, ArrowError> {
         let count = events.len();
         let bytes = events.iter().map(|hashed| hashed.stored.event.original.len()).sum();
-        let (mut original, mut hash) =
-            (BinaryBuilder::with_capacity(count, bytes), FixedSizeBinaryBuilder::with_capacity(count, 32));
+        let mut original = BinaryBuilder::with_capacity(count, bytes);
         let mut rest = StringBuilder::with_capacity(count, 0);
         for (row, hashed) in events.iter().enumerate() {
             original.append_value(&hashed.stored.event.original);
-            hash.append_value(hashed.original)?;
             self.add(row, &hashed.stored.event);
             rest.append_option((!self.rest.is_empty()).then_some(&self.rest));
         }
@@ -265,25 +298,24 @@ impl Tables {
             stamps(|stored| stored.event.received),
             stamps(|stored| stored.committed),
             Arc::new(original.finish()),
-            Arc::new(hash.finish()),
         ];
         columns.extend(self.columns.iter_mut().map(|column| column.finish(count)));
         columns.push(Arc::new(rest.finish()));
-        RecordBatch::try_new(SCHEMA.clone(), columns)
+        RecordBatch::try_new(self.schema.clone(), columns)
     }
 
     /// Puts the values of an event into their columns and the others into `rest`.
     fn add(&mut self, row: usize, event: &Event) {
-        let Tables { places, columns, spilled, rest } = self;
+        let Tables { frequent, places, columns, spilled, rest, .. } = self;
         rest.clear();
         for (field, value) in event.fields() {
             let at = field.index();
             if places.len() <= at {
                 places.resize_with(at + 1, || None);
             }
-            let place = places[at].get_or_insert_with(|| Place::of(*field));
+            let place = places[at].get_or_insert_with(|| Place::of(*field, frequent));
             match place.column {
-                Some(column) if fits(place.kind, value) => columns[column].put(row, value),
+                Some((column, kind)) if fits(kind, value) => columns[column].put(row, value),
                 _ => {
                     attrs::push(rest, &place.head, place.kind, value);
                     if place.has_column_key && !place.is_spilled {
@@ -297,7 +329,7 @@ impl Tables {
     }
 }
 
-/// Some columns of these events, as [`Tables`] makes them; a name that is no column's is left out.
+/// Some columns of [`SCHEMA`] of these events; a name that is no column's is left out.
 ///
 /// # Errors
 /// Arrow's, which would be a mistake of ours.
@@ -394,162 +426,53 @@ fn fill(events: &mut [Stored], name: &str, array: &ArrayRef) -> Result<(), Strin
                 attrs::decode(values.value(row), &mut stored.event)?;
             }
         }
-        _ => match Field::intern(name) {
-            Some(field) => fill_field(events, field, array)?,
-            None => return Err("a field this version has no room for".to_owned()),
-        },
+        _ => fill_field(events, name, array)?,
     }
     Ok(())
 }
 
-fn fill_field(events: &mut [Stored], field: Field, array: &ArrayRef) -> Result<(), String> {
-    let wrong = || format!("of type {}", array.data_type());
-    let mut rows = events.iter_mut().enumerate().filter(|(row, _)| array.is_valid(*row));
-    match field.kind() {
-        Kind::Keyword | Kind::Text => {
-            let values = array.as_string_opt::<i32>().ok_or_else(wrong)?;
-            rows.for_each(|(row, stored)| stored.event.set(field, Text::from(values.value(row))));
-        }
-        Kind::Ip => {
-            let values = array.as_string_opt::<i32>().ok_or_else(wrong)?;
-            for (row, stored) in rows {
-                let address =
-                    values.value(row).parse().map_err(|_bad| format!("{:?} is no address", values.value(row)))?;
-                stored.event.set(field, Value::Ip(address));
+/// Puts the values of a column into the field of its name. The type says what they are, and the field table which texts
+/// are addresses.
+fn fill_field(events: &mut [Stored], name: &str, array: &ArrayRef) -> Result<(), String> {
+    let mut put = |of: &dyn Fn(usize) -> Result<Value, String>| {
+        // As many names may be known as there is room for.
+        let field = Field::intern(name);
+        for (row, stored) in events.iter_mut().enumerate().filter(|(row, _)| array.is_valid(*row)) {
+            match field {
+                Some(field) => stored.event.set(field, of(row)?),
+                None => stored.event.set_named(name, of(row)?),
             }
         }
-        Kind::Long => {
-            let values = array.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-            rows.for_each(|(row, stored)| stored.event.set(field, values.value(row)));
-        }
-        Kind::Double => {
-            let values = array.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?;
-            rows.for_each(|(row, stored)| stored.event.set(field, Value::Double(values.value(row))));
-        }
-        Kind::Boolean => {
-            let values = array.as_boolean_opt().ok_or_else(wrong)?;
-            rows.for_each(|(row, stored)| stored.event.set(field, values.value(row)));
-        }
-        Kind::Date => {
-            let values = array.as_primitive_opt::<TimestampNanosecondType>().ok_or_else(wrong)?;
-            rows.by_ref().for_each(|(row, stored)| stored.event.set(field, Timestamp(values.value(row))));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn single() -> impl Strategy<Value = Value> {
-        prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::Boolean),
-            any::<i64>().prop_map(Value::Long),
-            any::<f64>().prop_filter("a number", |number| !number.is_nan()).prop_map(Value::Double),
-            Just(Value::Double(f64::INFINITY)),
-            ".{0,20}".prop_map(Value::from),
-            any::<std::net::IpAddr>().prop_map(Value::Ip),
-            any::<i64>().prop_map(|nanos| Value::Date(Timestamp(nanos))),
-        ]
-    }
-
-    /// The same event with its fields in order of their names.
-    fn sorted(stored: &Stored) -> Stored {
-        let mut fields = stored.event.fields().to_vec();
-        fields.sort_by_key(|(field, _)| field.name());
-        let mut event = Event::new(stored.event.timestamp, stored.event.original.clone());
-        event.received = stored.event.received;
-        fields.into_iter().for_each(|(field, value)| event.set(field, value));
-        Stored { event, ..stored.clone() }
-    }
-
-    proptest! {
-        #[test]
-        fn events_come_back_as_they_were(
-            seq: u64, stamps: [i64; 3], original: Vec<u8>,
-            known in proptest::collection::vec(
-                (0u32..190, prop_oneof![4 => single(), 1 => proptest::collection::vec(single(), 0..4).prop_map(Value::List)]), 0..12),
-            vendor in proptest::collection::vec(("[a-zA-Z=\"\\\\đ .]{1,12}", single()), 0..5),
-        ) {
-            let mut event = Event::new(Timestamp(stamps[0]), original);
-            event.received = Timestamp(stamps[1]);
-            known.into_iter().for_each(|(row, value)| event.set(Field::from_row(row).expect("a row"), value));
-            vendor.into_iter().for_each(|(name, value)| event.set_named(&name, value));
-            let stored = Stored { seq: Seq(seq), committed: Timestamp(stamps[2]), event };
-            let batch = Tables::new().make(&[Hashed::of(&stored)]).expect("a table");
-            let back = from_batch(&batch).expect("readable");
-            prop_assert_eq!(back.iter().map(sorted).collect::<Vec<_>>(), vec![sorted(&stored)]);
-            // The same, column by column.
-            let names: Vec<&str> = SCHEMA.fields().iter().map(|column| column.name().as_str()).collect();
-            prop_assert_eq!(project(&[&stored], &names).expect("a table"), batch);
-        }
-
-        #[test]
-        fn tables_are_those_of_the_plain_twin(
-            tables in proptest::collection::vec(proptest::collection::vec(
-                (proptest::collection::vec((0u32..190, single()), 0..5), proptest::collection::vec(("[Ss]ource\\.ip|x|y", single()), 0..3)),
-                0..12), 1..4),
-        ) {
-            let (mut made, mut spilled) = (Tables::new(), Vec::new());
-            for table in &tables {
-                let events: Vec<Stored> = (1..).zip(table).map(|(seq, (known, vendor))| {
-                    let mut event = Event::new(Timestamp(3), seq.to_string().into_bytes());
-                    known.iter().for_each(|(row, value)| event.set(Field::from_row(*row).expect("a row"), value.clone()));
-                    vendor.iter().for_each(|(name, value)| event.set_named(name, value.clone()));
-                    Stored { seq: Seq(seq), committed: Timestamp(4), event }
-                }).collect();
-                let hashed: Vec<Hashed<'_>> = events.iter().map(Hashed::of).collect();
-                prop_assert_eq!(made.make(&hashed).expect("a table"), plain(&events, &mut spilled));
-                prop_assert_eq!(made.spilled(), &*spilled);
+        Ok(())
+    };
+    let is_address = Field::lookup(name).is_some_and(|field| field.kind() == Kind::Ip);
+    match array.data_type() {
+        DataType::Utf8 => {
+            let values = array.as_string::<i32>();
+            match is_address {
+                true => put(&|row| {
+                    let text = values.value(row);
+                    Ok(Value::Ip(text.parse().map_err(|_bad| format!("{text:?} is no address"))?))
+                }),
+                false => put(&|row| Ok(Value::Text(Text::from(values.value(row))))),
             }
         }
-    }
-
-    /// The table of these events, each value looked for in each event.
-    fn plain(events: &[Stored], spilled: &mut Vec<Field>) -> RecordBatch {
-        let stamps = |of: fn(&Stored) -> Timestamp| -> ArrayRef {
-            let mut builder = TimestampNanosecondBuilder::new().with_data_type(stamp_type());
-            events.iter().for_each(|stored| builder.append_value(of(stored).0));
-            Arc::new(builder.finish())
-        };
-        let (mut original, mut hash) = (BinaryBuilder::new(), FixedSizeBinaryBuilder::new(32));
-        let mut rest = StringBuilder::new();
-        for stored in events {
-            original.append_value(&stored.event.original);
-            hash.append_value(stored.event.original_hash()).expect("32 bytes");
-            let mut text = String::new();
-            for (field, value) in stored.event.fields() {
-                let is_taken =
-                    field.known().is_some_and(|known| known.storage == Storage::Column && fits(known.kind, value));
-                if is_taken {
-                    continue;
-                }
-                attrs::push(&mut text, &attrs::head(*field), field.kind(), value);
-                if has_column_key(*field) && !spilled.contains(field) {
-                    spilled.push(*field);
-                }
-            }
-            attrs::end(&mut text);
-            rest.append_option((!text.is_empty()).then_some(text));
+        DataType::Int64 => {
+            let values = array.as_primitive::<Int64Type>();
+            put(&|row| Ok(Value::Long(values.value(row))))
         }
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt64Array::from_iter_values(events.iter().map(|stored| stored.seq.0))),
-            stamps(|stored| stored.event.timestamp),
-            stamps(|stored| stored.event.received),
-            stamps(|stored| stored.committed),
-            Arc::new(original.finish()),
-            Arc::new(hash.finish()),
-        ];
-        for (field, kind) in &*FIELDS {
-            let mut builder = Builder::new(*kind);
-            events.iter().for_each(|stored| builder.push(stored.event.get(*field).filter(|value| fits(*kind, value))));
-            columns.push(builder.finish());
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>();
+            put(&|row| Ok(Value::Double(values.value(row))))
         }
-        columns.push(Arc::new(rest.finish()));
-        RecordBatch::try_new(SCHEMA.clone(), columns).expect("a table")
+        DataType::Boolean => {
+            let values = array.as_boolean();
+            put(&|row| Ok(Value::Boolean(values.value(row))))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            let values = array.as_primitive::<TimestampNanosecondType>();
+            put(&|row| Ok(Value::Date(Timestamp(values.value(row)))))
+        }
+        other => Err(format!("of type {other}")),
     }
 }

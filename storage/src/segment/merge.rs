@@ -1,7 +1,7 @@
 //! One segment out of several. In: open segments of one dataset, one after the other in `Seq`. Out: one segment of
 //! exactly their events, rows in order of `@timestamp`, then `Seq`, written as it is read: memory holds a batch of each
-//! input, one row group, the growing index and the hash of each event. Columns are copied as tables; events are made of
-//! them for index and hashes only.
+//! input, one row group, the growing index and the hash of each event. Where all inputs have the same columns, these are
+//! copied as tables; events are made of them for index and hashes only.
 //!
 //! Promise: the root over the events' hashes of each input is made anew from what was read and compared with the one
 //! the input was sealed with, so damage or a mistake of ours is never carried over into a new file.
@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::interleave::interleave_record_batch;
 use nhatle_event::json::hex;
 use nhatle_event::{Seq, Stored, Timestamp};
 
-use super::columns::SCHEMA;
+use super::frequent::{Census, Frequent, SAMPLE_ROWS};
 use super::meta::{Kinds, Replaced, SegmentMeta, WriteOptions, write_file};
 use super::object::ObjectWriter;
-use super::reader::{RowStream, Segment};
+use super::reader::{Projection, RowStream, Segment};
 use super::text_index::IndexBuilder;
 use super::writer::RowsWriter;
 use super::{INDEX_FILE, ROWS_FILE};
@@ -35,6 +35,9 @@ const INPUT_BYTES: usize = 64 << 20;
 /// How many rows, and how many bytes as received, are written at a time.
 const OUTPUT_ROWS: usize = 4096;
 const OUTPUT_BYTES: usize = 32 << 20;
+
+/// How many rows are looked at in one place of an input to choose columns.
+const RUN_ROWS: usize = 256;
 
 /// What is asked between two batches: `false` gives the work up.
 pub type Pace<'a> = &'a mut dyn FnMut() -> bool;
@@ -56,12 +59,17 @@ pub fn merge(
     let object = ObjectWriter::create(disk, dir, ROWS_FILE)?;
     let failure = object.failure();
     let parquet_failed = |error: parquet::errors::ParquetError| failure.error(&rows_path, error.to_string());
-    let mut rows = RowsWriter::new(object, options.tier).map_err(parquet_failed)?;
+    let frequent = match settled(inputs)? {
+        Some(frequent) => frequent,
+        None => sampled(inputs)?,
+    };
+    let mut rows = RowsWriter::new(object, options.tier, frequent).map_err(parquet_failed)?;
     let mut index = IndexBuilder::default();
     let mut summary = Summary::default();
     let mut merged = Merged::new(inputs)?;
-    // Tables of the columns written now go over as they are; others are made anew from their events.
-    let as_tables = merged.has_columns_of_today();
+    // Tables of the columns that are written go over as they are; others are made anew from their events.
+    let schema = rows.schema().clone();
+    let as_tables = merged.has_columns(&schema);
     if as_tables {
         for input in inputs {
             rows.spill(input.spilled()?);
@@ -77,7 +85,7 @@ pub fn merge(
         }
         let hashed: Vec<Hashed<'_>> = taken.events.iter().map(Hashed::of).collect();
         if as_tables {
-            let table = taken.table().map_err(|error| unwritable(ROWS_FILE, error.to_string()))?;
+            let table = taken.table(&schema).map_err(|error| unwritable(ROWS_FILE, error.to_string()))?;
             rows.push_table(&table).map_err(parquet_failed)?;
         } else {
             rows.push(&hashed).map_err(parquet_failed)?;
@@ -100,6 +108,43 @@ pub fn merge(
     let metas = inputs.iter().map(|input| input.meta());
     let meta = summary.meta(options, dir, vec![rows, index], metas.map(Replaced::of).collect());
     meta.map(Some).ok_or_else(|| unwritable("", "no events".to_owned()))
+}
+
+/// The columns of frequent fields, where all inputs have the same and are large enough to have chosen them well.
+fn settled(inputs: &[Arc<Segment>]) -> Result<Option<Vec<Frequent>>, WriteError> {
+    let Some(first) = inputs.first() else { return Ok(None) };
+    let frequent = first.frequent()?;
+    for input in inputs {
+        let is_same = match (&frequent, input.frequent()?) {
+            (Some(one), Some(other)) => {
+                let columns = |of: &[Frequent]| -> Vec<_> { of.iter().map(|one| (one.field, one.kind)).collect() };
+                columns(one) == columns(&other)
+            }
+            _ => false,
+        };
+        if !is_same || input.row_count() < SAMPLE_ROWS {
+            return Ok(None);
+        }
+    }
+    Ok(frequent)
+}
+
+/// The columns that a sample of all inputs speaks for: runs of rows that lie in few pages each.
+fn sampled(inputs: &[Arc<Segment>]) -> Result<Vec<Frequent>, WriteError> {
+    let total: usize = inputs.iter().map(|input| input.row_count()).sum();
+    let mut census = Census::default();
+    for input in inputs {
+        let count = input.row_count();
+        let share = count * SAMPLE_ROWS.min(total) / total.max(1);
+        let runs = share.div_ceil(RUN_ROWS).max(1);
+        let run = share.div_ceil(runs).max(1);
+        for at in 0..runs {
+            let begin = (count * (2 * at + 1) / (2 * runs)).saturating_sub(run / 2).min(count.saturating_sub(run));
+            let rows: Vec<usize> = (begin..(begin + run).min(count)).collect();
+            input.fetch(&rows, Projection::Others)?.iter().for_each(|stored| census.add(&stored.event));
+        }
+    }
+    Ok(census.choose(total))
 }
 
 /// The events of an input are those it was sealed with.
@@ -229,8 +274,8 @@ struct Taken {
 }
 
 impl Taken {
-    /// These rows as one table.
-    fn table(&self) -> Result<RecordBatch, ArrowError> {
+    /// These rows as one table of these columns.
+    fn table(&self, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let first = self.places.first().copied().unwrap_or_default();
         let mut run = (first.1..).map(|row| (first.0, row));
         // Segments mostly follow each other in time, too.
@@ -239,7 +284,7 @@ impl Taken {
             Some(table) => table.slice(first.1, self.places.len()),
             None => interleave_record_batch(&self.tables.iter().collect::<Vec<_>>(), &self.places)?,
         };
-        RecordBatch::try_new(SCHEMA.clone(), table.columns().to_vec())
+        RecordBatch::try_new(schema.clone(), table.columns().to_vec())
     }
 }
 
@@ -257,9 +302,9 @@ impl Merged {
         Ok(merged)
     }
 
-    /// The tables of all inputs have the columns that are written now, in their order.
-    fn has_columns_of_today(&self) -> bool {
-        self.inputs.iter().all(|input| input.stream.schema().fields() == SCHEMA.fields())
+    /// The tables of all inputs have these columns, in their order.
+    fn has_columns(&self, schema: &SchemaRef) -> bool {
+        self.inputs.iter().all(|input| input.stream.schema().fields() == schema.fields())
     }
 
     fn pull(&mut self, input: usize) -> Result<Option<Stored>, WriteError> {
@@ -321,6 +366,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::meta::Tier;
+    use super::super::tests_old::write_version_1;
     use super::super::write;
     use super::*;
     use crate::dataset::Dataset;
@@ -331,7 +377,8 @@ mod tests {
         /// A merge by tables is what sealing all events at once would be.
         #[test]
         fn a_merged_segment_is_the_one_of_all_events_at_once(
-            parts in proptest::collection::vec(proptest::collection::vec((0i64..40, 0u8..4), 1..60), 1..5),
+            parts in proptest::collection::vec(
+                (1u8..4, proptest::collection::vec((0i64..40, 0u8..6), 1..60)), 1..5),
         ) {
             let folder = tempfile::tempdir().unwrap();
             let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
@@ -339,7 +386,7 @@ mod tests {
             let mut seq = 0;
             let mut all = Vec::new();
             let mut inputs = Vec::new();
-            for (number, part) in parts.iter().enumerate() {
+            for (number, (version, part)) in parts.iter().enumerate() {
                 let events: Vec<Stored> = part.iter().map(|(second, kind)| {
                     seq += 1;
                     let mut event = Event::new(Timestamp::from_seconds(*second), format!("line {seq}").into_bytes());
@@ -349,13 +396,18 @@ mod tests {
                         // A value that has no place in its column, and a name that is a column's but for its case.
                         1 => event.set(Field::SOURCE_IP, "somewhere"),
                         2 => event.set_named("Host.Name", "h"),
+                        3 => event.set_named("vendor.key", "another type"),
+                        4 => event.set_named("Vendor.Key", "another case"),
                         _ => event.set_named("vendor.key", Value::Long(*second)),
                     }
                     Stored { seq: Seq(seq), committed: Timestamp(7), event }
                 }).collect();
                 let dir = format!("s{number}");
                 disk.create_folder(&dir).unwrap();
-                let meta = write(&*disk, &dir, &events, &options).unwrap();
+                let meta = match version {
+                    1 => write_version_1(&*disk, &dir, &events, &options),
+                    _ => write(&*disk, &dir, &events, &options).unwrap(),
+                };
                 inputs.push(Arc::new(Segment::open(disk.clone(), &meta).unwrap()));
                 all.extend(events);
             }

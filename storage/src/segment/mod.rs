@@ -17,6 +17,7 @@ pub mod words;
 pub mod terms;
 pub mod rows;
 pub(crate) mod attrs;
+pub mod frequent;
 pub mod columns;
 mod bundle;
 pub mod bloom;
@@ -31,6 +32,7 @@ pub(crate) mod stands;
 pub mod loose;
 mod checked_file;
 mod ahead;
+mod made;
 mod spans;
 mod cache;
 mod writer;
@@ -40,10 +42,13 @@ mod tests;
 #[cfg(test)]
 mod tests_automaton;
 #[cfg(test)]
+mod tests_columns;
+#[cfg(test)]
 mod tests_dictionary;
 #[cfg(test)]
-mod tests_old;
+pub(crate) mod tests_old;
 
+pub(crate) use made::Wanted;
 pub use reader::{Projection, RowKeys, RowStream, Segment};
 pub(crate) use spans::{Picked, SpanBatches, Spans};
 pub use terms::is_unit_code;

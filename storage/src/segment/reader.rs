@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt64Type};
 use arrow_schema::SchemaRef;
 use nhatle_event::field::{Storage, TABLE};
-use nhatle_event::{Seq, Stored, Text, Timestamp};
+use nhatle_event::{Field, Seq, Stored, Text, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -22,11 +22,12 @@ use super::bundle::Bundle;
 use super::cache::Cache;
 use super::checked_file::CheckedFile;
 use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
+use super::frequent::Frequent;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
 use super::spans::wanted;
 use super::text_index::TextIndex;
-use super::words::name_key;
-use super::writer::{ROWS_VERSION, SPILLED_KEY, VERSION_KEY};
+use super::words::has_key;
+use super::writer::{FREQUENT_KEY, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY};
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
 use crate::error::ReadError;
@@ -51,8 +52,10 @@ pub(super) struct Footer {
     pub metadata: ArrowReaderMetadata,
     /// The same with other types of columns, made when first asked for ([`super::spans`]).
     pub by_numbers: OnceLock<ArrowReaderMetadata>,
-    /// The keys of fields with a column that have values in `attrs` too.
-    spilled: Vec<String>,
+    /// The fields with a column, or the name of one but for its case, that have values in `attrs` too.
+    pub spilled: Vec<String>,
+    /// The fields with a column of their own in this segment.
+    pub frequent: Vec<String>,
 }
 
 /// What a row is ordered by and named with, for every row of a segment in the order of rows.
@@ -125,6 +128,8 @@ pub enum Projection<'a> {
     Keys(&'a [Text]),
     /// All fields, without the bytes as received, their hash, and the times but `@timestamp`.
     Fields,
+    /// The fields that the field table gives no column.
+    Others,
 }
 
 /// A sealed segment, open for reading. Opening one reads nothing yet but the length of its rows.
@@ -234,8 +239,28 @@ impl Segment {
     /// # Errors
     /// It cannot be read, or is damaged.
     pub fn spilled(&self) -> Result<Vec<String>, ReadError> {
+        Ok(self.footer()?.spilled.clone())
+    }
+
+    /// The fields with a column of their own in this segment; `None` in one of a version without such, and where this process
+    /// knows too many names.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn frequent(&self) -> Result<Option<Vec<Frequent>>, ReadError> {
         let footer = self.footer()?;
-        spilled(&footer.metadata).map_err(|reason| footer.file.unreadable(reason))
+        if said(&footer.metadata, VERSION_KEY) != Some(ROWS_VERSION) {
+            return Ok(None);
+        }
+        let groups = footer.metadata.metadata().row_groups();
+        let of = |name: &String| {
+            let field = Field::intern(name)?;
+            let (leaf, column) = footer.metadata.schema().column_with_name(name)?;
+            let is_repeating =
+                groups.first().is_some_and(|group| group.column(leaf).dictionary_page_offset().is_some());
+            Some(Frequent { field, kind: columns::kind_of(field, column.data_type())?, is_repeating })
+        };
+        Ok(footer.frequent.iter().map(of).collect())
     }
 
     /// The index is in memory, and how many bytes it has.
@@ -272,14 +297,20 @@ impl Segment {
             if u64::try_from(rows) != Ok(self.meta.row_count) {
                 return Err(file.unreadable(format!("{rows} rows where the manifest has {}", self.meta.row_count)));
             }
-            if version(&metadata) != Some(ROWS_VERSION) {
-                let found = version(&metadata).unwrap_or("no");
-                return Err(file.unreadable(format!("rows of {found} version, this program reads {ROWS_VERSION}")));
-            }
+            let has_frequent = match said(&metadata, VERSION_KEY) {
+                Some(ROWS_VERSION) => true,
+                Some(ROWS_VERSION_1) => false,
+                found => {
+                    let found = found.unwrap_or("no");
+                    let reason = format!("rows of {found} version, this program reads up to {ROWS_VERSION}");
+                    return Err(file.unreadable(reason));
+                }
+            };
             let bytes = metadata.metadata().memory_size();
-            let spilled = spilled(&metadata).map_err(|reason| file.unreadable(reason))?;
-            let spilled = spilled.iter().map(|name| name_key(name).into_owned()).collect();
-            Ok((Footer { file, metadata, by_numbers: OnceLock::new(), spilled }, bytes))
+            let names = |key| names(&metadata, key).map_err(|reason| file.unreadable(reason));
+            let spilled = names(SPILLED_KEY)?;
+            let frequent = if has_frequent { names(FREQUENT_KEY)? } else { Vec::new() };
+            Ok((Footer { file, metadata, by_numbers: OnceLock::new(), spilled, frequent }, bytes))
         })
     }
 
@@ -288,6 +319,7 @@ impl Segment {
         let names = match projection {
             Projection::All => None,
             Projection::Keys(keys) => Some(footer.columns(keys)),
+            Projection::Others => Some(footer.others()),
             Projection::Fields => None,
         };
         let is_in = |name: &&str| match projection {
@@ -442,50 +474,45 @@ impl Drop for Segment {
 
 impl Footer {
     /// The columns that hold the values of these keys.
-    fn columns(&self, keys: &[Text]) -> Vec<&'static str> {
+    fn columns(&self, keys: &[Text]) -> Vec<&str> {
         let mut names = vec![SEQ, TIMESTAMP];
-        let mut add = |name: &'static str| {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        };
         for key in keys {
             match key.as_str() {
                 "@timestamp" | "nhatle.seq" | "nhatle.id" => continue,
-                "event.created" => add(CREATED),
-                "event.ingested" => add(INGESTED),
-                "event.original" | "event.hash" => add(ORIGINAL),
+                "event.created" => names.push(CREATED),
+                "event.ingested" => names.push(INGESTED),
+                "event.original" | "event.hash" => names.push(ORIGINAL),
                 _ => {}
             }
-            let has_column =
-                |known: &&nhatle_event::field::Known| known.name == key && known.storage == Storage::Column;
-            match TABLE.iter().find(has_column) {
-                Some(known) => {
-                    add(known.name);
-                    // A vendor's field of the same key but other case is in `attrs`.
-                    if self.spilled.iter().any(|spilled| spilled == key) {
-                        add(ATTRS);
-                    }
-                }
-                None => add(ATTRS),
+            let known = TABLE.iter().filter(|known| known.storage == Storage::Column && known.name == key);
+            let before = names.len();
+            names.extend(known.map(|known| known.name));
+            names.extend(self.frequent.iter().map(String::as_str).filter(|name| has_key(name, key)));
+            // What has no place in its column is in `attrs`, and a field of the same key but other case.
+            if names.len() == before || self.spilled.iter().any(|spilled| has_key(spilled, key)) {
+                names.push(ATTRS);
             }
         }
         debug_assert!(!names.contains(&HASH), "the hash is made from the bytes, never trusted");
         names
     }
+
+    /// The columns that hold the values of all fields that the field table gives none.
+    fn others(&self) -> Vec<&str> {
+        self.frequent.iter().map(String::as_str).chain([SEQ, TIMESTAMP, ATTRS]).collect()
+    }
 }
 
-/// The version of the rows.
-fn version(metadata: &ArrowReaderMetadata) -> Option<&str> {
+/// What the metadata of the file says under this key.
+fn said<'a>(metadata: &'a ArrowReaderMetadata, key: &str) -> Option<&'a str> {
     let pairs = metadata.metadata().file_metadata().key_value_metadata()?;
-    pairs.iter().find(|pair| pair.key == VERSION_KEY)?.value.as_deref()
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
 }
 
-fn spilled(metadata: &ArrowReaderMetadata) -> Result<Vec<String>, String> {
-    let pairs = metadata.metadata().file_metadata().key_value_metadata();
-    let value = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == SPILLED_KEY)?.value.as_ref());
-    match value {
+/// The names it lists under this key.
+fn names(metadata: &ArrowReaderMetadata, key: &str) -> Result<Vec<String>, String> {
+    match said(metadata, key) {
         Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-        None => Err(format!("it has no {SPILLED_KEY}")),
+        None => Err(format!("it has no {key}")),
     }
 }

@@ -1,6 +1,7 @@
 //! `Spans`: columns of a segment by row groups, for whoever reads many rows of few columns. In: a row group, the rows of
 //! it, names of columns. Out: tables of those columns in the order of rows. Texts of a column that is written as numbers
-//! of a dictionary come as such ([`arrow_array::DictionaryArray`]), other texts and bytes as views of their pages.
+//! of a dictionary come as such ([`arrow_array::DictionaryArray`]), other texts and bytes as views of their pages. What the file
+//! does not have as it is, is made of what it has ([`super::made`]).
 //! Failure: [`ReadError`], with the file.
 
 use std::sync::Arc;
@@ -18,8 +19,10 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use regex::bytes::Regex;
 
-use super::ahead::{Ahead, Wanted};
+use super::ahead::{self, Ahead};
 use super::checked_file::CheckedFile;
+use super::columns::HASH;
+use super::made::{Made, Wanted};
 use super::reader::{Footer, Segment};
 use crate::error::ReadError;
 
@@ -27,17 +30,18 @@ use crate::error::ReadError;
 pub(crate) struct Spans {
     footer: Arc<Footer>,
     typed: ArrowReaderMetadata,
+    wanted: Wanted,
 }
 
 /// The rows of a row group that are read; `None` is all.
 pub(crate) type Picked = Option<BooleanBuffer>;
 
 impl Spans {
-    /// Opens a segment for this.
+    /// Opens a segment for this; `attrs` of it has at least the fields that are wanted of it.
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
-    pub fn of(segment: &Segment) -> Result<Spans, ReadError> {
+    pub fn of(segment: &Segment, wanted: Wanted) -> Result<Spans, ReadError> {
         let footer = segment.footer()?;
         let typed = match footer.by_numbers.get() {
             Some(typed) => typed.clone(),
@@ -49,7 +53,7 @@ impl Spans {
                 footer.by_numbers.get_or_init(|| typed).clone()
             }
         };
-        Ok(Spans { footer, typed })
+        Ok(Spans { footer, typed, wanted })
     }
 
     /// How many row groups there are.
@@ -62,6 +66,11 @@ impl Spans {
         usize::try_from(self.typed.metadata().row_group(group).num_rows()).unwrap_or(0)
     }
 
+    fn made(&self, names: &[&str]) -> Made {
+        let has_hash = self.typed.schema().column_with_name(HASH).is_some();
+        Made::of(names, &self.wanted, &self.footer.frequent, &self.footer.spilled, has_hash)
+    }
+
     /// The column is there, and written as numbers of a dictionary.
     pub fn is_by_numbers(&self, name: &str) -> bool {
         let field = self.typed.schema().fields().iter().find(|field| field.name() == name);
@@ -71,13 +80,15 @@ impl Spans {
     /// About how many bytes one row of these columns has in memory.
     pub fn row_bytes(&self, group: usize, names: &[&str]) -> usize {
         let row_group = self.typed.metadata().row_group(group);
-        let plain: i64 = self.leaves(names).map(|at| row_group.column(at).uncompressed_size()).sum();
-        usize::try_from(plain).unwrap_or(usize::MAX) / self.rows(group).max(1) + 1 + 16 * names.len()
+        let made = self.made(names);
+        let plain: i64 = self.leaves(&made).into_iter().map(|at| row_group.column(at).uncompressed_size()).sum();
+        let plain = usize::try_from(plain).unwrap_or(usize::MAX) / self.rows(group).max(1);
+        plain + 1 + 16 * names.len() + made.row_bytes()
     }
 
-    fn leaves(&self, names: &[&str]) -> impl Iterator<Item = usize> {
+    fn leaves(&self, made: &Made) -> Vec<usize> {
         let columns = self.typed.schema().fields().iter().enumerate();
-        columns.filter(move |(_, column)| names.contains(&column.name().as_str())).map(|(at, _)| at)
+        columns.filter(|(_, column)| made.reads(column.name())).map(|(at, _)| at).collect()
     }
 
     /// Some columns of some rows of a row group, so many rows at a time. A column the segment has not is left out.
@@ -92,7 +103,8 @@ impl Spans {
         batch_rows: usize,
     ) -> Result<SpanBatches, ReadError> {
         let selection = picked.as_ref().map(|rows| RowSelection::from_boolean_buffer(rows.clone()));
-        let chosen: Vec<usize> = self.leaves(names).collect();
+        let made = self.made(names);
+        let chosen = self.leaves(&made);
         let file = self.ahead(group, &chosen, selection.as_ref());
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.typed.clone())
             .with_row_groups(vec![group])
@@ -103,7 +115,7 @@ impl Spans {
         }
         CheckedFile::forget_failure();
         let reader = builder.build().map_err(|error| self.footer.file.error(error))?;
-        Ok(SpanBatches { footer: Arc::clone(&self.footer), reader })
+        Ok(SpanBatches { footer: Arc::clone(&self.footer), reader, made })
     }
 
     fn ahead(&self, group: usize, chosen: &[usize], selection: Option<&RowSelection>) -> Ahead {
@@ -125,7 +137,11 @@ impl Spans {
         go_on: impl Fn() -> Result<(), E>,
     ) -> Result<Picked, E> {
         let metadata = self.typed.metadata();
-        let Some(leaf) = self.leaves(&[name]).next() else { return Ok(picked.clone()) };
+        // One that is made of several has them in none of its pages as they are.
+        let [leaf] = self.leaves(&self.made(&[name]))[..] else { return Ok(picked.clone()) };
+        if self.typed.schema().field(leaf).name() != name {
+            return Ok(picked.clone());
+        }
         let Some(pages) = metadata.offset_index().and_then(|index| index.get(group)?.get(leaf)) else {
             return Ok(picked.clone());
         };
@@ -172,7 +188,7 @@ pub(super) fn wanted(
     group: usize,
     chosen: &[usize],
     selection: Option<&RowSelection>,
-) -> Wanted {
+) -> ahead::Wanted {
     let row_group = metadata.row_group(group);
     let pages = metadata.offset_index().and_then(|index| index.get(group));
     let mut ranges = Vec::new();
@@ -192,7 +208,7 @@ pub(super) fn wanted(
             _ => ranges.push(start..start + length),
         }
     }
-    Wanted::new(ranges)
+    ahead::Wanted::new(ranges)
 }
 
 /// The columns of a file with their texts as numbers of a dictionary, where every page is written so; else as views.
@@ -225,6 +241,7 @@ fn schema(metadata: &ArrowReaderMetadata) -> Schema {
 pub(crate) struct SpanBatches {
     footer: Arc<Footer>,
     reader: ParquetRecordBatchReader,
+    made: Made,
 }
 
 impl Iterator for SpanBatches {
@@ -232,6 +249,7 @@ impl Iterator for SpanBatches {
 
     fn next(&mut self) -> Option<Result<RecordBatch, ReadError>> {
         CheckedFile::forget_failure();
-        Some(self.reader.next()?.map_err(|error| self.footer.file.arrow_error(error)))
+        let batch = self.reader.next()?.and_then(|batch| self.made.table(batch));
+        Some(batch.map_err(|error| self.footer.file.arrow_error(error)))
     }
 }

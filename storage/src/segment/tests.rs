@@ -69,7 +69,7 @@ fn pages_are_looked_through_as_what_they_are_behind_a_dictionary_that_was_given_
         .collect();
     let (_folder, segment) = segment(&events);
     let name = Field::PROCESS_COMMAND_LINE.name();
-    let spans = super::Spans::of(&segment).unwrap();
+    let spans = super::Spans::of(&segment, None).unwrap();
     assert!(!spans.is_by_numbers(name));
     let form = regex::bytes::Regex::new("needle").unwrap();
     for first in [0, 1, 1500, 4300, 4500] {

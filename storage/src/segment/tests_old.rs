@@ -1,18 +1,26 @@
-//! Segments of earlier versions are read as they were: `tests/formats` holds one whose index was written in version 1. Its
+//! Segments of earlier versions are read as they were: `tests/formats` holds one whose rows and index were written in version 1. Its
 //! answers and those of the same events written now are compared with looking at every event.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use nhatle_event::{Stored, SystemClock};
+use nhatle_event::{Field, Stored, SystemClock, Value};
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
 
-use super::meta::{Tier, WriteOptions};
-use super::text_index::TextIndex;
-use super::{Segment, write};
+use super::columns::{FIELDS, SCHEMA, fits};
+use super::meta::{SegmentMeta, Tier, WriteOptions, write_file};
+use super::tests_columns::plain_of_version_1;
+use super::text_index::{IndexBuilder, TextIndex};
+use super::words::name_key;
+use super::writer::{ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY, properties};
+use super::{INDEX_FILE, ROWS_FILE, Segment, write};
 use crate::config::Config;
 use crate::dataset::Dataset;
 use crate::disk::{Disk, OsDisk};
 use crate::live::{LiveSegment, SegmentForm};
+use crate::proof::canonical::Hashed;
 use crate::query::{Page, Query};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
@@ -47,6 +55,31 @@ const LINES: [&str; 26] = [
     "related.ip:192.0.2.1",
 ];
 
+/// Writes events (of one dataset, in any order) as a segment whose rows are of version 1.
+pub fn write_version_1(disk: &dyn Disk, dir: &str, events: &[Stored], options: &WriteOptions) -> SegmentMeta {
+    let mut sorted: Vec<Stored> = events.to_vec();
+    sorted.sort_by_key(|stored| (stored.event.timestamp, stored.seq));
+    let columns = |field: &Field| FIELDS.iter().any(|(known, _)| name_key(field.name()) == known.name());
+    let in_attrs = |(field, value): &&(Field, Value)| {
+        columns(field) && !FIELDS.iter().any(|(known, kind)| known == field && fits(*kind, value))
+    };
+    let fields = sorted.iter().flat_map(|stored| stored.event.fields());
+    let spilled: BTreeSet<&str> = fields.filter(in_attrs).map(|(field, _)| field.name()).collect();
+    let properties = properties(options.tier, &[]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), SCHEMA.clone(), Some(properties)).unwrap();
+    writer.write(&plain_of_version_1(&sorted)).unwrap();
+    let spilled = serde_json::to_string(&spilled).unwrap();
+    for (key, value) in [(VERSION_KEY, ROWS_VERSION_1.to_owned()), (SPILLED_KEY, spilled)] {
+        writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+    }
+    let rows = write_file(disk, dir, ROWS_FILE, &writer.into_inner().unwrap()).unwrap();
+    let mut index = IndexBuilder::default();
+    sorted.iter().for_each(|stored| index.add(&stored.event));
+    let index = write_file(disk, dir, INDEX_FILE, &index.finish().unwrap()).unwrap();
+    let hashed = sorted.iter().map(Hashed::of).collect();
+    SegmentMeta::of(options.dataset, dir, hashed, vec![rows, index]).unwrap()
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -74,7 +107,7 @@ fn check(snapshot: &Snapshot, events: &[Stored]) {
 }
 
 #[test]
-fn an_index_of_version_1_answers_as_one_of_today() {
+fn rows_and_index_of_version_1_answer_as_those_of_today() {
     let folder = tempfile::tempdir().unwrap();
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/formats/index-1"), folder.path());
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
@@ -83,12 +116,17 @@ fn an_index_of_version_1_answers_as_one_of_today() {
     let old = snapshot.segments(Dataset::Events).next().unwrap().open().unwrap();
     let events = old.rows().unwrap();
     assert_eq!((old.index().unwrap().contents.version, events.len()), (1, 42));
+    assert_eq!(old.frequent().unwrap(), None);
     check(&snapshot, &events);
 
     disk.create_folder("anew").unwrap();
     let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
     let meta = write(&*disk, "anew", &events, &options).unwrap();
-    let anew = Segment::open(disk.clone(), &meta).unwrap().index().unwrap();
+    let anew = Segment::open(disk.clone(), &meta).unwrap();
+    let frequent = anew.frequent().unwrap().unwrap();
+    assert!(frequent.iter().any(|one| one.field.name() == "fortinet.firewall.sessionid"), "{frequent:?}");
+    assert_eq!(meta.events_root, old.meta().events_root);
+    let anew = anew.index().unwrap();
     assert_eq!(anew.contents.version, 2);
     let stands = anew.contents.stands_for("related.ip");
     assert!(stands.iter().any(|one| one.key == "source.ip" && one.is_always), "{stands:?}");

@@ -4,6 +4,7 @@
 use std::borrow::Borrow;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -11,9 +12,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
-use nhatle_event::{Field, Stored};
+use nhatle_event::{Field, Kind, Stored};
 
-use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP, Tables};
+use super::columns::{ATTRS, CREATED, INGESTED, ORIGINAL, SEQ, TIMESTAMP, Tables};
+use super::frequent::{self, Census, Frequent};
 use super::merge::Summary;
 use super::meta::{SegmentMeta, Tier, WriteOptions, write_file};
 use super::object::ObjectWriter;
@@ -26,8 +28,16 @@ use crate::proof::canonical::Hashed;
 
 /// How many rows one row group has.
 pub const GROUP_ROWS: usize = 65_536;
-/// How many rows one page of a column has; a sparse fetch reads whole pages.
+/// About how many rows one page of a column of long texts has; a sparse fetch reads whole pages.
 pub const PAGE_ROWS: usize = 1024;
+/// How many rows one page of any column has at most. A page costs 50 bytes and a call of zstd whatever is in it, and of most
+/// columns most rows have no value.
+const PAGE_ROWS_MAX: usize = 4096;
+/// Pages are cut by their bytes, too: of numbers, of texts, of texts that hardly repeat ([`PAGE_ROWS`] lines of a usual length).
+const NUMBER_PAGE_BYTES: usize = 8 << 10;
+const PAGE_BYTES: usize = 64 << 10;
+const TEXT_PAGE_BYTES: usize = 128 << 10;
+const ORIGINAL_PAGE_BYTES: usize = 384 << 10;
 /// How many rows, and how many bytes in the log, are in memory at a time.
 const STEP_ROWS: usize = 4096;
 const STEP_BYTES: usize = 32 << 20;
@@ -43,9 +53,14 @@ const ARCHIVE_LEVEL: i32 = 12;
 /// The version of the rows, in the metadata of the file.
 pub const VERSION_KEY: &str = "nhatle.version";
 /// The version of the rows written now.
-pub const ROWS_VERSION: &str = "1";
+pub const ROWS_VERSION: &str = "2";
+/// The version before: a column of the hash of `event.original`, and no columns but those of the field table.
+pub const ROWS_VERSION_1: &str = "1";
 /// The fields with a column that have values in `attrs`, as a JSON array, in the metadata of the file.
 pub const SPILLED_KEY: &str = "nhatle.attrs_columns";
+/// The fields that have a column in this segment though the field table gives them none, as a JSON array, in the metadata
+/// of the file.
+pub const FREQUENT_KEY: &str = "nhatle.frequent_columns";
 
 /// Writes `events` (of one dataset, at least one, in any order) as a segment into the folder `dir`, which is there and
 /// empty, durably.
@@ -60,14 +75,17 @@ pub fn write<E: Borrow<Stored>>(
 ) -> Result<SegmentMeta, WriteError> {
     let mut sorted: Vec<&Stored> = events.iter().map(Borrow::borrow).collect();
     sorted.sort_unstable_by_key(|stored| (stored.event.timestamp, stored.seq));
+    let mut census = Census::default();
+    frequent::sample(sorted.len()).for_each(|at| census.add(&sorted[at].event));
+    let frequent = census.choose(sorted.len());
     let mut batches = sorted.chunks(STEP_ROWS);
     let next = || batches.next().unwrap_or_default().iter().map(|stored| (*stored).clone()).collect();
-    write_in_steps(disk, dir, options, next)
+    write_in_steps(disk, dir, options, frequent, next)
 }
 
 /// Writes rows of the memtable (of one dataset, at least one, in the order of rows) as a segment into the folder `dir`,
 /// which is there and empty, durably. They are decoded some at a time and written as they come: memory holds those, the
-/// columns of a row group, compressed, and the growing index.
+/// columns of a row group, compressed, and the growing index. A few are decoded before, to see what fields there are.
 ///
 /// # Errors
 /// What the disk says, or an event that cannot be given the form.
@@ -77,6 +95,9 @@ pub fn write_rows(
     rows: &[Row<'_>],
     options: &WriteOptions,
 ) -> Result<SegmentMeta, WriteError> {
+    let mut census = Census::default();
+    frequent::sample(rows.len()).for_each(|at| census.add(&rows[at].stored().event));
+    let frequent = census.choose(rows.len());
     let mut rest = rows;
     let next = || {
         let mut bytes = 0;
@@ -89,7 +110,7 @@ pub fn write_rows(
         rest = later;
         now.par_iter().map(Row::stored).collect()
     };
-    write_in_steps(disk, dir, options, next)
+    write_in_steps(disk, dir, options, frequent, next)
 }
 
 /// `next` gives the rows in their order, some at a time; none is the end.
@@ -97,13 +118,14 @@ fn write_in_steps(
     disk: &dyn Disk,
     dir: &str,
     options: &WriteOptions,
+    frequent: Vec<Frequent>,
     mut next: impl FnMut() -> Vec<Stored>,
 ) -> Result<SegmentMeta, WriteError> {
     let unwritable = |name: &str, reason: String| WriteError::Unwritable { file: join(dir, name), reason };
     let object = ObjectWriter::create(disk, dir, ROWS_FILE)?;
     let (failure, rows_path) = (object.failure(), join(dir, ROWS_FILE));
     let parquet_failed = |error: parquet::errors::ParquetError| failure.error(&rows_path, error.to_string());
-    let mut rows = RowsWriter::new(object, options.tier).map_err(parquet_failed)?;
+    let mut rows = RowsWriter::new(object, options.tier, frequent).map_err(parquet_failed)?;
     let (mut index, mut summary) = (IndexBuilder::default(), Summary::default());
     loop {
         let events = next();
@@ -132,13 +154,20 @@ pub struct RowsWriter<W: std::io::Write + Send> {
 }
 
 impl<W: std::io::Write + Send> RowsWriter<W> {
-    /// Begins a file.
+    /// Begins a file in which these fields have columns beside those of the field table.
     ///
     /// # Errors
     /// What Parquet says.
-    pub fn new(to: W, tier: Tier) -> parquet::errors::Result<RowsWriter<W>> {
-        let writer = ArrowWriter::try_new(to, columns::SCHEMA.clone(), Some(properties(tier)?))?;
-        Ok(RowsWriter { writer, tables: Tables::new(), spilled: Vec::new() })
+    pub fn new(to: W, tier: Tier, frequent: Vec<Frequent>) -> parquet::errors::Result<RowsWriter<W>> {
+        let properties = properties(tier, &frequent)?;
+        let tables = Tables::new(frequent);
+        let writer = ArrowWriter::try_new(to, tables.schema().clone(), Some(properties))?;
+        Ok(RowsWriter { writer, tables, spilled: Vec::new() })
+    }
+
+    /// The columns of the file.
+    pub fn schema(&self) -> &SchemaRef {
+        self.tables.schema()
     }
 
     /// Adds these rows behind those before.
@@ -161,7 +190,7 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         Ok(())
     }
 
-    /// Adds a table of today's columns behind those before, as it is.
+    /// Adds a table of the file's columns behind those before, as it is.
     ///
     /// # Errors
     /// What Parquet says.
@@ -182,38 +211,57 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     /// What Parquet says.
     pub fn finish(mut self) -> parquet::errors::Result<W> {
         self.spill(self.tables.spilled().iter().map(|field| field.name().to_owned()).collect());
-        let names = serde_json::to_string(&self.spilled)
-            .map_err(|error| parquet::errors::ParquetError::External(error.into()))?;
-        self.writer.append_key_value_metadata(KeyValue::new(VERSION_KEY.to_owned(), ROWS_VERSION.to_owned()));
-        self.writer.append_key_value_metadata(KeyValue::new(SPILLED_KEY.to_owned(), names));
+        let frequent: Vec<&str> = self.tables.frequent().iter().map(|one| one.field.name()).collect();
+        let json = |names: serde_json::Result<String>| {
+            names.map_err(|error| parquet::errors::ParquetError::External(error.into()))
+        };
+        let frequent = json(serde_json::to_string(&frequent))?;
+        let spilled = json(serde_json::to_string(&self.spilled))?;
+        for (key, value) in [(VERSION_KEY, ROWS_VERSION.to_owned()), (SPILLED_KEY, spilled), (FREQUENT_KEY, frequent)] {
+            self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
         self.writer.into_inner()
     }
 }
 
-fn properties(tier: Tier) -> parquet::errors::Result<WriterProperties> {
+pub(super) fn properties(tier: Tier, frequent: &[Frequent]) -> parquet::errors::Result<WriterProperties> {
     let level = match tier {
         Tier::Recent => RECENT_LEVEL,
         Tier::Archive => ARCHIVE_LEVEL,
     };
     let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
     let mut builder = WriterProperties::builder()
-        .set_created_by("nhatle segment 1".to_owned())
+        .set_created_by("nhatle segment 2".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for name in [SEQ, TIMESTAMP, CREATED, INGESTED] {
         builder = builder
+            .set_column_data_page_size_limit(path(name), NUMBER_PAGE_BYTES)
             .set_column_dictionary_enabled(path(name), false)
             .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED)
             .set_column_statistics_enabled(path(name), EnabledStatistics::Page);
     }
     // A sparse fetch would decode a whole dictionary of texts that hardly repeat.
-    for name in [ORIGINAL, HASH, ATTRS, Field::MESSAGE.name()] {
+    for (name, page_bytes) in
+        [(ORIGINAL, ORIGINAL_PAGE_BYTES), (ATTRS, TEXT_PAGE_BYTES), (Field::MESSAGE.name(), TEXT_PAGE_BYTES)]
+    {
         builder = builder
+            .set_column_data_page_size_limit(path(name), page_bytes)
             .set_column_dictionary_enabled(path(name), false)
             .set_column_statistics_enabled(path(name), EnabledStatistics::None);
+    }
+    for one in frequent {
+        let name = || path(one.field.name());
+        if !one.is_repeating {
+            builder = builder.set_column_dictionary_enabled(name(), false);
+        }
+        if !one.is_repeating && one.kind == Kind::Long {
+            builder = builder.set_column_encoding(name(), Encoding::DELTA_BINARY_PACKED);
+        }
     }
     Ok(builder.build())
 }

@@ -1,5 +1,5 @@
 //! `EventsTable`: a dataset of a snapshot as a table. Its columns are those of a segment
-//! ([`crate::segment::columns`]), with the id of each event, `event.original` as text and as bytes, and the hash as text.
+//! ([`crate::segment::columns::SCHEMA`]), with the id of each event, `event.original` as text and as bytes, and the hash as text.
 //! In: which columns and conditions a query has. Out: [`ScanExec`] over the segments that can have rows of it. The limit
 //! to units is part of the table: there is no way to name it without.
 
@@ -19,7 +19,7 @@ use super::push::push;
 use super::scan::ScanExec;
 use crate::dataset::Dataset;
 use crate::query::{Filter, Query};
-use crate::segment::columns;
+use crate::segment::{Wanted, columns};
 use crate::snapshot::Snapshot;
 
 /// Where the values of a column come from.
@@ -104,6 +104,8 @@ pub struct EventsTable {
     pub deadline: Deadline,
     /// In how many threads.
     pub threads: usize,
+    /// The fields of `attrs` that the query asks for ([`super::wanted`]).
+    pub wanted: Wanted,
 }
 
 impl std::fmt::Debug for EventsTable {
@@ -140,7 +142,7 @@ impl TableProvider for EventsTable {
         };
         let is_all = matches!(query.filter, Filter::All) && query.units.is_none() && filters.is_empty();
         let rows = is_all.then(|| self.snapshot.count(self.dataset));
-        let base = Arc::new(Base::new(self.snapshot.clone(), query, self.deadline.clone()));
+        let base = Arc::new(Base::new(self.snapshot.clone(), query, self.deadline.clone(), self.wanted.clone()));
         let parts = base.parts(self.threads);
         let asked = Asked::new(base, columns, Vec::new())?;
         Ok(Arc::new(ScanExec::new(asked, parts, limit.filter(|_| filters.is_empty()), rows)))

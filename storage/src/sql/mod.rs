@@ -34,9 +34,12 @@ mod tables;
 mod tally;
 mod text;
 mod walk;
+mod wanted;
 pub mod write;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_attrs;
 #[cfg(test)]
 mod tests_calls;
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::query::rule_out::rule_out;
 use crate::query::worth::{may_be, worth};
 use crate::query::{Filter, Query};
 use crate::segment::rows::RowSet;
-use crate::segment::{GROUP_ROWS, Segment, Spans, columns};
+use crate::segment::{GROUP_ROWS, Segment, Spans, Wanted, columns};
 use crate::snapshot::Snapshot;
 
 /// How many rows of memory make a batch, and about how many bytes of the log.
@@ -42,6 +42,8 @@ pub struct Base {
     pub query: Query,
     /// Until when.
     pub deadline: Deadline,
+    /// The fields of `attrs` that are asked for.
+    wanted: Wanted,
     /// The segments, newest first, as far as they are opened.
     segments: Vec<(Arc<LiveSegment>, Mutex<Option<Access>>)>,
 }
@@ -89,8 +91,9 @@ pub struct Opened {
 }
 
 impl Base {
-    /// Events of a snapshot, in the time range and of the datasets and units of the query.
-    pub fn new(snapshot: Snapshot, query: Query, deadline: Deadline) -> Base {
+    /// Events of a snapshot, in the time range and of the datasets and units of the query; of `attrs` at least the fields
+    /// that are wanted.
+    pub fn new(snapshot: Snapshot, query: Query, deadline: Deadline, wanted: Wanted) -> Base {
         let mut segments: Vec<Arc<LiveSegment>> = snapshot
             .segments(query.datasets[0])
             .filter(|segment| {
@@ -101,7 +104,7 @@ impl Base {
             .collect();
         segments.sort_by_key(|segment| std::cmp::Reverse(segment.meta().timestamp_max));
         let segments = segments.into_iter().map(|segment| (segment, Mutex::new(None))).collect();
-        Base { snapshot, query, deadline, segments }
+        Base { snapshot, query, deadline, wanted, segments }
     }
 
     /// The parts, dealt out to at most so many threads: what is in memory, then the row groups, newest first.
@@ -163,7 +166,7 @@ impl Base {
                 Some(plan.into_rows())
             }
         };
-        let spans = Spans::of(&segment)?;
+        let spans = Spans::of(&segment, self.wanted.clone())?;
         Ok(Some(Arc::new(Opened { segment, spans, rows })))
     }
 }

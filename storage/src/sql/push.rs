@@ -172,7 +172,7 @@ fn equal(left: &Expr, right: &Expr) -> Option<Filter> {
 }
 
 /// The name in `attr(attrs, 'name')`.
-fn attr_name(function: &ScalarFunction) -> Option<&str> {
+pub fn attr_name(function: &ScalarFunction) -> Option<&str> {
     let is_attr = Which::of(function.name()) == Some(Which::Attr);
     match function.args.as_slice() {
         [Expr::Column(column), name] if is_attr && column.name == ATTRS => text(literal(name)?),

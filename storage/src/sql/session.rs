@@ -29,7 +29,7 @@ use super::deadline::{Deadline, watched};
 use super::events::EventsTable;
 use super::group::GroupInScan;
 use super::text::LITERAL_BYTES_MAX;
-use super::{Limits, World, functions, guard, math, tables};
+use super::{Limits, World, functions, guard, math, tables, wanted};
 use crate::dataset::Dataset;
 
 const CATALOG: &str = "nhatle";
@@ -110,6 +110,7 @@ fn catalog(limits: &Limits, world: &World, deadline: &Deadline) -> Result<Arc<Me
                 units: world.units.clone(),
                 deadline: deadline.clone(),
                 threads: limits.threads,
+                wanted: None,
             };
             schema.register_table(dataset.name().to_owned(), Arc::new(table))?;
         }
@@ -186,7 +187,8 @@ pub fn with_values(plan: LogicalPlan, values: &[Cell<'_>]) -> Result<LogicalPlan
 /// # Errors
 /// DataFusion cannot plan it.
 pub async fn physical(state: &SessionState, plan: &LogicalPlan, deadline: &Deadline) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = state.create_physical_plan(plan).await?;
+    let plan = wanted::narrowed(plan.clone())?;
+    let plan = state.create_physical_plan(&plan).await?;
     if deals_anew(&plan) {
         return plan_err!("this form of query is not answered: it would deal rows out between threads");
     }

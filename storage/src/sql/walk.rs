@@ -310,7 +310,7 @@ mod tests {
             datasets: vec![Dataset::Events],
             units: None,
         };
-        let base = Base::new(snapshot, query, Deadline::after(Duration::from_secs(600), Arc::default()));
+        let base = Base::new(snapshot, query, Deadline::after(Duration::from_secs(600), Arc::default()), None);
         let parts = base.parts(1).remove(0);
         let asked = Asked::new(Arc::new(base), vec![message], Vec::new()).expect("columns of ours");
         let count = Column::new("count", DataType::Int64, false);
