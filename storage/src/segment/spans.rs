@@ -175,8 +175,9 @@ pub(super) fn wanted(
 ) -> Wanted {
     let row_group = metadata.row_group(group);
     let pages = metadata.offset_index().and_then(|index| index.get(group));
-    let mut ranges = Vec::new();
+    let mut columns = Vec::new();
     for leaf in chosen {
+        let mut ranges = Vec::new();
         let (start, length) = row_group.column(*leaf).byte_range();
         let locations = pages.and_then(|pages| pages.get(*leaf)).map(|pages| pages.page_locations());
         match (selection, locations) {
@@ -189,10 +190,11 @@ pub(super) fn wanted(
                 }
                 ranges.extend(found);
             }
-            _ => ranges.push(start..start + length),
+            _ => ranges.push(start..start.saturating_add(length)),
         }
+        columns.push(ranges);
     }
-    Wanted::new(ranges)
+    Wanted::new(columns)
 }
 
 /// The columns of a file with their texts as numbers of a dictionary, where every page is written so; else as views.
