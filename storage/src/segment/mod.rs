@@ -30,6 +30,7 @@ mod texts;
 pub(crate) mod stands;
 pub mod loose;
 mod checked_file;
+mod sound;
 mod ahead;
 mod spans;
 mod cache;
@@ -43,6 +44,8 @@ mod tests_automaton;
 mod tests_dictionary;
 #[cfg(test)]
 mod tests_old;
+#[cfg(test)]
+mod tests_sound;
 
 pub use reader::{Projection, RowKeys, RowStream, Segment};
 pub(crate) use spans::{Picked, SpanBatches, Spans};

@@ -68,11 +68,12 @@ impl Spans {
         field.is_some_and(|field| matches!(field.data_type(), DataType::Dictionary(..)))
     }
 
-    /// About how many bytes one row of these columns has in memory.
+    /// About how many bytes one row of these columns has in memory, at least one; whatever the file says of their size.
     pub fn row_bytes(&self, group: usize, names: &[&str]) -> usize {
         let row_group = self.typed.metadata().row_group(group);
-        let plain: i64 = self.leaves(names).map(|at| row_group.column(at).uncompressed_size()).sum();
-        usize::try_from(plain).unwrap_or(usize::MAX) / self.rows(group).max(1) + 1 + 16 * names.len()
+        let sizes = self.leaves(names).map(|at| row_group.column(at).uncompressed_size().max(0));
+        let plain = usize::try_from(sizes.fold(0i64, i64::saturating_add)).unwrap_or(usize::MAX);
+        (plain / self.rows(group).max(1)).saturating_add(1 + 16 * names.len())
     }
 
     fn leaves(&self, names: &[&str]) -> impl Iterator<Item = usize> {
