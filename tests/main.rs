@@ -34,6 +34,7 @@ mod overload;
 mod pages;
 mod pages_proof;
 mod postgres;
+mod postgres_idle;
 mod proof;
 mod proof_alter;
 mod proof_table;

@@ -20,10 +20,10 @@ const PASSWORD: &str = "mot-mat-khau-dai";
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/postgres.py");
 
 /// A server that answers PostgreSQL's clients and holds events of two wards.
-struct City {
+pub struct City {
     folder: tempfile::TempDir,
-    server: Server,
-    admin: String,
+    pub server: Server,
+    pub admin: String,
 }
 
 impl City {
@@ -31,7 +31,7 @@ impl City {
         City::configured(&format!("[postgres]\nlisten = \"{listen}\"\n"))
     }
 
-    fn configured(config: &str) -> City {
+    pub fn configured(config: &str) -> City {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let file = folder.path().join("nhatle.toml");
@@ -52,7 +52,7 @@ impl City {
         self.address().port().to_string()
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         let mut address = self.server.address("postgres");
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         address
@@ -321,7 +321,7 @@ fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn startup(user: &str) -> Vec<u8> {
+pub fn startup(user: &str) -> Vec<u8> {
     let mut body = vec![0, 3, 0, 0];
     body.extend_from_slice(format!("user\0{user}\0database\0nhatle\0\0").as_bytes());
     let length = u32::try_from(body.len() + 4).unwrap();

@@ -92,7 +92,7 @@ fn told(error: SqlError) -> DeskError {
     let trouble = match &error {
         SqlError::Refused(_) => SqlTrouble::Refused,
         SqlError::Failed(_) => SqlTrouble::Failed,
-        SqlError::Busy { .. } => SqlTrouble::Busy,
+        SqlError::Busy { .. } | SqlError::PutAside => SqlTrouble::Busy,
         SqlError::TimeLimit { .. } => SqlTrouble::TooLong,
         SqlError::Memory(_) | SqlError::TooMuch { .. } => SqlTrouble::TooMuch,
         SqlError::Canceled => return DeskError::Canceled,

@@ -239,9 +239,13 @@ impl Session {
             Some(running) => running,
             None => self.begin(prepared, std::mem::take(&mut portal.values), portal.formats.clone()),
         };
+        running.put_aside(false);
         let sent = self.rows(&mut running, max).await?;
         match &sent {
-            Ok((_, false)) => portal.running = Some(running),
+            Ok((_, false)) => {
+                running.put_aside(true);
+                portal.running = Some(running);
+            }
             Ok((_, true)) => portal.is_done = true,
             Err(_) => return Ok(sent),
         }

@@ -91,6 +91,7 @@ pub fn of_engine(error: &SqlError, text: &str) -> Problem {
         }
         SqlError::Failed(_) => Problem::new("22000", said),
         SqlError::Busy { .. } => Problem::new("53000", said),
+        SqlError::PutAside => Problem::new("53400", said),
         SqlError::TimeLimit { .. } => Problem::timeout(),
         SqlError::Memory(_) => Problem::new("53200", said),
         SqlError::TooMuch { .. } => Problem::new("54000", said),

@@ -2,7 +2,8 @@
 //!
 //! In: text, parameters, who asks. Out: [`Prepared`], then [`Running`], whose rows are encoded on the thread that makes them.
 //! Promise: at most [`CHUNKS_WAITING`] chunks of some [`CHUNK_BYTES`] wait for a slow client; whoever waits is told at once when
-//! the time is over or somebody cancels; a dropped [`Running`] ends its query. Failure: [`Problem`].
+//! the time is over or somebody cancels; a dropped [`Running`] ends its query; one that stands still gives its turn to others
+//! that wait, and holds its thread no longer than its time. Failure: [`Problem`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -162,6 +163,10 @@ pub struct Stop {
     flag: Arc<AtomicBool>,
     /// The engine's own, which the engine sets too, when it is done.
     engine: Arc<AtomicBool>,
+    /// The client has put it aside.
+    put_aside: Arc<AtomicBool>,
+    /// The time was over before all rows were handed on.
+    is_cut: Arc<AtomicBool>,
     told: Notify,
 }
 
@@ -222,12 +227,11 @@ impl Running {
         let stop = Arc::new(Stop::default());
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
         let due = Instant::now() + asking.time;
-        let (flag, engine) = (Arc::clone(&stop.flag), Arc::clone(&stop.engine));
+        let of_work = Arc::clone(&stop);
         tokio::task::spawn_blocking(move || {
-            let work = Work { prepared, values, formats, due, flag, engine, sender };
+            let work = Work { prepared, values, formats, due: due.into(), stop: of_work, sender };
             if let Err(problem) = work.run(&asking) {
-                // Nobody may wait any more.
-                drop(work.sender.blocking_send(Chunk::Failed(problem)));
+                work.send(Chunk::Failed(problem));
             }
         });
         Running { chunks, stop, due: due.into(), rest: None, is_over: false }
@@ -236,6 +240,11 @@ impl Running {
     /// How it is ended from outside.
     pub fn stop(&self) -> Arc<Stop> {
         Arc::clone(&self.stop)
+    }
+
+    /// Says whether the client has put it aside: a cursor that stands still.
+    pub fn put_aside(&self, is_aside: bool) {
+        self.stop.put_aside.store(is_aside, Ordering::Relaxed);
     }
 
     /// Up to `max` rows more, encoded; `None` at the end.
@@ -250,6 +259,7 @@ impl Running {
                     Some(Chunk::Failed(problem)) => Err(problem),
                     // Its thread may have heard of the end before us.
                     None if self.stop.flag.load(Ordering::Relaxed) => Err(Problem::canceled()),
+                    None if self.stop.is_cut.load(Ordering::Relaxed) => Err(Problem::timeout()),
                     None => Ok(None),
                 },
                 () = self.stop.told.notified() => Err(Problem::canceled()),
@@ -289,9 +299,8 @@ struct Work {
     prepared: Arc<Prepared>,
     values: Vec<Datum>,
     formats: Vec<Format>,
-    due: Instant,
-    flag: Arc<AtomicBool>,
-    engine: Arc<AtomicBool>,
+    due: tokio::time::Instant,
+    stop: Arc<Stop>,
     sender: mpsc::Sender<Chunk>,
 }
 
@@ -301,7 +310,7 @@ impl Work {
             Of::Catalog(prepared) => {
                 let turn = Handle::current().block_on(asking.source.turns.acquire());
                 let _turn = turn.map_err(|_closed| Problem::new("57P01", "the server stops"))?;
-                let budget = Budget { stop: Arc::clone(&self.flag), due: self.due };
+                let budget = Budget { stop: Arc::clone(&self.stop.flag), due: self.due.into_std() };
                 let rows = prepared.run(&self.values, &asking.session, &budget)?;
                 let mut out = Rows::default();
                 for row in rows {
@@ -325,10 +334,12 @@ impl Work {
         let kinds = &self.prepared.parameters;
         let cells = self.values.iter().zip(kinds).map(|(value, kind)| value::cell_of(value, *kind));
         let cells = cells.collect::<Result<Vec<_>, _>>()?;
-        let world = World { canceled: Arc::clone(&self.engine), ..asking.source.seen(&asking.viewer, &asking.user) };
+        let seen = asking.source.seen(&asking.viewer, &asking.user);
+        let (canceled, put_aside) = (Arc::clone(&self.stop.engine), Arc::clone(&self.stop.put_aside));
+        let world = World { canceled, put_aside, ..seen };
         let failed = |error| {
             // What ended because of us is told by who ended it.
-            if !self.flag.load(Ordering::Relaxed) {
+            if !self.stop.flag.load(Ordering::Relaxed) {
                 tracing::debug!(error.message = %error, "a query of a PostgreSQL client ended");
             }
             of_engine(&error, text)
@@ -352,12 +363,21 @@ impl Work {
 
     /// Hands the rows on once they are more than this; whether anybody still wants them.
     fn hand_on(&self, rows: &mut Rows, bytes: usize) -> bool {
-        if self.flag.load(Ordering::Relaxed) {
+        if self.stop.flag.load(Ordering::Relaxed) {
             return false;
         }
         if rows.bytes.len() <= bytes {
             return true;
         }
-        self.sender.blocking_send(Chunk::Rows(std::mem::take(rows))).is_ok()
+        self.send(Chunk::Rows(std::mem::take(rows)))
+    }
+
+    /// Whether it was taken within the time: a cursor that is never read on must not hold a thread for as long as its session.
+    fn send(&self, chunk: Chunk) -> bool {
+        let sent = Handle::current().block_on(tokio::time::timeout_at(self.due, self.sender.send(chunk)));
+        if sent.is_err() {
+            self.stop.is_cut.store(true, Ordering::Relaxed);
+        }
+        matches!(sent, Ok(Ok(())))
     }
 }

@@ -1,6 +1,7 @@
-//! Reads every file of every segment once a week, in the background, and tells what is damaged.
+//! Reads everything that is stored once a week, in the background, and tells what is damaged: segments, log, manifests and
+//! proof as [`Place`] goes through them, then the register and the files of `state/`.
 //!
-//! In: the segments, the time. Out: what was found, kept in `state/scrub.json` so that a pass goes on after a restart;
+//! In: the files, the time. Out: what was found, kept in `state/scrub.json` so that a pass goes on after a restart;
 //! for each new finding a record that goes the way of every record, so that a rule raises our own alert. Failure: a
 //! state that cannot be kept is said, and the pass begins anew at the next start.
 
@@ -8,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nhatle_event::{Record, Text, Timestamp};
+use nhatle_storage::register::{self, FILE_NAME};
 use nhatle_storage::scrub::Place;
 use nhatle_storage::{Dataset, Disk, Finding};
 use serde_json::json;
@@ -76,9 +78,10 @@ impl Pacer {
         let now = shared.clock.now();
         let mut place = shared.scrub.place();
         let bytes_max = share.clamp(STEP_BYTES_MIN, STEP_BYTES_MAX);
-        let (new, has_ended) = place.read_on(&*shared.disk, &snapshot, bytes_max, now.0);
+        let (mut new, has_ended) = place.read_on(&*shared.disk, &snapshot, bytes_max, now.0);
         if has_ended {
-            info!(bytes = total, findings = place.findings.len(), "every segment was read and checked");
+            new.extend(place.settle(is_beside, beside(&*shared.disk)));
+            info!(bytes = total, findings = place.findings.len(), "everything stored was read and checked");
             // What takes less than a pass is not read again at once.
             self.step_at = Instant::now() + PASS / 7;
         }
@@ -98,6 +101,28 @@ impl Default for Pacer {
     fn default() -> Pacer {
         Pacer::new()
     }
+}
+
+fn is_beside(file: &str) -> bool {
+    file == FILE_NAME || file.starts_with(state::FOLDER)
+}
+
+/// What is wrong with the register and the files of `state/`. Blocks.
+fn beside(disk: &dyn Disk) -> Vec<Finding> {
+    let found = |file: &str, offset: u64, what: String| Finding { file: file.to_owned(), offset, what };
+    let mut findings: Vec<Finding> =
+        state::damage(disk).into_iter().map(|(file, what)| found(&file, 0, what)).collect();
+    let Some(folder) = disk.local_path("") else { return findings };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let damage = runtime.block_on(register::verify(&folder));
+            let row = |row: Option<i64>| row.map(|row| format!("row {row}: ")).unwrap_or_default();
+            let damage = damage.into_iter().take(TOLD_MAX);
+            findings.extend(damage.map(|one| found(FILE_NAME, one.offset.unwrap_or(0), row(one.row) + &one.what)));
+        }
+        Err(error) => warn!(%error, "the register was not read for damage"),
+    }
+    findings
 }
 
 /// How far it had come; `None` where it never began.
@@ -132,5 +157,53 @@ fn tell(shared: &Shared, finding: &Finding, now: Timestamp) {
         Record { profile: Some(Text::const_new("json")), ..Record::new(told.to_string().into_bytes(), INPUT, now) };
     if let Some(sink) = &*shared.sink() {
         sink.offer(vec![record]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nhatle_storage::OsDisk;
+    use nhatle_storage::register::{NewChange, Register};
+
+    use super::*;
+
+    #[test]
+    fn register_and_state_are_read_too_and_what_is_mended_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = OsDisk::new(folder.path()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let change = |text: &str| NewChange {
+            stream: "incident/1".into(),
+            kind: "note".into(),
+            json: format!("{{\"text\":\"{text}\"}}"),
+            actor: "lan".into(),
+            at: Timestamp(7),
+        };
+        runtime.block_on(async {
+            let register = Register::open(folder.path()).await.unwrap();
+            register.append(0, &[change("một"), change("hai")]).await.unwrap();
+            register.close().await;
+        });
+        state::keep(&disk, "state/some.json", b"{\"a\":1}").unwrap();
+        assert_eq!(beside(&disk), vec![]);
+        let path = folder.path().join(FILE_NAME);
+        let whole = std::fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        let at = bytes.windows(5).position(|window| window == b"\"hai\"").unwrap();
+        bytes[at + 1] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let mut kept = disk.read("state/some.json").unwrap();
+        *kept.last_mut().unwrap() ^= 1;
+        disk.replace("state/some.json", &kept).unwrap();
+        let mut place = Place::default();
+        let new = place.settle(is_beside, beside(&disk));
+        let files: Vec<&str> = new.iter().map(|one| one.file.as_str()).collect();
+        assert_eq!(files, ["state/some.json", FILE_NAME]);
+        assert!(new[1].what.starts_with("row 2: "), "{}", new[1].what);
+        assert_eq!(place.settle(is_beside, beside(&disk)), vec![], "told once");
+        assert_eq!(place.findings, new);
+        std::fs::write(&path, whole).unwrap();
+        place.settle(is_beside, beside(&disk));
+        assert_eq!(place.findings.len(), 1);
     }
 }

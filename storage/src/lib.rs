@@ -33,6 +33,7 @@ pub mod proof;
 pub mod publish;
 pub mod compact;
 pub mod verify;
+mod scrub_rest;
 pub mod scrub;
 pub mod backup;
 pub mod pg;

@@ -1,9 +1,10 @@
 //! Reading everything again and again, slowly, so that bit rot is found while there is still a backup. In: the live
-//! segments, how many bytes may be read now. Out: each damaged place by file and byte; a damaged segment is marked, so
-//! that searches leave it out and say so.
+//! segments, log, manifests and proof, how many bytes may be read now. Out: each damaged place by file and byte; a damaged
+//! segment is marked, so that searches leave it out and say so.
 //!
-//! One pass goes through the segments by the name of their folder, oldest first. Where it is, is a small text that its
-//! owner keeps, so that a pass goes on after a restart. Merged away meanwhile: the new segment is read in its turn.
+//! One pass goes through the segments by the name of their folder, oldest first, then through the log files, then manifests
+//! and proof at once. Where it is, is a small text that its owner keeps, so that a pass goes on after a restart. Merged away
+//! meanwhile: the new segment is read in its turn. What else there is (the register) its owner reads and [settles](Place::settle).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,9 +15,14 @@ use crate::dataset::Dataset;
 use crate::disk::Disk;
 use crate::error::{Corrupt, ReadError};
 use crate::live::LiveSegment;
+use crate::manifest;
+use crate::proof::log::FOLDER as PROOF;
+use crate::recover::SEGMENTS;
+use crate::scrub_rest::{first_log, manifests_and_proof, next_log};
 use crate::segment::meta::BLOCK_BYTES;
 use crate::snapshot::Snapshot;
 use crate::verify::Finding;
+use crate::wal;
 
 /// How many findings are kept.
 pub const FINDINGS_MAX: usize = 1_000;
@@ -31,6 +37,8 @@ pub struct Place {
     pub file: usize,
     /// Which block of it comes next.
     pub block: u64,
+    /// The segments are read; the log file of this number comes next.
+    pub log: Option<u64>,
     /// Bytes read in this pass.
     pub bytes: u64,
     /// When the pass began, nanoseconds.
@@ -54,27 +62,78 @@ impl Place {
             Dataset::ALL.into_iter().flat_map(|dataset| snapshot.segments(dataset)).collect();
         segments.sort_by(|one, other| one.meta().dir.cmp(&other.meta().dir));
         let live: BTreeSet<&str> = segments.iter().map(|segment| segment.meta().dir.as_str()).collect();
-        self.findings.retain(|finding| live.contains(crate::disk::folder_of(&finding.file)));
+        let is_gone = |file: &str| file.starts_with(SEGMENTS) && !live.contains(crate::disk::folder_of(file));
+        self.findings.retain(|finding| !is_gone(&finding.file));
         if self.begun_ns == 0 {
             self.begun_ns = now_ns;
         }
         let mut left = bytes_max;
         let mut new = Vec::new();
+        if self.log.is_none() && !self.read_segments(disk, &segments, &mut left, &mut new) {
+            return (new, false);
+        }
+        if !self.read_logs(disk, &mut left, &mut new) {
+            return (new, false);
+        }
+        let is_rest = |file: &str| file.starts_with(manifest::FOLDER) || file.starts_with(PROOF);
+        new.extend(self.settle(is_rest, manifests_and_proof(disk)));
+        *self = Place { ended_ns: now_ns, findings: std::mem::take(&mut self.findings), ..Place::default() };
+        (new, true)
+    }
+
+    /// Takes over what was found in all files of a kind, in place of what was known of them. Says what is new.
+    pub fn settle(&mut self, is_of_kind: impl Fn(&str) -> bool, found: Vec<Finding>) -> Vec<Finding> {
+        let is_known =
+            |one: &Finding| self.findings.iter().any(|known| known.file == one.file && known.offset == one.offset);
+        let new: Vec<Finding> = found.iter().filter(|one| !is_known(one)).take(FINDINGS_MAX).cloned().collect();
+        self.findings.retain(|known| !is_of_kind(&known.file));
+        let room = FINDINGS_MAX.saturating_sub(self.findings.len());
+        self.findings.extend(found.into_iter().take(room));
+        new
+    }
+
+    /// Reads on in the segments. `false` where there was no more to read now.
+    fn read_segments(
+        &mut self,
+        disk: &dyn Disk,
+        segments: &[&Arc<LiveSegment>],
+        left: &mut u64,
+        new: &mut Vec<Finding>,
+    ) -> bool {
         while let Some(segment) = segments.iter().find(|segment| self.dir <= segment.meta().dir) {
             if self.dir != segment.meta().dir {
                 (self.dir, self.file, self.block) = (segment.meta().dir.clone(), 0, 0);
             }
-            if left == 0 {
-                return (new, false);
+            if *left == 0 {
+                return false;
             }
-            if self.read_file(disk, segment, &mut left, &mut new) {
+            if self.read_file(disk, segment, left, new) {
                 continue;
             }
             // The next one: no name of a folder has this ending.
             (self.dir, self.file, self.block) = (format!("{}~", self.dir), 0, 0);
         }
-        *self = Place { ended_ns: now_ns, findings: std::mem::take(&mut self.findings), ..Place::default() };
-        (new, true)
+        self.log = Some(0);
+        let first = first_log(disk);
+        let number = |file: &str| wal::number(file.strip_prefix(wal::FOLDER)?.strip_prefix('/')?);
+        self.findings.retain(|finding| number(&finding.file).is_none_or(|number| first <= number));
+        true
+    }
+
+    /// Reads on in the log, a file at a time. `false` where there was no more to read now.
+    fn read_logs(&mut self, disk: &dyn Disk, left: &mut u64, new: &mut Vec<Finding>) -> bool {
+        loop {
+            if *left == 0 {
+                return false;
+            }
+            let Some(read) = next_log(disk, self.log.unwrap_or(0)) else { return true };
+            let path = wal::path(read.number);
+            let files: Vec<String> = read.findings.iter().map(|one| one.file.clone()).chain([path]).collect();
+            new.extend(self.settle(|file| files.iter().any(|one| one == file), read.findings));
+            self.log = Some(read.number + 1);
+            self.bytes += read.bytes;
+            *left = left.saturating_sub(read.bytes.max(1));
+        }
     }
 
     /// Reads on in one file. `false` where the segment has no more.

@@ -3,7 +3,7 @@
 //! reading; nothing of it is ever read as data; what stands elsewhere is still served, unless the file is one without
 //! which nobody can say what the store holds (log and newest manifest): then opening refuses, by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::segment::meta::FileMeta;
 use crate::segment::{INDEX_FILE, ROWS_FILE};
 use crate::tests_rows::Row;
 use crate::tests_story::Story;
+use crate::verify::Finding;
 use crate::wal::{self, FRAME_HEADER_BYTES, HEADER_BYTES};
 use crate::{Dataset, OpenError, ReadError, Snapshot, Store};
 
@@ -47,6 +48,11 @@ fn serve(story: &Story, disk: &SimDisk) -> Result<(BTreeMap<u64, Row>, Vec<Strin
     let mut place = Place::default();
     let (_, has_ended) = place.read_on(disk, &snapshot, u64::MAX, 1);
     assert!(has_ended, "a pass ends");
+    served(&snapshot)
+}
+
+/// What is read by `Seq`, and which segments are left out.
+fn served(snapshot: &Snapshot) -> Result<(BTreeMap<u64, Row>, Vec<String>), String> {
     let all = |rest: &Snapshot| {
         let mut rows = BTreeMap::new();
         for dataset in Dataset::ALL {
@@ -76,9 +82,12 @@ fn said(error: &OpenError) -> String {
 fn named(disk: &SimDisk) -> Vec<String> {
     let mut files: Vec<String> = crate::verify(disk).into_iter().map(|finding| finding.file).collect();
     match check::store(disk) {
-        Ok(Some(checked)) => files.extend(checked.findings.into_iter().map(|finding| finding.file)),
+        Ok(Some(checked)) => {
+            files.extend(check::keys(&checked, None).into_iter().map(|finding| finding.file));
+            files.extend(checked.findings.into_iter().map(|finding| finding.file));
+        }
         Ok(None) => files.push("no proof".to_owned()),
-        Err(error) => files.push(error.to_string()),
+        Err(error) => files.push(Finding::of(error).file),
     }
     files
 }
@@ -164,6 +173,57 @@ fn every_flipped_bit_is_named_and_never_read_as_data() {
     }
     println!("{text}");
     assert_eq!(table.len(), 9, "a kind of file is missing: {table:?}");
+}
+
+#[test]
+fn what_rots_under_a_running_store_is_named_by_the_weekly_reading_as_by_verify() {
+    let story = story();
+    let expected = story.ledger.there();
+    let manifest = Manifest::newest(&story.disk).expect("is whole");
+    let image = story.disk.image();
+    let newest_log = image.keys().rev().find(|path| path.starts_with("log/")).expect("has a log").clone();
+    let newest = (manifest::path(manifest.number), newest_log);
+    let mut kinds = BTreeSet::new();
+    for (path, bytes) in image.iter().filter_map(|(path, bytes)| Some((path, bytes.as_ref()?))) {
+        let Some((kind, range)) = kind_of(path, bytes, (&newest.0, &newest.1)) else { continue };
+        kinds.insert(kind);
+        let step = (range.len() / 6).max(1);
+        for offset in range.step_by(step) {
+            let disk = story.disk.fork();
+            let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+            let store = Store::open_read_only(shared, story.config.clone(), story.clock.clone()).expect("is whole");
+            let snapshot = store.snapshot();
+            let mut place = Place::default();
+            assert_eq!(place.read_on(&disk, &snapshot, u64::MAX, 1), (vec![], true));
+            assert!(disk.flip(path, offset, u32::try_from(offset).expect("is small")));
+            let files =
+                |findings: &[Finding]| findings.iter().map(|one| one.file.clone()).collect::<BTreeSet<String>>();
+            // At any pace, and after restarts.
+            let (mut new, mut has_ended) = (Vec::new(), false);
+            while !has_ended {
+                let (found, ended) = place.read_on(&disk, &snapshot, 10_000, 2);
+                new.extend(found);
+                has_ended = ended;
+                place = serde_json::from_str(&serde_json::to_string(&place).expect("is text")).expect("is a place");
+            }
+            assert!(files(&new).contains(path), "{path} byte {offset}: {new:?}");
+            assert_eq!(files(&new), named(&disk).into_iter().collect(), "{path} byte {offset}");
+            assert_eq!(files(&place.findings), files(&new), "{path} byte {offset}: what a page shows");
+            // The next pass knows of it, and forgets it when it is whole again.
+            assert_eq!(place.read_on(&disk, &snapshot, u64::MAX, 3), (vec![], true), "{path} byte {offset}");
+            assert_eq!(files(&place.findings), files(&new), "{path} byte {offset}");
+            let (rows, left_out) = served(&snapshot).expect("serves the rest");
+            assert_eq!(left_out.is_empty(), !path.starts_with("segments/"), "{path} byte {offset}: {left_out:?}");
+            assert!(rows.iter().all(|(seq, row)| expected.get(seq) == Some(row)));
+            assert!(!left_out.is_empty() || rows == expected, "{path} byte {offset}: {rows:?}");
+            if left_out.is_empty() {
+                disk.replace(path, bytes).expect("is mended");
+                assert_eq!(place.read_on(&disk, &snapshot, u64::MAX, 4), (vec![], true));
+                assert_eq!(place.findings, vec![], "{path} byte {offset}");
+            }
+        }
+    }
+    assert_eq!(kinds.len(), 9, "a kind of file is missing: {kinds:?}");
 }
 
 /// A copy of the store in which a file is another one.

@@ -248,6 +248,16 @@ impl Register {
         rows.iter().map(|row| entry(row).map_err(|source| self.error("read", source))).collect()
     }
 
+    /// What SQLite finds wrong in the file: also where no row is read from, as in its index.
+    async fn faults_of_file(&self) -> Result<Vec<String>, RegisterError> {
+        // Ten faults at most are told.
+        let rows = sqlx::query("PRAGMA integrity_check(10)").fetch_all(&self.pool).await;
+        let rows = rows.map_err(|source| self.error("check", source))?;
+        let said: Result<Vec<String>, sqlx::Error> = rows.iter().map(|row| row.try_get(0)).collect();
+        let said = said.map_err(|source| self.error("check", source))?;
+        Ok(said.into_iter().filter(|line| line != "ok").collect())
+    }
+
     /// Closes the register; what it wrote goes into the one file.
     pub async fn close(self) {
         self.pool.close().await;
@@ -295,7 +305,7 @@ fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
     })
 }
 
-/// Reads the whole register of a data folder and checks every hash. Damage is returned, not an error: a
+/// Reads the whole register of a data folder and checks every hash, and the file around the rows. Damage is returned, not an error: a
 /// file that cannot be read at all is damage too. A folder without a register has none.
 pub async fn verify(folder: &Path) -> Vec<Damage> {
     let path = folder.join(FILE_NAME);
@@ -330,6 +340,11 @@ pub async fn verify(folder: &Path) -> Vec<Damage> {
             prev_hash.clone_from(&entry.hash);
         }
         id = last_id;
+    }
+    if damage.is_empty() {
+        let whole = register.faults_of_file().await;
+        let whole = whole.unwrap_or_else(|error| vec![format!("cannot be read: {}", source_text(&error))]);
+        damage.extend(whole.into_iter().map(|what| Damage { file: path.clone(), row: None, offset: None, what }));
     }
     register.close().await;
     damage

@@ -73,3 +73,34 @@ async fn a_byte_changed_in_the_file_is_found() {
     let damage = verify(folder.path()).await;
     assert_eq!(damage.iter().map(|one| one.row).collect::<Vec<_>>(), [Some(2)]);
 }
+
+#[tokio::test]
+async fn a_flipped_bit_is_named_or_changes_nothing_that_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let register = filled(folder.path()).await;
+    let many: Vec<NewChange> = (0..60).map(|at| change(&format!("incident/{at}"), &"nhiều chữ ".repeat(9))).collect();
+    register.append(3, &many).await.expect("appends");
+    let expected = register.read_after(0, 1_000).await.expect("reads");
+    register.close().await;
+    let bytes = std::fs::read(folder.path().join(FILE_NAME)).expect("reads");
+    let (mut named, mut silent) = (0, 0);
+    for at in (0..bytes.len()).step_by(bytes.len() / 220) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(folder.path().join(FILE_NAME), flipped).expect("writes");
+        if !verify(folder.path()).await.is_empty() {
+            named += 1;
+            continue;
+        }
+        silent += 1;
+        // Room that no row has, and counters: what is read is what was written, also through the index.
+        let register = Register::open_read_only(folder.path()).await.expect("opens");
+        assert_eq!(register.read_after(0, 1_000).await.expect("reads"), expected, "byte {at}");
+        let of_stream = register.read_stream("incident/59").await.expect("reads");
+        assert_eq!(of_stream.len(), 1, "byte {at}");
+        register.close().await;
+    }
+    println!("{named} of {} flipped bits are named, the others change nothing", named + silent);
+    assert!(100 < named, "{named} named, {silent} not");
+}

@@ -31,6 +31,7 @@ mod texts;
 pub(crate) mod stands;
 pub mod loose;
 mod checked_file;
+mod sound;
 mod ahead;
 mod made;
 mod spans;
@@ -47,6 +48,8 @@ mod tests_columns;
 mod tests_dictionary;
 #[cfg(test)]
 pub(crate) mod tests_old;
+#[cfg(test)]
+mod tests_sound;
 
 pub(crate) use made::Wanted;
 pub use reader::{Projection, RowKeys, RowStream, Segment};

@@ -27,7 +27,7 @@ use super::meta::{SEGMENT_VERSION, SegmentMeta};
 use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
-use super::writer::{FREQUENT_KEY, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY};
+use super::writer::{FREQUENT_KEY, GROUP_ROWS, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY};
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
 use crate::error::ReadError;
@@ -293,6 +293,7 @@ impl Segment {
             let file = CheckedFile::open(self.disk.clone(), &self.meta, ROWS_FILE)?;
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| file.error(error))?;
+            super::sound::check(metadata.metadata(), Length::len(&file)).map_err(|reason| file.unreadable(reason))?;
             let rows = metadata.metadata().file_metadata().num_rows();
             if u64::try_from(rows) != Ok(self.meta.row_count) {
                 return Err(file.unreadable(format!("{rows} rows where the manifest has {}", self.meta.row_count)));
@@ -328,7 +329,7 @@ impl Segment {
         };
         let columns = footer.metadata.schema().fields().iter().map(|column| column.name().as_str());
         let all: Vec<&str> = columns.filter(is_in).collect();
-        let mut events = Vec::with_capacity(rows.map_or(self.row_count(), <[usize]>::len));
+        let mut events = Vec::with_capacity(rows.map_or(self.row_count().min(GROUP_ROWS), <[usize]>::len));
         for batch in self.batches(&footer, rows, names.as_ref().unwrap_or(&all))? {
             events.extend(columns::from_batch(&batch).map_err(|reason| footer.file.unreadable(reason))?);
         }
@@ -383,9 +384,10 @@ impl Segment {
     pub fn stream(&self, bytes: usize) -> Result<RowStream, ReadError> {
         let footer = self.footer()?;
         let groups = footer.metadata.metadata().row_groups().iter();
-        let plain: i64 = groups.map(|group| group.total_byte_size()).sum();
+        let plain = groups.fold(0i64, |sum, group| sum.saturating_add(group.total_byte_size().max(0)));
         // An event in memory is several times its columns: each field has a value of its own. The columns are there, too.
-        let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1) * 5 + 1;
+        let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1);
+        let row_bytes = row_bytes.saturating_mul(5).saturating_add(1);
         let batch_rows = (bytes / row_bytes).clamp(STREAM_ROWS_MIN, BATCH_ROWS);
         let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
         let reader = self.reader(&footer, None, &all, batch_rows)?;

@@ -77,13 +77,13 @@ impl Spans {
         field.is_some_and(|field| matches!(field.data_type(), DataType::Dictionary(..)))
     }
 
-    /// About how many bytes one row of these columns has in memory.
+    /// About how many bytes one row of these columns has in memory, at least one; whatever the file says of their size.
     pub fn row_bytes(&self, group: usize, names: &[&str]) -> usize {
         let row_group = self.typed.metadata().row_group(group);
         let made = self.made(names);
-        let plain: i64 = self.leaves(&made).into_iter().map(|at| row_group.column(at).uncompressed_size()).sum();
-        let plain = usize::try_from(plain).unwrap_or(usize::MAX) / self.rows(group).max(1);
-        plain + 1 + 16 * names.len() + made.row_bytes()
+        let sizes = self.leaves(&made).into_iter().map(|at| row_group.column(at).uncompressed_size().max(0));
+        let plain = usize::try_from(sizes.fold(0i64, i64::saturating_add)).unwrap_or(usize::MAX);
+        (plain / self.rows(group).max(1)).saturating_add(1 + 16 * names.len() + made.row_bytes())
     }
 
     fn leaves(&self, made: &Made) -> Vec<usize> {
@@ -191,8 +191,9 @@ pub(super) fn wanted(
 ) -> ahead::Wanted {
     let row_group = metadata.row_group(group);
     let pages = metadata.offset_index().and_then(|index| index.get(group));
-    let mut ranges = Vec::new();
+    let mut columns = Vec::new();
     for leaf in chosen {
+        let mut ranges = Vec::new();
         let (start, length) = row_group.column(*leaf).byte_range();
         let locations = pages.and_then(|pages| pages.get(*leaf)).map(|pages| pages.page_locations());
         match (selection, locations) {
@@ -205,10 +206,11 @@ pub(super) fn wanted(
                 }
                 ranges.extend(found);
             }
-            _ => ranges.push(start..start + length),
+            _ => ranges.push(start..start.saturating_add(length)),
         }
+        columns.push(ranges);
     }
-    ahead::Wanted::new(ranges)
+    ahead::Wanted::new(columns)
 }
 
 /// The columns of a file with their texts as numbers of a dictionary, where every page is written so; else as views.

@@ -23,6 +23,11 @@ pub enum SqlError {
         /// How many run.
         running_max: usize,
     },
+    /// Its answer was put aside, and somebody else waited for a turn.
+    #[error(
+        "the answer stood still while other queries waited for their turn, and was ended; ask again, or read on sooner"
+    )]
+    PutAside,
     /// It took too long.
     #[error("the query was ended after {} seconds; a shorter time range or fewer columns may help", .time.as_secs_f32())]
     TimeLimit {

@@ -119,11 +119,21 @@ pub struct World {
     pub constants: Vec<Constant>,
     /// Becomes true when nobody waits for the answer any more.
     pub canceled: Arc<AtomicBool>,
+    /// True while whoever asked has put the answer aside (a cursor that stands still). Then its turn is given to one that
+    /// waits, and the answer ends in [`SqlError::PutAside`].
+    pub put_aside: Arc<AtomicBool>,
 }
 
 impl World {
     /// The events of a snapshot, all of them, and nothing else.
     pub fn of(snapshot: Snapshot) -> World {
-        World { snapshot, units: None, tables: Vec::new(), constants: Vec::new(), canceled: Arc::default() }
+        World {
+            snapshot,
+            units: None,
+            tables: Vec::new(),
+            constants: Vec::new(),
+            canceled: Arc::default(),
+            put_aside: Arc::default(),
+        }
     }
 }

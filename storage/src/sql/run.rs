@@ -5,8 +5,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
@@ -31,6 +33,11 @@ const PLAN_STACK_BYTES: usize = 128 << 20;
 const RUN_STACK_BYTES: usize = 32 << 20;
 /// How many batches wait for whoever reads an answer.
 const BATCHES_WAITING: usize = 4;
+
+/// How long an answer that was put aside keeps its turn while others wait; less than they wait ([`Limits::wait`]).
+const ASIDE_MAX: Duration = Duration::from_millis(500);
+/// How often it looks whether it is put aside, and whether others wait.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Runs queries.
 pub struct Sql {
@@ -130,7 +137,7 @@ impl Sql {
             })
         });
         let ((schema, plan, context), turn) = plan?;
-        Ok(self.started(schema, plan, context, deadline, turn))
+        Ok(self.started(schema, plan, context, deadline, (turn, Arc::clone(&world.put_aside))))
     }
 
     /// Reads the text and does what is to be done with it on a thread with room for deep trees.
@@ -168,7 +175,7 @@ impl Sql {
         plan: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
         deadline: Deadline,
-        turn: Turn,
+        (turn, put_aside): (Turn, Arc<AtomicBool>),
     ) -> Answer {
         let (sender, receiver) = channel();
         let room = Arc::new(Semaphore::new(BATCHES_WAITING));
@@ -179,13 +186,10 @@ impl Sql {
             room: Arc::clone(&room),
             deadline: deadline.clone(),
             sender,
+            put_aside,
+            turn,
         };
-        let task = self.runtime.as_ref().map(|runtime| {
-            runtime.spawn(async move {
-                drive.run(plan, context).await;
-                drop(turn);
-            })
-        });
+        let task = self.runtime.as_ref().map(|runtime| runtime.spawn(drive.run(plan, context)));
         Answer::new(schema, receiver, room, deadline, task.map(|task| task.abort_handle()))
     }
 }
@@ -207,6 +211,9 @@ struct Drive {
     room: Arc<Semaphore>,
     deadline: Deadline,
     sender: Sender<Message>,
+    put_aside: Arc<AtomicBool>,
+    /// Held until all is done.
+    turn: Turn,
 }
 
 impl Drive {
@@ -234,7 +241,12 @@ impl Drive {
                 (Some(rows), Some(bytes)) => (self.rows_left, self.bytes_left) = (rows, bytes),
                 _ => return Err(too_much),
             }
-            match self.room.acquire().await {
+            let room = Arc::clone(&self.room);
+            let place = tokio::select! {
+                place = room.acquire() => place,
+                () = self.must_give_up() => return Err(SqlError::PutAside),
+            };
+            match place {
                 Ok(place) => place.forget(),
                 Err(_closed) => return Ok(()),
             }
@@ -243,6 +255,18 @@ impl Drive {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the answer is put aside for a while and another query waits for its turn.
+    async fn must_give_up(&mut self) {
+        let mut aside = Duration::ZERO;
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            aside = if self.put_aside.load(Ordering::Relaxed) { aside + LOOK_INTERVAL } else { Duration::ZERO };
+            if ASIDE_MAX <= aside && self.turn.give_up() {
+                return;
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! by number; each text is looked up once a dictionary. What a group's values are is kept in lists of different values
 //! ([`Values`]). Source: ADR 28.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::StringViewBuilder;
@@ -80,11 +81,6 @@ impl Tally {
             + self.values.iter().map(|values| values.bytes).sum::<usize>()
     }
 
-    /// There is no group.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// Counts some rows. Keys may be numbers of a dictionary where the schema has texts.
     ///
     /// # Errors
@@ -128,25 +124,34 @@ impl Tally {
         groups
     }
 
-    /// The groups, and nothing afterwards.
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Some of the groups, as a table of its own memory: a slice of a table of all would keep all alive, and whoever
+    /// counts the memory of slices would count all for each.
     ///
     /// # Errors
     /// Arrow's, which would be a mistake of ours.
-    pub fn finish(&mut self) -> Result<RecordBatch> {
+    pub fn some(&self, groups: Range<usize>) -> Result<RecordBatch> {
         let count = self.values.len();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for (at, values) in self.values.iter().enumerate() {
             let shift = 32 * (count - 1 - at);
-            let numbers = self.keys.iter().map(|key| (key >> shift) as u32);
+            let numbers = self.keys[groups.clone()].iter().map(|key| (key >> shift) as u32);
             arrays.push(values.array(numbers, self.schema.field(at).data_type())?);
         }
         for (at, states) in self.states.iter().enumerate() {
-            let array: ArrayRef = Arc::new(Int64Array::from_iter(states.iter().copied()));
+            let array: ArrayRef = Arc::new(Int64Array::from_iter(states[groups.clone()].iter().copied()));
             arrays.push(cast(&array, self.schema.field(count + at).data_type())?);
         }
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays)?;
+        Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)
+    }
+
+    /// Forgets all groups.
+    pub fn clear(&mut self) {
         *self = Tally::new(self.schema.clone(), std::mem::take(&mut self.measures));
-        Ok(batch)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Limits: time, memory, size of the answer, number at once, size and depth of the text. A query past one ends in an
 //! error that names it, and leaves nothing running or lying about.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::tests::{rows, store};
-use super::{Limits, Sql, SqlError, World};
+use super::{Answer, Limits, Sql, SqlError, World};
 
 /// How long is waited for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -236,4 +238,33 @@ fn so_many_run_at_once_and_who_goes_away_ends_his() {
     other.canceler().cancel();
     let mut other = other;
     assert!(matches!(other.next_batch(), Err(SqlError::Canceled)));
+}
+
+#[test]
+fn an_answer_that_was_put_aside_gives_its_turn_to_one_that_waits_and_no_other_does() {
+    let store = store(7, 4_000);
+    let world = World::of(store.snapshot.clone());
+    let sql = limited(Limits { running_max: 2, wait: Duration::from_secs(20), ..Limits::default() });
+    let many = "SELECT a.nhatle.seq FROM events a, events b LIMIT 300000";
+    let aside = World { put_aside: Arc::new(AtomicBool::new(true)), ..world.clone() };
+    let mut put_aside = sql.run(many, &[], &aside).unwrap();
+    let mut slow = sql.run(many, &[], &world).unwrap();
+    let first = |answer: &mut Answer| answer.next_batch().unwrap().unwrap().len();
+    let (mut aside_rows, mut slow_rows) = (first(&mut put_aside), first(&mut slow));
+    // Neither is read on; both have their turn while nobody waits.
+    assert_eq!(sql.running(), 2);
+    assert_eq!(rows(&sql, "SELECT 1", &world).unwrap().1.len(), 1);
+    let ended = loop {
+        match put_aside.next_batch() {
+            Ok(Some(batch)) => aside_rows += batch.len(),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    assert!(matches!(ended, Some(SqlError::PutAside)), "{ended:?} after {aside_rows} rows");
+    assert!(0 < aside_rows && aside_rows < 300_000);
+    while let Some(batch) = slow.next_batch().unwrap() {
+        slow_rows += batch.len();
+    }
+    assert_eq!(slow_rows, 300_000, "one that is only slow is not ended");
 }

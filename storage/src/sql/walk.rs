@@ -1,6 +1,7 @@
 //! `Walk`: makes the groups of one partition. In: its parts, keys and what is reckoned. Out: groups with partial states, a
 //! group perhaps several times. Memory: the query's pool is asked after each table that is read; where it says no, or past
-//! [`GROUPS_BYTES_MAX`], the groups so far are given and forgotten, and whoever joins them spills or fails. After each
+//! [`GROUPS_BYTES_MAX`], the groups so far are given and forgotten, and whoever joins them spills or fails. What is given is
+//! made one table after the other, each of its own memory, and the pool has the groups back when all are given. After each
 //! table the thread is somebody else's, so that a long query keeps no other from going on, and ends where it is dropped.
 
 use std::pin::Pin;
@@ -53,8 +54,8 @@ pub struct Walk {
     /// The columns of the segment that all of them are made of.
     names: Vec<&'static str>,
     tally: Tally,
-    /// What is given next, the last first.
-    given: Vec<RecordBatch>,
+    /// The groups are being given, so many of them so far.
+    given: Option<usize>,
     reservation: MemoryReservation,
     is_over: bool,
     metrics: BaselineMetrics,
@@ -80,8 +81,8 @@ impl Stream for Walk {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
         let walk = self.get_mut();
-        if let Some(batch) = walk.given.pop() {
-            return Poll::Ready(Some(Ok(batch.record_output(&walk.metrics))));
+        if let Some(batch) = walk.next_given() {
+            return Poll::Ready(Some(batch.map(|batch| batch.record_output(&walk.metrics))));
         }
         if walk.is_over {
             return Poll::Ready(None);
@@ -122,11 +123,25 @@ impl Walk {
             keys,
             measured,
             tally,
-            given: Vec::new(),
+            given: None,
             reservation,
             is_over: false,
             metrics,
         }
+    }
+
+    /// The next table of groups that are being given.
+    fn next_given(&mut self) -> Option<Result<RecordBatch>> {
+        let begin = self.given?;
+        let end = (begin + BATCH_ROWS).min(self.tally.len());
+        if begin < end {
+            self.given = Some(end);
+            return Some(self.tally.some(begin..end));
+        }
+        self.given = None;
+        self.tally.clear();
+        self.reservation.free();
+        None
     }
 
     /// Takes one table, or opens what comes next.
@@ -136,7 +151,7 @@ impl Walk {
             if let Some(batch) = open.next(&self.asked)? {
                 self.add(&open, &batch)?;
                 self.open = Some(open);
-                return self.bound();
+                self.bound();
             }
             return Ok(());
         }
@@ -146,7 +161,8 @@ impl Walk {
         }
         let Some(part) = self.parts.get(self.next).copied() else {
             self.is_over = true;
-            return self.give();
+            self.given = Some(0);
+            return Ok(());
         };
         self.next += 1;
         match part {
@@ -161,23 +177,11 @@ impl Walk {
     }
 
     /// Gives what there is where it is too much.
-    fn bound(&mut self) -> Result<()> {
+    fn bound(&mut self) {
         let bytes = self.tally.bytes();
         if GROUPS_BYTES_MAX < bytes || self.reservation.try_resize(bytes).is_err() {
-            self.give()?;
+            self.given = Some(0);
         }
-        Ok(())
-    }
-
-    fn give(&mut self) -> Result<()> {
-        self.reservation.free();
-        if self.tally.is_empty() {
-            return Ok(());
-        }
-        let all = self.tally.finish()?;
-        let begins = (0..all.num_rows()).step_by(BATCH_ROWS);
-        self.given = begins.map(|begin| all.slice(begin, BATCH_ROWS.min(all.num_rows() - begin))).collect();
-        Ok(())
     }
 
     /// Asks the conditions of a row group; `None` where no row is left.
@@ -301,7 +305,7 @@ mod tests {
         Snapshot::new(vec![memtable], Arc::default(), Seq(batches * rows))
     }
 
-    fn walk(snapshot: Snapshot) -> Walk {
+    fn walk(snapshot: Snapshot, pool: &Arc<dyn MemoryPool>) -> Walk {
         let message = SCHEMA.index_of(Field::MESSAGE.name()).expect("a column of ours");
         let query = Query {
             filter: Filter::All,
@@ -315,20 +319,20 @@ mod tests {
         let asked = Asked::new(Arc::new(base), vec![message], Vec::new()).expect("columns of ours");
         let count = Column::new("count", DataType::Int64, false);
         let schema = Arc::new(Schema::new(vec![SCHEMA.field(message).clone(), count]));
-        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         Walk::new(
             Arc::new(asked),
             parts,
             (Arc::new(vec![Key::Column(message)]), Arc::default()),
             Tally::new(schema, vec![Measure::Rows]),
-            MemoryConsumer::new("test").register(&pool),
+            MemoryConsumer::new("test").register(pool),
             BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
         )
     }
 
     #[test]
     fn groups_of_memory_are_bounded_too_and_others_have_their_turn_between_tables() {
-        let mut walk = walk(snapshot(10, 9, 1 << 20));
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let mut walk = walk(snapshot(10, 9, 1 << 20), &pool);
         let mut context = Context::from_waker(std::task::Waker::noop());
         let (mut pauses, mut given, mut held) = (0, Vec::new(), 0);
         loop {
@@ -340,7 +344,33 @@ mod tests {
             held = held.max(walk.tally.bytes());
         }
         assert_eq!((given.len(), given.iter().sum::<usize>()), (2, 90));
-        assert!(held <= GROUPS_BYTES_MAX, "{held} bytes of groups at once");
+        // With the table that is one too many.
+        assert!(held <= GROUPS_BYTES_MAX + (10 << 20), "{held} bytes of groups at once");
         assert!(10 <= pauses, "{pauses} pauses");
+    }
+
+    #[test]
+    fn a_table_of_groups_has_no_memory_but_its_own_and_the_pool_counts_what_is_there() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let mut walk = walk(snapshot(10, 2_500, 100), &pool);
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let (mut tables, mut bytes, mut groups) = (Vec::new(), Vec::new(), 0);
+        loop {
+            match Pin::new(&mut walk).poll_next(&mut context) {
+                Poll::Pending => groups = groups.max(walk.tally.bytes()),
+                Poll::Ready(Some(batch)) => {
+                    let batch = batch.expect("nothing fails");
+                    assert_eq!(pool.reserved(), groups, "the groups are there until the last is given");
+                    tables.push(batch.num_rows());
+                    bytes.push(batch.get_array_memory_size());
+                }
+                Poll::Ready(None) => break,
+            }
+        }
+        assert_eq!(tables, [8_192, 8_192, 8_192, 424]);
+        assert_eq!(pool.reserved(), 0);
+        // A slice of a table of all would have as much memory as all.
+        let most = bytes[..3].iter().max().copied().unwrap_or_default();
+        assert!(bytes[3] * 4 < most, "{bytes:?}");
     }
 }

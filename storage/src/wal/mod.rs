@@ -191,6 +191,16 @@ pub fn set_committed(frame: &mut [u8], committed: Timestamp) {
     frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + 8].copy_from_slice(&committed.0.to_le_bytes());
 }
 
+/// How many events a payload says it has.
+///
+/// # Errors
+/// Where the bytes are no batch.
+pub fn event_count(payload: &[u8]) -> Result<usize, Bad> {
+    let mut input = Input { bytes: payload, at: 0 };
+    input.array::<8>()?;
+    input.count()
+}
+
 impl Batch {
     /// Reads a payload.
     ///

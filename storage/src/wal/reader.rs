@@ -54,6 +54,32 @@ pub struct LogFile {
 /// # Errors
 /// A hole, a frame out of order, or a file that is not this log file.
 pub fn read(path: &str, number: u64, bytes: &[u8], tail: Tail) -> Result<LogFile, Corrupt> {
+    let mut frames = Vec::new();
+    let (header, good_bytes, next_seq) = walk(path, number, bytes, tail, |offset, seq, payload| {
+        let batch = Batch::decode(payload)?;
+        let count = batch.events.len();
+        frames.push(Frame { offset, seq, batch });
+        Ok(count)
+    })?;
+    Ok(LogFile { header, frames, good_bytes, next_seq })
+}
+
+/// Checks as [`read`] does that every byte is as written, and makes no events: of a file that others use, from time to time.
+///
+/// # Errors
+/// As [`read`], but for what stands in a payload whose checksum is right.
+pub fn check(path: &str, number: u64, bytes: &[u8], tail: Tail) -> Result<(), Corrupt> {
+    walk(path, number, bytes, tail, |_, _, payload| super::event_count(payload)).map(|_| ())
+}
+
+/// Goes through the frames; `take` gets place, `Seq` and payload of each, and says how many events it has.
+fn walk(
+    path: &str,
+    number: u64,
+    bytes: &[u8],
+    tail: Tail,
+    mut take: impl FnMut(u64, Seq, &[u8]) -> Result<usize, Bad>,
+) -> Result<(Option<Header>, u64, Seq), Corrupt> {
     let corrupt = |offset: usize, expected: &str, found: &str| Corrupt {
         file: path.to_owned(),
         offset: offset as u64,
@@ -65,36 +91,27 @@ pub fn read(path: &str, number: u64, bytes: &[u8], tail: Tail) -> Result<LogFile
         Ok(header) => return Err(corrupt(12, &format!("number {number}"), &header.number.to_string())),
         // The header is synced before the first frame is written: a bad one with nothing behind it was
         // never finished.
-        Err(_) if tail == Tail::MayBeTorn && bytes.len() <= HEADER_BYTES => {
-            return Ok(LogFile { header: None, frames: Vec::new(), good_bytes: 0, next_seq: Seq(0) });
-        }
+        Err(_) if tail == Tail::MayBeTorn && bytes.len() <= HEADER_BYTES => return Ok((None, 0, Seq(0))),
         Err(bad) => return Err(corrupt(bad.offset, bad.expected, "other bytes")),
     };
-    let mut file = LogFile {
-        header: Some(header),
-        frames: Vec::new(),
-        good_bytes: HEADER_BYTES as u64,
-        next_seq: header.first_seq,
-    };
-    let mut at = HEADER_BYTES;
+    let (mut at, mut next_seq) = (HEADER_BYTES, header.first_seq);
     while at < bytes.len() {
         let Ok((seq, payload)) = whole_frame(&header, bytes, at) else {
-            if tail == Tail::MayBeTorn && !has_frame_after(&header, bytes, at, file.next_seq) {
+            if tail == Tail::MayBeTorn && !has_frame_after(&header, bytes, at, next_seq) {
                 break;
             }
-            return Err(corrupt(at, &format!("a whole frame with Seq {}", file.next_seq), "other bytes"));
+            return Err(corrupt(at, &format!("a whole frame with Seq {next_seq}"), "other bytes"));
         };
-        if seq != file.next_seq {
-            return Err(corrupt(at + 8, &format!("Seq {}", file.next_seq), &seq.to_string()));
+        if seq != next_seq {
+            return Err(corrupt(at + 8, &format!("Seq {next_seq}"), &seq.to_string()));
         }
-        let batch = Batch::decode(payload)
+        let count = take(at as u64, seq, payload)
             .map_err(|bad| corrupt(at + FRAME_HEADER_BYTES + bad.offset, bad.expected, "other bytes"))?;
-        file.next_seq = Seq(seq.0 + batch.events.len() as u64);
-        file.frames.push(Frame { offset: at as u64, seq, batch });
+        next_seq = Seq(seq.0 + count as u64);
         at += FRAME_HEADER_BYTES + payload.len();
-        file.good_bytes = at as u64;
     }
-    Ok(file)
+    // A torn tail ends the walk where it begins.
+    Ok((Some(header), at as u64, next_seq))
 }
 
 /// The frame at `at`, where there is a whole one.
@@ -185,6 +202,19 @@ mod tests {
             let log = read("log", 3, cut, Tail::MayBeTorn).expect("a torn tail is normal");
             prop_assert_eq!(rows(&log), batches[..log.frames.len()].to_vec());
             prop_assert!(log.good_bytes <= cut.len() as u64);
+        }
+
+        #[test]
+        fn checking_says_what_reading_says(batches in batches(), at: prop::sample::Index, bit in 0..9u32) {
+            let mut bytes = file(&HEADER, &batches);
+            if let Some(bit) = 1u8.checked_shl(bit) {
+                let at = at.index(bytes.len());
+                bytes[at] ^= bit;
+            }
+            for tail in [Tail::MayBeTorn, Tail::MustBeWhole] {
+                let read = read("log", 3, &bytes, tail).map(|_| ());
+                prop_assert_eq!(check("log", 3, &bytes, tail), read);
+            }
         }
 
         #[test]
