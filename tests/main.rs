@@ -31,6 +31,7 @@ mod live_rules;
 mod loggen;
 mod manual;
 mod overload;
+mod overload_kernel;
 mod pages;
 mod pages_proof;
 mod postgres;
