@@ -123,6 +123,18 @@ impl<T> FairQueue<T> {
         self.bytes += bytes;
     }
 
+    /// Adds to the last item that this sender has waiting: `add` says how much it weighs more, or that it takes no more.
+    pub fn extend(&mut self, sender: Sender, add: impl FnOnce(&mut T) -> Option<usize>) -> bool {
+        let sender = self.queue_of(sender);
+        let Some(waiting) = self.senders.get_mut(&sender) else { return false };
+        let Some((weight, item)) = waiting.items.back_mut() else { return false };
+        let Some(bytes) = add(item) else { return false };
+        *weight += bytes;
+        waiting.bytes += bytes;
+        self.bytes += bytes;
+        true
+    }
+
     /// The next item, whose it is, and whether that sender has nothing waiting any more.
     pub fn pop(&mut self) -> Option<(Sender, bool, T)> {
         for _ in 0..self.turns.len() {

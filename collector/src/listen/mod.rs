@@ -38,6 +38,7 @@ pub mod evtx_folder;
 pub mod blocks;
 pub mod zip;
 pub mod fair;
+mod packed;
 pub mod queue;
 pub mod resend;
 

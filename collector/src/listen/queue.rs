@@ -15,15 +15,12 @@ use nhatle_event::{Record, Text};
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{FairQueue, Sender};
+use super::packed::{Packed, Waiting, packed_weight, sender_of, weight};
 use super::resend::Breaks;
 use super::{Batch, sizes};
 
-/// So many bytes of records may wait to be converted, of all senders together.
-pub const QUEUED_BYTES_MAX: usize = 64 << 20;
-/// What a record weighs besides its bytes.
-const RECORD_BYTES: usize = 128;
-/// A batch weighs no more than this.
-const BATCH_BYTES_MAX: usize = QUEUED_BYTES_MAX / 16;
+/// So much memory may hold records that wait to be converted, of all senders together.
+pub const QUEUED_BYTES_MAX: usize = 128 << 20;
 /// Of so many senders it is counted one by one what was dropped; those past it are counted together.
 pub const SHED_SENDERS_MAX: usize = 4_096;
 
@@ -115,7 +112,7 @@ pub struct QueueStats {
 type Waiter = (usize, oneshot::Sender<()>);
 
 struct State {
-    queue: FairQueue<Batch>,
+    queue: FairQueue<Waiting>,
     /// Who waits until something of theirs has been served.
     waiters: BTreeMap<Sender, VecDeque<Waiter>>,
     /// Who waits although nothing of theirs is in the queue: there was no room at all.
@@ -212,20 +209,6 @@ pub fn channel(bytes_max: usize) -> (Sink, Intake) {
         breaks: Arc::default(),
     });
     (Sink { shared: shared.clone(), _alive: Arc::new(Alive(shared.clone())) }, Intake { shared })
-}
-
-/// What records weigh. A pushed body can be as large as the whole queue; its bytes are bounded where it is read, and
-/// here it counts as [`BATCH_BYTES_MAX`], so that it is one turn among others and leaves room beside it.
-fn weight(records: &[Record]) -> usize {
-    records.iter().map(|record| record.bytes.len() + RECORD_BYTES).sum::<usize>().min(BATCH_BYTES_MAX)
-}
-
-/// Whose a batch is, as its first record tells.
-fn sender_of(records: &[Record]) -> Sender {
-    match records.first() {
-        None | Some(Record { canary: Some(_), .. }) => Sender::Own,
-        Some(record) => Sender::of(record.source.as_deref(), record.peer, &record.input),
-    }
 }
 
 impl Sink {
@@ -353,12 +336,19 @@ impl Sink {
 
     /// Records of one sender; `false` where they were dropped.
     fn offer_one(&self, records: Vec<Record>) -> bool {
-        let (sender, bytes) = (sender_of(&records), weight(&records));
+        let sender = sender_of(&records);
         let entered = self.may_enter(sender);
         let mut state = self.shared.state();
+        // What is next needs no packing; behind others it may wait for long.
+        let is_next = state.queue.bytes_of(sender) == 0;
+        let bytes = if is_next { weight(&records) } else { packed_weight(&records) };
         let why = match entered {
             Ok(()) if state.queue.has_room(sender, bytes) => {
-                self.put(state, sender, bytes, Batch::of(records));
+                if is_next {
+                    self.put(state, sender, bytes, Batch::of(records));
+                } else {
+                    self.pack(state, sender, records);
+                }
                 return true;
             }
             Ok(()) => state.why_not(sender),
@@ -474,7 +464,21 @@ impl Sink {
     }
 
     fn put(&self, mut state: MutexGuard<'_, State>, sender: Sender, bytes: usize, batch: Batch) {
-        state.queue.push(sender, bytes, batch);
+        state.queue.push(sender, bytes, Waiting::Batch(batch));
+        self.tell(state);
+    }
+
+    /// Puts datagrams behind what their sender has waiting, packed.
+    fn pack(&self, mut state: MutexGuard<'_, State>, sender: Sender, records: Vec<Record>) {
+        if !state.queue.extend(sender, |last| last.add(&records)) {
+            let as_came = |records| Waiting::Batch(Batch::of(records));
+            let waiting = Packed::of(records).map_or_else(as_came, Waiting::Packed);
+            state.queue.push(sender, waiting.weight(), waiting);
+        }
+        self.tell(state);
+    }
+
+    fn tell(&self, state: MutexGuard<'_, State>) {
         drop(state);
         self.shared.filled.notify_one();
         self.shared.filled_task.notify_one();
@@ -497,9 +501,9 @@ impl State {
     }
 
     /// Takes the next batch and wakes whom that gives room.
-    fn take(&mut self) -> Option<Batch> {
-        let (sender, is_last, batch) = self.queue.pop()?;
-        let freed = weight(&batch.records).max(1);
+    fn take(&mut self) -> Option<Waiting> {
+        let (sender, is_last, taken) = self.queue.pop()?;
+        let freed = taken.weight().max(1);
         wake(&mut self.starved, freed);
         if let Some(waiting) = self.waiters.get_mut(&sender) {
             // Where nothing of theirs is left nobody would wake them later.
@@ -508,7 +512,7 @@ impl State {
                 self.waiters.remove(&sender);
             }
         }
-        Some(batch)
+        Some(taken)
     }
 }
 
@@ -529,8 +533,9 @@ impl Intake {
     pub fn blocking_recv(&self) -> Option<Batch> {
         let mut state = self.shared.state();
         loop {
-            if let Some(batch) = state.take() {
-                return Some(batch);
+            if let Some(taken) = state.take() {
+                drop(state);
+                return Some(taken.open());
             }
             if self.shared.is_ended.load(Ordering::Acquire) {
                 return None;
@@ -561,7 +566,8 @@ impl Intake {
 
     /// The next batch, if one waits.
     pub fn try_recv(&self) -> Option<Batch> {
-        self.shared.state().take()
+        let taken = self.shared.state().take();
+        taken.map(Waiting::open)
     }
 
     /// [`Intake::blocking_recv`] for a task.

@@ -6,6 +6,7 @@ use nhatle_event::{Record, Timestamp};
 
 use super::Batch;
 use super::fair::Sender;
+use super::packed::RECORD_BYTES;
 use super::queue::{Closed, NoRoom, channel};
 
 fn batch(peer: u8, bytes: usize) -> Batch {
@@ -67,7 +68,8 @@ async fn what_finds_no_room_at_all_waits_for_anybody() {
 #[tokio::test]
 async fn datagrams_past_the_share_are_dropped_and_counted_by_sender() {
     let (sink, intake) = channel(10_000);
-    let of = |peers: &[u8]| peers.iter().flat_map(|peer| batch(*peer, 872).records).collect::<Vec<_>>();
+    let of =
+        |peers: &[u8]| peers.iter().flat_map(|peer| batch(*peer, 1_000 - RECORD_BYTES).records).collect::<Vec<_>>();
     let mut taken = (0, 0, 0);
     for _ in 0..20 {
         let (kept, _, dropped) = sink.offer(of(&[1, 1]));
@@ -90,9 +92,9 @@ async fn datagrams_past_the_share_are_dropped_and_counted_by_sender() {
     assert!(soon(sink.send_as(Sender::Own, batch(0, 1))).await.is_some());
     let mut order = Vec::new();
     while let Some(batch) = intake.try_recv() {
-        order.push(batch.records[0].peer);
+        order.extend(batch.records.iter().map(|record| record.peer));
     }
-    assert_eq!(order.len(), 6);
+    assert_eq!(order.len(), 9);
     sink.open_gate();
     assert!(soon(sink.send(batch(4, 1))).await.is_some());
 }
@@ -113,4 +115,31 @@ async fn the_end_of_the_pipeline_is_told_to_all() {
         assert_eq!(waiting.await.ok(), Some(Err(Closed)));
     }
     assert_eq!(sink.blocking_send(batch(1, 1)), Err(Closed));
+}
+
+#[tokio::test]
+async fn datagrams_of_a_burst_wait_in_little_memory_and_come_out_in_order() {
+    const BYTES: usize = 200;
+    let (sink, intake) = channel(1 << 20);
+    let record = |number: u32| {
+        let mut record = Record::new([&number.to_be_bytes()[..], &[b'x'; BYTES - 4]].concat(), "udp", Timestamp(1));
+        record.peer = Some([192, 0, 2, 1].into());
+        record
+    };
+    // One by one, as a fast reader gets them.
+    let mut kept = 0u32;
+    while sink.offer(vec![record(kept)]).0 == 1 {
+        kept += 1;
+    }
+    let sent = (1 << 19) / (BYTES + 24);
+    assert!(sent as u32 * 97 / 100 < kept, "{kept} of {sent}: half of the room, 24 bytes a record besides its own");
+    assert!(sink.stats().bytes <= 1 << 19);
+    let mut number = 0;
+    while let Some(batch) = intake.try_recv() {
+        for taken in batch.records {
+            assert_eq!(taken.bytes[..4], u32::to_be_bytes(number));
+            number += 1;
+        }
+    }
+    assert_eq!((number, sink.stats().bytes), (kept, 0));
 }

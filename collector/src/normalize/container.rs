@@ -39,11 +39,15 @@ pub(super) struct Line<'a> {
 /// behind it is no log line of a form of its own, so that a bar in a text is no such name.
 pub(super) fn composed(text: &str) -> Option<(&str, &str)> {
     let front = text.as_bytes().get(..text.len().min(COMPOSE_BYTES_MAX))?;
-    let (name, line) = text.split_at_checked(memchr::memmem::find(front, b" | ")?)?;
-    let (name, line) = (name.trim_end(), line.strip_prefix(" | ")?);
-    let is_name = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
-        && name.bytes().any(|byte| byte.is_ascii_lowercase());
+    // Nearly every line has an end to this within its first word.
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let end = front.iter().position(|byte| !is_of_name(byte))?;
+    let spaces = front[end..].iter().position(|byte| *byte != b' ')?;
+    if end == 0 || spaces == 0 || !front[end + spaces..].starts_with(b"| ") {
+        return None;
+    }
+    let (name, line) = (text.get(..end)?, text.get(end + spaces + 2..)?);
+    let is_name = name.bytes().any(|byte| byte.is_ascii_lowercase());
     let is_line = || {
         parse::detect(line) != parse::Format::Plain
             || parse::date::anywhere_in_front(line, 0).is_ok_and(|found| found.is_some_and(|(_, used)| used < 40))
@@ -199,6 +203,7 @@ fn written(value: &Value) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::super::service::tests::{check, event_of};
+    use super::{COMPOSE_BYTES_MAX, composed};
     use nhatle_event::Field;
 
     #[test]
@@ -254,6 +259,14 @@ mod tests {
             "web_1 | 192.0.2.9 - - [23/Nov/2026:09:10:00 +0700] \"GET / HTTP/1.1\" 200 7",
             &[("container.name", "web_1"), ("source.ip", "192.0.2.9"), ("!url.domain", "")],
         );
+        let line = "level=info msg=\"x\"";
+        let far = format!("{} | {line}", "x".repeat(COMPOSE_BYTES_MAX - 2));
+        let fronts = [" | ", "kho| ", "kho |", "k ho | ", "đ | ", "k|o | "].map(|front| format!("{front}{line}"));
+        let plain =
+            ["INFO | 2026-11-23 02:10:00 x", "a | b | c", "kho | x", "kho", "kho ", "kho |", ""].map(str::to_owned);
+        for line in fronts.iter().chain(&plain).chain([&far]) {
+            assert_eq!(composed(line), None, "{line}");
+        }
         for line in ["INFO | 2026-11-23 02:10:00 x", "a | b | c", "kho | x"] {
             check("", line, &[("!container.name", "")]);
         }

@@ -18,6 +18,8 @@ use super::template::Domain;
 pub const STREAMS_MAX: usize = 4096;
 /// A stream that was quiet for so long makes room for another.
 const STREAM_AGE_NS: i64 = 3_600 * 1_000_000_000;
+/// How often it is looked for streams that were quiet so long: all of them are gone through, which no packet may make happen.
+const LOOK_NS: i64 = 1_000_000_000;
 /// What is late may come within this.
 pub const WAIT_NS: i64 = 5 * 1_000_000_000;
 /// How many gaps of a stream wait at once; the oldest is given up.
@@ -60,6 +62,8 @@ pub struct Missing {
 pub struct Numbers {
     streams: BTreeMap<Domain, Stream>,
     given_up: Vec<Missing>,
+    /// When it was last looked for streams that make room.
+    looked: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +82,7 @@ impl Numbers {
     pub fn see(&mut self, packet: &Numbered, now: Timestamp) {
         if !self.streams.contains_key(&packet.domain) {
             if STREAMS_MAX <= self.streams.len() {
-                self.streams.retain(|_, stream| now.since(stream.seen) < STREAM_AGE_NS || !stream.pending.is_empty());
+                self.make_room(now);
             }
             if STREAMS_MAX <= self.streams.len() {
                 return;
@@ -89,6 +93,15 @@ impl Numbers {
             self.given_up.push(Missing { exporter, first, last });
             self.given_up.truncate(GIVEN_UP_MAX);
         }
+    }
+
+    /// Lets go of streams that were quiet for long; not again before [`LOOK_NS`] have passed, whatever the clock does.
+    fn make_room(&mut self, now: Timestamp) {
+        if self.looked.is_some_and(|looked| now.since(looked).unsigned_abs() < LOOK_NS.unsigned_abs()) {
+            return;
+        }
+        self.looked = Some(now);
+        self.streams.retain(|_, stream| now.since(stream.seen) < STREAM_AGE_NS || !stream.pending.is_empty());
     }
 
     /// Gaps that are waited for no longer.
@@ -302,5 +315,26 @@ mod tests {
         numbers.missing(later);
         numbers.see(&Numbered { domain: domain(10), first: 1, count: Some(1), uptime_ms: None }, later);
         assert_eq!(numbers.streams.len(), 1);
+    }
+
+    /// A stranger who holds every stream: the packets of others pass, and all streams are looked at once a second.
+    #[test]
+    fn packets_without_room_do_not_look_at_every_stream() {
+        let mut numbers = Numbers::default();
+        let mut see = |id: u32, at: i64| {
+            let packet = Numbered { domain: Domain { id, ..domain(9) }, first: 1, count: Some(1), uptime_ms: None };
+            numbers.see(&packet, Timestamp(at));
+            (numbers.streams.len(), numbers.looked)
+        };
+        let full = u32::try_from(STREAMS_MAX).expect("small");
+        for id in 0..full {
+            assert_eq!(see(id, 0).1, None, "there is room");
+        }
+        let looked: std::collections::BTreeSet<_> =
+            (0..30_000).map(|step: i64| see(full + 1, step * 100_000).1.expect("looked")).collect();
+        assert_eq!(looked.len(), 3, "in three seconds");
+        // A clock that is set back does not keep it from looking.
+        assert_eq!(see(full + 1, -5 * SECOND), (STREAMS_MAX, Some(Timestamp(-5 * SECOND))));
+        assert_eq!(see(full + 1, STREAM_AGE_NS).0, 1, "an hour later");
     }
 }
