@@ -6,15 +6,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nhatle_event::{Clock, Event, SystemClock, Timestamp};
 use nhatle_storage::{Config, Dataset, OsDisk, Store};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Server, request, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, request, token, wait_for};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Detection catches up in steps of 20,000 events: while it works on the first, the rest is its backlog.
 const STORED: u32 = 24_000;
 /// More than what previews and hunts call being behind: alerts are stored too, and are no backlog.
@@ -137,8 +135,9 @@ fn while_detection_is_behind_guests_and_decisions_wait_and_nothing_is_lost() {
 
     // All of it is looked at: by the rules of before what came before, by the new ones what came after.
     wait_for("the pushed event", PATIENCE, || city.alerts_of("7d03") == 1);
+    wait_for("nothing is behind", PATIENCE, || (city.behind(), &load()["is_waiting"]) == (0, &json!(false)));
     assert_eq!((city.alerts_of("7d01"), city.alerts_of("7d02")), (u64::from(OPENING), 1));
-    assert_eq!((city.behind(), &load()["is_waiting"]), (0, &json!(false)));
+    assert_eq!(city.alerts_of("7d03"), 1);
     wait_for("the preview", PATIENCE, || city.get(&preview)["state"] == "done");
 
     // The alerts just stored are no backlog: a hunt runs, and knows what the stream found.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, request, run, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, request, run, stdout, token, wait_for};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -56,7 +56,7 @@ fn a_running_store_is_copied_whole_and_made_again() {
             }
         })
     };
-    wait_for("several segments", Duration::from_secs(60), || 3_000 < acknowledged.load(Ordering::SeqCst));
+    wait_for("several segments", PATIENCE, || 3_000 < acknowledged.load(Ordering::SeqCst));
     let before = acknowledged.load(Ordering::SeqCst);
     let made: Value = serde_json::from_str(&stdout(&["backup", "--json", "--data", text(&data), text(&file)])).unwrap();
     is_stopping.store(true, Ordering::Relaxed);
@@ -113,10 +113,9 @@ fn a_backup_that_is_killed_leaves_no_file_of_its_name() {
     let data = folder.path().join("data");
     token(&data, "sender", "ingest", None);
     std::fs::create_dir_all(data.join("log")).unwrap();
-    // Large enough that it takes its time.
-    for number in 0..8 {
-        std::fs::write(data.join(format!("ballast-{number}")), vec![7; 16 << 20]).unwrap();
-    }
+    // So large that no machine is through with it before it is killed; full of holes, so it takes no room itself.
+    let ballast = std::fs::File::create(data.join("ballast")).unwrap();
+    ballast.set_len(1 << 36).unwrap();
     let file = folder.path().join("city.backup");
     let mut child = std::process::Command::new(crate::support::NHATLE)
         .args(["backup", "--data", text(&data), text(&file)])
@@ -124,12 +123,13 @@ fn a_backup_that_is_killed_leaves_no_file_of_its_name() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    wait_for("it has begun", Duration::from_secs(30), || {
+    wait_for("it has begun", PATIENCE, || {
         names(folder.path()).iter().any(|name| name.starts_with(".nhatle-backup")) || file.exists()
     });
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!file.exists(), "killed in the middle, it gave its file the name");
+    ballast.set_len(16 << 20).unwrap();
     stdout(&["backup", "--data", text(&data), text(&file)]);
     stdout(&["restore", "--data", text(&folder.path().join("again")), text(&file)]);
 }
@@ -174,7 +174,7 @@ impl Busy {
     }
 
     fn wait_for(&self, events: u64) {
-        wait_for("events", Duration::from_secs(90), || events < self.acknowledged.load(Ordering::SeqCst));
+        wait_for("events", PATIENCE, || events < self.acknowledged.load(Ordering::SeqCst));
     }
 
     fn merges(&self) -> u64 {
@@ -219,7 +219,7 @@ fn increments_of_a_busy_store_that_merges_are_a_chain_that_a_drill_proves() {
     let first = back_up(0);
     busy.wait_for(busy.acknowledged.load(Ordering::SeqCst) + 1_000);
     let second = back_up(1);
-    wait_for("segments are merged", Duration::from_secs(90), || 0 < busy.merges());
+    wait_for("segments are merged", PATIENCE, || 0 < busy.merges());
     let third = back_up(2);
     let acknowledged = busy.stop();
     let fourth = back_up(3);

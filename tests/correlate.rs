@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Server, request, token, wait_for};
+use crate::support::{PATIENCE, Server, request, token, wait_for};
 
 const RULES: &str = "title: Failed sign-in\nname: failed\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b01\nlogsource: {product: windows, service: \
     security}\ndetection:\n  s:\n    EventID: 4625\n  condition: s\n---\ntitle: Many failed sign-ins\nid: \
@@ -72,7 +71,7 @@ impl City {
     }
 
     fn wait_looked_at(&self, http: SocketAddr, events: usize) {
-        wait_for("all matches are in", Duration::from_secs(20), || {
+        wait_for("all matches are in", PATIENCE, || {
             let text = self.get(http, "/metrics").body;
             let value = text.lines().find_map(|line| line.strip_prefix("nhatle_events_stored_total ")?.parse().ok());
             value == Some(events)
@@ -110,9 +109,9 @@ fn any_order_of_arrival_ends_in_the_same_alerts() {
         }
         city.wait_looked_at(server.http, DAY.len());
         if let Some(first) = seen.first() {
-            wait_for("the same alerts", Duration::from_secs(20), || city.alerts(server.http) == *first);
+            wait_for("the same alerts", PATIENCE, || city.alerts(server.http) == *first);
         } else {
-            wait_for("alerts", Duration::from_secs(20), || city.alerts(server.http).len() == 5);
+            wait_for("alerts", PATIENCE, || city.alerts(server.http).len() == 5);
         }
         let alerts = city.alerts(server.http);
         server.stop();
@@ -137,7 +136,7 @@ fn a_kill_in_the_middle_of_an_attack_loses_and_doubles_nothing() {
     assert!(said(&server, "correlations go on from their checkpoint"), "{}", server.errors());
     city.send(server.http, &[DAY[2]]);
     let is_there = |server: &Server| city.alerts(server.http).iter().filter(|row| row.contains("Many")).count() == 1;
-    wait_for("the third completes it", Duration::from_secs(20), || is_there(&server));
+    wait_for("the third completes it", PATIENCE, || is_there(&server));
     let before = city.alerts(server.http);
     // The checkpoint is older than what is marked; the rest comes from the store.
     server.kill();
@@ -160,10 +159,8 @@ fn a_kill_in_the_middle_of_an_attack_loses_and_doubles_nothing() {
     let whole = City::new();
     let other = whole.start();
     whole.send(other.http, &DAY);
-    wait_for("five alerts", Duration::from_secs(20), || whole.alerts(other.http).len() == 5);
-    wait_for("the same as without kills", Duration::from_secs(20), || {
-        city.alerts(server.http) == whole.alerts(other.http)
-    });
+    wait_for("five alerts", PATIENCE, || whole.alerts(other.http).len() == 5);
+    wait_for("the same as without kills", PATIENCE, || city.alerts(server.http) == whole.alerts(other.http));
     let all = stored_ids(&city.data, server);
     assert_eq!(all.len(), 5, "{all:?}");
     other.stop();
@@ -171,7 +168,7 @@ fn a_kill_in_the_middle_of_an_attack_loses_and_doubles_nothing() {
 
 /// What starts is said after `ready`.
 fn said(server: &Server, words: &str) -> bool {
-    wait_for(words, Duration::from_secs(20), || server.errors().contains(words));
+    wait_for(words, PATIENCE, || server.errors().contains(words));
     true
 }
 
@@ -188,7 +185,7 @@ fn what_is_found_long_after_it_happened_says_so() {
     let city = City::new();
     let server = city.start();
     city.send(server.http, &DAY[..3]);
-    wait_for("the alert", Duration::from_secs(20), || !city.alerts(server.http).is_empty());
+    wait_for("the alert", PATIENCE, || !city.alerts(server.http).is_empty());
     let rows = city.get(server.http, "/api/v1/alerts?limit=500").json();
     let many: Vec<&Value> =
         rows["alerts"].as_array().unwrap().iter().filter(|row| row["title"].to_string().contains("Many")).collect();

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Duration;
 
-use crate::support::{Server, run, token, wait_for};
+use crate::support::{PATIENCE, Server, run, token, wait_for};
 
 /// What the doctor says: the state of each check, and the exit code.
 fn doctor(args: &[&str]) -> (BTreeMap<String, Vec<String>>, Option<i32>) {
@@ -38,7 +37,7 @@ fn a_doctor_sees_what_is_fine_and_what_is_broken() {
     }
     drop(stream);
     let url = format!("http://{}", server.http);
-    wait_for("the doctor sees the source", Duration::from_secs(20), || {
+    wait_for("the doctor sees the source", PATIENCE, || {
         run(&["doctor", "--url", &url, "--token", &token, "--lang", "en"])
             .stdout
             .windows(7)

@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use nhatle_event::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Server, request, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, request, token, wait_for};
 
 const RULE: &str = "title: Failed sign-in\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a01\nstatus: test\nlevel: high\nlogsource: {product: windows, \
     service: security}\ndetection:\n  selection:\n    EventID: 4625\n  condition: selection\nnhatle: {suppress_s: 1, entity: [host.name, \
@@ -67,7 +66,7 @@ fn what_is_expected_is_hidden_counted_and_shown_again() {
     let server = start(&data, &rules);
     let api = Api { http: server.http, push: &push, admin: &admin };
     api.send(&(line(0, "backup") + &line(10, "backup") + &line(20, "lan")));
-    wait_for("three alerts", Duration::from_secs(20), || api.alerts().len() == 3);
+    wait_for("three alerts", PATIENCE, || api.alerts().len() == 3);
     let of = |user: &str| {
         let speaks = |alert: &&Value| alert["entities"].to_string().contains(user);
         api.alerts().iter().find(speaks).unwrap()["id"].as_str().unwrap().to_owned()
@@ -98,8 +97,8 @@ fn what_is_expected_is_hidden_counted_and_shown_again() {
     let sigma = made.json()["sigma"].as_str().unwrap().to_owned();
     assert!(sigma.contains("filter:") && sigma.contains("condition: not selection"), "{sigma}");
     api.send(&(line(30, "backup") + &line(40, "minh") + &line(50, "backup")));
-    wait_for("the fourth alert", Duration::from_secs(20), || api.alerts().len() == 4);
-    wait_for("two hidden", Duration::from_secs(20), || api.hidden(1) == 2);
+    wait_for("the fourth alert", PATIENCE, || api.alerts().len() == 4);
+    wait_for("two hidden", PATIENCE, || api.hidden(1) == 2);
     assert!(api.metric("nhatle_matches_total") >= 6, "hidden ones are still matches");
     server.stop();
 
@@ -107,11 +106,11 @@ fn what_is_expected_is_hidden_counted_and_shown_again() {
     let api = Api { http: server.http, ..api };
     assert_eq!(api.hidden(1), 2, "the count came back");
     api.send(&line(70, "backup"));
-    wait_for("three hidden", Duration::from_secs(20), || api.hidden(1) == 3);
+    wait_for("three hidden", PATIENCE, || api.hidden(1) == 3);
     let end = json!({"kind": "end", "because": "không dùng nữa"});
     assert_eq!(api.call("POST", "/api/v1/exceptions/1/changes", &end).status, 200);
     api.send(&line(90, "backup"));
-    wait_for("it is shown again", Duration::from_secs(20), || api.alerts().len() == 5);
+    wait_for("it is shown again", PATIENCE, || api.alerts().len() == 5);
     assert_eq!(api.hidden(1), 3);
     let again = api.call("POST", "/api/v1/exceptions/1/changes", &end);
     assert_eq!(again.status, 422, "it has ended");

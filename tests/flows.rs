@@ -6,9 +6,8 @@
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use crate::support::{Server, ports, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, ports, request, stdout, token, wait_for};
 
 /// softflowd, unpacked.
 fn softflowd() -> Option<PathBuf> {
@@ -106,7 +105,7 @@ fn softflowd_is_understood_in_each_version() {
             let data = data.to_str().unwrap();
             stdout(&["search", "event.action:netflow_flow", "--data", data, "--count"]).trim().parse().unwrap()
         };
-        wait_for("the flows are stored", Duration::from_secs(30), || wanted <= found());
+        wait_for("the flows are stored", PATIENCE, || wanted <= found());
         assert_eq!(found(), wanted, "version {version}");
     }
     let search = |text: &str| -> Vec<serde_json::Value> {
@@ -194,7 +193,7 @@ fn numbers_of_flows_that_never_came_are_named_by_range_in_the_receipt_book() {
     };
     let expected = [(52, 53), (204, 210), (1004, 1009)];
     // What is late may come for five seconds.
-    wait_for("the gaps are named", Duration::from_secs(30), || gaps(&sources(&server, &bearer)) == expected);
+    wait_for("the gaps are named", PATIENCE, || gaps(&sources(&server, &bearer)) == expected);
     let rows = sources(&server, &bearer);
     let row = rows.iter().find(|row| row["missing"] != 0).unwrap();
     assert_eq!(

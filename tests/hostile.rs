@@ -4,10 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::cli::add_user;
-use crate::support::{Answer, Server, corpus, request, run, stdout, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, corpus, request, run, stdout, token, wait_for};
 use crate::ward::{cookie, csrf};
 
 fn count(data: &Path, query: &str) -> usize {
@@ -46,7 +45,7 @@ fn hostile_lines_over_tcp_stop_nothing() {
         stream.write_all(line).unwrap();
     }
     drop(stream);
-    wait_for("the last line is stored", Duration::from_secs(30), || count(data, "\"het roi\"") == 1);
+    wait_for("the last line is stored", PATIENCE, || count(data, "\"het roi\"") == 1);
     assert_eq!(count(data, "\"khong\" AND \"hop le\""), 1);
     assert_eq!(count(data, "\"mot hai\""), 1);
     assert_eq!(count(data, "\"ba muoi thang hai\""), 1);
@@ -266,7 +265,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     assert!(matches!(answer.status, 429 | 503), "{answer:?}");
     assert_eq!(request(server.http, "GET", "/healthz", &[], b"").unwrap().status, 200);
     std::fs::remove_file(&ballast).unwrap();
-    wait_for("it takes events again", Duration::from_secs(30), || {
+    wait_for("it takes events again", PATIENCE, || {
         push(server.http, &bearer, &[], batch(number).as_bytes()).status == 200
     });
     acknowledged += 1;
@@ -284,7 +283,7 @@ fn one_connection_may_ask_twice_and_a_broken_request_line_is_no_crash() {
     let server = Server::start(folder.path(), &[]);
     for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET\r\n\r\n", b"\0\0\0\0\r\n\r\n"] {
         let mut stream = TcpStream::connect(server.http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(bytes).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = Vec::new();

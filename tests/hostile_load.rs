@@ -6,9 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, request, stdout, token, wait_for};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one that behaves may have to wait beside the others, on a busy machine.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 const MIB: u64 = 1 << 20;

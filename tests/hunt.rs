@@ -1,11 +1,9 @@
 //! Hunts: from the command line, and from the page of a running server.
 
-use std::time::Duration;
-
 use nhatle_event::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Server, request, run, stdout, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, request, run, stdout, token, wait_for};
 
 const SIGN_IN: &str = "title: Failed sign-in\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7a01\nstatus: test\nlevel: high\n\
     logsource: {product: windows, service: security}\ndetection:\n  selection:\n    EventID: 4625\n  condition: selection\n\
@@ -82,7 +80,7 @@ fn a_rule_is_previewed_before_it_is_on_and_hunts_back() {
     let off = json!({"kind": "disable", "reason": "not yet"});
     assert_eq!(call(&admin, "PATCH", rule, &off).status, 200);
     let rule_is_off = || call(&admin, "GET", rule, &Value::Null).body.contains("\"off\"");
-    wait_for("the rule is off", Duration::from_secs(20), rule_is_off);
+    wait_for("the rule is off", PATIENCE, rule_is_off);
 
     // Three failed sign-ins two hours ago; the second repeats the first.
     let now = SystemClock.now();
@@ -103,7 +101,7 @@ fn a_rule_is_previewed_before_it_is_on_and_hunts_back() {
     let made = |who: &str| {
         assert!(call(who, "POST", &preview, &Value::Null).status < 300);
         let state = || call(who, "GET", &preview, &Value::Null).json();
-        wait_for("a preview", Duration::from_secs(30), || state()["state"] == "done");
+        wait_for("a preview", PATIENCE, || state()["state"] == "done");
         state()
     };
     let shown = made(&admin);
@@ -123,7 +121,7 @@ fn a_rule_is_previewed_before_it_is_on_and_hunts_back() {
         let begun = call(&admin, "POST", &hunts, &json!({"days": 3}));
         assert_eq!((begun.status, &begun.json()["hunt"]), (202, &json!(number)));
         let first = || call(&admin, "GET", &preview, &Value::Null).json()["hunts"][0].clone();
-        wait_for("a hunt", Duration::from_secs(30), || first()["number"] == number && first()["state"] != "running");
+        wait_for("a hunt", PATIENCE, || first()["number"] == number && first()["state"] != "running");
         first()
     };
     let first = hunt(1);

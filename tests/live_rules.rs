@@ -2,13 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, request, token, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{PATIENCE, Server, request, token, wait_for};
 
 /// Single failures feed the correlation; a marker alerts by itself, so that a test knows how far rules looked.
 fn rules(threshold: u32) -> String {

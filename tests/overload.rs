@@ -14,10 +14,8 @@ use nhatle_event::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::add_user;
-use crate::support::{Answer, Server, ports, request, stdout, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, ports, request, stdout, token, wait_for};
 use crate::ward::{PASSWORD, sign_in};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn events(data: &Path, query: &str, limit: usize) -> Vec<Value> {
     let (data, limit) = (data.to_str().unwrap(), limit.to_string());
@@ -241,9 +239,11 @@ fn a_full_disk_is_read_only_with_a_banner_and_resumes_alone() {
         alerts.contains("d5a3f0c2-7c1e-4a57-9b2e-6f0d8c3a1e01")
             && alerts.contains("d5a3f0c2-7c1e-4a57-9b2e-6f0d8c3a1e02")
     });
-    let sources = request(server.http, "GET", "/api/v1/sources", &headers, b"").unwrap().json();
-    let row = sources["sources"].as_array().unwrap().iter().find(|row| row["name"] == "roi").cloned();
-    assert_eq!(row.map(|row| row["rejected"].clone()), Some(json!(1)), "{sources}");
+    wait_for("the dropped one stands against its source", PATIENCE, || {
+        let sources = request(server.http, "GET", "/api/v1/sources", &headers, b"").unwrap().json();
+        let row = sources["sources"].as_array().unwrap().iter().find(|row| row["name"] == "roi").cloned();
+        row.map(|row| row["rejected"].clone()) == Some(json!(1))
+    });
     assert!(!server.errors().contains("panicked"), "{}", server.errors());
     server.kill();
     let server = Server::start(&data, &[]);

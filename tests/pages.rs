@@ -14,14 +14,12 @@ use std::time::Duration;
 use nhatle_event::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, NHATLE, Server, request, token, wait_for};
+use crate::support::{Answer, NHATLE, PATIENCE, Server, request, token, wait_for};
 
 pub const PASSWORD: &str = "mot mat khau du dai";
 const REASON: &str = "Cần lớp 2 xem giúp: mười hai lượt đoán trong một phút";
 const NOTE: &str = "Đã gọi đơn vị, máy không có ai dùng lúc này";
 const VERDICT: &str = "Kẻ ngoài đoán mật khẩu, đã chặn ở tường lửa";
-/// How long a page may take; a machine that builds something else beside is slow.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn an_analyst_works_an_alert_from_the_queue_to_the_verdict() {

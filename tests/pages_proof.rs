@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::pages::{Browser, PASSWORD, PATIENCE, Visitor, add_user, csrf};
+use crate::pages::{Browser, PASSWORD, Visitor, add_user, csrf};
 use crate::proof::{python, verify};
-use crate::support::{Server, stdout, wait_for};
+use crate::support::{PATIENCE, Server, stdout, wait_for};
 
 /// The exit code of `verify --head`, and of the Python program, for a head that somebody kept as these bytes.
 fn accepted(data: &Path, kept: &[u8]) -> (Option<i32>, Option<i32>, String) {

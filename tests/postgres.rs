@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::cli::add_user;
-use crate::support::{Server, python, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, python, request, stdout, token, wait_for};
 
 const OWN: (&str, &str) = ("18853", "cuanha");
 const OTHER: (&str, &str) = ("18856", "hangxom");
@@ -43,7 +43,7 @@ impl City {
         let server = Server::start(&data, &["--config", file.to_str().unwrap()]);
         for (unit, word) in [OWN, OTHER] {
             let bearer = format!("Bearer {}", token(&data, &format!("push-{unit}"), "ingest", Some(unit)));
-            wait_for("the token is known", Duration::from_secs(20), || push(&server, &bearer, word) == 200);
+            wait_for("the token is known", PATIENCE, || push(&server, &bearer, word) == 200);
         }
         City { folder, server, admin }
     }
@@ -65,7 +65,7 @@ impl City {
     /// Runs psql; `None` where there is none.
     fn psql(&self, user: &str, password: &str, options: &str, text: &str) -> Output {
         let place = format!(
-            "host=localhost hostaddr=127.0.0.1 port={} dbname=nhatle user={user} connect_timeout=20 {options}",
+            "host=localhost hostaddr=127.0.0.1 port={} dbname=nhatle user={user} connect_timeout=120 {options}",
             self.port()
         );
         let mut command = Command::new("psql");
@@ -284,7 +284,7 @@ fn who_may_not_search_or_guesses_is_refused_and_written_down() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let ingest = token(&data, "agent", "ingest", None);
-    wait_for("the token is known", Duration::from_secs(20), || refused("x", &ingest).contains("may not search"));
+    wait_for("the token is known", PATIENCE, || refused("x", &ingest).contains("may not search"));
     let user = format!("nguoi-{}", OWN.0);
     assert!(refused("nobody", PASSWORD).contains("password authentication failed"));
     assert!(refused(&user, "").contains("no password supplied"));
@@ -335,14 +335,14 @@ fn strangers_grow_nothing_and_break_nothing() {
     let city = City::start("127.0.0.1:0");
     let before = resident_kib(city.server.pid());
     let connect = || {
-        let stream = TcpStream::connect_timeout(&city.address(), Duration::from_secs(5)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let stream = TcpStream::connect_timeout(&city.address(), PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     };
     // A thousand that say nothing, or half of something.
     let half: Vec<TcpStream> = (0..1_000)
         .filter_map(|number| {
-            let mut stream = TcpStream::connect_timeout(&city.address(), Duration::from_secs(5)).ok()?;
+            let mut stream = TcpStream::connect_timeout(&city.address(), PATIENCE).ok()?;
             drop(stream.write_all(&startup("an")[..number % 30]));
             Some(stream)
         })
@@ -357,7 +357,7 @@ fn strangers_grow_nothing_and_break_nothing() {
             stream.write_all(&startup("an")).is_ok() && matches!(stream.read(&mut first), Ok(1)) && first[0] == b'R'
         })
     };
-    wait_for("those who said nothing are gone", Duration::from_secs(60), serves);
+    wait_for("those who said nothing are gone", PATIENCE, serves);
     // Lengths that lie, before and after the first message.
     for word in [1_u32 << 30, u32::MAX, 0, 7, 10_001] {
         let mut stream = connect();
@@ -426,7 +426,7 @@ fn strangers_grow_nothing_and_break_nothing() {
         let mut rest = Vec::new();
         drop(stream.take(1 << 20).read_to_end(&mut rest));
     }
-    wait_for("the server answers", Duration::from_secs(20), serves);
+    wait_for("the server answers", PATIENCE, serves);
     let after = resident_kib(city.server.pid());
     // Threads and caches of the sessions above, nothing for each of the strangers.
     assert!(after < before + (160 << 10), "{before} KiB, then {after} KiB");

@@ -5,7 +5,6 @@
 //! asserted, and the table is the one that `docs/proof.md` and `docs/proof.vi.md` print.
 
 use std::path::Path;
-use std::time::Duration;
 
 use nhatle::pki::heads;
 use nhatle_event::Text;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::proof::{copy, python, store, text, verify};
 use crate::proof_alter::*;
-use crate::support::{Server, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, request, stdout, token, wait_for};
 
 /// Whether a row is found, and by which words.
 #[derive(Clone, Copy, Debug)]
@@ -263,7 +262,7 @@ fn page(server: &Server, bearer: &str, heads: &str) -> (bool, String) {
     let begun = request(server.http, "POST", "/api/v1/proof/check", &headers, body.as_bytes()).unwrap();
     assert_eq!(begun.status, 202, "{begun:?}");
     let mut view = Value::Null;
-    wait_for("the check", Duration::from_secs(60), || {
+    wait_for("the check", PATIENCE, || {
         view = request(server.http, "GET", "/api/v1/proof", &headers, b"").unwrap().json();
         view["check"]["done"].is_string()
     });

@@ -2,12 +2,11 @@
 //! all of them.
 
 use std::path::Path;
-use std::time::Duration;
 
 use nhatle_storage::proof::head;
 
 use crate::proof::copy;
-use crate::support::{Server, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, request, stdout, token, wait_for};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -44,20 +43,18 @@ fn a_store_that_was_put_back_is_noticed_by_its_copies_and_its_witness() {
     let give = config("city.conf.toml", &give);
 
     let server = Server::start(&city, &["--config", text(&give)]);
-    wait_for("the first head", Duration::from_secs(60), || !heads(&kept).is_empty());
+    wait_for("the first head", PATIENCE, || !heads(&kept).is_empty());
     server.stop();
     let yesterday = folder.path().join("yesterday");
     copy(&city, &yesterday);
     token(&city, "second", "ingest", None);
     let server = Server::start(&city, &["--config", text(&give)]);
     let before = *heads(&kept).last().unwrap();
-    wait_for("a later head", Duration::from_secs(60), || before < *heads(&kept).last().unwrap());
+    wait_for("a later head", PATIENCE, || before < *heads(&kept).last().unwrap());
     let others = province.join("proof/others");
     let known = || std::fs::read_dir(&others).into_iter().flatten().map(|entry| heads(&entry.unwrap().path())).next();
     let newest = *heads(&kept).last().unwrap();
-    wait_for("the head at the province", Duration::from_secs(60), || {
-        known().is_some_and(|known| known.last() == Some(&newest))
-    });
+    wait_for("the head at the province", PATIENCE, || known().is_some_and(|known| known.last() == Some(&newest)));
     // Stopping may sign once more, and gives that away too.
     server.stop();
     let newest = *heads(&kept).last().unwrap();
@@ -76,8 +73,8 @@ fn a_store_that_was_put_back_is_noticed_by_its_copies_and_its_witness() {
     std::fs::remove_dir_all(&city).unwrap();
     copy(&yesterday, &city);
     let server = Server::start(&city, &["--config", text(&give)]);
-    wait_for("the city's alert", Duration::from_secs(60), || !raised(&city).is_empty());
-    wait_for("the province's alert", Duration::from_secs(60), || !raised(&province).is_empty());
+    wait_for("the city's alert", PATIENCE, || !raised(&city).is_empty());
+    wait_for("the province's alert", PATIENCE, || !raised(&province).is_empty());
     server.stop();
     let grown = heads(&kept);
     assert_eq!(grown.last(), Some(&newest), "what was kept is still there, and nothing older behind it");

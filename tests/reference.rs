@@ -9,9 +9,7 @@ use nhatle_collector::enrich::mmdb_made::{Node, database};
 use nhatle_event::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{Server, request, run, stdout, token, wait_for};
-
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::support::{PATIENCE, Server, request, run, stdout, token, wait_for};
 
 fn path(folder: &Path, name: &str) -> String {
     folder.join(name).to_str().unwrap().to_owned()
@@ -67,7 +65,7 @@ impl City {
         let is_said = || times <= self.server.errors().matches(what).count();
         let began = std::time::Instant::now();
         while !is_said() {
-            assert!(began.elapsed() < LIMIT, "not said: {what}; {}", self.server.errors());
+            assert!(began.elapsed() < PATIENCE, "not said: {what}; {}", self.server.errors());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -157,7 +155,7 @@ fn events_carry_what_the_tables_know_and_tables_change_while_running() {
         (named.len(), &named[0]["threat.feed.name"], &named[0]["threat.indicator.confidence"]),
         (1, &json!("own"), &json!("High"))
     );
-    wait_for("the alert", LIMIT, || !city.alerts().is_empty());
+    wait_for("the alert", PATIENCE, || !city.alerts().is_empty());
     let alerts = city.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!((&alerts[0]["level"], &alerts[0]["is_looked_back"]), (&json!("high"), &json!(false)), "{}", alerts[0]);
@@ -282,20 +280,20 @@ fn new_indicators_are_looked_for_in_what_is_stored_also_after_a_kill() {
     for (number, events) in stored_events().chunks(400).enumerate() {
         city.push(events);
         // The rest of the last ones is too few for a segment of its own.
-        wait_for("a segment", LIMIT, || events.len() < 400 || number < segments());
+        wait_for("a segment", PATIENCE, || events.len() < 400 || number < segments());
     }
     assert_eq!(city.alerts(), Vec::<Value>::new());
 
     // What is sent from now on is named on its way in; what was stored is looked for, and the process dies over it.
     let list = write(folder.path(), "list.csv", LIST);
     stdout(&["intel", "import", &list, "--list", "made", "--data", &data]);
-    wait_for("the first finds", LIMIT, || !city.alerts().is_empty());
+    wait_for("the first finds", PATIENCE, || !city.alerts().is_empty());
     let City { server, push, admin } = city;
     server.kill();
     let city = City { server: City::server(&data_path, Some(&config)), push, admin };
     city.push(&[event(1, &json!({"dns.question.name": "now.evil.example", "host.name": "may-now"}))]);
     city.said("looked back", 1);
-    wait_for("the alert of now", LIMIT, || city.alerts().iter().any(|alert| alert["is_looked_back"] == false));
+    wait_for("the alert of now", PATIENCE, || city.alerts().iter().any(|alert| alert["is_looked_back"] == false));
     let alerts = city.alerts();
     let ids: BTreeSet<&str> = alerts.iter().map(|alert| alert["id"].as_str().unwrap()).collect();
     assert_eq!((alerts.len(), ids.len()), (61, 61), "sixty of before, one of now");
@@ -314,7 +312,7 @@ fn new_indicators_are_looked_for_in_what_is_stored_also_after_a_kill() {
     assert_eq!(city.alerts().len(), 61);
     stdout(&["intel", "remove", "again", "--data", &data]);
     stdout(&["intel", "remove", "made", "--data", &data]);
-    wait_for("no list", LIMIT, || {
+    wait_for("no list", PATIENCE, || {
         city.push(&[event(0, &json!({"dns.question.name": "gone.evil.example", "host.name": "may-gone"}))]);
         let found = city.get("/api/v1/search?q=dns.question.name:gone.evil.example");
         found["hits"].as_array().unwrap()[0]["threat.feed.name"].is_null()

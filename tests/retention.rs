@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use nhatle::pki::heads;
 use nhatle_event::{Clock, Event, SystemClock, Text, Timestamp};
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::pages::{PASSWORD, Visitor, add_user, csrf};
 use crate::proof::{python, text, verify};
-use crate::support::{Server, request, token, wait_for};
+use crate::support::{PATIENCE, Server, request, token, wait_for};
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
@@ -101,7 +100,7 @@ fn old_segments_go_held_ones_stay_and_everything_tells_it() {
     assert_eq!(call("POST", "/api/v1/retention/run", &analyst, Value::Null).status, 403);
     assert_eq!(call("POST", "/api/v1/retention/run", &admin, Value::Null).status, 202);
     let mut after = Value::Null;
-    wait_for("the job, and the archive", Duration::from_secs(90), || {
+    wait_for("the job, and the archive", PATIENCE, || {
         after = view();
         let archived = after["datasets"].as_array().unwrap().iter().map(|one| one["archived"].as_u64().unwrap());
         after["jobs"][0]["done"].is_string() && archived.sum::<u64>() == 2
@@ -118,7 +117,7 @@ fn old_segments_go_held_ones_stay_and_everything_tells_it() {
     let dropped = logged(&data, "dropped");
     assert_eq!(dropped.len(), 1);
     assert_eq!(dropped[0]["dirs"], json!([sealed[0]["dir"]]));
-    wait_for("its folder to go", Duration::from_secs(30), || !data.join(sealed[0]["dir"].as_str().unwrap()).exists());
+    wait_for("its folder to go", PATIENCE, || !data.join(sealed[0]["dir"].as_str().unwrap()).exists());
     for (age, total) in [(430, 0), (400, 50), (160, 50), (5, 50)] {
         let found = call("GET", &format!("/api/v1/search?q=host.name:may-{age}"), &analyst, Value::Null).json();
         assert_eq!(found["total"], total, "{age}: {found}");
@@ -147,7 +146,7 @@ fn old_segments_go_held_ones_stay_and_everything_tells_it() {
     assert_eq!(call("POST", "/api/v1/retention/holds/9/changes", &admin, release.clone()).status, 404);
     assert_eq!(call("POST", "/api/v1/retention/holds/1/changes", &admin, release).status, 200);
     assert_eq!(call("POST", "/api/v1/retention/run", &admin, Value::Null).status, 202);
-    wait_for("the second job", Duration::from_secs(60), || view()["jobs"][1]["done"].is_string());
+    wait_for("the second job", PATIENCE, || view()["jobs"][1]["done"].is_string());
     assert_eq!(view()["held_count"], 0);
     server.stop();
     let (code, said) = verify(&["--data", text(&data), "--deep"]);

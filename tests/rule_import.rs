@@ -4,14 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nhatle::pack::Packs;
 use serde_json::{Value, json};
 
-use crate::support::{NHATLE, Server, corpus, request, run, stdout, token, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{NHATLE, PATIENCE, Server, corpus, request, run, stdout, token, wait_for};
 
 fn rule(number: u32, title: &str, code: u32) -> String {
     format!(

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::faults::proxy::Proxy;
-use crate::support::{Server, debian, ports, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, debian, ports, request, stdout, token, wait_for};
 
 /// So many lines are sent.
 const LINES: usize = 8_000;
@@ -177,7 +177,7 @@ impl Place {
         let began = Instant::now();
         let mut stored = stored(&self.data);
         // Only the distinct ones count here: what stands there twice is the caller's to find.
-        while stored.len() < self.lines && began.elapsed() < Duration::from_secs(60) {
+        while stored.len() < self.lines && began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(300));
             stored = self::stored(&self.data);
         }
@@ -194,7 +194,7 @@ impl Place {
     /// Kills the server twice while lines come in.
     pub fn kill_twice(&self, mut server: Server) -> Server {
         for part in 1..=2 {
-            wait_for("a part is stored", Duration::from_secs(60), || part * self.lines / 10 < count(&self.data));
+            wait_for("a part is stored", PATIENCE, || part * self.lines / 10 < count(&self.data));
             server.kill();
             server = self.start();
         }
@@ -247,7 +247,7 @@ fn rsyslog_over_relp_loses_and_doubles_nothing_when_its_answers_are_cut_off() {
     );
     let sender = rsyslog.start(place.folder.path(), &place.lines(), &action);
     for part in 1..=4 {
-        wait_for("a part is stored", Duration::from_secs(60), || part * place.lines / 20 < count(&place.data));
+        wait_for("a part is stored", PATIENCE, || part * place.lines / 20 < count(&place.data));
         proxy.is_holding.store(true, Ordering::Release);
         std::thread::sleep(Duration::from_millis(200));
         proxy.cuts.fetch_add(1, Ordering::AcqRel);

@@ -8,10 +8,9 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use crate::senders::{Place, check_none_doubled};
-use crate::support::{debian, stdout, wait_for};
+use crate::support::{PATIENCE, debian, stdout, wait_for};
 
 struct Journal<'a> {
     root: &'a Path,
@@ -74,7 +73,7 @@ fn journal_upload_loses_and_doubles_nothing_when_the_server_is_killed() {
     let server = place.start();
     let server = std::thread::scope(|threads| {
         // As systemd does: started again after each end that was none.
-        let sender = threads.spawn(|| wait_for("all is sent", Duration::from_secs(120), || journal.upload().success()));
+        let sender = threads.spawn(|| wait_for("all is sent", PATIENCE, || journal.upload().success()));
         let server = place.kill_twice(server);
         sender.join().unwrap();
         server

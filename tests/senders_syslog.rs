@@ -6,10 +6,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::senders::{Place, Sender, check_none_doubled};
-use crate::support::{debian, stdout, wait_for};
+use crate::support::{PATIENCE, debian, stdout, wait_for};
 
 /// syslog-ng, unpacked.
 pub struct SyslogNg {
@@ -154,7 +153,7 @@ fn logger_is_read_in_each_of_its_forms() {
                  AND {}log.syslog.version:*",
                 if form.contains(&"--rfc3164") { "NOT " } else { "" }
             );
-            wait_for(&query, Duration::from_secs(20), || count(&place.data, &query) == 1);
+            wait_for(&query, PATIENCE, || count(&place.data, &query) == 1);
         }
         server.stop();
     }

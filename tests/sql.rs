@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use nhatle_ui::routes::{TABLE, Verb};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Server, request, run, stdout, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, request, run, stdout, token, wait_for};
 
 const SUDO: &str = "TTY=pts/1 ; PWD=/home/lan ; USER=root ; COMMAND=/usr/bin/vi /etc/sudoers";
 
@@ -125,7 +124,7 @@ fn the_api_answers_by_role_and_a_ward_sees_its_ward() {
         );
         push(http, bearer, &lines().replace("may-1", host));
     }
-    wait_for("both wards have incidents", Duration::from_secs(30), || {
+    wait_for("both wards have incidents", PATIENCE, || {
         value(http, admin, "SELECT count(DISTINCT units) FROM incidents") == json!([[2]])
     });
     for bearer in &readers {

@@ -2,12 +2,11 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Server, run, stdout, wait_for};
+use crate::support::{PATIENCE, Server, run, stdout, wait_for};
 
 /// Đồng Hới with its letters in parts.
 const IN_PARTS: &str = "\u{110}o\u{302}\u{300}ng Ho\u{31b}\u{301}i";
@@ -65,7 +64,7 @@ fn what_an_old_program_sends_is_found_and_its_bytes_stay() {
         let text = stdout(&["search", query, "--data", data, "--format", "jsonl"]);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    wait_for("all are stored", Duration::from_secs(30), || search("log.syslog.hostname:*").len() == lines.len());
+    wait_for("all are stored", PATIENCE, || search("log.syslog.hostname:*").len() == lines.len());
     let found = search("\"Đồng Hới\"");
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(search("\"dong hoi\"").len(), 3);

@@ -3,13 +3,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nhatle_ui::routes::{TABLE, Verb};
 use serde_json::Value;
 
 use crate::cli::add_user;
-use crate::support::{Answer, Server, request, token, wait_for};
+use crate::support::{Answer, PATIENCE, Server, request, token, wait_for};
 
 const OWN: (&str, &str) = ("18853", "cuanha");
 const OTHER: (&str, &str) = ("18856", "hangxom");
@@ -81,11 +81,11 @@ fn no_route_shows_a_ward_what_is_another_wards() {
     push(http, &own_push, OWN.1);
     push(http, &other_push, OTHER.1);
     let alerts = || get(http, &admin, "/api/v1/alerts").json();
-    wait_for("both wards have alerts", Duration::from_secs(20), || {
+    wait_for("both wards have alerts", PATIENCE, || {
         let text = alerts().to_string();
         text.contains(OWN.1) && text.contains(OTHER.1)
     });
-    wait_for("both wards have incidents", Duration::from_secs(20), || {
+    wait_for("both wards have incidents", PATIENCE, || {
         let text = get(http, &admin, "/api/v1/incidents").body;
         text.contains(OTHER.1) || 2 <= get(http, &admin, "/api/v1/incidents").json()["total"].as_u64().unwrap()
     });
@@ -183,7 +183,7 @@ fn no_route_shows_a_ward_what_is_another_wards() {
     }
     // A tail shows its own only, while both go on.
     let mut tail = TcpStream::connect(http).unwrap();
-    tail.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    tail.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(tail, "GET /api/v1/tail HTTP/1.1\r\nHost: {http}\r\nAuthorization: {ward}\r\n\r\n").unwrap();
     let mut shown = Vec::new();
     let mut buffer = [0; 4096];
@@ -195,6 +195,7 @@ fn no_route_shows_a_ward_what_is_another_wards() {
         _ => false,
     };
     while read(&mut shown) && !shown.windows(4).any(|window| window == b"\r\n\r\n") {}
+    assert!(shown.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&shown));
     for (push, word) in [(&other_push, OTHER.1), (&own_push, OWN.1)] {
         let body = format!("{{\"message\": \"{word} dang noi\"}}\n");
         assert_eq!(
@@ -203,7 +204,7 @@ fn no_route_shows_a_ward_what_is_another_wards() {
         );
     }
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(15) && !String::from_utf8_lossy(&shown).contains(OWN.1) {
+    while begun.elapsed() < PATIENCE && !String::from_utf8_lossy(&shown).contains(OWN.1) {
         read(&mut shown);
     }
     let shown = String::from_utf8_lossy(&shown).into_owned();

@@ -3,16 +3,13 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::forward::Forwarder;
 use crate::senders::Rsyslog;
-use crate::support::{NHATLE, Server, request, stdout, token, wait_for};
-
-/// What the walk may take; a person reads and types for the other nine minutes.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{NHATLE, PATIENCE, Server, request, stdout, token, wait_for};
 
 struct City {
     folder: tempfile::TempDir,
@@ -115,7 +112,7 @@ fn a_code_of_another_city_or_a_used_one_is_refused_in_words() {
     let run = |folder: &Path, code: &str| {
         let config = config(folder, &city.url(), code);
         let mut command = Command::new("timeout");
-        let output = command.args(["40", NHATLE, "forward", "--config"]).arg(&config).output().unwrap();
+        let output = command.args(["120", NHATLE, "forward", "--config"]).arg(&config).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let ward = tempfile::tempdir().unwrap();

@@ -6,17 +6,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::pages::{PASSWORD, Visitor, add_user, csrf};
 use crate::senders::{Rsyslog, Sender};
 use crate::senders_syslog::SyslogNg;
-use crate::support::{Server, request, token, wait_for};
+use crate::support::{PATIENCE, Server, request, token, wait_for};
 
-/// What the walk may take; a person reads and types for the other nine minutes.
-const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "phuong-dong-hai";
 
 /// A city with TLS that has one ward.

@@ -19,7 +19,7 @@ use crate::tests_story::{Beside, MOMENTS, Story, copy_of, moment_of};
 use crate::{Dataset, OpenError, Store};
 
 /// A call that hangs does not end before everybody else went on, or this has passed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const DAY_NS: i64 = 86_400_000_000_000;
 /// With real segments, which take their time, one of so many calls is tried with each fault; `NHATLE_FAULTS=full`: more.
 const COLUMNS_STRIDE: usize = 41;

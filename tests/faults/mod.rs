@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::proxy::Proxy;
 use crate::overload::SmallDisk;
-use crate::support::{Server, ports, request, stdout, token, wait_for};
+use crate::support::{PATIENCE, Server, ports, request, stdout, token, wait_for};
 use crate::tls;
 
 mod clock;
@@ -31,7 +31,6 @@ mod ward;
 
 /// Lines of one request, or unanswered at once.
 const BATCH: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -338,6 +337,9 @@ fn strike(fault: Fault, place: &Place, server: Server, disk: Option<&SmallDisk>,
             clock.set(if fault == Fault::ClockAhead { "+1d" } else { "-1d" });
             come();
             std::thread::sleep(Duration::from_secs(2));
+            wait_for("something is received by it", PATIENCE, || {
+                0 < clock.stamped(&place.data, fault == Fault::ClockAhead)
+            });
             clock.set("+0d");
             std::thread::sleep(Duration::from_secs(1));
             server

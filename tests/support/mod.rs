@@ -31,6 +31,10 @@ pub fn corpus() -> Option<PathBuf> {
     None
 }
 
+/// How long is waited for what must come. A test that passes does not wait for it; one that fails says so well before
+/// the test runner ends it. No promise of the program: where an answer in time is promised, the test has a bound of its own.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Runs the binary to its end.
 pub fn run(args: &[&str]) -> Output {
     Command::new(NHATLE).args(args).stdin(Stdio::null()).output().unwrap()
@@ -194,8 +198,8 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Length: {}\r\n",
         body.len()
@@ -204,18 +208,20 @@ pub fn request(
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)?;
+    // A server that refuses a body may answer and close before all of it is sent: the answer counts.
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 * 1024];
     // Not every server closes because it was asked to: chromedriver does not.
     while !is_whole(&bytes) {
-        match stream.read(&mut chunk)? {
-            0 => break,
-            read => bytes.extend_from_slice(&chunk[..read]),
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+            Err(error) => return sent.and(Err(error)),
         }
     }
-    parse_answer(&bytes).ok_or_else(|| std::io::Error::other("no whole answer"))
+    let answer = parse_answer(&bytes);
+    answer.map_or_else(|| sent.and(Err(std::io::Error::other("no whole answer"))), Ok)
 }
 
 /// Whether an answer that says its length is all there.

@@ -94,7 +94,7 @@ async fn take(batches: &mut Intake, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < count {
         let batch =
-            tokio::time::timeout(Duration::from_secs(20), batches.recv()).await.expect("in time").expect("is open");
+            tokio::time::timeout(Duration::from_secs(120), batches.recv()).await.expect("in time").expect("is open");
         records.extend(batch.records);
     }
     records
@@ -251,7 +251,7 @@ fn answered(expected: &str, read: &[u8]) {
 
 async fn read_exactly(stream: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut read = vec![0; length];
-    let result = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut read)).await;
+    let result = tokio::time::timeout(Duration::from_secs(120), stream.read_exact(&mut read)).await;
     result.expect("in time").expect("reads");
     read
 }

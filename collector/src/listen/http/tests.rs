@@ -47,7 +47,7 @@ async fn ask(address: std::net::SocketAddr, line: &str, headers: &str, body: &[u
     let sent = stream.write_all(&[head.as_bytes(), body].concat()).await;
     let mut answer = Vec::new();
     let received =
-        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("in time");
+        tokio::time::timeout(Duration::from_secs(120), stream.read_to_end(&mut answer)).await.expect("in time");
     assert!(received.is_ok() || sent.is_err(), "a refused body may break the connection");
     String::from_utf8_lossy(&answer).into_owned()
 }
