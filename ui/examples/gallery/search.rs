@@ -13,6 +13,8 @@ use super::sample::sample_buckets;
 
 /// A query that goes on until it is told to stop.
 pub const ENDLESS: &str = "endless";
+/// How many of those have begun.
+pub static BEGUN: AtomicU64 = AtomicU64::new(0);
 /// How many of those were told.
 pub static ENDED: AtomicU64 = AtomicU64::new(0);
 
@@ -51,6 +53,7 @@ pub fn parts(
     tell: &mut dyn FnMut(SearchPart),
 ) -> Answer<SearchPage> {
     if query.text == ENDLESS {
+        BEGUN.fetch_add(1, Ordering::Relaxed);
         while !stop.load(Ordering::Relaxed) {
             tell(SearchPart::Progress(SearchProgress { share_permille: 370, total: 3, done_to: None, took_ms: 9 }));
             std::thread::sleep(Duration::from_millis(5));
