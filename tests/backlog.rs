@@ -138,7 +138,8 @@ fn while_detection_is_behind_guests_and_decisions_wait_and_nothing_is_lost() {
     wait_for("nothing is behind", PATIENCE, || (city.behind(), &load()["is_waiting"]) == (0, &json!(false)));
     assert_eq!((city.alerts_of("7d01"), city.alerts_of("7d02")), (u64::from(OPENING), 1));
     assert_eq!(city.alerts_of("7d03"), 1);
-    wait_for("the preview", PATIENCE, || city.get(&preview)["state"] == "done");
+    // It is made now, of as much as its bound of time lets it: all of it, but on a slow machine.
+    wait_for("the preview", PATIENCE, || matches!(city.get(&preview)["state"].as_str(), Some("done" | "partial")));
 
     // The alerts just stored are no backlog: a hunt runs, and knows what the stream found.
     assert_eq!(city.call("POST", &hunts, &json!({"days": 3})).status, 202);
