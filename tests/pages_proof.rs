@@ -161,5 +161,5 @@ fn a_check_on_the_page_finds_what_was_altered_and_says_what_it_compared() {
     bytes[middle] ^= 1;
     std::fs::write(&rows, bytes).unwrap();
     let (_, page) = check("");
-    assert!(page.contains("rows.parquet") && page.contains("checksum") && page.contains("1 phát hiện"), "{page}");
+    assert!(page.contains("rows.parquet") && page.contains("mã kiểm tra") && page.contains("1 phát hiện"), "{page}");
 }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nhatle_event::json::hex;
 use nhatle_ui::model::proof::{CheckView, EvidenceFile, FOUND_SHOWN_MAX, FoundRow, NewCheck, ProofView};
 use nhatle_ui::model::retention::{HoldChange, NewHold, RetentionView};
-use nhatle_ui::{Answer, DeskError, KeepingDesk, Refusal, Viewer};
+use nhatle_ui::{Answer, DeskError, KeepingDesk, Localized, Refusal, Viewer};
 
 use super::{LiveDesk, failed, retention};
 use crate::evidence::{self, EvidenceError, Subject};
 use crate::pki::heads;
 use crate::prove::RegisterHashes;
 use crate::prove::check::{self, Known};
+use crate::prove::words;
 
 /// The newest check of the whole store.
 #[derive(Default)]
@@ -102,7 +103,8 @@ fn start_check(desk: &LiveDesk, viewer: &Viewer, new: &NewCheck) -> Answer<()> {
 }
 
 fn found_row(found: check::Found) -> FoundRow {
-    FoundRow { file: found.file, offset: found.offset, row: found.row, what: found.what }
+    let what = Localized::new(words::vietnamese(&found.what).unwrap_or_default(), found.what);
+    FoundRow { file: found.file, offset: found.offset, row: found.row, what }
 }
 
 /// How the proof stands.

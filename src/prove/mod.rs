@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod receive;
 pub mod alert;
 pub mod check;
+pub mod words;
 
 use nhatle_storage::proof::tree::{Hash, Tree, leaf_hash};
 use nhatle_storage::register::{Register, RegisterError};

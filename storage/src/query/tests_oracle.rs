@@ -197,7 +197,11 @@ impl Dice {
                 _ => {}
             }
         }
-        letters.push("*".to_owned());
+        match self.below(3) {
+            // `*.exe`: what ends so.
+            0 => letters.insert(0, "*".to_owned()),
+            _ => letters.push("*".to_owned()),
+        }
         letters.concat()
     }
 

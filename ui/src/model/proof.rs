@@ -4,6 +4,7 @@ use nhatle_event::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{as_text, as_text_or_null};
+use crate::account::Localized;
 
 /// How the proof stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -85,8 +86,8 @@ pub struct FoundRow {
     pub offset: Option<u64>,
     /// The row of the register.
     pub row: Option<i64>,
-    /// What should be there and what is, as `nhatle verify` says it.
-    pub what: String,
+    /// What should be there and what is; in English as `nhatle verify` says it.
+    pub what: Localized,
 }
 
 /// A file to be given away.
