@@ -2,7 +2,8 @@
 //!
 //! In: records of one sender. Out: the same, in their order. A [`Record`] takes more than the bytes of a short line
 //! besides them; what datagrams of one input and sender share is kept once, their bytes in one piece. Promise: a weight is
-//! the memory it takes. Bound: a piece is no longer than a sender's turn ([`PACKED_BYTES_MAX`]). Pure.
+//! the memory it takes, but for what a sender's last piece takes ahead to grow. Bound: a piece is added to up to a sender's
+//! turn ([`PACKED_BYTES_MAX`]). Pure.
 
 use nhatle_event::{Record, Timestamp};
 
@@ -93,8 +94,8 @@ impl Packed {
     }
 
     fn add(&mut self, records: &[Record]) {
-        self.bytes.reserve_exact(records.iter().map(|record| record.bytes.len()).sum());
-        self.places.reserve_exact(records.len());
+        self.bytes.reserve(records.iter().map(|record| record.bytes.len()).sum());
+        self.places.reserve(records.len());
         for record in records {
             self.bytes.extend_from_slice(&record.bytes);
             let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
@@ -132,8 +133,13 @@ impl Waiting {
     pub(super) fn add(&mut self, records: &[Record]) -> Option<usize> {
         let Waiting::Packed(packed) = self else { return None };
         let more = bytes_of(records);
-        let has_room = packed.weight() + more <= PACKED_BYTES_MAX;
-        if !has_room || !records.iter().all(|record| is_alike(&packed.shared, record)) {
+        if PACKED_BYTES_MAX < packed.weight() + more {
+            // Nothing is added any more: what growing took ahead goes back.
+            packed.bytes.shrink_to_fit();
+            packed.places.shrink_to_fit();
+            return None;
+        }
+        if !records.iter().all(|record| is_alike(&packed.shared, record)) {
             return None;
         }
         packed.add(records);
