@@ -70,6 +70,11 @@ impl Forwarder {
         self.errors.lock().unwrap().clone()
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -93,15 +98,15 @@ impl Drop for Forwarder {
 }
 
 /// A city and a ward in one folder; the city's port stays the same through restarts.
-struct World {
+pub struct World {
     folder: tempfile::TempDir,
-    port: u16,
+    pub port: u16,
     token: String,
     admin: String,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("city")).unwrap();
         let city = folder.path().join("city");
@@ -113,12 +118,12 @@ impl World {
         self.folder.path().join("city")
     }
 
-    fn serve(&self) -> Server {
+    pub fn serve(&self) -> Server {
         Server::start(&self.city(), &["--http", &format!("127.0.0.1:{}", self.port)])
     }
 
     /// Writes the forwarder's configuration, with these lines more.
-    fn config(&self, port: u16, more: &str) -> PathBuf {
+    pub fn config(&self, port: u16, more: &str) -> PathBuf {
         let path = self.folder.path().join("forward.toml");
         let (token, state) = (&self.token, self.folder.path().join("ward"));
         let text = format!(
@@ -129,7 +134,7 @@ impl World {
         path
     }
 
-    fn count(&self, query: &str) -> usize {
+    pub fn count(&self, query: &str) -> usize {
         stdout(&["search", query, "--data", self.city().to_str().unwrap(), "--count"]).trim().parse().unwrap()
     }
 
@@ -150,12 +155,12 @@ impl World {
         wait_for("all are stored", PATIENCE, || expected <= self.count(query));
     }
 
-    fn sources(&self, server: &Server) -> Value {
+    pub fn sources(&self, server: &Server) -> Value {
         let bearer = format!("Bearer {}", self.admin);
         request(server.http, "GET", "/api/v1/sources", &[("Authorization", &bearer)], b"").unwrap().json()
     }
 
-    fn forwarder_row(&self, server: &Server) -> Value {
+    pub fn forwarder_row(&self, server: &Server) -> Value {
         let sources = self.sources(server);
         sources["forwarders"].as_array().and_then(|rows| rows.first()).cloned().unwrap_or(Value::Null)
     }

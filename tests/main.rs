@@ -22,6 +22,7 @@ mod exceptions;
 mod faults;
 mod flows;
 mod forward;
+mod forward_losses;
 mod fuzz_corpus;
 mod hostile;
 mod hostile_load;

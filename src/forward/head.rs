@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::losses::Report;
 use super::spool::{Depth, Gap, LANES};
 
 /// The version of the protocol.
@@ -52,6 +53,9 @@ pub struct Head {
     pub depth: Depth,
     /// Records its inputs dropped (UDP) since it started.
     pub dropped: u64,
+    /// What they dropped and the city does not hold yet. A city of before passes over it, a ward of before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<Report>,
 }
 
 /// The city's answer.
@@ -63,6 +67,9 @@ pub struct Reply {
     pub crc: Option<u32>,
     /// The city's clock, nanoseconds.
     pub now_ns: i64,
+    /// The report of losses that is durable now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<u64>,
 }
 
 /// Why a head is refused.
@@ -91,6 +98,7 @@ impl Head {
             (self.first.checked_add(self.count).is_none(), "numbers past the end"),
             (TOLD_GAPS_MAX < self.gaps.len() || !self.gaps.iter().all(is_range), "gaps that are no ranges"),
             (ENDS_MAX < self.ends.len(), "too many blocks"),
+            (!self.losses.as_ref().is_none_or(Report::is_sound), "more losses, or longer ones, than one report has"),
         ];
         bad.iter().find(|(is_bad, _)| *is_bad).map_or(Ok(()), |(_, why)| Err(BadHead(why)))
     }
@@ -157,6 +165,9 @@ pub struct Forwarder {
     pub depth: Depth,
     /// Records its inputs dropped since it started.
     pub dropped: u64,
+    /// The last report of losses that was taken.
+    #[serde(default)]
+    pub losses_id: Option<u64>,
 }
 
 /// What a request leads to.
@@ -186,16 +197,20 @@ pub fn admit(forwarder: &Forwarder, head: &Head, now_ns: i64) -> Admitted {
     let travel_ns = head.round_trip_ns.clamp(0, 60_000_000_000) / 2;
     next.clock_offset_ns = head.sent_at_ns.saturating_add(travel_ns).saturating_sub(now_ns);
     (next.depth, next.dropped) = (head.depth, head.dropped);
+    let losses = head.losses.as_ref().map(|report| report.id);
+    let are_losses_new = losses.is_some() && losses != next.losses_id;
+    next.losses_id = losses.or(next.losses_id);
     let lane = head.lane as usize - 1;
     let epoch = next.epoch_of(&head.epoch);
     let row = epoch.lanes[lane].get_or_insert_with(|| LaneRow { durable_to: head.begins_at - 1, crc: None });
-    let reply = |row: &LaneRow| Reply { durable_to: row.durable_to, crc: row.crc, now_ns };
+    let reply = |row: &LaneRow| Reply { durable_to: row.durable_to, crc: row.crc, now_ns, losses };
     let is_inside = head.first <= row.durable_to && row.durable_to <= head.last() && head.count > 0;
     let crc = head.ends.iter().find(|(number, _)| *number == row.durable_to).map(|(_, crc)| *crc);
     if is_inside && row.crc.is_some() && row.crc != crc {
-        return Admitted::Forked(reply(row));
+        // Nothing of it is taken, and so no losses either.
+        return Admitted::Forked(Reply { losses: None, ..reply(row) });
     }
-    let mut is_kept = false;
+    let mut is_kept = are_losses_new;
     let before = row.durable_to;
     let missing = (before + 1 < head.first).then(|| (before + 1, head.first - 1));
     let skip = head.count.min((before + 1).saturating_sub(head.first));
@@ -264,6 +279,7 @@ fn reason_name(gap: &Gap) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::losses::Loss;
     use super::super::spool::Lost;
     use super::*;
 
@@ -283,6 +299,7 @@ mod tests {
             round_trip_ns: 200,
             depth: Depth::default(),
             dropped: 0,
+            losses: None,
         }
     }
 
@@ -343,6 +360,40 @@ mod tests {
         (anew.epoch, anew.begins_at) = ("e2".to_owned(), 11);
         assert_eq!(take(&mut forwarder, &anew), (0, 13));
         assert_eq!(forwarder.lost, 0);
+    }
+
+    #[test]
+    fn a_report_of_losses_is_taken_once_and_both_sides_of_before_are_understood() {
+        let loss = |count| Loss {
+            input: "syslog-udp".to_owned(),
+            sender: "192.0.2.1".to_owned(),
+            reason: "flood".to_owned(),
+            count,
+            sample: "x".to_owned(),
+            at_ns: 7,
+        };
+        let mut forwarder = Forwarder::default();
+        let mut told = head(1, 0);
+        told.losses = Some(Report { id: u64::MAX, rows: vec![loss(5)] });
+        told = serde_json::from_slice(&serde_json::to_vec(&told).unwrap()).unwrap();
+        let mut admitted = |head: &Head| match admit(&forwarder, head, 0) {
+            Admitted::Take { next, is_kept, reply, .. } => {
+                forwarder = *next;
+                (is_kept, reply.losses)
+            }
+            Admitted::Forked(_) => panic!("forked"),
+        };
+        assert_eq!(admitted(&told), (true, Some(u64::MAX)));
+        assert_eq!(admitted(&told), (false, Some(u64::MAX)), "sent again");
+        assert_eq!(admitted(&head(1, 0)), (false, None));
+        assert_eq!(admitted(&told), (false, Some(u64::MAX)), "sent again later");
+        let reply: Reply = serde_json::from_str(r#"{"durable_to":3,"crc":null,"now_ns":4}"#).unwrap();
+        assert_eq!(reply.losses, None, "of a city of before");
+        let text = serde_json::to_string(&head(1, 0)).unwrap();
+        assert!(!text.contains("losses"), "{text}");
+        assert!(serde_json::from_str::<Head>(&text).is_ok(), "of a ward of before");
+        told.losses = Some(Report { id: 1, rows: vec![loss(1); 2_000] });
+        assert!(told.check(0).is_err());
     }
 
     #[test]

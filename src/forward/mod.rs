@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 pub mod head;
 pub mod identity;
+pub mod losses;
 pub mod receive;
 pub mod run;
 pub mod sender;

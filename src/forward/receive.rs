@@ -26,6 +26,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::head::{Admitted, Forwarder, Head, Reply, admit};
+use super::losses;
 use crate::pipeline::Shared;
 use crate::sources::tally::Whose;
 
@@ -231,6 +232,11 @@ async fn take(
         }
     }
     note_gaps(&receiver.shared, &forwarder, &next, now);
+    if let Some(report) = &head.losses
+        && forwarder.losses_id != next.losses_id
+    {
+        losses::note(&receiver.shared, (&next.name, next.unit.as_deref()), report, now);
+    }
     *forwarder = next;
     receiver.shared.forwarders.show(&key, forwarder.clone());
     Ok(Json(reply))

@@ -165,7 +165,8 @@ impl Forwarder {
             self.status.clone(),
             self.counts.clone(),
             self.disk.clone(),
-            self.sinks[Priority::High.lane() as usize - 1].clone(),
+            self.sinks.clone(),
+            self.news.clone(),
         ));
         let sending = runtime.spawn(send(
             self.config.clone(),
@@ -274,9 +275,13 @@ async fn report(
     status: Arc<Mutex<Status>>,
     counts: Vec<SharedCounts>,
     disk: Arc<dyn Disk>,
-    sink: Sink,
+    sinks: Vec<Sink>,
+    news: Arc<Notify>,
 ) {
     for number in 0u32.. {
+        let (losing, queues, told) = (spool.clone(), sinks.clone(), news.clone());
+        // Its end is the program's.
+        drop(tokio::task::spawn_blocking(move || note_losses(&losing, &queues, &told)).await);
         let (spool, written, counts, disk) = (spool.clone(), status.clone(), counts.clone(), disk.clone());
         // Its end is the program's.
         drop(tokio::task::spawn_blocking(move || write_status(&spool, &written, &counts, &*disk)).await);
@@ -285,12 +290,24 @@ async fn report(
             let text = status.lock().unwrap_or_else(PoisonError::into_inner).event(now);
             let mut record = Record::new(text.into_bytes(), status::INPUT, now);
             record.profile = Some(Text::const_new("json"));
-            let (_taken, _cut, dropped) = sink.offer(vec![record]);
+            let (_taken, _cut, dropped) = sinks[Priority::High.lane() as usize - 1].offer(vec![record]);
             if dropped > 0 {
                 tracing::debug!("no room for the health event");
             }
         }
         tokio::time::sleep(STATUS_INTERVAL).await;
+    }
+}
+
+/// Notes for the city what the inputs dropped.
+fn note_losses(spool: &SharedSpool, sinks: &[Sink], news: &Notify) {
+    for sink in sinks {
+        let (shed, unreceived) = (sink.take_shed(), sink.take_unreceived());
+        if !shed.is_empty() || !unreceived.is_empty() {
+            let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+            spool.losses().add(shed, unreceived, SystemClock.now());
+            news.notify_one();
+        }
     }
 }
 
@@ -343,6 +360,8 @@ impl LaneWorker {
                 return;
             }
         }
+        // What inputs said last, when they ended.
+        self.spool().losses().add(batches.take_shed(), batches.take_unreceived(), self.clock.now());
     }
 
     /// Appends and syncs batches, and answers those who wait. False where the spool has to be opened again.

@@ -98,6 +98,7 @@ impl Sender {
             kept: Instant::now(),
             renewed: None,
             round_trip_ns: 0,
+            reported: None,
         };
         loop {
             let is_stopping = *self.stopping.borrow();
@@ -173,13 +174,14 @@ impl Sender {
         })
     }
 
-    /// The next frames, or a greeting where the city has not heard of us for long or has to be told of a gap.
+    /// The next frames, or a greeting where the city has not heard of us for long or has to be told of gaps or losses.
     async fn next(&self, state: &mut Sending) -> Result<Option<Ready>, SpoolError> {
         let now = self.clock.now();
         let (bytes_max, records_max) = state.request;
         let is_low_turn = state.turn % 4 == 3;
         let is_quiet = state.last.is_none_or(|last| QUIET_MAX <= last.elapsed());
         let is_kept_due = KEEP_INTERVAL <= state.kept.elapsed();
+        let reported = state.reported;
         state.turn = state.turn.wrapping_add(1);
         if is_kept_due {
             state.kept = Instant::now();
@@ -199,7 +201,8 @@ impl Sender {
                 }
             }
             let told = spool.gaps().first().map(|gap| gap.lane);
-            match told.or_else(|| is_quiet.then_some(1)) {
+            let is_greeted = is_quiet || spool.losses().is_news(reported);
+            match told.or_else(|| is_greeted.then_some(1)) {
                 Some(lane) => Ok(Some(spool.read(lane, bytes_max, records_max, now)?)),
                 None => Ok(None),
             }
@@ -213,6 +216,7 @@ impl Sender {
         let (lane, round_trip_ns, sent_at) = (ready.lane, state.round_trip_ns, self.clock.now());
         let (head, ready) = self
             .with(move |spool| {
+                let losses = spool.report(rand::random())?;
                 let head = Head {
                     version: VERSION,
                     forwarder: name,
@@ -228,6 +232,7 @@ impl Sender {
                     round_trip_ns,
                     depth: spool.depth(),
                     dropped,
+                    losses,
                 };
                 Ok((head, ready))
             })
@@ -273,6 +278,8 @@ impl Sender {
                 };
                 let new_epoch = new_epoch();
                 let (told, lane, count) = (head.gaps.clone(), ready.lane, ready.count);
+                // Sent once, it is no reason to come again: a city of before never says that it holds it.
+                state.reported = head.losses.as_ref().map(|report| report.id).or(state.reported);
                 let is_fork = answer.status == 409;
                 let acknowledged = self
                     .with(move |spool| {
@@ -284,6 +291,9 @@ impl Sender {
                         let is_told = |gap: &super::spool::Gap| gap.lane == lane && gap.last <= reply.durable_to;
                         let told: Vec<_> = told.into_iter().filter(is_told).collect();
                         spool.gaps_told(&told)?;
+                        if let Some(id) = reply.losses {
+                            spool.report_taken(id)?;
+                        }
                         Ok(acknowledged)
                     })
                     .await?;
@@ -352,6 +362,8 @@ struct Sending {
     kept: Instant,
     renewed: Option<Instant>,
     round_trip_ns: i64,
+    /// The last report of losses that was answered.
+    reported: Option<u64>,
 }
 
 /// Doubles with each failure, and scatters by half, so that wards do not come back all at once.

@@ -17,6 +17,7 @@ use nhatle_event::Timestamp;
 use nhatle_storage::{Disk, DiskFile};
 use serde::{Deserialize, Serialize};
 
+use super::losses::{Losses, Report};
 use super::spool_file::{self, Frame, HEADER_BYTES, Piece};
 use super::spool_read::Cursor;
 
@@ -97,6 +98,9 @@ pub(super) struct State {
     pub(super) epoch: String,
     pub(super) lanes: [LaneState; LANES],
     pub(super) gaps: Vec<Gap>,
+    /// What inputs dropped; not there in a spool of before.
+    #[serde(default)]
+    pub(super) losses: Losses,
 }
 
 pub(super) struct SpoolFile {
@@ -405,6 +409,35 @@ impl Spool {
         }
         self.state.gaps.retain(|gap| !told.contains(gap));
         self.keep_state()
+    }
+
+    /// What inputs dropped and the city does not hold yet. Kept with the next [`Spool::keep_state`].
+    pub fn losses(&mut self) -> &mut Losses {
+        &mut self.state.losses
+    }
+
+    /// The losses to tell the city; a report of this id where there is none yet, written down before anybody is told.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn report(&mut self, id: u64) -> Result<Option<Report>, SpoolError> {
+        let (report, is_new) = self.state.losses.report(id);
+        let report = report.cloned();
+        if is_new {
+            self.keep_state()?;
+        }
+        Ok(report)
+    }
+
+    /// The city holds this report now.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn report_taken(&mut self, id: u64) -> Result<(), SpoolError> {
+        if self.state.losses.is_taken(id) {
+            self.keep_state()?;
+        }
+        Ok(())
     }
 
     /// Begins a new epoch: what is not acknowledged goes under it.
