@@ -128,6 +128,8 @@ impl Census {
 
 /// Enough values of a row group of `expected` are there twice, where of `count` in the sample so many are different ones.
 fn is_repeating(count: usize, different: usize, expected: usize) -> bool {
+    // Values of other types are counted among the different ones, too.
+    let different = different.min(count);
     let different = match (expected <= count, count - different) {
         (true, _) => different,
         (false, 0) => return false,
@@ -203,6 +205,7 @@ mod tests {
     fn whether_values_repeat_in_a_row_group_is_told_by_a_sample() {
         for (count, different, expected, is) in [
             (40, 40, 40, false),
+            (40, 41, 40, false),
             (40, 20, 40, true),
             (2048, 1, 65_536, true),
             (2048, 2048, 65_536, false),
