@@ -62,7 +62,7 @@ fn read(segment: &Segment) -> Result<u64, ReadError> {
         streamed += table?.1.len();
     }
     assert_eq!(streamed, rows.len());
-    let spans = Spans::of(segment)?;
+    let spans = Spans::of(segment, None)?;
     let names = [Field::MESSAGE.name(), "nhatle.seq"];
     let picked = Some(BooleanBuffer::collect_bool(rows.len(), |row| row % 700 == 3));
     for group in 0..spans.count() {

@@ -18,16 +18,6 @@ fn untimed() -> Limits {
     Limits { time: Duration::from_secs(600), ..Limits::default() }
 }
 
-/// How long is waited for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a promise of time is tried.
-const TRIES: usize = 4;
-
-/// The limits of every day, but for the time: where another bound is tried, a slow machine is not to meet this one first.
-fn untimed() -> Limits {
-    Limits { time: Duration::from_secs(600), ..Limits::default() }
-}
-
 fn limited(limits: Limits) -> Sql {
     Sql::new(Limits { threads: 2, ..limits }).unwrap()
 }
