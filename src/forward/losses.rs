@@ -47,6 +47,13 @@ pub struct Loss {
     pub at_ns: i64,
 }
 
+impl Loss {
+    /// Whether both are of one input, sender and reason.
+    fn is_like(&self, other: &Loss) -> bool {
+        self.input == other.input && self.sender == other.sender && self.reason == other.reason
+    }
+}
+
 /// What the city is told at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -81,35 +88,38 @@ impl Losses {
             // Health events are made anew each minute.
             if &*sample.input != status::INPUT {
                 let end = sample.bytes.len().min(SAMPLE_BYTES_MAX);
-                let text = String::from_utf8_lossy(&sample.bytes[..end]).into_owned();
-                let sender = sample.peer.map_or_else(String::new, |peer| peer.to_string());
-                self.count(&sample.input, sender, why.reason(), records, text, now);
+                self.count(Loss {
+                    input: sample.input.to_string(),
+                    sender: sample.peer.map_or_else(String::new, |peer| peer.to_string()),
+                    reason: why.reason().to_owned(),
+                    count: records,
+                    sample: String::from_utf8_lossy(&sample.bytes[..end]).into_owned(),
+                    at_ns: now.0,
+                });
             }
         }
         for one in unreceived {
             // Numbers are those of flows, which a ward does not take.
             if let Unreceived::Kernel { input, datagrams } = one {
-                self.count(&input, String::new(), KERNEL, datagrams, String::new(), now);
+                let (input, reason) = (input.to_string(), KERNEL.to_owned());
+                let (sender, sample) = (String::new(), String::new());
+                self.count(Loss { input, sender, reason, count: datagrams, sample, at_ns: now.0 });
             }
         }
     }
 
-    fn count(&mut self, input: &str, sender: String, reason: &str, count: u64, sample: String, now: Timestamp) {
-        let row = |sender: &str, rows: &[Loss]| {
-            rows.iter().position(|loss| loss.input == input && loss.sender == sender && loss.reason == reason)
-        };
-        if let Some(at) = row(&sender, &self.rows) {
-            self.rows[at].count = self.rows[at].count.saturating_add(count);
-            return;
-        }
+    fn count(&mut self, mut fresh: Loss) {
         // Rows without a sender are as many as there are inputs and reasons.
-        let is_one_too_many = ROWS_MAX <= self.rows.len() && !sender.is_empty();
-        if is_one_too_many {
-            return self.count(input, String::new(), reason, count, String::new(), now);
+        if ROWS_MAX <= self.rows.len() && !self.rows.iter().any(|loss| loss.is_like(&fresh)) {
+            fresh.sender.clear();
         }
-        let sample = if sender.is_empty() { String::new() } else { sample };
-        let (input, reason) = (input.to_owned(), reason.to_owned());
-        self.rows.push(Loss { input, sender, reason, count, sample, at_ns: now.0 });
+        if fresh.sender.is_empty() {
+            fresh.sample.clear();
+        }
+        match self.rows.iter_mut().find(|loss| loss.is_like(&fresh)) {
+            Some(loss) => loss.count = loss.count.saturating_add(fresh.count),
+            None => self.rows.push(fresh),
+        }
     }
 
     /// The report to send; made with `id` of what waits where there is none. Says whether it is new, and so has to be

@@ -65,6 +65,7 @@ fn read(segment: &Segment) -> Result<u64, ReadError> {
     let spans = Spans::of(segment, None)?;
     let names = [Field::MESSAGE.name(), "nhatle.seq"];
     let picked = Some(BooleanBuffer::collect_bool(rows.len(), |row| row % 700 == 3));
+    let needle = Regex::new("1234 ").unwrap();
     for group in 0..spans.count() {
         // As its callers do.
         let batch_rows = (4usize << 20) / spans.row_bytes(group, &names);
@@ -73,7 +74,6 @@ fn read(segment: &Segment) -> Result<u64, ReadError> {
                 batch?;
             }
         }
-        let needle = Regex::new("1234 ").unwrap();
         spans.sift(group, &picked, names[0], &needle, || Ok::<(), ReadError>(()))?;
     }
     Ok(rows.len() as u64)
@@ -92,6 +92,17 @@ const CHANGES: [(&str, Change, bool); 9] = [
     ("a place past the file", |column| column.set_data_page_offset(i64::MAX), false),
     ("a dictionary below nothing", |column| column.set_dictionary_page_offset(Some(-4)), false),
     ("values below nothing", |column| column.set_num_values(-1), false),
+];
+
+type PageChange = fn(&mut PageLocation);
+
+/// Changes of the second page of every column, none of which can be read.
+const PAGES: [(&str, PageChange); 5] = [
+    ("a page from a row below nothing", |page| page.first_row_index = -1),
+    ("a page from a row past the last", |page| page.first_row_index = 1 << 40),
+    ("a page from the row of the one before", |page| page.first_row_index = 0),
+    ("a page past the file", |page| page.offset = 1 << 40),
+    ("a page of a length below nothing", |page| page.compressed_page_size = -1),
 ];
 
 #[test]
@@ -120,14 +131,7 @@ fn a_footer_that_says_what_cannot_be_is_refused_by_the_name_of_its_file() {
         let changed = footer.clone().into_builder().set_row_groups(vec![group]).build();
         check(&format!("{rows} rows of a group"), &changed, false);
     }
-    let pages: [(&str, fn(&mut PageLocation)); 5] = [
-        ("a page from a row below nothing", |page| page.first_row_index = -1),
-        ("a page from a row past the last", |page| page.first_row_index = 1 << 40),
-        ("a page from the row of the one before", |page| page.first_row_index = 0),
-        ("a page past the file", |page| page.offset = 1 << 40),
-        ("a page of a length below nothing", |page| page.compressed_page_size = -1),
-    ];
-    for (what, change) in pages {
+    for (what, change) in PAGES {
         let mut index = footer.offset_index().unwrap().clone();
         index[0].iter_mut().filter_map(|column| column.page_locations.get_mut(1)).for_each(change);
         check(what, &footer.clone().into_builder().set_offset_index(Some(index)).build(), false);
