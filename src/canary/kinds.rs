@@ -22,9 +22,10 @@ pub const MARK: &str = "kinds";
 pub const KINDS_MAX: usize = 20_000;
 /// How many kinds of single sources are familiar at once.
 const FAMILIAR_MAX: usize = 100_000;
-/// So many events of a source's kind are looked at closely at first,
-const FIRST_LOOKS: u32 = 64;
-/// then one of so many,
+/// So many events of a source's kind are looked at closely at first. A city has thousands of kinds of single sources: each
+/// more is a part of what all of them send in a day.
+const FIRST_LOOKS: u32 = 8;
+/// Then one of so many,
 pub const SAMPLE_EVERY: u32 = 32;
 /// and one that comes so long after the last look, nanoseconds.
 const LOOK_AGAIN_NS: i64 = 60_000_000_000;
@@ -316,11 +317,12 @@ mod tests {
             let events: Vec<Event> = (0..count).map(|at| event("m", "1", from_ns + at * step_ns, "A")).collect();
             events.chunks(10).map(|batch| kinds.see(batch.iter()).len()).sum::<usize>()
         };
-        assert_eq!(looked(64, 0, 1), 64, "the first ones");
+        assert_eq!(looked(8, 0, 1), 8, "the first ones");
+        assert_eq!(looked(24, 50, 1), 1, "the 32nd");
         assert_eq!(looked(320, 100, 1), 10, "one of 32");
         assert_eq!(looked(5, 10 * LOOK_AGAIN_NS, LOOK_AGAIN_NS), 5, "each that comes a minute after the last");
         assert_eq!(kinds.see([event("m", "1", 15 * LOOK_AGAIN_NS, "B")].iter()).len(), 1, "of another unit");
-        assert_eq!(kinds.all().iter().map(|(_, seen)| seen.count).sum::<u64>(), 64 + 320 + 5 + 1);
+        assert_eq!(kinds.all().iter().map(|(_, seen)| seen.count).sum::<u64>(), 8 + 24 + 320 + 5 + 1);
     }
 
     #[test]
