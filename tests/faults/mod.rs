@@ -152,6 +152,8 @@ struct Place {
     tls: rustls::ClientConfig,
     /// A clock of the server's own, that can be set.
     clock: Option<clock::Settable>,
+    /// Where whoever writes what is followed has room, also when the disk of the others is full.
+    outside: tempfile::TempDir,
 }
 
 impl Place {
@@ -167,10 +169,11 @@ impl Place {
         let proxies =
             ports.iter().filter(|(name, _)| **name != "syslog_udp").map(|(name, port)| (*name, Proxy::new(*port)));
         let proxies = proxies.collect();
+        let outside = tempfile::tempdir().unwrap();
         let config = folder.join("nhatle.toml");
         let authority = Authority::open(&data, SystemClock.now()).unwrap();
         let tls = tls::paper(folder, &authority, &authority, "loi-s", "DH01", 0).config;
-        let place = Place { data, config, ports, proxies, token, admin, authority, tls, clock: None };
+        let place = Place { data, config, ports, proxies, token, admin, authority, tls, clock: None, outside };
         place.configure(&["relp", "gelf_tcp", "syslog_tls"], 4_096);
         place
     }
@@ -188,7 +191,7 @@ impl Place {
 
     /// The file that the forwarder follows.
     fn followed(&self) -> PathBuf {
-        self.config.with_file_name("followed.log")
+        self.outside.path().join("followed.log")
     }
 
     /// The configuration of the forwarder.
