@@ -10,6 +10,7 @@ use std::sync::Arc;
 use nhatle_collector::listen::Keep;
 use nhatle_collector::wire;
 use nhatle_event::{Record, Timestamp};
+use nhatle_storage::disk::Disk as _;
 use nhatle_storage::disk::sim::{Random, SimDisk};
 
 use super::spool::{Acknowledged, LANES, Lost, Spool, SpoolError};
@@ -127,6 +128,25 @@ fn the_lowest_lane_loses_its_oldest_first_and_the_range_is_exact() {
 fn open_again(spool: Spool, disk: &SimDisk) -> Spool {
     drop(spool);
     open(disk, 1 << 20).unwrap()
+}
+
+#[test]
+fn a_spool_of_before_inputs_told_their_losses_goes_on() {
+    let disk = SimDisk::new(3);
+    let mut spool = open(&disk, 1 << 20).unwrap();
+    spool.append(1, &records(1, 1, 30, 300), &keep(1, 30), NOW).unwrap();
+    spool.sync().unwrap();
+    spool.keep_state().unwrap();
+    drop(spool);
+    let mut state: serde_json::Value = serde_json::from_slice(&disk.read("spool.json").unwrap()).unwrap();
+    assert!(state.as_object_mut().unwrap().remove("losses").is_some());
+    disk.replace("spool.json", state.to_string().as_bytes()).unwrap();
+    let mut spool = open(&disk, 1 << 20).unwrap();
+    assert_eq!(spool.report(7).unwrap(), None, "nothing was dropped as far as it knows");
+    let mut city = City::default();
+    send_all(&mut spool, &mut city);
+    assert_eq!((city.texts[&1].len(), city.gaps.len()), (30, 0));
+    assert_eq!(spool.place("file/1").as_deref(), Some("30"));
 }
 
 #[test]
