@@ -153,6 +153,11 @@ impl Segment {
         Ok(Segment { disk, meta: meta.clone(), number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
     }
 
+    /// Its number in this process; no other segment ever has it.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// What is known of it without opening it.
     pub fn meta(&self) -> &SegmentMeta {
         &self.meta

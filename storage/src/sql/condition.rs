@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringViewArray, TimestampNanosecondArray,
+    new_null_array,
+};
 use arrow_schema::{DataType, SchemaRef};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -18,9 +21,11 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
 };
+use nhatle_event::Timestamp;
 use regex::bytes::Regex;
 
 use super::events::{SCHEMA, SOURCES, Source};
+use crate::segment::columns::TIMESTAMP;
 
 /// How many bytes a text has at least that pages are looked through for.
 const NEEDLE_BYTES_MIN: usize = 3;
@@ -35,6 +40,8 @@ pub struct Condition {
     schema: SchemaRef,
     /// Bytes that every value has for which it holds, where it is about one column of text.
     pub needle: Option<Regex>,
+    /// It is about `@timestamp` alone, and where it holds for two moments, it holds for those between.
+    pub is_of_times: bool,
 }
 
 impl Condition {
@@ -49,7 +56,8 @@ impl Condition {
             [one] if SOURCES.get(*one).is_some_and(|(_, source)| is_text(*source)) => needle(&expr),
             _ => None,
         };
-        Some(Condition { expr, columns, schema, needle })
+        let is_of_times = matches!(columns.as_slice(), [one] if SOURCES[*one].0 == TIMESTAMP) && has_no_gap(&expr);
+        Some(Condition { expr, columns, schema, needle, is_of_times })
     }
 
     /// The rows it holds for. `values` are those of its columns, in their order and of the table's types.
@@ -86,6 +94,18 @@ impl Condition {
                 false => of_null,
             }),
         })
+    }
+
+    /// It holds for every row whose `@timestamp` is not before the first of these moments and not behind the last, whatever else
+    /// is in the row.
+    pub fn holds_between(&self, first: Timestamp, last: Timestamp) -> bool {
+        let ends = TimestampNanosecondArray::from(vec![first.0, last.0]).with_timezone("UTC");
+        self.is_of_times && self.holds(vec![Arc::new(ends)], 2).is_ok_and(|found| found.count_set_bits() == 2)
+    }
+
+    /// What is asked, and of which columns of the table.
+    pub fn asked(&self) -> (Arc<dyn PhysicalExpr>, Vec<usize>) {
+        (Arc::clone(&self.expr), self.columns.clone())
     }
 
     fn ask(&self, values: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
@@ -178,6 +198,19 @@ fn cannot_fail(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let of_null = expr.downcast_ref::<IsNullExpr>().map(IsNullExpr::arg);
     let of_value = || expr.downcast_ref::<IsNotNullExpr>().map(IsNotNullExpr::arg);
     of_null.or_else(of_value).is_some_and(|arg| arg.is::<Column>())
+}
+
+/// The expression over one column holds for whatever is between two values it holds for.
+fn has_no_gap(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let Some(binary) = expr.downcast_ref::<BinaryExpr>() else { return false };
+    let (left, right) = (binary.left(), binary.right());
+    match binary.op() {
+        Operator::And => has_no_gap(left) && has_no_gap(right),
+        Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
+            left.is::<Column>() && right.is::<Literal>() || left.is::<Literal>() && right.is::<Column>()
+        }
+        _ => false,
+    }
 }
 
 /// Bytes that every text has that the expression holds for, as a pattern; of a LIKE of enough letters.

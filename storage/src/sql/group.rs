@@ -5,7 +5,7 @@
 //! [`Walk`]. Twin: the same query over a plain table (`tests_group.rs`).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_schema::{DataType, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -27,6 +27,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 
 use super::condition::rebased;
 use super::events::SCHEMA;
+use super::kept::{self, Question};
 use super::parts::Asked;
 use super::scan::{Dealt, ScanExec};
 use super::tally::{KEYS_MAX, Measure, Tally, is_key, is_number};
@@ -43,6 +44,8 @@ pub struct GroupExec {
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// The number of what is asked, where it was asked before.
+    question: OnceLock<Option<u64>>,
 }
 
 /// Puts first steps of aggregations into the scans below them, where that can be.
@@ -116,6 +119,26 @@ impl GroupExec {
             schema,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
+            question: OnceLock::new(),
+        })
+    }
+
+    /// The number of what is asked, where it was asked before and does not depend on who asks.
+    fn question(&self) -> Option<u64> {
+        *self.question.get_or_init(|| {
+            let conditions = self.asked.conditions.iter().filter(|condition| !condition.is_of_times);
+            let of_key = |key: &Key| match key {
+                Key::Column(column) => (None, vec![*column]),
+                Key::Expr(expr, columns, _) => (Some(Arc::clone(expr)), columns.clone()),
+            };
+            let question = Question {
+                conditions: conditions.map(|condition| condition.asked()).collect(),
+                keys: self.keys.iter().map(of_key).collect(),
+                measures: self.measures.clone(),
+                measured: self.measured.to_vec(),
+            };
+            let is_kept = self.asked.base.query.units.is_none() && question.is_of_rows_alone();
+            is_kept.then(|| kept::asked_before(question)).flatten()
         })
     }
 }
@@ -243,6 +266,7 @@ impl ExecutionPlan for GroupExec {
             Arc::clone(&self.asked),
             self.parts.get(partition).cloned().unwrap_or_default(),
             (Arc::clone(&self.keys), Arc::clone(&self.measured)),
+            self.question(),
             Tally::new(self.schema.clone(), self.measures.clone()),
             consumer.register(context.memory_pool()),
             BaselineMetrics::new(&self.metrics, partition),

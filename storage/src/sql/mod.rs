@@ -23,6 +23,7 @@ mod functions;
 mod gate;
 mod group;
 mod guard;
+mod kept;
 mod math;
 mod parts;
 mod push;

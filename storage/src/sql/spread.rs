@@ -219,7 +219,10 @@ pub fn left(asked: &Asked, opened: &Opened, group: usize, rows: Picked, wanted: 
         };
         condition.columns.iter().all(by_numbers)
     };
-    let (quick, slow): (Vec<_>, Vec<_>) = asked.conditions.iter().partition(|condition| is_quick(condition));
+    let meta = opened.segment.meta();
+    let is_open = |condition: &&Arc<Condition>| !condition.holds_between(meta.timestamp_min, meta.timestamp_max);
+    let (quick, slow): (Vec<_>, Vec<_>) =
+        asked.conditions.iter().filter(is_open).partition(|condition| is_quick(condition));
     if !quick.is_empty() {
         left.ask(asked, opened, group, &quick, Columns::Kept(wanted))?;
     }

@@ -132,3 +132,65 @@ fn groups_of_the_scan_keep_the_limit_to_units() {
         assert_eq!(texts(&sql, &query(""), &ward), own, "{keys}");
     }
 }
+
+#[test]
+fn groups_that_are_asked_for_again_are_the_same() {
+    let sql = sql();
+    let mut kept = 0;
+    for seed in 0..3 {
+        let store = store(seed + 40, 1_200);
+        let mut world = World::of(store.snapshot.clone());
+        world.tables.push(plain_twin(&sql, &world));
+        let ward = World { units: Some(vec![Text::from("18853")]), ..world.clone() };
+        let mut dice = Dice(seed + 6_000);
+        for _ in 0..5 {
+            let keys =
+                some(&mut dice, &["nhatle.unit", "source.port", "time_bucket('10m', @timestamp)"], 1, 2).join(", ");
+            let measures = some(&mut dice, &["count(*)", "max(nhatle.seq)", "count(user.name)"], 1, 2).join(", ");
+            let condition = if dice.below(2) == 0 { "true".to_owned() } else { predicate(&mut dice, 1) };
+            let of = |table: &str, more: &str| {
+                format!("SELECT {keys}, {measures} FROM {table} WHERE ({condition}) {more} GROUP BY {keys}")
+            };
+            let sorted = |world: &World, query: &str| {
+                let mut rows = texts(&sql, query, world);
+                rows.sort_unstable();
+                rows
+            };
+            for turn in 0..4 {
+                // The window moves, as that of a page does: over all segments, over some, over none.
+                let more = match turn {
+                    0 | 1 => String::new(),
+                    2 => format!("AND @timestamp >= '1970-01-01T00:00:0{}Z'", dice.below(10)),
+                    _ => format!("AND @timestamp < '1970-01-01T00:0{}:00Z'", 1 + dice.below(9)),
+                };
+                let before = super::kept::given();
+                assert_eq!(
+                    sorted(&world, &of("events", &more)),
+                    sorted(&world, &of("plain", &more)),
+                    "{}",
+                    of("events", &more)
+                );
+                kept += super::kept::given() - before;
+                // Who sees one unit never gets what was made for somebody who sees all.
+                let own = sorted(&ward, &of("events", &more));
+                let own_of_plain = sorted(&world, &of("plain", &format!("{more} AND nhatle.unit = '18853'")));
+                assert_eq!(own, own_of_plain, "{}", of("events", &more));
+            }
+        }
+    }
+    assert!(12 < kept, "{kept} parts were not read again");
+}
+
+#[test]
+fn what_depends_on_more_than_the_rows_is_made_anew() {
+    let sql = sql();
+    let store = store(50, 400);
+    let world = World::of(store.snapshot.clone());
+    let query = |key: &str| format!("SELECT {key} AS p, count(*) FROM events GROUP BY 1");
+    for key in ["source.port + CAST(random() * 0 AS BIGINT)", "source.port % 4321"] {
+        let plan = texts(&sql, &format!("EXPLAIN {}", query(key)), &world).join("\n");
+        assert!(plan.contains("GroupExec"), "{plan}");
+        assert!(!texts(&sql, &query(key), &world).is_empty());
+    }
+    assert!(super::kept::is_known("4321") && !super::kept::is_known("random"));
+}

@@ -17,12 +17,14 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, RecordOutput};
 use futures_util::Stream;
 
 use super::bucket;
+use super::condition::Condition;
 use super::error::unread;
 use super::events::{SOURCES, Source};
+use super::kept::{self, Known, Place};
 use super::parts::{Asked, Opened, Part, Rows, made_of, sources};
 use super::spread::{beside, groups, left, picked};
 use super::tally::Tally;
-use crate::segment::SpanBatches;
+use crate::segment::{GROUP_ROWS, SpanBatches};
 
 /// So many bytes of groups are kept before they are given.
 const GROUPS_BYTES_MAX: usize = 64 << 20;
@@ -59,6 +61,14 @@ pub struct Walk {
     reservation: MemoryReservation,
     is_over: bool,
     metrics: BaselineMetrics,
+    /// The number of what is asked, where it was asked before.
+    question: Option<u64>,
+    /// The part whose groups are made alone, and how many rows it has.
+    alone: Option<(Place, usize)>,
+    /// Groups that are being given and kept.
+    kept: Option<(Place, Vec<RecordBatch>)>,
+    /// Groups that were made before, and so many tables of them are given.
+    before: Option<(Arc<Vec<RecordBatch>>, usize)>,
 }
 
 /// What is being read.
@@ -102,6 +112,7 @@ impl Walk {
         asked: Arc<Asked>,
         parts: Vec<Part>,
         (keys, measured): (Arc<Vec<Key>>, Arc<Vec<usize>>),
+        question: Option<u64>,
         tally: Tally,
         reservation: MemoryReservation,
         metrics: BaselineMetrics,
@@ -127,18 +138,37 @@ impl Walk {
             reservation,
             is_over: false,
             metrics,
+            question,
+            alone: None,
+            kept: None,
+            before: None,
         }
     }
 
     /// The next table of groups that are being given.
     fn next_given(&mut self) -> Option<Result<RecordBatch>> {
+        if let Some((tables, given)) = &mut self.before {
+            let table = tables.get(*given).cloned();
+            *given += 1;
+            if let Some(table) = table {
+                return Some(Ok(table));
+            }
+            self.before = None;
+        }
         let begin = self.given?;
         let end = (begin + BATCH_ROWS).min(self.tally.len());
         if begin < end {
             self.given = Some(end);
-            return Some(self.tally.some(begin..end));
+            let table = self.tally.some(begin..end);
+            if let (Some((_, tables)), Ok(table)) = (&mut self.kept, &table) {
+                tables.push(table.clone());
+            }
+            return Some(table);
         }
         self.given = None;
+        if let Some((place, tables)) = self.kept.take() {
+            kept::keep(place, Known::Groups(Arc::new(tables)));
+        }
         self.tally.clear();
         self.reservation.free();
         None
@@ -159,6 +189,16 @@ impl Walk {
             self.open = self.begin(&opened, group)?;
             return Ok(());
         }
+        if let Some((place, rows)) = self.alone.take() {
+            match kept::is_worth_keeping(self.tally.len(), rows, self.tally.bytes()) {
+                true => {
+                    self.kept = Some((place, Vec::new()));
+                    self.given = Some(0);
+                }
+                false => kept::keep(place, Known::TooMany),
+            }
+            return Ok(());
+        }
         let Some(part) = self.parts.get(self.next).copied() else {
             self.is_over = true;
             self.given = Some(0);
@@ -167,7 +207,27 @@ impl Walk {
         self.next += 1;
         match part {
             Part::Recent => self.open = Some(Open::Recent(self.asked.recent())),
-            Part::Group { segment, .. } => {
+            Part::Group { segment, group, .. } => {
+                if let Some(place) = self.place(segment, group)? {
+                    match kept::known(&place) {
+                        Some(Known::Groups(tables)) => {
+                            self.before = Some((tables, 0));
+                            return Ok(());
+                        }
+                        Some(Known::TooMany) => {}
+                        None if 0 < self.tally.len() => {
+                            // What was counted before it is not its own.
+                            self.next -= 1;
+                            self.given = Some(0);
+                            return Ok(());
+                        }
+                        None => {
+                            let rows = self.asked.base.live(segment).meta().row_count;
+                            let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(GROUP_ROWS);
+                            self.alone = Some((place, rows));
+                        }
+                    }
+                }
                 if let Some(opened) = self.asked.base.access(segment)? {
                     self.waiting.extend(groups(&opened, part).rev().map(|group| (Arc::clone(&opened), group)));
                 }
@@ -176,10 +236,26 @@ impl Walk {
         Ok(())
     }
 
+    /// Where the groups of a part are kept: where all its rows are of the time that is asked for.
+    fn place(&self, segment: usize, group: usize) -> Result<Option<Place>> {
+        let Some(question) = self.question else { return Ok(None) };
+        let live = self.asked.base.live(segment);
+        let (first, last) = (live.meta().timestamp_min, live.meta().timestamp_max);
+        let is_whole = |condition: &Arc<Condition>| !condition.is_of_times || condition.holds_between(first, last);
+        if !self.asked.conditions.iter().all(is_whole) {
+            return Ok(None);
+        }
+        let segment = live.open().map_err(unread)?.number();
+        Ok(Some(Place { segment, group, question }))
+    }
+
     /// Gives what there is where it is too much.
     fn bound(&mut self) {
         let bytes = self.tally.bytes();
         if GROUPS_BYTES_MAX < bytes || self.reservation.try_resize(bytes).is_err() {
+            if let Some((place, _)) = self.alone.take() {
+                kept::keep(place, Known::TooMany);
+            }
             self.given = Some(0);
         }
     }
@@ -323,6 +399,7 @@ mod tests {
             Arc::new(asked),
             parts,
             (Arc::new(vec![Key::Column(message)]), Arc::default()),
+            None,
             Tally::new(schema, vec![Measure::Rows]),
             MemoryConsumer::new("test").register(pool),
             BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
