@@ -1,6 +1,7 @@
 //! `cargo bench -p nhatle-collector --features made --bench stages -- GROUP…`: what each stage costs an event, by profile.
 //!
-//! In: names of groups (`stages indicators`; both if none) or of profiles, `NHATLE_CORPUS`. Out: a JSON line each on standard
+//! In: names of groups (`stages indicators`; both if none) or of profiles, `NHATLE_CORPUS`; or files, whose lines are read from
+//! record to event by their content, and no corpus. Out: a JSON line each on standard
 //! output, a table on standard error: least, median and most of several rounds, nanoseconds of processor time of this one
 //! thread, so that what runs beside it counts little. Nothing is asserted about time; figures stand in benches/README.md.
 //! The stages are functions of their own names that are not inlined, so that `valgrind --toggle-collect='*stage_frame*'`
@@ -49,6 +50,21 @@ fn main() {
     if is_asked("indicators") {
         indicators::run();
     }
+    asked.iter().filter(|name| std::path::Path::new(name).is_file()).for_each(|name| of_file(name));
+}
+
+/// Whole conversion of a file's lines.
+fn of_file(path: &str) {
+    let stream = std::fs::read(path).unwrap();
+    let mut records = stage_frame(&stream, "", 1);
+    records.iter_mut().for_each(|record| record.profile = None);
+    let mut rounds = 0;
+    let whole = measure(records.len(), || {
+        rounds += 1;
+        stage_whole(&records, &Settings::default(), 1);
+    });
+    eprintln!("{path}: {} records, each read {rounds} times", records.len());
+    report("record to event", path, &whole);
 }
 
 fn by_stage(name: &str, lines: &[Vec<u8>], full: &Settings) {

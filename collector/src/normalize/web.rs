@@ -86,7 +86,7 @@ fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
         event.set(Field::TLS_CIPHER, cipher);
     }
     web_tail::set(&mut event, access.more);
-    let message = String::from_utf8_lossy(&context.record.bytes);
+    let message = crate::lossy(&context.record.bytes);
     event.set(Field::MESSAGE, message.trim_end());
     event
 }

@@ -116,6 +116,23 @@ pub fn byte_offset(bytes: &[u8], text_offset: usize) -> usize {
     of_bytes
 }
 
+/// [`str::trim`]; costs two bytes' look where there is nothing to trim, which is nearly always.
+#[inline]
+pub(crate) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
+/// [`str::split_once`] at a byte of ASCII.
+#[inline]
+pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    debug_assert!(at.is_ascii());
+    let place = memchr::memchr(at, text.as_bytes())?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
 /// Reads decimal digits from the front of `text`; also returns how many there are.
 pub(crate) fn digits(text: &[u8], max: usize) -> Option<(u32, usize)> {
     let count = text.iter().take(max).take_while(|byte| byte.is_ascii_digit()).count();
