@@ -281,9 +281,6 @@ impl Indicators {
 
     /// What the event holds that is named by an indicator in force at this moment; at most [`HITS_MAX`].
     pub fn find(&self, event: &Event, at: Timestamp) -> Vec<Hit> {
-        if self.entries.is_empty() {
-            return Vec::new();
-        }
         let mut finding = Finding { table: self, at_s: seconds(at), hits: Vec::new() };
         // Which of the fields the event has, in one pass over it; looked at in their own order.
         let mut present = 0u64;
