@@ -34,6 +34,8 @@ use nhatle_event::{Event, Record, Text, Timestamp};
 /// Records a round, at least.
 const ROUND_RECORDS: usize = 40_000;
 const ROUNDS: usize = 7;
+/// What is appended together.
+const BATCH_RECORDS: usize = 8_192;
 /// Processor time a round, at least.
 const ROUND_NS: u64 = 150_000_000;
 /// When the records were received: a day on which their times are no trouble.
@@ -65,6 +67,24 @@ fn of_file(path: &str) {
     });
     eprintln!("{path}: {} records, each read {rounds} times", records.len());
     report("record to event", path, &whole);
+    let batch: Vec<Record> = records.iter().cycle().take(BATCH_RECORDS).cloned().collect();
+    let at_once = measure(batch.len(), || drop(black_box(stage_encode(&batch, 1))));
+    let later = measure(batch.len(), || drop(black_box(stage_encode(&batch, BATCH_RECORDS))));
+    report("record to event, encoded at once", path, &at_once);
+    report("record to event, encoded a batch later", path, &later);
+}
+
+/// Events with their bytes in the log, encoded when so many are read.
+#[inline(never)]
+fn stage_encode(records: &[Record], together: usize) -> (Vec<Event>, Vec<u8>) {
+    let settings = Settings::default();
+    let (mut events, mut bytes) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len() * 1024));
+    for records in records.chunks(together) {
+        let from = events.len();
+        events.extend(records.iter().filter_map(|record| to_event(record, &settings).ok()));
+        events[from..].iter().for_each(|event| nhatle_event::binary::encode(event, &mut bytes));
+    }
+    (events, bytes)
 }
 
 fn by_stage(name: &str, lines: &[Vec<u8>], full: &Settings) {

@@ -129,7 +129,7 @@ pub(super) fn set_request(event: &mut Event, line: &str) {
 pub(super) fn set_url(event: &mut Event, target: &str) {
     event.set(Field::URL_ORIGINAL, target);
     let after_scheme =
-        target.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        parse::cut_at(target, "://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     let rest = match after_scheme {
         Some((scheme, rest)) => {
             event.set(Field::URL_SCHEME, scheme);

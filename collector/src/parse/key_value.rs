@@ -63,7 +63,7 @@ const BETWEEN: u8 = 1;
 const ENDS_KEY: u8 = 2;
 const ENDS_VALUE: u8 = 4;
 const BEGINS_KEY: u8 = 8;
-const IN_KEY: u8 = 16;
+const IN_KEY: u8 = BEGINS_KEY << 1;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
@@ -93,49 +93,49 @@ const PAIR_BYTES: usize = 12;
 /// The pairs of a line. A value may stand in double or single quotes; `\"` and `\\` in it are undone.
 pub fn pairs(text: &str) -> Pairs<'_> {
     let mut found = Vec::with_capacity((text.len() / PAIR_BYTES).clamp(4, 64));
-    let mut rest = text;
+    let bytes = text.as_bytes();
+    let mut at = 0;
     while found.len() < PAIRS_MAX {
-        let bytes = rest.as_bytes();
-        let Some(from) = bytes.iter().position(|byte| class(*byte) & BETWEEN == 0) else { break };
-        // Of the key's bytes: what all of them may be.
-        let mut may_be = IN_KEY;
-        let ends = |byte: &u8| {
-            let class = class(*byte);
-            let ends = class & ENDS_KEY != 0;
-            may_be &= if ends { IN_KEY } else { class };
-            ends
-        };
-        let end = bytes[from..].iter().position(ends).map_or(bytes.len(), |at| from + at);
-        let key = rest.get(from..end).unwrap_or_default();
-        let begins = class(bytes[from]) & BEGINS_KEY != 0;
-        let after = rest.get(end..).unwrap_or_default();
-        let Some(after) = after.strip_prefix('=') else {
-            rest = after;
-            continue;
-        };
-        let is_plain = begins && may_be != 0 && key.len() <= KEY_BYTES_MAX;
-        if !is_plain && !is_key(key) {
-            rest = after;
-            continue;
+        while bytes.get(at).is_some_and(|byte| class(*byte) & BETWEEN != 0) {
+            at += 1;
         }
-        let (value, after) = value(after);
-        found.push((key, value));
-        rest = after;
+        let from = at;
+        // What all bytes of the key may be.
+        let mut may_be = bytes.get(from).map_or(0, |byte| class(*byte) & BEGINS_KEY) << 1;
+        while let Some(class) = bytes.get(at).map(|byte| class(*byte)).filter(|class| class & ENDS_KEY == 0) {
+            may_be &= class;
+            at += 1;
+        }
+        match bytes.get(at) {
+            None => break,
+            Some(b'=') => at += 1,
+            Some(_) => continue,
+        }
+        let key = text.get(from..at - 1).unwrap_or_default();
+        let is_plain = may_be != 0 && key.len() <= KEY_BYTES_MAX;
+        if is_plain || is_key(key) {
+            let (value, end) = value(text, at);
+            found.push((key, value));
+            at = end;
+        }
     }
     found
 }
 
-fn value(text: &str) -> (Cow<'_, str>, &str) {
+/// The value that stands at a place, and where it ends.
+fn value(text: &str, at: usize) -> (Cow<'_, str>, usize) {
     let bytes = text.as_bytes();
-    if let Some(quote @ (b'"' | b'\'')) = bytes.first()
-        && let Some(quoted) = quoted(text, *quote)
+    if let Some(quote @ (b'"' | b'\'')) = bytes.get(at)
+        && let Some((value, rest)) = text.get(at..).and_then(|text| quoted(text, *quote))
     {
-        return quoted;
+        return (value, text.len() - rest.len());
     }
-    let end = bytes.iter().position(|byte| class(*byte) & ENDS_VALUE != 0).unwrap_or(bytes.len());
-    let (value, rest) = text.split_at(end);
-    let value = if value.ends_with(',') { value.trim_end_matches(',') } else { value };
-    (Cow::Borrowed(value), rest)
+    let mut end = at;
+    while bytes.get(end).is_some_and(|byte| class(*byte) & ENDS_VALUE == 0) {
+        end += 1;
+    }
+    let value = text.get(at..end).unwrap_or_default();
+    (Cow::Borrowed(if value.ends_with(',') { value.trim_end_matches(',') } else { value }), end)
 }
 
 fn quoted(text: &str, quote: u8) -> Option<(Cow<'_, str>, &str)> {

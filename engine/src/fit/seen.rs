@@ -125,7 +125,8 @@ impl Seen {
         if !source.kinds.contains_key(&key) && KINDS_MAX <= source.kinds.len() {
             return;
         }
-        let new = || KindSeen { facts: facts_of(event), count: 0, fields: HashMap::new() };
+        let field_count = event.fields().len().min(FIELDS_MAX);
+        let new = || KindSeen { facts: facts_of(event), count: 0, fields: HashMap::with_capacity(field_count) };
         let kind = source.kinds.entry(key).or_insert_with(new);
         kind.count += 1;
         for (field, value) in event.fields() {
