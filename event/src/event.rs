@@ -101,7 +101,8 @@ impl Event {
         if !self.present.may_hold(field) {
             return None;
         }
-        self.fields.iter_mut().find(|(known, _)| *known == field).map(|(_, value)| value)
+        // What is changed is mostly what was set last.
+        self.fields.iter_mut().rev().find(|(known, _)| *known == field).map(|(_, value)| value)
     }
 
     /// The text of a field, where it is text.
