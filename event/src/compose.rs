@@ -18,19 +18,7 @@ pub fn composed(text: &str) -> Cow<'_, str> {
 /// Whether the text is composed.
 #[inline]
 pub fn is_composed(text: &str) -> bool {
-    is_ascii(text.as_bytes()) || is_composed_beyond_ascii(text)
-}
-
-/// [`str::is_ascii`] for texts of some bytes, of which an event has dozens.
-#[inline]
-fn is_ascii(bytes: &[u8]) -> bool {
-    let is_plain = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080 == 0;
-    match bytes.last_chunk() {
-        // The last eight overlap the ones before.
-        Some(last) if bytes.len() <= 64 => is_plain(last) && bytes.as_chunks().0.iter().all(is_plain),
-        Some(_) => bytes.is_ascii(),
-        None => bytes.iter().fold(0, |all, byte| all | byte) < 0x80,
-    }
+    text.is_ascii() || is_composed_beyond_ascii(text)
 }
 
 fn is_composed_beyond_ascii(text: &str) -> bool {
@@ -52,11 +40,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn ascii_is_what_the_standard_library_says(text in "[a-z]{0,80}[ẹ]?[a-z]{0,20}") {
-            prop_assert_eq!(is_ascii(text.as_bytes()), text.is_ascii());
-        }
-
         #[test]
         fn the_quick_look_says_what_the_tables_say(
             text in "[a-zà-ỹ\u{300}\u{301}\u{303}\u{309}\u{323}\u{302}\u{31b}]{0,12}|\\PC{0,12}",
