@@ -96,6 +96,21 @@ impl Program {
     }
 }
 
+/// The first two bytes of each tag, as bits; all tags are longer.
+const BEGINNINGS: u128 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < PROGRAMS.len() {
+        let tag = PROGRAMS[at].1.as_bytes();
+        bits |= beginning(tag[0], tag[1]);
+        at += 1;
+    }
+    bits
+};
+
+const fn beginning(first: u8, second: u8) -> u128 {
+    1 << ((first as u32 * 31 + second as u32) % 128)
+}
+
 fn program(&(profile, tag, module, dataset, category): &ProgramRow) -> Program {
     Program { profile, tag, module, dataset, category }
 }
@@ -107,7 +122,11 @@ fn programs() -> impl Iterator<Item = Program> {
 /// The program behind a syslog tag; `None` = not one of these.
 pub fn by_tag(tag: &str) -> Option<Program> {
     let name = linux::program_name(tag);
-    let first = name.as_bytes().first()?;
+    let [first, second, ..] = name.as_bytes() else { return None };
+    // Most tags are ruled out by how they begin.
+    if BEGINNINGS & beginning(*first, *second) == 0 {
+        return None;
+    }
     let row = PROGRAMS.iter().find(|(_, tag, ..)| {
         let tag: &str = tag;
         let is_prefix = || matches!(tag.as_bytes().last(), Some(b'/' | b'-'));
