@@ -50,6 +50,8 @@ pub struct Counters {
     pub hits_dropped: AtomicU64,
     /// Groups of correlations dropped for want of room.
     pub groups_dropped: AtomicU64,
+    /// Events of sources past the bound whose fields and values were not learned.
+    pub sources_passed_over: AtomicU64,
     /// Nanoseconds spent on parsing and normalizing.
     pub parse_ns: AtomicU64,
     /// Nanoseconds spent on appending and syncing.
@@ -96,6 +98,7 @@ impl Counters {
             ("nhatle_correlation_too_late_total", &self.too_late),
             ("nhatle_correlation_hits_dropped_total", &self.hits_dropped),
             ("nhatle_correlation_groups_dropped_total", &self.groups_dropped),
+            ("nhatle_fit_sources_passed_over_total", &self.sources_passed_over),
             ("nhatle_parse_nanoseconds_total", &self.parse_ns),
             ("nhatle_append_nanoseconds_total", &self.append_ns),
             ("nhatle_detect_nanoseconds_total", &self.detect_ns),

@@ -211,9 +211,13 @@ fn text_of(bytes: &[u8]) -> (Cow<'_, str>, usize) {
     let unmarked_inner = inner.strip_prefix(BYTE_ORDER_MARK).unwrap_or(inner);
     let skipped = bytes.len() - unmarked.len() + padding + inner.len() - unmarked_inner.len();
     let (inner, skipped) = (unmarked_inner, skipped.min(bytes.len()));
+    (lossy(inner), skipped)
+}
+
+/// Bytes as text, invalid UTF-8 replaced.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     // Nearly all records are UTF-8, and checking that is several times cheaper than cutting it into chunks.
-    let text = std::str::from_utf8(inner).map_or_else(|_bad| String::from_utf8_lossy(inner), Cow::Borrowed);
-    (text, skipped)
+    std::str::from_utf8(bytes).map_or_else(|_bad| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The text of a source's name, for inputs that have no better one.
@@ -229,5 +233,7 @@ pub fn forwarded_input(forwarder: &str, input: &str) -> Text {
 /// The forwarder a record came through: in every ward there is a `router` at 192.168.1.1, so its name belongs before
 /// theirs. Names of inputs are ours, and a path before a colon is no forwarder.
 pub fn forwarder_of(record: &Record) -> Option<&str> {
-    record.input.split_once(": ").map(|(name, _)| name).filter(|name| !name.is_empty() && !name.contains(['/', ':']))
+    // What stands before the first colon has none in it.
+    let (name, rest) = parse::cut(&record.input, b':')?;
+    (rest.starts_with(' ') && !name.is_empty() && !name.contains('/')).then_some(name)
 }

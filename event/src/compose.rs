@@ -16,11 +16,14 @@ pub fn composed(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether the text is composed.
+#[inline]
 pub fn is_composed(text: &str) -> bool {
+    text.is_ascii() || is_composed_beyond_ascii(text)
+}
+
+fn is_composed_beyond_ascii(text: &str) -> bool {
     // Nearly all text: nothing below U+0300 and nothing of Vietnamese's block is ever changed or moved.
-    text.is_ascii()
-        || text.chars().all(|letter| letter < '\u{300}' || ('\u{1e00}'..='\u{1eff}').contains(&letter))
-        || is_nfc(text)
+    text.chars().all(|letter| letter < '\u{300}' || ('\u{1e00}'..='\u{1eff}').contains(&letter)) || is_nfc(text)
 }
 
 #[cfg(test)]

@@ -461,11 +461,13 @@ impl Field {
     }
 
     /// What the table says of it; `None` for a vendor field.
+    #[inline]
     pub fn known(self) -> Option<&'static Known> {
         TABLE.get(self.index())
     }
 
     /// Its number, dense from 0: an index for tables by field.
+    #[inline]
     pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -476,25 +478,28 @@ impl Field {
     }
 
     /// The type: the table's, or `Keyword` for a vendor field.
+    #[inline]
     pub fn kind(self) -> Kind {
         self.known().map_or(Kind::Keyword, |known| known.kind)
     }
 }
 
-/// Which fields something may hold: a bit for each number modulo 256, so that the table's rows and the
+/// Which fields something may hold: a bit for each number modulo 512, so that the table's rows and the
 /// first vendor fields share none. Most questions are for fields that are not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks([u64; 4]);
+pub struct Marks([u64; 8]);
 
 impl Marks {
     /// `false` where the field was never marked.
+    #[inline]
     pub fn may_hold(&self, field: Field) -> bool {
-        self.0[field.index() / 64 % 4] >> (field.index() % 64) & 1 == 1
+        self.0[field.index() / 64 % 8] >> (field.index() % 64) & 1 == 1
     }
 
     /// Marks a field.
+    #[inline]
     pub fn mark(&mut self, field: Field) {
-        self.0[field.index() / 64 % 4] |= 1 << (field.index() % 64);
+        self.0[field.index() / 64 % 8] |= 1 << (field.index() % 64);
     }
 }
 

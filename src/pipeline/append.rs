@@ -14,7 +14,7 @@ use nhatle_collector::Receipt;
 use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Keep, Refusal};
 use nhatle_event::{Event, Stored, Timestamp};
-use nhatle_storage::{Dataset, Store, WriteError};
+use nhatle_storage::{Dataset, Encoded, Store, WriteError};
 use tracing::{debug, error};
 
 use super::convert::{Part, Waiting};
@@ -142,6 +142,8 @@ fn recent_of(store: &Store) -> RecentIds {
 /// A batch ready to be written: rows without repeats, and what each part will be told.
 struct Planned {
     rows: Vec<(Dataset, Event)>,
+    /// The same as the log holds them.
+    encoded: Vec<Encoded>,
     /// For each part what it is told, how many rows are its own, who waits, and what it keeps.
     receipts: Vec<(Receipt, usize, Option<Waiting>, Vec<Keep>)>,
     places: PlaceBook,
@@ -172,7 +174,7 @@ fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Ar
         marks.extend(planned.places.take_touched());
         marks.extend(known.resent.marks(planned.has_sessions.then_some(after_seq), now));
         let began = shared.clock.now();
-        let result = shared.store.append_from(&mut planned.rows, &by_name(&marks));
+        let result = shared.store.append_encoded(&mut planned.rows, &planned.encoded, &by_name(&marks));
         Counters::add(&shared.counters.append_ns, nanos(shared.clock.now().since(began)));
         let error = match result {
             Ok(committed) => {
@@ -247,42 +249,49 @@ fn pause(bytes: u64, bytes_max: u64, rows: usize) -> Duration {
 fn plan((after_seq, places): (u64, PlaceBook), known: &mut Known, now: Timestamp, parts: &mut Vec<Part>) -> Planned {
     let receipts = Vec::with_capacity(parts.len());
     let (stored, other) = (Tally::new(), Tally::new());
-    let mut planned = Planned { rows: Vec::new(), receipts, places, has_sessions: false, stored, other };
-    for part in parts.drain(..) {
+    let (rows, encoded) = (Vec::new(), Vec::new());
+    let mut planned = Planned { rows, encoded, receipts, places, has_sessions: false, stored, other };
+    for mut part in parts.drain(..) {
         let mut receipt = Receipt::default();
-        let before = planned.rows.len();
         let resent = part.delivery.as_ref().map(|delivery| known.resent.look(delivery, &part.rows, now));
         let resent = resent.unwrap_or_default();
         receipt.is_resent = !resent.is_empty() && resent.len() == part.rows.len();
         let mut resent = resent.into_iter().peekable();
         planned.has_sessions |= part.delivery.as_ref().is_some_and(|delivery| delivery.is_session());
-        for (at, (dataset, event)) in part.rows.into_iter().enumerate() {
-            if dataset == Dataset::Canaries {
+        for (at, (dataset, event)) in (0u32..).zip(&part.rows) {
+            if *dataset == Dataset::Canaries {
                 // Ours, not a source's: in no book.
-                planned.rows.push((dataset, event));
                 continue;
             }
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
             let fate = match dataset {
                 _ if resent.next_if_eq(&at).is_some() => Fate::Duplicate,
                 Dataset::DeadLetters => Fate::DeadLettered,
-                _ if known.ids.is_repeat(&event) => Fate::Duplicate,
+                _ if known.ids.is_repeat(event) => Fate::Duplicate,
                 _ => Fate::Stored,
             };
             match fate {
-                Fate::Duplicate => planned.other.count(&event, fate, after_seq),
-                Fate::Stored | Fate::DeadLettered => planned.stored.count(&event, fate, after_seq),
+                Fate::Duplicate => planned.other.count(event, fate, after_seq),
+                Fate::Stored | Fate::DeadLettered => planned.stored.count(event, fate, after_seq),
             }
             match fate {
                 Fate::Stored => receipt.accepted += 1,
                 Fate::DeadLettered => receipt.dead_lettered += 1,
                 Fate::Duplicate => receipt.repeats.push(at),
             }
-            if fate != Fate::Duplicate {
-                planned.rows.push((dataset, event));
-            }
         }
-        let own = planned.rows.len() - before;
+        let own = part.rows.len() - receipt.repeats.len();
+        if !receipt.repeats.is_empty() {
+            part.encoded = vec![Encoded::without(&part.encoded, &receipt.repeats)];
+            let mut repeats = receipt.repeats.iter().peekable();
+            let mut at = 0..;
+            part.rows.retain(|_| repeats.next_if_eq(&&at.next().unwrap_or(u32::MAX)).is_none());
+        }
+        match planned.rows.is_empty() {
+            // One part is often all there is.
+            true => planned.rows = part.rows,
+            false => planned.rows.append(&mut part.rows),
+        }
+        planned.encoded.append(&mut part.encoded);
         planned.places.keep(&part.keep);
         planned.receipts.push((receipt, own, part.waiting, part.keep));
     }

@@ -1,7 +1,8 @@
 //! Stage 1: batches of records from every input become events and dead letters, in order.
 //!
 //! Small batches are taken together, so that one sync of the log serves many senders; large ones are
-//! converted on all cores.
+//! converted on all cores. Rows are encoded for the log here, too: the thread that made an event has it at hand, and the
+//! next stage is one thread.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -10,8 +11,8 @@ use nhatle_collector::listen::resend::Delivery;
 use nhatle_collector::listen::{Intake, Keep, Refusal};
 use nhatle_collector::{Batch, Receipt, Settings, dead_letter_event, to_event};
 use nhatle_event::{Event, Record};
-use nhatle_storage::Dataset;
-use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+use nhatle_storage::{Dataset, Encoded};
+use rayon::prelude::{ParallelIterator, ParallelSlice};
 
 use super::{Shared, nanos, shed};
 use crate::telemetry::Counters;
@@ -22,6 +23,8 @@ const RECORDS_TOGETHER_MAX: usize = 4_096;
 const BYTES_TOGETHER_MAX: usize = 4 << 20;
 /// From so many records on, converting on all cores pays.
 const PARALLEL_FROM: usize = 512;
+/// So many are then one piece of work.
+const PIECE_RECORDS: usize = 128;
 
 /// Who waits until a part is durable.
 pub type Waiting = tokio::sync::oneshot::Sender<Result<Receipt, Refusal>>;
@@ -30,6 +33,8 @@ pub type Waiting = tokio::sync::oneshot::Sender<Result<Receipt, Refusal>>;
 pub struct Part {
     /// The rows, in the order of the records.
     pub rows: Vec<(Dataset, Event)>,
+    /// The same rows as the log holds them.
+    pub encoded: Vec<Encoded>,
     /// Who waits; `None` where nobody can be told.
     pub waiting: Option<Waiting>,
     /// What becomes durable with the rows.
@@ -41,7 +46,8 @@ pub struct Part {
 impl Part {
     /// Rows that nobody waits for.
     pub fn of(rows: Vec<(Dataset, Event)>) -> Part {
-        Part { rows, waiting: None, keep: Vec::new(), delivery: None }
+        let encoded = vec![Encoded::of(&rows)];
+        Part { rows, encoded, waiting: None, keep: Vec::new(), delivery: None }
     }
 }
 
@@ -68,11 +74,9 @@ pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<P
         shed::note(shared, intake.take_shed(), &settings);
         let began = shared.clock.now();
         settings.tables = shared.tables.current();
-        let part = |batch: Batch| Part {
-            rows: convert(&batch.records, &settings),
-            waiting: batch.done,
-            keep: batch.keep,
-            delivery: batch.delivery,
+        let part = |batch: Batch| {
+            let (rows, encoded) = convert(&batch.records, &settings);
+            Part { rows, encoded, waiting: batch.done, keep: batch.keep, delivery: batch.delivery }
         };
         let converted: Vec<Part> = batches.into_iter().map(part).collect();
         Counters::add(&shared.counters.records_received, records as u64);
@@ -90,12 +94,30 @@ fn size(batch: &Batch) -> (usize, usize) {
     (batch.records.len(), batch.records.iter().map(|record| record.bytes.len()).sum())
 }
 
-fn convert(records: &[Record], settings: &Settings) -> Vec<(Dataset, Event)> {
+fn convert(records: &[Record], settings: &Settings) -> (Vec<(Dataset, Event)>, Vec<Encoded>) {
     if records.len() < PARALLEL_FROM {
-        records.iter().map(|record| row(record, settings)).collect()
-    } else {
-        records.par_iter().map(|record| row(record, settings)).collect()
+        let (rows, encoded) = piece(records, settings);
+        return (rows, vec![encoded]);
     }
+    let pieces: Vec<_> = records.par_chunks(PIECE_RECORDS).map(|records| piece(records, settings)).collect();
+    let mut all = Vec::with_capacity(records.len());
+    let encoded = pieces.into_iter().map(|(mut rows, encoded)| {
+        all.append(&mut rows);
+        encoded
+    });
+    let encoded = encoded.collect();
+    (all, encoded)
+}
+
+fn piece(records: &[Record], settings: &Settings) -> (Vec<(Dataset, Event)>, Encoded) {
+    let mut encoded = Encoded::with_capacity(records.len());
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records {
+        let (dataset, event) = row(record, settings);
+        encoded.push(dataset, &event);
+        rows.push((dataset, event));
+    }
+    (rows, encoded)
 }
 
 /// The row a record becomes: an event, or a dead letter's event.

@@ -158,6 +158,7 @@ impl Shared {
     pub fn look_closely<'e>(&self, events: impl IntoIterator<Item = &'e Event>) {
         let mut seen = self.seen();
         events.into_iter().for_each(|event| seen.look(event));
+        self.counters.sources_passed_over.store(seen.passed_over(), Ordering::Relaxed);
     }
 
     /// The place kept under this key, if it is durable.

@@ -68,3 +68,4 @@ pub use memtable::Row;
 pub use snapshot::Snapshot;
 pub use store::{Marks, Stats, Store};
 pub use verify::{Finding, verify};
+pub use wal::Encoded;

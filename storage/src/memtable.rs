@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nhatle_event::{Seq, Stored, Timestamp, binary};
 
 use crate::dataset::Dataset;
-use crate::wal;
+use crate::wal::Place;
 
 /// How many chunks stand in one group; a clone copies a pointer for each group and each chunk that is
 /// in none yet.
@@ -22,7 +22,7 @@ const GROUP_CHUNKS: usize = 256;
 pub struct Chunk {
     /// The events as the log encodes them, and what stands between them there.
     bytes: Box<[u8]>,
-    places: Box<[Place]>,
+    places: Box<[Narrow]>,
     first_seq: Seq,
     committed: Timestamp,
     log_bytes: u64,
@@ -30,9 +30,9 @@ pub struct Chunk {
     timestamp_max: Timestamp,
 }
 
-/// What is known of an event without decoding it.
+/// A [`Place`] in a frame, which is shorter than [`crate::wal::FRAME_BYTES_MAX`].
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Narrow {
     timestamp: Timestamp,
     begin: u32,
     end: u32,
@@ -73,13 +73,11 @@ impl Row<'_> {
 }
 
 impl Chunk {
-    /// A batch of at least one event, as it stands in a frame that [`wal::encode_frame`] made of it.
-    pub fn of_frame(rows: &[Stored], mut frame: Vec<u8>) -> Chunk {
+    /// A batch of at least one event, as it stands in a frame that [`crate::wal::frame`] made of it.
+    pub fn of_frame(rows: &[Stored], mut frame: Vec<u8>, places: &[Place]) -> Chunk {
         let log_bytes = frame.len() as u64;
-        let places = wal::event_places(&frame).expect("a frame of ours");
-        let end = places.last().map_or(0, |(_, range)| range.end);
         // Marks need not wait with the events.
-        frame.truncate(end);
+        frame.truncate(places.last().map_or(0, |last| last.end));
         Chunk::of(rows, frame, places, log_bytes)
     }
 
@@ -91,21 +89,22 @@ impl Chunk {
         for (stored, dataset) in rows.iter().zip(datasets) {
             let begin = bytes.len();
             binary::encode(&stored.event, &mut bytes);
-            places.push((*dataset, begin..bytes.len()));
+            let timestamp = stored.event.timestamp;
+            places.push(Place { timestamp, begin, end: bytes.len(), dataset: *dataset });
         }
-        Chunk::of(rows, bytes, places, log_bytes)
+        Chunk::of(rows, bytes, &places, log_bytes)
     }
 
-    fn of(rows: &[Stored], bytes: Vec<u8>, places: Vec<(Dataset, std::ops::Range<usize>)>, log_bytes: u64) -> Chunk {
+    fn of(rows: &[Stored], bytes: Vec<u8>, places: &[Place], log_bytes: u64) -> Chunk {
         assert!(!rows.is_empty() && rows.len() == places.len(), "a chunk holds rows, each with its place");
         let narrow = |at: usize| u32::try_from(at).expect("a frame is shorter than FRAME_BYTES_MAX");
-        let place = |(stored, (dataset, range)): (&Stored, (Dataset, std::ops::Range<usize>))| Place {
-            timestamp: stored.event.timestamp,
-            begin: narrow(range.start),
-            end: narrow(range.end),
-            dataset,
+        let place = |place: &Place| Narrow {
+            timestamp: place.timestamp,
+            begin: narrow(place.begin),
+            end: narrow(place.end),
+            dataset: place.dataset,
         };
-        let places: Box<[Place]> = rows.iter().zip(places).map(place).collect();
+        let places: Box<[Narrow]> = places.iter().map(place).collect();
         let stamps = || places.iter().map(|place| place.timestamp);
         let timestamp_min = stamps().min().unwrap_or(Timestamp::MAX);
         let timestamp_max = stamps().max().unwrap_or(Timestamp::MIN);
@@ -260,7 +259,7 @@ mod tests {
             event
         };
         let batch: Vec<(Dataset, Event)> = (1..200).map(|number| (Dataset::Events, event(number))).collect();
-        let frame = wal::encode_frame(&batch, &[("mark", vec![7; 900])]);
+        let (frame, places) = crate::wal::frame(&[crate::wal::Encoded::of(&batch)], &[("mark", vec![7; 900])]);
         let stored = |(at, (_, event)): (u64, &(Dataset, Event))| Stored {
             seq: Seq(at),
             committed: Timestamp(5),
@@ -268,7 +267,7 @@ mod tests {
         };
         let rows: Vec<Stored> = (40..).zip(&batch).map(stored).collect();
         let log_bytes = frame.len() as u64;
-        let of_frame = Chunk::of_frame(&rows, frame);
+        let of_frame = Chunk::of_frame(&rows, frame, &places);
         let plain = Chunk::new(&rows, &vec![Dataset::Events; rows.len()], log_bytes);
         for chunk in [of_frame, plain] {
             assert_eq!(chunk.rows().map(|(_, row)| row.stored()).collect::<Vec<_>>(), rows);

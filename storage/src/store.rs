@@ -30,7 +30,7 @@ use crate::recover::{self, Recovered, SEGMENTS};
 use crate::segment::meta::{SegmentMeta, Tier, WriteOptions};
 use crate::snapshot::Snapshot;
 use crate::wal::writer::LogWriter;
-use crate::wal::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, MARK_BYTES_MAX, MARK_NAME_BYTES_MAX, MARKS_MAX};
+use crate::wal::{self, Encoded, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, MARK_BYTES_MAX, MARK_NAME_BYTES_MAX, MARKS_MAX};
 
 /// The file that the writing process locks.
 pub const LOCK: &str = "LOCK";
@@ -266,13 +266,28 @@ impl Store {
         batch: &mut Vec<(Dataset, Event)>,
         marks: &[(&str, Vec<u8>)],
     ) -> Result<Arc<[Stored]>, WriteError> {
+        let encoded = [Encoded::of(batch)];
+        self.append_encoded(batch, &encoded, marks)
+    }
+
+    /// [`Store::append_from`] for events that were encoded beforehand, all of them in the same order.
+    ///
+    /// # Errors
+    /// As [`Store::append`]; the batch is then as it was.
+    pub fn append_encoded(
+        &self,
+        batch: &mut Vec<(Dataset, Event)>,
+        encoded: &[Encoded],
+        marks: &[(&str, Vec<u8>)],
+    ) -> Result<Arc<[Stored]>, WriteError> {
         if self.lock.is_none() {
             return Err(WriteError::ReadOnly);
         }
         if batch.is_empty() && marks.is_empty() {
             return Ok(Arc::new([]));
         }
-        let mut frame = wal::encode_frame(batch, marks);
+        let (mut frame, places) = wal::frame(encoded, marks);
+        assert!(places.len() == batch.len(), "each event is encoded, once");
         let bytes = frame.len() - FRAME_HEADER_BYTES;
         if FRAME_BYTES_MAX < bytes {
             return Err(WriteError::BatchTooLarge { bytes, bytes_max: FRAME_BYTES_MAX });
@@ -288,7 +303,7 @@ impl Store {
         let rows = std::mem::take(batch).into_iter().zip(first.0..);
         let rows: Arc<[Stored]> = rows.map(|((_, event), seq)| Stored { seq: Seq(seq), committed, event }).collect();
         let log_bytes = frame.len() as u64;
-        let chunk = (!rows.is_empty()).then(|| Chunk::of_frame(&rows, frame));
+        let chunk = (!rows.is_empty()).then(|| Chunk::of_frame(&rows, frame, &places));
         let mut view = self.view();
         view.log_bytes += log_bytes;
         for (name, value) in marks {

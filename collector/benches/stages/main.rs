@@ -1,6 +1,7 @@
 //! `cargo bench -p nhatle-collector --features made --bench stages -- GROUP…`: what each stage costs an event, by profile.
 //!
-//! In: names of groups (`stages indicators`; both if none) or of profiles, `NHATLE_CORPUS`. Out: a JSON line each on standard
+//! In: names of groups (`stages indicators`; both if none) or of profiles, `NHATLE_CORPUS`; or files, whose lines are read from
+//! record to event by their content, and no corpus. Out: a JSON line each on standard
 //! output, a table on standard error: least, median and most of several rounds, nanoseconds of processor time of this one
 //! thread, so that what runs beside it counts little. Nothing is asserted about time; figures stand in benches/README.md.
 //! The stages are functions of their own names that are not inlined, so that `valgrind --toggle-collect='*stage_frame*'`
@@ -33,6 +34,8 @@ use nhatle_event::{Event, Record, Text, Timestamp};
 /// Records a round, at least.
 const ROUND_RECORDS: usize = 40_000;
 const ROUNDS: usize = 7;
+/// What is appended together.
+const BATCH_RECORDS: usize = 8_192;
 /// Processor time a round, at least.
 const ROUND_NS: u64 = 150_000_000;
 /// When the records were received: a day on which their times are no trouble.
@@ -49,6 +52,39 @@ fn main() {
     if is_asked("indicators") {
         indicators::run();
     }
+    asked.iter().filter(|name| std::path::Path::new(name).is_file()).for_each(|name| of_file(name));
+}
+
+/// Whole conversion of a file's lines.
+fn of_file(path: &str) {
+    let stream = std::fs::read(path).unwrap();
+    let mut records = stage_frame(&stream, "", 1);
+    records.iter_mut().for_each(|record| record.profile = None);
+    let mut rounds = 0;
+    let whole = measure(records.len(), || {
+        rounds += 1;
+        stage_whole(&records, &Settings::default(), 1);
+    });
+    eprintln!("{path}: {} records, each read {rounds} times", records.len());
+    report("record to event", path, &whole);
+    let batch: Vec<Record> = records.iter().cycle().take(BATCH_RECORDS).cloned().collect();
+    let at_once = measure(batch.len(), || drop(black_box(stage_encode(&batch, 1))));
+    let later = measure(batch.len(), || drop(black_box(stage_encode(&batch, BATCH_RECORDS))));
+    report("record to event, encoded at once", path, &at_once);
+    report("record to event, encoded a batch later", path, &later);
+}
+
+/// Events with their bytes in the log, encoded when so many are read.
+#[inline(never)]
+fn stage_encode(records: &[Record], together: usize) -> (Vec<Event>, Vec<u8>) {
+    let settings = Settings::default();
+    let (mut events, mut bytes) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len() * 1024));
+    for records in records.chunks(together) {
+        let from = events.len();
+        events.extend(records.iter().filter_map(|record| to_event(record, &settings).ok()));
+        events[from..].iter().for_each(|event| nhatle_event::binary::encode(event, &mut bytes));
+    }
+    (events, bytes)
 }
 
 fn by_stage(name: &str, lines: &[Vec<u8>], full: &Settings) {

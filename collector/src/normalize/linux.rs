@@ -15,7 +15,7 @@ use super::{account, daemon, firewall, sshd};
 /// which are sshd to everyone who watches it.
 pub fn program_name(app: &str) -> &str {
     let name = if app.starts_with('/') { app.rsplit('/').next().unwrap_or(app) } else { app };
-    let name = name.split_once('(').filter(|(name, _)| !name.is_empty()).map_or(name, |(name, _)| name);
+    let name = crate::parse::cut(name, b'(').filter(|(name, _)| !name.is_empty()).map_or(name, |(name, _)| name);
     match name {
         "sshd-session" | "sshd-auth" => "sshd",
         name => name,

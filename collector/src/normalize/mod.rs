@@ -72,7 +72,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// A new event of this record: origin, kind, module and dataset set.
     pub fn event(&self, timestamp: Option<Timestamp>, module: &'static str, dataset: &'static str) -> Event {
-        let mut event = Event::new(timestamp.unwrap_or(self.record.received), self.record.bytes.clone());
+        let mut event = Event::roomy(timestamp.unwrap_or(self.record.received), self.record.bytes.clone());
         event.set(Field::EVENT_KIND, "event");
         event.set(Field::EVENT_MODULE, module);
         event.set(Field::EVENT_DATASET, dataset);

@@ -7,6 +7,7 @@
 use nhatle_event::{Event, Field};
 
 use super::linux::{Outcome, authentication, category, set_source, set_user};
+use crate::parse;
 
 /// Sets what a message means.
 pub fn set_fields(event: &mut Event, message: &str) {
@@ -20,7 +21,7 @@ pub fn set_fields(event: &mut Event, message: &str) {
 
 /// `… from ADDRESS[ port N][ ssh2]` from the back: what stands before, the address, the port.
 fn from_back(text: &str) -> Option<(&str, &str, Option<&str>)> {
-    let (front, back) = text.rsplit_once(" from ")?;
+    let (front, back) = parse::cut_at_last(text, " from ")?;
     let mut words = back.split(' ');
     let address = words.next().filter(|address| !address.is_empty())?;
     let port = if words.next() == Some("port") { words.next() } else { None };
@@ -53,7 +54,7 @@ fn bare_user(user: &str) -> (&str, bool) {
 fn login(event: &mut Event, message: &str) -> bool {
     if let Some(rest) = message.strip_prefix("Accepted ") {
         // The user exists, so his name holds no space; what follows the port (a key's name) may hold all.
-        let Some((method, rest)) = rest.split_once(" for ") else { return false };
+        let Some((method, rest)) = parse::cut_at(rest, " for ") else { return false };
         let Some((user, back)) = rest.split_once(" from ") else { return false };
         authentication(event, "ssh_login", Outcome::Success);
         event.set_named("ssh.method", method);
@@ -70,7 +71,7 @@ fn login(event: &mut Event, message: &str) -> bool {
     let failed =
         ["Failed ", "Postponed ", "Partial "].into_iter().find_map(|verb| Some((verb, message.strip_prefix(verb)?)));
     if let Some((verb, rest)) = failed {
-        let Some((method, rest)) = rest.split_once(" for ") else { return false };
+        let Some((method, rest)) = parse::cut_at(rest, " for ") else { return false };
         let Some((user, address, port)) = from_back(rest) else { return false };
         let (user, is_invalid) = bare_user(user);
         if verb == "Failed " {
@@ -131,7 +132,7 @@ fn refusal(event: &mut Event, message: &str) -> bool {
         set_source(event, address.split(' ').next().unwrap_or_default());
         return true;
     }
-    let maximum = message.find("maximum authentication attempts exceeded for ");
+    let maximum = parse::find(message, "maximum authentication attempts exceeded for ");
     if let Some(rest) = maximum.and_then(|at| message.get(at + 45..))
         && let Some((user, address, port)) = from_back(rest)
     {

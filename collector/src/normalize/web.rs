@@ -86,7 +86,7 @@ fn access_event(access: &Access<'_>, context: &Context<'_>) -> Event {
         event.set(Field::TLS_CIPHER, cipher);
     }
     web_tail::set(&mut event, access.more);
-    let message = String::from_utf8_lossy(&context.record.bytes);
+    let message = crate::lossy(&context.record.bytes);
     event.set(Field::MESSAGE, message.trim_end());
     event
 }
@@ -129,7 +129,7 @@ pub(super) fn set_request(event: &mut Event, line: &str) {
 pub(super) fn set_url(event: &mut Event, target: &str) {
     event.set(Field::URL_ORIGINAL, target);
     let after_scheme =
-        target.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        parse::cut_at(target, "://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     let rest = match after_scheme {
         Some((scheme, rest)) => {
             event.set(Field::URL_SCHEME, scheme);

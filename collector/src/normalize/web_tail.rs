@@ -9,6 +9,8 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Value};
 
+use crate::parse;
+
 /// Sets what the rest of a line tells.
 pub(super) fn set(event: &mut Event, more: &str) {
     if more.is_empty() {
@@ -22,7 +24,7 @@ pub(super) fn set(event: &mut Event, more: &str) {
 
 /// `length seconds [upstream] [other upstream]`, what the upstream answered, the id of the request.
 fn ingress(event: &mut Event, more: &str) {
-    let Some((front, upstreams)) = more.split_once(" [") else { return };
+    let Some((front, upstreams)) = parse::cut_at(more, " [") else { return };
     let mut numbers = front.split(' ');
     let (Some(length), Some(seconds), None) = (numbers.next(), numbers.next(), numbers.next()) else { return };
     let (Ok(length), Ok(seconds)) = (length.parse::<i64>(), seconds.parse::<f64>()) else { return };

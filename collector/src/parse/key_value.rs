@@ -14,6 +14,9 @@ use super::{Fault, digits};
 /// How many pairs one record gives; what follows stays in the message only.
 pub const PAIRS_MAX: usize = 1024;
 
+/// How long a key may be.
+const KEY_BYTES_MAX: usize = 128;
+
 /// Names with their values.
 pub type Pairs<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
@@ -50,41 +53,89 @@ pub fn is_key_value(text: &str) -> bool {
 
 fn is_key(key: &str) -> bool {
     key.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '@'))
-        && key.len() <= 128
+        && key.len() <= KEY_BYTES_MAX
         && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '/' | ':'))
 }
 
+/// What a byte is to [`pairs`]: stands between pairs, ends a key, ends a bare value, may begin a key, may stand in one. Bytes
+/// past ASCII are none of these; a key with one is looked at by its characters.
+const BETWEEN: u8 = 1;
+const ENDS_KEY: u8 = 2;
+const ENDS_VALUE: u8 = 4;
+const BEGINS_KEY: u8 = 8;
+const IN_KEY: u8 = BEGINS_KEY << 1;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let is_between = matches!(byte, b' ' | b'\t' | b',' | b';' | 0x1d);
+        let is_end = matches!(byte, b' ' | b'\t' | 0x1d);
+        let begins = byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'@');
+        let is_inside = begins || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'/' | b':');
+        classes[byte as usize] = if is_between { BETWEEN } else { 0 }
+            | if is_end { ENDS_KEY | ENDS_VALUE } else { 0 }
+            | if byte == b'=' { ENDS_KEY } else { 0 }
+            | if begins { BEGINS_KEY } else { 0 }
+            | if is_inside { IN_KEY } else { 0 };
+        byte += 1;
+    }
+    classes
+};
+
+fn class(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
+/// So long a line of pairs is for each of them, at least.
+const PAIR_BYTES: usize = 12;
+
 /// The pairs of a line. A value may stand in double or single quotes; `\"` and `\\` in it are undone.
 pub fn pairs(text: &str) -> Pairs<'_> {
-    let mut found = Vec::with_capacity(16);
-    let mut rest = text;
+    let mut found = Vec::with_capacity((text.len() / PAIR_BYTES).clamp(4, 64));
+    let bytes = text.as_bytes();
+    let mut at = 0;
     while found.len() < PAIRS_MAX {
-        rest = rest.trim_start_matches([' ', '\t', ',', ';', '\x1d']);
-        if rest.is_empty() {
-            break;
+        while bytes.get(at).is_some_and(|byte| class(*byte) & BETWEEN != 0) {
+            at += 1;
         }
-        let end = rest.find([' ', '=', '\t', '\x1d']).unwrap_or(rest.len());
-        let (key, after) = rest.split_at(end);
-        let Some(after) = after.strip_prefix('=').filter(|_| is_key(key)) else {
-            rest = after.strip_prefix('=').unwrap_or(after);
-            continue;
-        };
-        let (value, after) = value(after);
-        found.push((key, value));
-        rest = after;
+        let from = at;
+        // What all bytes of the key may be.
+        let mut may_be = bytes.get(from).map_or(0, |byte| class(*byte) & BEGINS_KEY) << 1;
+        while let Some(class) = bytes.get(at).map(|byte| class(*byte)).filter(|class| class & ENDS_KEY == 0) {
+            may_be &= class;
+            at += 1;
+        }
+        match bytes.get(at) {
+            None => break,
+            Some(b'=') => at += 1,
+            Some(_) => continue,
+        }
+        let key = text.get(from..at - 1).unwrap_or_default();
+        let is_plain = may_be != 0 && key.len() <= KEY_BYTES_MAX;
+        if is_plain || is_key(key) {
+            let (value, end) = value(text, at);
+            found.push((key, value));
+            at = end;
+        }
     }
     found
 }
 
-fn value(text: &str) -> (Cow<'_, str>, &str) {
-    if let Some(quote @ (b'"' | b'\'')) = text.as_bytes().first()
-        && let Some(quoted) = quoted(text, *quote)
+/// The value that stands at a place, and where it ends.
+fn value(text: &str, at: usize) -> (Cow<'_, str>, usize) {
+    let bytes = text.as_bytes();
+    if let Some(quote @ (b'"' | b'\'')) = bytes.get(at)
+        && let Some((value, rest)) = text.get(at..).and_then(|text| quoted(text, *quote))
     {
-        return quoted;
+        return (value, text.len() - rest.len());
     }
-    let end = text.find([' ', '\t', '\x1d']).unwrap_or(text.len());
-    let (value, rest) = text.split_at(end);
-    (Cow::Borrowed(value.trim_end_matches(',')), rest)
+    let mut end = at;
+    while bytes.get(end).is_some_and(|byte| class(*byte) & ENDS_VALUE == 0) {
+        end += 1;
+    }
+    let value = text.get(at..end).unwrap_or_default();
+    (Cow::Borrowed(if value.ends_with(',') { value.trim_end_matches(',') } else { value }), end)
 }
 
 fn quoted(text: &str, quote: u8) -> Option<(Cow<'_, str>, &str)> {
@@ -336,7 +387,43 @@ mod tests {
         }
     }
 
+    /// The same, read by characters.
+    fn pairs_plainly(text: &str) -> Pairs<'_> {
+        let mut found = Vec::new();
+        let mut rest = text;
+        while found.len() < PAIRS_MAX {
+            rest = rest.trim_start_matches([' ', '\t', ',', ';', '\x1d']);
+            if rest.is_empty() {
+                break;
+            }
+            let end = rest.find([' ', '=', '\t', '\x1d']).unwrap_or(rest.len());
+            let (key, after) = rest.split_at(end);
+            let Some(after) = after.strip_prefix('=').filter(|_| is_key(key)) else {
+                rest = after.strip_prefix('=').unwrap_or(after);
+                continue;
+            };
+            let quote = after.bytes().next().filter(|byte| matches!(byte, b'"' | b'\''));
+            let (value, after) = quote.and_then(|quote| quoted(after, quote)).unwrap_or_else(|| {
+                let (value, after) = after.split_at(after.find([' ', '\t', '\x1d']).unwrap_or(after.len()));
+                (Cow::Borrowed(value.trim_end_matches(',')), after)
+            });
+            found.push((key, value));
+            rest = after;
+        }
+        found
+    }
+
     proptest! {
+        #[test]
+        fn pairs_by_bytes_are_pairs_by_characters(
+            text in "[a-cÀ-ẹ0-9_@.:/ \t\x1d,;='\"\\\\-]{0,80}|([a-z]{1,3}=[a-zơ\"']{0,5}[ ,;\t]{0,2}){0,9}|.{0,60}",
+            long in 120usize..136,
+        ) {
+            prop_assert_eq!(pairs(&text), pairs_plainly(&text));
+            let long = format!("{text} {}={text}", "k".repeat(long));
+            prop_assert_eq!(pairs(&long), pairs_plainly(&long));
+        }
+
         #[test]
         fn any_text_gives_pairs(text in "[a-z=\"'\\\\ ]{0,60}|.{0,60}") {
             let _ = pairs(&text);

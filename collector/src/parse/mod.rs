@@ -116,6 +116,44 @@ pub fn byte_offset(bytes: &[u8], text_offset: usize) -> usize {
     of_bytes
 }
 
+/// [`str::trim`]; costs two bytes' look where there is nothing to trim, which is nearly always.
+#[inline]
+pub(crate) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
+/// [`str::split_once`] at a byte of ASCII.
+#[inline]
+pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    debug_assert!(at.is_ascii());
+    let place = memchr::memchr(at, text.as_bytes())?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
+/// Where a mark of at least two bytes stands first: [`str::find`] for texts as short as a message, with less before it begins.
+pub(crate) fn find(text: &str, mark: &str) -> Option<usize> {
+    let (bytes, mark) = (text.as_bytes(), mark.as_bytes());
+    let inner = bytes.get(1..)?;
+    memchr::memchr_iter(*mark.get(1)?, inner).find(|at| bytes[*at..].starts_with(mark))
+}
+
+/// [`str::split_once`] at such a mark.
+pub(crate) fn cut_at<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let at = find(text, mark)?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+/// [`str::rsplit_once`] at such a mark.
+pub(crate) fn cut_at_last<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let (bytes, marked) = (text.as_bytes(), mark.as_bytes());
+    let inner = bytes.get(1..)?;
+    let at = memchr::memrchr_iter(*marked.get(1)?, inner).find(|at| bytes[*at..].starts_with(marked))?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
 /// Reads decimal digits from the front of `text`; also returns how many there are.
 pub(crate) fn digits(text: &[u8], max: usize) -> Option<(u32, usize)> {
     let count = text.iter().take(max).take_while(|byte| byte.is_ascii_digit()).count();
@@ -197,6 +235,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn texts_are_cut_as_the_standard_library_cuts_them(
+            text in "[ aốb:]{0,24}| *[à-ỹ ]{0,9} *",
+            mark in prop_oneof![Just(" a"), Just(": "), Just("ab "), Just("bb"), Just("  "), Just("ốa"), Just("aba")],
+        ) {
+            prop_assert_eq!(trimmed(&text), text.trim());
+            prop_assert_eq!(cut(&text, b' '), text.split_once(' '));
+            prop_assert_eq!(find(&text, mark), text.find(mark));
+            prop_assert_eq!(cut_at(&text, mark), text.split_once(mark));
+            prop_assert_eq!(cut_at_last(&text, mark), text.rsplit_once(mark));
+        }
+
         #[test]
         fn any_text_has_a_format(text in ".{0,60}") {
             let _ = detect(&text);

@@ -6,7 +6,7 @@
 
 use nhatle_event::Timestamp;
 
-use super::{Fault, Syslog, date, digits, priority};
+use super::{Fault, Syslog, cut, date, digits, priority};
 
 /// How long a tag or a host may be (RFC 3164 allows 32, programs and names are longer).
 const WORD_BYTES_MAX: usize = 255;
@@ -55,7 +55,7 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     // A colon may follow the date (Cisco).
     let rest = rest.strip_prefix(':').unwrap_or(rest);
     let rest = rest.trim_start_matches(' ');
-    let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (first, after) = cut(rest, b' ').unwrap_or((rest, ""));
     let is_repeat = rest.starts_with("last message repeated ") || rest.starts_with("message repeated ");
     if is_repeat || first.is_empty() || tag(first).is_some() || is_mark(first) || first.len() > WORD_BYTES_MAX {
         split_tag(rest, &mut syslog);
@@ -104,7 +104,7 @@ fn tag(word: &str) -> Option<(&str, Option<&str>)> {
 
 /// Takes the tag off the front of a message, where there is one.
 fn split_tag<'a>(text: &'a str, syslog: &mut Syslog<'a>) {
-    let (first, after) = text.split_once(' ').unwrap_or((text, ""));
+    let (first, after) = cut(text, b' ').unwrap_or((text, ""));
     if is_mark(first) {
         syslog.message = text;
         return;

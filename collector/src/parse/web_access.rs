@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use nhatle_event::Timestamp;
 
-use super::{Fault, date, digits};
+use super::{Fault, cut, cut_at_last, date, digits};
 
 /// The parts of one line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,13 +125,19 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn peek(&self) -> Option<&'a str> {
-        self.rest.trim_start_matches(' ').split(' ').next().filter(|word| !word.is_empty())
+        Some(self.cut().0).filter(|word| !word.is_empty())
     }
 
     fn next(&mut self) -> Option<&'a str> {
-        let word = self.peek()?;
-        self.rest = self.rest.trim_start_matches(' ').get(word.len()..)?;
+        let (word, rest) = self.cut();
+        (!word.is_empty()).then(|| self.rest = rest)?;
         Some(word)
+    }
+
+    /// The first word, and what follows it.
+    fn cut(&self) -> (&'a str, &'a str) {
+        let rest = self.rest.trim_start_matches(' ');
+        rest.split_at(memchr::memchr(b' ', rest.as_bytes()).unwrap_or(rest.len()))
     }
 
     /// What is left, `-` where that is nothing.
@@ -144,7 +150,7 @@ impl<'a> Words<'a> {
 fn back<'a>(text: &'a str, access: &mut Access<'a>) {
     let mut rest = text.trim_start();
     let mut number = || {
-        let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (word, after) = cut(rest, b' ').unwrap_or((rest, ""));
         let is_number = digits(word.as_bytes(), 18).is_some_and(|(_, count)| count == word.len());
         (is_number || word == "-").then(|| {
             rest = after.trim_start();
@@ -184,12 +190,12 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 
 /// Takes a request line apart; `None` where it is none (a scanner's bytes, TLS spoken to plain HTTP).
 pub fn request(line: &str) -> Option<Request<'_>> {
-    let (method, rest) = line.split_once(' ')?;
+    let (method, rest) = cut(line, b' ')?;
     let is_method = !method.is_empty()
         && method.len() <= 32
         && method.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_'));
     is_method.then_some(())?;
-    match rest.rsplit_once(" HTTP/") {
+    match cut_at_last(rest, " HTTP/") {
         Some((target, version)) => Some(Request { method, target, version: Some(version) }),
         None if rest.contains(' ') || rest.is_empty() => None,
         None => Some(Request { method, target: rest, version: None }),

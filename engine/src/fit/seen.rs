@@ -2,8 +2,9 @@
 //!
 //! In: events, not necessarily all of them. A kind is the facts that log-source gates look at. Bounded in every
 //! direction a sender could grow: [`SOURCES_MAX`], [`KINDS_MAX`], [`FIELDS_MAX`], [`VALUES_MAX`], and over all
-//! [`CELLS_MAX`] fields and [`TEXTS_MAX`] values; past them the source not heard of for longest goes, a kind or field
-//! is not taken in, a field counts as one of many values.
+//! [`CELLS_MAX`] fields and [`TEXTS_MAX`] values; past them a kind or field is not taken in, a field counts as one of
+//! many values. A source that is still heard is kept: past [`SOURCES_MAX`] a new one takes the place of one not heard
+//! for [`IDLE_NS`], or is passed over and counted, which costs one comparison.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
 /// How many sources are remembered.
 pub const SOURCES_MAX: usize = 2_000;
-/// Of how many it is known at once that they were not heard of for longest.
-const OLDEST_MAX: usize = SOURCES_MAX / 16;
+/// A source not heard for so long gives its place to a new one: ten minutes, by times of receipt.
+pub const IDLE_NS: i64 = 600_000_000_000;
+/// Of how many it is known at once that they are idle.
+const IDLE_MAX: usize = SOURCES_MAX / 16;
 /// How many kinds of event of one source.
 pub const KINDS_MAX: usize = 256;
 /// How many fields of one kind.
@@ -90,19 +93,25 @@ impl SourceSeen {
 #[derive(Debug, Default)]
 pub struct Seen {
     sources: HashMap<Text, Arc<SourceSeen>>,
-    /// Those not heard of for longest when this was found out, the longest last.
-    oldest: Vec<(Timestamp, Text)>,
+    /// Those that were idle when this was found out, the longest last.
+    idle: Vec<(Timestamp, Text)>,
+    /// Received before this, no event finds one that is idle besides.
+    full_until: Timestamp,
     hasher: RandomState,
     cells: usize,
     texts: usize,
+    passed_over: u64,
+    /// How often all sources were gone through for idle ones.
+    pub(super) surveys: u64,
 }
 
 impl Seen {
     /// Takes one event in.
     pub fn look(&mut self, event: &Event) {
         let name = event.text(Field::NHATLE_SOURCE).unwrap_or_default();
-        if !self.sources.contains_key(name) && SOURCES_MAX <= self.sources.len() {
-            self.let_oldest_go();
+        if SOURCES_MAX <= self.sources.len() && !self.sources.contains_key(name) && !self.make_room(event.received) {
+            self.passed_over += 1;
+            return;
         }
         let key = self.key(event);
         // Copied only while somebody looks at it.
@@ -116,20 +125,19 @@ impl Seen {
         if !source.kinds.contains_key(&key) && KINDS_MAX <= source.kinds.len() {
             return;
         }
-        let new = || KindSeen { facts: facts_of(event), count: 0, fields: HashMap::new() };
+        let field_count = event.fields().len().min(FIELDS_MAX);
+        let new = || KindSeen { facts: facts_of(event), count: 0, fields: HashMap::with_capacity(field_count) };
         let kind = source.kinds.entry(key).or_insert_with(new);
         kind.count += 1;
         for (field, value) in event.fields() {
-            if !kind.fields.contains_key(field) {
-                if FIELDS_MAX <= kind.fields.len() || CELLS_MAX <= self.cells {
-                    continue;
-                }
-                self.cells += 1;
-                kind.fields.insert(*field, FieldSeen { count: 0, values: Values::Few(Vec::new()) });
-            }
             if let Some(seen) = kind.fields.get_mut(field) {
                 seen.count += 1;
                 add(&mut seen.values, value, &mut self.texts);
+            } else if kind.fields.len() < FIELDS_MAX && self.cells < CELLS_MAX {
+                self.cells += 1;
+                let mut values = Values::Few(Vec::new());
+                add(&mut values, value, &mut self.texts);
+                kind.fields.insert(*field, FieldSeen { count: 1, values });
             }
         }
     }
@@ -151,19 +159,34 @@ impl Seen {
         (self.cells, self.texts)
     }
 
-    fn let_oldest_go(&mut self) {
-        let gone = loop {
-            match self.oldest.pop() {
-                // One that was heard of since is among the oldest no more.
-                Some((newest, name)) if self.sources.get(&name).is_some_and(|source| source.newest == newest) => {
-                    break self.sources.remove(&name);
+    /// How many events of new sources were passed over for want of room.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    /// Lets the source go that was not heard for longest, if it is idle by this time of receipt. Says whether there is
+    /// room.
+    fn make_room(&mut self, received: Timestamp) -> bool {
+        loop {
+            while let Some((newest, name)) = self.idle.pop() {
+                // One that was heard since is not idle any more.
+                if self.sources.get(&name).is_some_and(|source| source.newest == newest) {
+                    self.let_go(&name);
+                    return true;
                 }
-                Some(_) => {}
-                None if self.sources.is_empty() => return,
-                None => self.oldest = self.find_oldest(),
             }
-        };
-        let Some(gone) = gone else { return };
+            if received < self.full_until {
+                return false;
+            }
+            self.find_idle(received);
+            if self.idle.is_empty() {
+                return false;
+            }
+        }
+    }
+
+    fn let_go(&mut self, name: &str) {
+        let Some(gone) = self.sources.remove(name) else { return };
         for field in gone.kinds.values().flat_map(|kind| kind.fields.values()) {
             self.cells -= 1;
             if let Values::Few(texts) = &field.values {
@@ -172,17 +195,21 @@ impl Seen {
         }
     }
 
-    /// The sources not heard of for longest, some at once: where more of them send than there is room for, one goes for
-    /// nearly each event.
-    fn find_oldest(&self) -> Vec<(Timestamp, Text)> {
-        let mut all: Vec<(Timestamp, &Text)> =
-            self.sources.iter().map(|(name, source)| (source.newest, name)).collect();
-        if OLDEST_MAX < all.len() {
-            all.select_nth_unstable(OLDEST_MAX);
-            all.truncate(OLDEST_MAX);
+    /// Finds sources that are idle by this time of receipt, some at once, and until when there are no others.
+    fn find_idle(&mut self, received: Timestamp) {
+        self.surveys += 1;
+        let border = received.plus_nanos(-IDLE_NS);
+        let heard = self.sources.values().map(|source| source.newest).filter(|newest| border < *newest);
+        self.full_until = heard.min().map_or(received, |oldest| oldest.plus_nanos(IDLE_NS));
+        let idle = self.sources.iter().filter(|(_, source)| source.newest <= border);
+        let mut idle: Vec<(Timestamp, &Text)> = idle.map(|(name, source)| (source.newest, name)).collect();
+        if IDLE_MAX < idle.len() {
+            idle.select_nth_unstable(IDLE_MAX);
+            idle.truncate(IDLE_MAX);
+            self.full_until = received;
         }
-        all.sort_unstable_by(|left, right| right.cmp(left));
-        all.into_iter().map(|(newest, name)| (newest, name.clone())).collect()
+        idle.sort_unstable_by(|left, right| right.cmp(left));
+        self.idle = idle.into_iter().map(|(newest, name)| (newest, name.clone())).collect();
     }
 
     /// Of the facts. Keyed, so that nobody can make two kinds fall together.
@@ -219,8 +246,19 @@ fn facts_of(event: &Event) -> Event {
 
 fn add(values: &mut Values, value: &Value, texts: &mut usize) {
     let Values::Few(known) = values else { return };
-    for text in value.each().filter_map(Value::as_text) {
-        if known.iter().any(|one| *one == *text) {
+    for value in value.each() {
+        let owned;
+        let text = match value {
+            Value::Text(text) => text,
+            other => match other.to_text() {
+                Some(text) => {
+                    owned = text;
+                    &owned
+                }
+                None => continue,
+            },
+        };
+        if known.contains(text) {
             continue;
         }
         if VALUES_MAX <= known.len() || VALUE_BYTES_MAX < text.len() || TEXTS_MAX <= *texts {
@@ -228,7 +266,7 @@ fn add(values: &mut Values, value: &Value, texts: &mut usize) {
             *values = Values::Many;
             return;
         }
-        known.push(Text::from(&*text));
+        known.push(text.clone());
         *texts += 1;
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use nhatle_event::{Event, Field, Timestamp};
 use nhatle_rules::{LoadOptions, Referred, RuleId, RuleSet};
 
-use super::seen::{FIELDS_MAX, KINDS_MAX, SOURCES_MAX, VALUES_MAX};
+use super::seen::{FIELDS_MAX, IDLE_NS, KINDS_MAX, SOURCES_MAX, VALUES_MAX};
 use super::{Expressions, Fit, Hint, Seen, fit_all, fit_of};
 
 fn rules(source: &str, detection: &str) -> RuleSet {
@@ -122,12 +122,76 @@ fn nothing_a_sender_invents_grows_past_its_bound() {
     seen.look(&wide);
     let kind = seen.source("wide").and_then(|source| source.kinds().next().map(|kind| kind.fields.len()));
     assert_eq!(kind, Some(FIELDS_MAX));
-    for number in 0..SOURCES_MAX {
-        let mut event = windows(&format!("source-{number}"), "Security", "1", &[]);
-        event.received = Timestamp(1 + i64::try_from(number).expect("small"));
-        seen.look(&event);
+    // These two are not idle when the others come. They once were pushed out here, as the oldest; that made two thousand
+    // and one sources learn each other away, so now what is heard stays.
+    for number in 2..SOURCES_MAX + 50 {
+        seen.look(&received(&format!("source-{number}"), IDLE_NS - 1));
     }
-    assert_eq!(seen.sources().len(), SOURCES_MAX);
-    assert!(seen.source("kinds").is_none() && seen.source("wide").is_none(), "the oldest went");
-    assert_eq!(seen.size().0, SOURCES_MAX * 4, "and what was theirs with them");
+    assert_eq!((seen.sources().len(), seen.passed_over()), (SOURCES_MAX, 50));
+    assert!(seen.source("kinds").is_some() && seen.source("wide").is_some());
+    for number in 0..SOURCES_MAX {
+        seen.look(&received(&format!("late-{number}"), 2 * IDLE_NS));
+    }
+    assert_eq!((seen.sources().len(), seen.passed_over()), (SOURCES_MAX, 50));
+    assert!(seen.source("kinds").is_none() && seen.source("wide").is_none(), "idle ones went");
+    assert_eq!(seen.size(), (SOURCES_MAX * 4, SOURCES_MAX * 4), "and what was theirs with them");
+}
+
+fn received(source: &str, at: i64) -> Event {
+    let mut event = windows(source, "Security", "1", &[]);
+    event.received = Timestamp(at);
+    event
+}
+
+#[test]
+fn the_source_idle_for_longest_gives_its_place_and_one_heard_again_keeps_it() {
+    let mut seen = Seen::default();
+    let at = |number: usize| i64::try_from(number).expect("small");
+    for number in 0..SOURCES_MAX {
+        seen.look(&received(&format!("source-{number}"), at(number)));
+    }
+    seen.look(&received("new", IDLE_NS - 1));
+    assert!(seen.source("new").is_none(), "none is idle yet");
+    seen.look(&received("new", IDLE_NS + 9));
+    assert!(seen.source("new").is_some() && seen.source("source-0").is_none() && seen.source("source-1").is_some());
+    // It was found idle with the first nine, and is heard before its turn comes.
+    seen.look(&received("source-1", IDLE_NS + 9));
+    for name in ["a", "b"] {
+        seen.look(&received(name, IDLE_NS + 9));
+    }
+    assert!(seen.source("source-1").is_some() && seen.source("source-2").is_none() && seen.source("b").is_some());
+    assert_eq!((seen.sources().len(), seen.passed_over()), (SOURCES_MAX, 1));
+}
+
+/// More sources than there is room for, in turns: the work is counted, not the time it takes.
+#[test]
+fn sources_past_the_bound_cost_no_search_and_push_nobody_out() {
+    const SOURCES: usize = 3_000;
+    const ROUNDS: usize = 20;
+    let names: Vec<String> = (0..SOURCES).map(|number| format!("source-{number}")).collect();
+    let mut seen = Seen::default();
+    let mut now = 0;
+    for _ in 0..ROUNDS {
+        for name in &names {
+            // One event a millisecond, so that each source is heard every three seconds.
+            now += 1_000_000;
+            seen.look(&received(name, now));
+        }
+    }
+    let past = (SOURCES - SOURCES_MAX) * ROUNDS;
+    assert_eq!(seen.passed_over(), past as u64, "the first ones are learned, the others are passed over each time");
+    assert_eq!(seen.surveys, 1, "all are gone through once, not for each of those");
+    let counts = names.iter().filter_map(|name| seen.source(name)).map(|source| {
+        let counts: Vec<u64> = source.kinds().map(|kind| kind.count).collect();
+        assert_eq!(counts, [ROUNDS as u64], "nothing is learned anew");
+    });
+    assert_eq!(counts.count(), SOURCES_MAX);
+    // All of them silent for the time: then the others are learned, some hundred at a survey.
+    now += IDLE_NS;
+    for name in &names[SOURCES_MAX..] {
+        seen.look(&received(name, now));
+    }
+    assert_eq!(seen.passed_over(), past as u64);
+    assert!(seen.surveys < 20, "{}", seen.surveys);
+    assert!(names[SOURCES_MAX..].iter().all(|name| seen.source(name).is_some()));
 }

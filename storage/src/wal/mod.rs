@@ -16,8 +16,6 @@
 pub mod reader;
 pub mod writer;
 
-use std::ops::Range;
-
 use nhatle_event::{Event, Seq, Timestamp, binary};
 
 use crate::dataset::Dataset;
@@ -42,6 +40,10 @@ pub const MARK_NAME_BYTES_MAX: usize = 64;
 pub const MARK_BYTES_MAX: usize = 16 << 20;
 /// How many marks a store may have.
 pub const MARKS_MAX: usize = 64;
+/// How many bytes an encoded event takes, about.
+const EVENT_BYTES: usize = 768;
+/// How many bytes a length or count takes at most.
+const NUMBER_BYTES_MAX: usize = 10;
 
 /// What stands at the front of a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,92 @@ pub struct Bad {
     pub offset: usize,
     /// What should be there.
     pub expected: &'static str,
+}
+
+/// Where an encoded event stands, and what is known of it without decoding it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// Where its bytes begin,
+    pub begin: usize,
+    /// and end.
+    pub end: usize,
+    /// Its dataset.
+    pub dataset: Dataset,
+}
+
+/// Events as a frame holds them, one behind the other. Whoever makes events encodes them while they are at hand, on as many threads
+/// as make them; the one thread that appends then copies bytes in a row.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+impl Encoded {
+    /// These events.
+    pub fn of(events: &[(Dataset, Event)]) -> Encoded {
+        let mut encoded = Encoded::with_capacity(events.len());
+        events.iter().for_each(|(dataset, event)| encoded.push(*dataset, event));
+        encoded
+    }
+
+    /// None yet, with room for about so many.
+    pub fn with_capacity(count: usize) -> Encoded {
+        Encoded { bytes: Vec::with_capacity(count.saturating_mul(EVENT_BYTES)), places: Vec::with_capacity(count) }
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// It holds none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Adds an event behind the others.
+    pub fn push(&mut self, dataset: Dataset, event: &Event) {
+        self.bytes.push(dataset.number());
+        let front = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 2]);
+        binary::encode(event, &mut self.bytes);
+        let length = self.bytes.len() - front - 2;
+        match u16::try_from(length) {
+            // Nearly all lengths are numbers of two bytes.
+            Ok(short @ 0x80..0x4000) => {
+                self.bytes[front] = short.to_le_bytes()[0] | 0x80;
+                self.bytes[front + 1] = (short >> 7).to_le_bytes()[0];
+            }
+            _ => {
+                let mut number = Vec::new();
+                put_number(&mut number, length);
+                drop(self.bytes.splice(front..front + 2, number));
+            }
+        }
+        let end = self.bytes.len();
+        self.places.push(Place { timestamp: event.timestamp, begin: end - length, end, dataset });
+    }
+
+    /// The events of several, but for those at these places among all of them, which rise.
+    pub fn without(parts: &[Encoded], left_out: &[u32]) -> Encoded {
+        let mut kept = Encoded::with_capacity(parts.iter().map(Encoded::len).sum());
+        let mut left_out = left_out.iter().peekable();
+        let all = parts.iter().flat_map(|part| part.places.iter().map(move |place| (part, place)));
+        for (at, (part, place)) in (0u32..).zip(all) {
+            if left_out.next_if_eq(&&at).is_some() {
+                continue;
+            }
+            kept.bytes.push(place.dataset.number());
+            put_number(&mut kept.bytes, place.end - place.begin);
+            let begin = kept.bytes.len();
+            kept.bytes.extend_from_slice(&part.bytes[place.begin..place.end]);
+            kept.places.push(Place { begin, end: kept.bytes.len(), ..*place });
+        }
+        kept
+    }
 }
 
 /// The path of a log file.
@@ -145,18 +233,24 @@ impl Header {
 }
 
 /// A frame with room for its header: the payload of these events and marks. The commit time is filled
-/// in by [`set_committed`], because it is known only once it is the frame's turn.
-pub fn encode_frame(events: &[(Dataset, Event)], marks: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + 32 + events.len() * 768);
+/// in by [`set_committed`], because it is known only once it is the frame's turn. Also where in it the bytes of each event
+/// stand.
+pub fn frame(events: &[Encoded], marks: &[(&str, Vec<u8>)]) -> (Vec<u8>, Vec<Place>) {
+    let count = events.iter().map(Encoded::len).sum();
+    let event_bytes: usize = events.iter().map(|part| part.bytes.len()).sum();
+    let mark_bytes: usize = marks.iter().map(|(name, value)| name.len() + value.len() + 2 * NUMBER_BYTES_MAX).sum();
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + 8 + 2 * NUMBER_BYTES_MAX + event_bytes + mark_bytes);
+    let mut places = Vec::with_capacity(count);
     out.resize(FRAME_HEADER_BYTES + 8, 0);
-    put_number(&mut out, events.len());
-    let mut encoded = Vec::with_capacity(1024);
-    for (dataset, event) in events {
-        out.push(dataset.number());
-        encoded.clear();
-        binary::encode(event, &mut encoded);
-        put_number(&mut out, encoded.len());
-        out.extend_from_slice(&encoded);
+    put_number(&mut out, count);
+    for part in events {
+        let from = out.len();
+        out.extend_from_slice(&part.bytes);
+        places.extend(part.places.iter().map(|place| Place {
+            begin: from + place.begin,
+            end: from + place.end,
+            ..*place
+        }));
     }
     put_number(&mut out, marks.len());
     for (name, value) in marks {
@@ -165,25 +259,13 @@ pub fn encode_frame(events: &[(Dataset, Event)], marks: &[(&str, Vec<u8>)]) -> V
         put_number(&mut out, value.len());
         out.extend_from_slice(value);
     }
-    out
+    (out, places)
 }
 
-/// The events of a frame from [`encode_frame`]: the dataset of each, and where in the frame its bytes stand.
-///
-/// # Errors
-/// Where the bytes are no frame.
-pub fn event_places(frame: &[u8]) -> Result<Vec<(Dataset, Range<usize>)>, Bad> {
-    let mut input = Input { bytes: frame, at: FRAME_HEADER_BYTES + 8 };
-    let count = input.count()?;
-    let mut places = Vec::with_capacity(count);
-    for _ in 0..count {
-        let number = input.array::<1>()?[0];
-        let dataset = Dataset::from_number(number).ok_or_else(|| input.bad("the number of a dataset"))?;
-        let length = input.count()?;
-        input.take(length)?;
-        places.push((dataset, input.at - length..input.at));
-    }
-    Ok(places)
+/// [`frame`] of events at hand.
+#[cfg(test)]
+pub fn encode_frame(events: &[(Dataset, Event)], marks: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    frame(&[Encoded::of(events)], marks).0
 }
 
 /// Writes the commit time into a frame from [`encode_frame`].
@@ -279,5 +361,39 @@ impl<'a> Input<'a> {
             }
         }
         Err(self.bad("a number of 64 bits"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_same_however_its_events_are_taken_together() {
+        // Lengths of one, two and three bytes, at their borders.
+        let sizes = (0..140).chain([0x3f00, 0x3fe0, 0x3fff, 0x4000, 0x4100, 0x20_0000]);
+        let event = |size: usize| {
+            let mut event = Event::new(Timestamp(size as i64), vec![7; size]);
+            event.set_named("test.name", "value");
+            (if size.is_multiple_of(3) { Dataset::DeadLetters } else { Dataset::Events }, event)
+        };
+        let events: Vec<(Dataset, Event)> = sizes.map(event).collect();
+        let marks = [("mark", vec![1; 200])];
+        let (whole, places) = frame(&[Encoded::of(&events)], &marks);
+        assert_eq!(places.len(), events.len());
+        for (place, (dataset, event)) in places.iter().zip(&events) {
+            assert_eq!((place.dataset, place.timestamp), (*dataset, event.timestamp));
+            assert_eq!(binary::decode(&whole[place.begin..place.end]).as_ref(), Ok(event));
+        }
+        let batch = Batch::decode(&whole[FRAME_HEADER_BYTES..]).expect("is a batch");
+        assert_eq!(batch.events, events);
+        let parts: Vec<Encoded> = events.chunks(7).map(Encoded::of).collect();
+        assert_eq!(frame(&parts, &marks).0, whole);
+        assert_eq!(frame(&[Encoded::without(&parts, &[])], &marks).0, whole);
+        let left_out = [0, 6, 7, 20, 145];
+        let kept = |(at, _): &(u32, &(Dataset, Event))| !left_out.contains(at);
+        let fewer: Vec<(Dataset, Event)> = (0..).zip(&events).filter(kept).map(|(_, one)| one.clone()).collect();
+        let without = Encoded::without(&parts, &left_out);
+        assert_eq!(frame(&[without], &marks).0, encode_frame(&fewer, &marks));
     }
 }

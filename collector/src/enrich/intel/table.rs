@@ -283,9 +283,9 @@ impl Indicators {
     pub fn find(&self, event: &Event, at: Timestamp) -> Vec<Hit> {
         let mut finding = Finding { table: self, at_s: seconds(at), hits: Vec::new() };
         // Which of the fields the event has, in one pass over it; looked at in their own order.
-        let mut present = 0u64;
+        let (places, mut present) = (&*PLACES, 0u64);
         for (field, _) in event.fields() {
-            present |= PLACES.get(field.index()).copied().unwrap_or(0);
+            present |= places.get(field.index()).copied().unwrap_or(0);
         }
         while let Some((holds, field)) = FIELDS.get(present.trailing_zeros() as usize) {
             present &= present - 1;

@@ -75,9 +75,9 @@ const SIGNATURE_TABLE: &[Row] = &[
 /// Whether a message is a FortiGate's: its date, its device's name or serial number, its log number.
 pub fn is_fortigate(message: &str) -> bool {
     let front = message.as_bytes().get(..message.len().min(400)).unwrap_or_default();
-    let has = |what: &[u8]| memchr::memmem::find(front, what).is_some();
-    let has_keys = has(b" logid=") && (has(b" devid=") || has(b" devname=")) && has(b" type=");
-    let has_columns = || has(b",logid=") && (has(b",devid=") || has(b",devname=")) && has(b",type=");
+    let has = |key: &[u8]| memchr::memchr_iter(b'=', front).any(|at| front[..at].ends_with(key));
+    let has_keys = has(b" logid") && (has(b" devid") || has(b" devname")) && has(b" type");
+    let has_columns = || has(b",logid") && (has(b",devid") || has(b",devname")) && has(b",type");
     message.starts_with("date=") && (has_keys || has_columns())
 }
 

@@ -11,7 +11,7 @@ use nhatle_event::{Event, Field, Value};
 use super::template::Template;
 use super::{Act, act, observer, set_text};
 use crate::normalize::Context;
-use crate::parse::Syslog;
+use crate::parse::{self, Syslog};
 
 /// Topics that a line may begin with (RouterOS manual, "Log", list of topics).
 const TOPICS: &[&str] = &[
@@ -114,9 +114,9 @@ static TEMPLATES: LazyLock<Vec<(Template, &'static str, Act)>> = LazyLock::new(|
 
 /// The topics and the message behind them.
 fn topics(text: &str) -> Option<(&str, &str)> {
-    let (topics, message) = text.split_once(' ')?;
-    let first = topics.split(',').next()?;
-    (topics.contains(',') && TOPICS.contains(&first)).then_some((topics, message))
+    let (topics, message) = parse::cut(text, b' ')?;
+    let (first, _) = parse::cut(topics, b',')?;
+    TOPICS.contains(&first).then_some((topics, message))
 }
 
 /// Whether a line begins with RouterOS topics.

@@ -74,7 +74,7 @@ pub fn is_device(profile: Profile) -> bool {
 /// The device that a message's own words name; `None` = not told, or no device.
 pub fn detect(parts: &Syslog<'_>) -> Option<Profile> {
     let message = parts.message.trim_start();
-    if fortigate::is_fortigate(message) {
+    if message.starts_with("date=") && fortigate::is_fortigate(message) {
         return Some(Profile::Fortigate);
     }
     if mikrotik::is_mikrotik(message) {
@@ -269,7 +269,7 @@ pub(super) fn observer(event: &mut Event, vendor: &'static str, product: &'stati
 /// Sets a value that a device wrote, in its field's type. Devices write `N/A` and `-` where there is nothing; a
 /// host name where an address is expected is the domain of that side.
 pub(super) fn set_text(event: &mut Event, field: Field, value: &str) {
-    let value = value.trim();
+    let value = parse::trimmed(value);
     if matches!(value, "" | "-" | "N/A" | "(null)") {
         return;
     }
@@ -279,10 +279,19 @@ pub(super) fn set_text(event: &mut Event, field: Field, value: &str) {
     if let Some(mac) = undotted(field, value) {
         return event.set(field, mac);
     }
-    match (field.kind(), typed(field.kind(), Value::from(value))) {
-        (Kind::Ip, Value::Text(name)) => set_domain(event, field, &name),
-        (Kind::Long, Value::Text(_)) => {}
-        (_, value) => event.set(field, value),
+    // What [`typed`] makes of a text, without making a value of it first.
+    match field.kind() {
+        Kind::Keyword | Kind::Text => event.set(field, value),
+        Kind::Ip => match value.parse::<IpAddr>() {
+            Ok(address) => event.set(field, address),
+            Err(_) => set_domain(event, field, value),
+        },
+        Kind::Long => {
+            if let Ok(number) = value.parse::<i64>() {
+                event.set(field, number);
+            }
+        }
+        kind => event.set(field, typed(kind, Value::from(value))),
     }
 }
 
@@ -323,6 +332,12 @@ const TRANSPORTS: &[(&str, &str)] = &[
 ];
 
 fn set_transport(event: &mut Event, value: &str) {
+    // As most write it, before what some do.
+    if let Some((number, name)) = TRANSPORTS.iter().find(|(number, name)| *number == value || *name == value) {
+        event.set(Field::NETWORK_TRANSPORT, *name);
+        event.set(Field::NETWORK_IANA_NUMBER, *number);
+        return;
+    }
     let lower = value.to_ascii_lowercase();
     let lower = lower.strip_prefix("protocol ").map(str::to_owned).unwrap_or(lower);
     let lower = if lower == "icmpv6" || lower == "icmp6" { "ipv6-icmp".to_owned() } else { lower };
@@ -353,9 +368,8 @@ pub(super) fn set_pairs<'a>(
 /// What follows from the fields of any device: who is related, the network's type, the sum of bytes.
 pub(super) fn finish(event: &mut Event) {
     let sides = [Field::SOURCE_IP, Field::DESTINATION_IP, Field::SOURCE_NAT_IP, Field::DESTINATION_NAT_IP];
-    let addresses: Vec<IpAddr> = sides.into_iter().filter_map(|field| event.get(field)?.as_ip()).collect();
-    for address in &addresses {
-        event.add(Field::RELATED_IP, *address);
+    for address in sides.map(|field| event.get(field)?.as_ip()).into_iter().flatten() {
+        event.add(Field::RELATED_IP, address);
     }
     if let Some(address) = event.get(Field::SOURCE_IP).and_then(Value::as_ip) {
         event.set_default(Field::NETWORK_TYPE, if address.is_ipv6() { "ipv6" } else { "ipv4" });

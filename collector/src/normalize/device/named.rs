@@ -45,10 +45,22 @@ impl Named {
     }
 }
 
+/// A name that was seen.
+struct Known {
+    key: Box<str>,
+    named: Named,
+    /// Which one came after it last: a device writes its values in the same order again and again.
+    next: usize,
+}
+
 struct Home {
     home: Text,
     table: &'static [Row],
-    names: HashMap<Text, Named, foldhash::fast::RandomState>,
+    known: Vec<Known>,
+    /// Where in `known` a name is.
+    places: HashMap<Text, usize, foldhash::fast::RandomState>,
+    /// Which one came first last.
+    first: usize,
 }
 
 #[derive(Default)]
@@ -70,8 +82,36 @@ impl Homes {
         if HOMES_MAX <= self.homes.len() {
             *self = Homes::default();
         }
-        self.homes.push(Home { home: home.into(), table, names: HashMap::default() });
+        self.homes.push(Home { home: home.into(), table, known: Vec::new(), places: HashMap::default(), first: 0 });
         self.homes.len() - 1
+    }
+
+    /// Where in its home a name is that came after another one, or first.
+    fn place(&mut self, at: usize, before: Option<usize>, key: &str) -> usize {
+        let home = &self.homes[at];
+        let guess = before.and_then(|before| home.known.get(before)).map_or(home.first, |before| before.next);
+        if home.known.get(guess).is_some_and(|known| *known.key == *key) {
+            return guess;
+        }
+        if NAMES_MAX <= self.names && !home.places.contains_key(key) {
+            for home in &mut self.homes {
+                home.known.clear();
+                home.places.clear();
+            }
+            self.names = 0;
+        }
+        let home = &mut self.homes[at];
+        let place = *home.places.entry_ref(key).or_insert_with(|| {
+            self.names += 1;
+            let named = Named::of(&home.home, home.table, key);
+            home.known.push(Known { key: key.into(), named, next: 0 });
+            home.known.len() - 1
+        });
+        match before.and_then(|before| home.known.get_mut(before)) {
+            Some(before) => before.next = place,
+            None => home.first = place,
+        }
+        place
     }
 }
 
@@ -84,22 +124,16 @@ pub fn each<K: AsRef<str>, V>(
 ) {
     HOMES.with_borrow_mut(|homes| {
         let at = homes.of(home, table);
+        let mut before = None;
         for (key, value) in pairs {
             let key = key.as_ref();
             if FIELD_NAME_BYTES_MAX < key.len() {
                 each(&Named::of(home, table, key), key, value);
                 continue;
             }
-            if NAMES_MAX <= homes.names && !homes.homes[at].names.contains_key(key) {
-                homes.homes.iter_mut().for_each(|home| home.names.clear());
-                homes.names = 0;
-            }
-            let Homes { homes, names } = &mut *homes;
-            let named = homes[at].names.entry_ref(key).or_insert_with(|| {
-                *names += 1;
-                Named::of(home, table, key)
-            });
-            each(named, key, value);
+            let place = homes.place(at, before, key);
+            before = Some(place);
+            each(&homes.homes[at].known[place].named, key, value);
         }
     });
 }
@@ -152,8 +186,9 @@ mod tests {
             });
             assert_eq!(count, keys.len());
             HOMES.with_borrow(|homes| {
-                let kept: usize = homes.homes.iter().map(|home| home.names.len()).sum();
+                let kept: usize = homes.homes.iter().map(|home| home.known.len()).sum();
                 assert!(kept <= NAMES_MAX && kept == homes.names, "{kept}");
+                assert!(homes.homes.iter().all(|home| home.known.len() == home.places.len()));
             });
         }
         let long = "l".repeat(FIELD_NAME_BYTES_MAX + 1);

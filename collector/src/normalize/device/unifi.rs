@@ -91,6 +91,8 @@ const NAMES: &[(&str, Act)] = &[
 
 /// `U7PG2,802aa853a30a,v4.0.69.10871` or `802aa853a30a,U6-LR-6.6.55+15189`: the tag of an access point or switch.
 fn device_tag(word: &str) -> Option<(&str, &str)> {
+    // Two pieces at least, so nothing without a comma.
+    memchr::memchr(b',', word.as_bytes())?;
     // Firmware before 4 puts it in brackets and quotes: `("U7LR,fcecda000001,v3.9")`.
     let word = word.trim_end_matches(':').trim_matches(['(', ')', '"']);
     let mut pieces = word.split(',');
@@ -101,7 +103,7 @@ fn device_tag(word: &str) -> Option<(&str, &str)> {
 
 /// Whether a message is a UniFi device's own.
 pub fn is_unifi(parts: &Syslog<'_>) -> bool {
-    let first = parts.message.split(' ').next().unwrap_or_default();
+    let first = parse::cut(parts.message, b' ').map_or(parts.message, |(first, _)| first);
     parts.app.is_some_and(|app| device_tag(app).is_some())
         || (first.ends_with(':') && device_tag(first).is_some())
         || parts.host.is_some_and(|host| host.contains(',') && device_tag(host).is_some())

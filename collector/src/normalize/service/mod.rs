@@ -36,9 +36,11 @@ pub mod crowdsec;
 pub mod santa;
 mod json_rows;
 
+type ProgramRow = (Profile, &'static str, &'static str, &'static str, &'static str);
+
 /// The programs read here: profile, tag of its messages (a prefix where it ends in `/` or `-`), module and
 /// dataset, category. The first row of a profile is what a line of its own file is.
-const PROGRAMS: &[(Profile, &str, &str, &str, &str)] = &[
+const PROGRAMS: &[ProgramRow] = &[
     (Profile::Postfix, "postfix/", "postfix", "postfix.log", "email"),
     (Profile::Dovecot, "dovecot", "dovecot", "dovecot.log", "email"),
     (Profile::Bind, "named", "bind", "bind.log", "network"),
@@ -94,23 +96,43 @@ impl Program {
     }
 }
 
+/// The first two bytes of each tag, as bits; all tags are longer.
+const BEGINNINGS: u128 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < PROGRAMS.len() {
+        let tag = PROGRAMS[at].1.as_bytes();
+        bits |= beginning(tag[0], tag[1]);
+        at += 1;
+    }
+    bits
+};
+
+const fn beginning(first: u8, second: u8) -> u128 {
+    1 << ((first as u32 * 31 + second as u32) % 128)
+}
+
+fn program(&(profile, tag, module, dataset, category): &ProgramRow) -> Program {
+    Program { profile, tag, module, dataset, category }
+}
+
 fn programs() -> impl Iterator<Item = Program> {
-    PROGRAMS.iter().map(|&(profile, tag, module, dataset, category)| Program {
-        profile,
-        tag,
-        module,
-        dataset,
-        category,
-    })
+    PROGRAMS.iter().map(program)
 }
 
 /// The program behind a syslog tag; `None` = not one of these.
 pub fn by_tag(tag: &str) -> Option<Program> {
     let name = linux::program_name(tag);
-    programs().find(|program| {
-        let is_prefix = program.tag.ends_with(['/', '-']);
-        name == program.tag || (is_prefix && name.starts_with(program.tag))
-    })
+    let [first, second, ..] = name.as_bytes() else { return None };
+    // Most tags are ruled out by how they begin.
+    if BEGINNINGS & beginning(*first, *second) == 0 {
+        return None;
+    }
+    let row = PROGRAMS.iter().find(|(_, tag, ..)| {
+        let tag: &str = tag;
+        let is_prefix = || matches!(tag.as_bytes().last(), Some(b'/' | b'-'));
+        tag.as_bytes().first() == Some(first) && (name == tag || (is_prefix() && name.starts_with(tag)))
+    });
+    row.map(program)
 }
 
 /// The program of a profile; `None` = the profile is none of these.
