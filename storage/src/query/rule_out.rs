@@ -10,8 +10,10 @@ use crate::error::ReadError;
 use crate::live::LiveSegment;
 use crate::segment::bloom::Kind;
 use crate::segment::head::IndexHead;
-use crate::segment::terms::{PART_BYTES_MAX, exact_term, has_exact_terms, is_running_text, unit_term};
-use crate::segment::words::front;
+use crate::segment::terms::{
+    PART_BYTES_MAX, exact_term, has_exact_terms, is_by_words, is_running_text, is_word_field, unit_term,
+};
+use crate::segment::words::{front, parts};
 
 /// Why no row of the segment can match, as far as the head of its index tells. The tests that say so are noted.
 pub(crate) fn rule_out(
@@ -128,9 +130,22 @@ fn lacks_value(key: &str, test: &Test, head: &IndexHead) -> Result<bool, ReadErr
     for whole in phrase.wholes() {
         let others = head.stands_for(key).iter().map(|stand| stand.key.as_str());
         for key in [key].into_iter().chain(others) {
-            if head.may_hold(Kind::Exact, exact_term(key, whole).0.as_bytes())? {
+            if may_hold_value(key, whole, head)? {
                 return Ok(false);
             }
+        }
+    }
+    Ok(true)
+}
+
+/// A field of this key may have this folded value.
+fn may_hold_value(key: &str, folded: &str, head: &IndexHead) -> Result<bool, ReadError> {
+    if !(head.has_values_by_words() && is_word_field(key) && is_by_words(folded.as_bytes())) {
+        return head.may_hold(Kind::Exact, exact_term(key, folded).0.as_bytes());
+    }
+    for part in parts(folded) {
+        if !head.may_hold(Kind::Word, front(part, PART_BYTES_MAX).as_bytes())? {
+            return Ok(false);
         }
     }
     Ok(true)

@@ -1,4 +1,4 @@
-//! All files of a Tantivy index in one file, and a read-only [`Directory`] over it. Of a bundle on disk only what is asked for
+//! All files of an index in one file; a read-only [`Directory`] over it, where they are those of Tantivy. Of a bundle on disk only what is asked for
 //! is read, block by block with its checksum.
 //!
 //! ```text
@@ -14,13 +14,13 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
-use tantivy::directory::{
-    DirectoryLock, FileHandle, Lock, OwnedBytes, RamDirectory, WatchCallback, WatchHandle, WritePtr,
-};
+use tantivy::directory::{DirectoryLock, FileHandle, Lock, OwnedBytes, WatchCallback, WatchHandle, WritePtr};
 use tantivy::{Directory, HasLen};
 
 use super::checked_file::CheckedFile;
+use super::dictionary::Read;
 use super::meta::BLOCK_BYTES;
+use super::shape::Shape;
 use super::stands::{Named, Stand};
 use crate::error::ReadError;
 
@@ -28,7 +28,9 @@ const MAGIC: &[u8; 8] = b"NHATLEIX";
 /// The file of the Bloom filter ([`super::bloom`]); it stands first, so its blocks never cross those of the checksums.
 pub const BLOOM: &str = "!bloom";
 /// The version of bundles written now.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+/// The last one whose terms and rows are a Tantivy index.
+pub const VERSION_TANTIVY: u32 = 2;
 /// The oldest one that is read.
 const VERSION_OLDEST: u32 = 1;
 
@@ -41,6 +43,9 @@ pub struct Contents {
     pub row_count: u64,
     /// The keys of fields whose values that are one word are not among the words.
     pub covering: Vec<String>,
+    /// What the values of those that are one word look like, in their order; before version 3 nothing is known.
+    #[serde(default)]
+    pub shapes: Vec<Shape>,
     /// The keys of all fields in the segment; `None` where there are too many to list.
     pub keys: Option<Vec<String>>,
     /// Whose exact terms stand for those of which other fields; in version 1 no field's do.
@@ -51,6 +56,11 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// The filter has the words of a value of a field whose values are searched for words, not the value ([`super::terms::is_by_words`]).
+    pub fn has_values_by_words(&self) -> bool {
+        VERSION_TANTIVY < self.version
+    }
+
     /// No row of the segment has a field of this key.
     pub fn lacks(&self, key: &str) -> bool {
         self.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key))
@@ -65,29 +75,13 @@ impl Contents {
 /// Puts the filter and the files of an index behind each other.
 ///
 /// # Errors
-/// A file that the index names is not there; the reason.
-pub fn pack(
-    bloom: Vec<u8>,
-    index: &tantivy::Index,
-    directory: &RamDirectory,
-    mut contents: Contents,
-) -> Result<Vec<u8>, String> {
-    let mut names: Vec<PathBuf> = index.directory().list_managed_files().into_iter().collect();
-    names.push(PathBuf::from("meta.json"));
-    names.push(PathBuf::from(".managed.json"));
-    names.sort();
-    names.dedup();
+/// The table of contents cannot be written; the reason.
+pub fn pack(bloom: Vec<u8>, files: &[(&str, Vec<u8>)], mut contents: Contents) -> Result<Vec<u8>, String> {
     let mut bytes = bloom;
     contents.files.insert(BLOOM.to_owned(), (0, bytes.len() as u64));
-    for name in names {
-        let is_there = directory.exists(&name).map_err(|error| error.to_string())?;
-        if !is_there {
-            continue;
-        }
-        let file = directory.atomic_read(&name).map_err(|error| error.to_string())?;
-        let name = name.to_str().ok_or("a file name that is not UTF-8")?.to_owned();
-        contents.files.insert(name, (bytes.len() as u64, file.len() as u64));
-        bytes.extend_from_slice(&file);
+    for (name, file) in files {
+        contents.files.insert((*name).to_owned(), (bytes.len() as u64, file.len() as u64));
+        bytes.extend_from_slice(file);
     }
     let table = serde_json::to_vec(&contents).map_err(|error| error.to_string())?;
     bytes.extend_from_slice(&table);
@@ -190,6 +184,28 @@ impl Bundle {
     pub fn read(&self, name: &str, range: Range<u64>) -> Result<OwnedBytes, ReadError> {
         let begin = self.files.get(Path::new(name)).map_or(0, |file| file.start);
         self.source.read(begin + range.start..begin + range.end)
+    }
+
+    /// All bytes of its file of this name.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be read.
+    pub fn whole(&self, name: &str) -> Result<OwnedBytes, String> {
+        let file = self.file(Path::new(name)).map_err(|error| error.to_string())?;
+        file.all().map_err(|error| error.to_string())
+    }
+
+    /// What reads its file of this name in pieces.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub fn reader(&self, name: &str) -> Result<Read, String> {
+        let file = self.file(Path::new(name)).map_err(|error| error.to_string())?;
+        Ok(Box::new(move |begin, most| {
+            let begin = usize::try_from(begin).unwrap_or(usize::MAX).min(file.len());
+            let end = begin.saturating_add(most).min(file.len());
+            file.read_bytes(begin..end).map_err(|error| error.to_string())
+        }))
     }
 
     fn file(&self, path: &Path) -> Result<Part, OpenReadError> {

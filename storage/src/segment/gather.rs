@@ -13,8 +13,11 @@ use nhatle_event::value::address_text;
 use nhatle_event::{Event, Field, Text, Value};
 
 use super::lists::Lists;
+use super::shape::Shape;
 use super::stands::{Named, STANDS_BYTES_MIN, Stands};
-use super::terms::{FieldTerms, Fields, MARK, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, UNIT, VALUE_BYTES_MAX, unit_term};
+use super::terms::{
+    FieldTerms, Fields, MARK, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, UNIT, VALUE_BYTES_MAX, is_word_field, unit_term,
+};
 use super::texts::Texts;
 use super::words::{fold, front, is_folded, parts};
 
@@ -48,6 +51,22 @@ struct Of {
     is_remembered: bool,
 }
 
+/// What an index is made of.
+pub struct Gathered {
+    /// The fields seen.
+    pub fields: Fields,
+    /// The words.
+    pub words: Lists,
+    /// The exact terms.
+    pub exact: Lists,
+    /// Which fields' terms stand for which others'.
+    pub stands: Named,
+    /// What the values of covering fields that are one word look like, in the order of these fields.
+    pub shapes: Vec<Shape>,
+    /// For each group of exact terms: its field is one whose values are searched for words.
+    pub is_by_words: Vec<bool>,
+}
+
 /// Takes one event after the other.
 #[derive(Default)]
 pub struct Gatherer {
@@ -70,6 +89,8 @@ pub struct Gatherer {
     values: Texts<0>,
     sayers: Vec<(u32, u32)>,
     stands: Stands,
+    /// What the values of each group of `exact` look like that are one word and of a covering field.
+    shapes: Vec<Shape>,
     row: u32,
     /// The unit last seen, and its list.
     unit: Option<(Text, Option<u32>)>,
@@ -127,10 +148,30 @@ impl Gatherer {
         self.exact.end_row();
     }
 
-    /// The fields seen, the words, the exact terms, and which fields' terms stand for which others'.
-    pub fn finish(self) -> (Fields, Lists, Lists, Named) {
-        let named = self.stands.named(|group| self.exact.groups[group as usize].trim_end_matches(MARK).to_owned());
-        (self.fields, self.words, self.exact, named)
+    /// What was gathered.
+    pub fn finish(self) -> Gathered {
+        let key_of = |group: usize| self.exact.groups[group].trim_end_matches(MARK);
+        let stands = self.stands.named(|group| key_of(group as usize).to_owned());
+        let shape_of = |key: &String| {
+            let group = (0..self.shapes.len()).find(|group| key_of(*group) == key);
+            group.map(|group| self.shapes[group]).unwrap_or_default()
+        };
+        let shapes = self.fields.covering.iter().map(shape_of).collect();
+        let is_key = |group: usize| self.exact.groups[group].ends_with(MARK);
+        let is_by_words = (0..self.exact.groups.len()).map(|group| is_key(group) && is_word_field(key_of(group)));
+        let is_by_words = is_by_words.collect();
+        Gathered { fields: self.fields, words: self.words, exact: self.exact, stands, shapes, is_by_words }
+    }
+
+    /// A value that is one word was found in a field.
+    fn shape(&mut self, of: Of, word: &str) {
+        if of.is_covering {
+            let at = of.group as usize;
+            if self.shapes.len() <= at {
+                self.shapes.resize(at + 1, Shape::default());
+            }
+            self.shapes[at].add(Shape::of(word.as_bytes()));
+        }
     }
 
     /// Adds the exact term of a value, unless the term of another field says it in this row.
@@ -249,7 +290,7 @@ impl Gatherer {
         if let Some(given) = self.given_of_exact[at] {
             return given;
         }
-        let given = self.work_out_words(list, text);
+        let given = self.work_out_words(of, list, text);
         self.given_of_exact[at] = Some(given);
         given
     }
@@ -267,14 +308,14 @@ impl Gatherer {
         if is_new {
             let folded = fold(&single.as_text()?).into_owned();
             let exact = if of.is_exact { self.exact.list(of.group, &folded) } else { NONE };
-            let given = self.work_out_words(exact, &folded);
+            let given = self.work_out_words(of, exact, &folded);
             self.given.push(given);
         }
         self.given.get(id as usize).copied()
     }
 
     /// The words of a folded value.
-    fn work_out_words(&mut self, exact: u32, folded: &str) -> Given {
+    fn work_out_words(&mut self, of: Of, exact: u32, folded: &str) -> Given {
         let begin = self.words_of.len();
         let group = self.words.group("");
         let mut is_one_word = false;
@@ -283,6 +324,9 @@ impl Gatherer {
             self.words_of.push(self.words.list(group, part));
         }
         let word = if is_one_word { self.words_of[begin] } else { NONE };
+        if is_one_word {
+            self.shape(of, folded);
+        }
         let value = self.number_of(exact, folded);
         Given { exact, word, words: (begin, self.words_of.len()), value }
     }
@@ -323,6 +367,7 @@ impl Gatherer {
             let group = self.words.group("");
             let list = self.words.list(group, &folded);
             self.words.see(list, row);
+            self.shape(of, &folded);
             return None;
         }
         Some(match folded {

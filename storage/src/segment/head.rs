@@ -47,7 +47,9 @@ impl IndexHead {
         let keys = self.contents.keys.iter().flatten().chain(&self.contents.covering);
         let stands =
             self.contents.stands.iter().flat_map(|(key, by)| [key].into_iter().chain(by.iter().map(|one| &one.key)));
-        keys.chain(stands).map(|key| key.len() + KEY_BYTES).sum::<usize>() + 1024
+        keys.chain(stands).map(|key| key.len() + KEY_BYTES).sum::<usize>()
+            + size_of_val(self.contents.shapes.as_slice())
+            + 1024
     }
 
     /// A term of this kind may be in the index.
@@ -62,6 +64,11 @@ impl IndexHead {
         let begin = (bloom::block_of(hash, self.blocks) * BLOCK) as u64;
         let block = self.bundle.read(BLOOM, begin..begin + BLOCK as u64)?;
         Ok(bloom::may_hold(&block, hash))
+    }
+
+    /// The filter has the words of a value of a field whose values are searched for words, not the value.
+    pub fn has_values_by_words(&self) -> bool {
+        self.contents.has_values_by_words()
     }
 
     /// Rows that are not fully indexed may be there; each of them is looked at for every query.

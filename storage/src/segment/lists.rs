@@ -60,16 +60,17 @@ impl Lists {
         self.row_ends.push(self.entries.len());
     }
 
-    /// How many postings there are.
-    pub fn posting_count(&self) -> usize {
-        self.entries.len()
+    /// Gives each text that was seen in a row, in no order, whether it was added or not.
+    pub fn each_seen(&self, mut each: impl FnMut(&[u8])) {
+        let lists = (0u32..).zip(&self.seen).filter(|(_, seen)| **seen != 0);
+        lists.for_each(|(list, _)| each(split(self.texts.get(list)).1));
     }
 
-    /// Gives each term that stands in a row, in the order of their bytes, with its rows in order.
+    /// Gives each term that stands in a row, in the order of their bytes, with its group, its text and its rows in order.
     ///
     /// # Errors
     /// What `each` says.
-    pub fn write<E>(&self, mut each: impl FnMut(&[u8], &[u32]) -> Result<(), E>) -> Result<(), E> {
+    pub fn write<E>(&self, mut each: impl FnMut(usize, &[u8], &[u8], &[u32]) -> Result<(), E>) -> Result<(), E> {
         // Where the rows of each list end, by counting; then each entry goes to its place.
         let mut ends = vec![0usize; self.seen.len() + 1];
         self.entries.iter().for_each(|list| ends[*list as usize + 1] += 1);
@@ -96,7 +97,7 @@ impl Lists {
                 term.clear();
                 term.extend_from_slice(self.groups[group].as_bytes());
                 term.extend_from_slice(text);
-                each(&term, of)?;
+                each(group, &term, text, of)?;
             }
         }
         Ok(())
@@ -181,7 +182,7 @@ mod tests {
             lists.end_row();
         }
         let mut written = Vec::new();
-        let keep = |term: &[u8], rows: &[u32]| {
+        let keep = |_: usize, term: &[u8], _: &[u8], rows: &[u32]| {
             written.push((term.to_vec(), rows.to_vec()));
             Ok::<(), ()>(())
         };

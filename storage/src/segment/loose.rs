@@ -8,11 +8,10 @@
 
 use std::borrow::Cow;
 
-use tantivy::InvertedIndexReader;
-
 use super::rows::RowSet;
+use super::term_reader::TermReader;
 use super::terms::{MARK, PART_BYTES_MAX};
-use super::text_index::{TextIndex, add_term, add_terms};
+use super::text_index::TextIndex;
 use super::words::front;
 
 /// Longer literals are asked for by their front: with every `s` a `ſ` it still stands whole in a cut term.
@@ -182,7 +181,7 @@ impl TextIndex {
         for form in forms {
             let lead = form.whole.as_ref().or(form.start.as_ref()).filter(|lead| !lead.is_empty());
             match (&form.whole, lead) {
-                (Some(whole), None) => add_term(&self.exact, format!("{head}{whole}").as_bytes(), rows)?,
+                (Some(whole), None) => self.exact.add(format!("{head}{whole}").as_bytes(), rows)?,
                 (Some(whole), Some(_)) if whole.len() <= LITERAL_BYTES_MAX => {
                     self.add_whole(&self.exact, head, whole, budget, rows)?;
                 }
@@ -197,7 +196,7 @@ impl TextIndex {
             }
         }
         let mut test = |text: &str| scanned.iter().any(|form| form.fits(text, is_cut(text)));
-        Ok(scanned.is_empty() || add_terms(&self.exact, head, head, &mut budget.0, rows, &mut test)?)
+        Ok(scanned.is_empty() || self.exact.add_that(head, head, &mut budget.0, rows, &mut test)?)
     }
 
     /// The rows where a field of this key has a text that passes; `None` where that is too much to go through.
@@ -214,7 +213,7 @@ impl TextIndex {
         let mut each = |text: &str| text.ends_with(MARK) || test(text);
         for key in self.keys_of(key) {
             let head = format!("{key}{MARK}");
-            if !add_terms(&self.exact, &head, &head, &mut budget.0, &mut rows, &mut each)? {
+            if !self.exact.add_that(&head, &head, &mut budget.0, &mut rows, &mut each)? {
                 return Ok(None);
             }
         }
@@ -263,7 +262,7 @@ impl TextIndex {
         // A cut word may hold it behind the cut.
         let mut test = |text: &str| PART_BYTES_MAX - 4 < text.len() || long_s_as_s(text).contains(inside.as_str());
         self.each_dictionary(budget, |reader, head, budget, rows| {
-            add_terms(reader, head, head, &mut budget.0, rows, &mut test)
+            reader.add_that(head, head, &mut budget.0, rows, &mut test)
         })
     }
 
@@ -271,7 +270,7 @@ impl TextIndex {
     fn each_dictionary(
         &self,
         budget: &mut Budget,
-        mut ask: impl FnMut(&InvertedIndexReader, &str, &mut Budget, &mut RowSet) -> Result<bool, String>,
+        mut ask: impl FnMut(&TermReader, &str, &mut Budget, &mut RowSet) -> Result<bool, String>,
     ) -> Result<Option<RowSet>, String> {
         let mut rows = self.overflow.clone();
         let mut is_done = ask(&self.words, "", budget, &mut rows)?;
@@ -284,18 +283,18 @@ impl TextIndex {
     /// Adds the rows of the term that is all of `text`, also where an `s` of it is a `ſ`.
     fn add_whole(
         &self,
-        reader: &InvertedIndexReader,
+        reader: &TermReader,
         head: &str,
         text: &str,
         budget: &mut Budget,
         rows: &mut RowSet,
     ) -> Result<(), String> {
-        add_term(reader, format!("{head}{text}").as_bytes(), rows)?;
+        reader.add(format!("{head}{text}").as_bytes(), rows)?;
         for (at, _) in text.match_indices('s') {
             let front = format!("{head}{}ſ", &text[..at]);
             // A dictionary full of such words is somebody's joke; then they count as found.
             let mut test = |term: &str| long_s_as_s(term) == text;
-            if !add_terms(reader, &front, head, &mut budget.0, rows, &mut test)? {
+            if !reader.add_that(&front, head, &mut budget.0, rows, &mut test)? {
                 *rows = self.all();
             }
         }
@@ -306,16 +305,16 @@ impl TextIndex {
     /// budget ran out.
     fn add_front(
         &self,
-        reader: &InvertedIndexReader,
+        reader: &TermReader,
         (head, lead): (&str, &str),
         budget: &mut Budget,
         rows: &mut RowSet,
         test: &mut dyn FnMut(&str) -> bool,
     ) -> Result<bool, String> {
-        let mut is_done = add_terms(reader, &format!("{head}{lead}"), head, &mut budget.0, rows, test)?;
+        let mut is_done = reader.add_that(&format!("{head}{lead}"), head, &mut budget.0, rows, test)?;
         for (at, _) in lead.match_indices('s') {
             let front = format!("{head}{}ſ", &lead[..at]);
-            is_done = is_done && add_terms(reader, &front, head, &mut budget.0, rows, test)?;
+            is_done = is_done && reader.add_that(&front, head, &mut budget.0, rows, test)?;
         }
         Ok(is_done)
     }

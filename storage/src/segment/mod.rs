@@ -4,7 +4,7 @@
 //!
 //! In: events ([`write`]). Out: [`SegmentMeta`] for the manifest; [`Segment`], which gives rows back.
 //! Promise: every byte read is checked against its checksum first, so damage is an error with its place.
-//! Failure: [`ReadError`], [`WriteError`]. Source: Apache Parquet format 2.11; Tantivy 0.27.
+//! Failure: [`ReadError`], [`WriteError`]. Source: Apache Parquet format 2.11; Tantivy 0.27 (of indexes of before).
 //!
 //! [`SegmentMeta`]: meta::SegmentMeta
 //! [`ReadError`]: crate::error::ReadError
@@ -25,8 +25,12 @@ pub mod head;
 pub mod text_index;
 mod gather;
 mod lists;
+mod bits;
+mod packed;
+mod row_lists;
 mod dictionary;
-mod automaton;
+mod shape;
+mod term_reader;
 mod texts;
 pub(crate) mod stands;
 pub mod loose;
@@ -41,11 +45,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tests_automaton;
-#[cfg(test)]
 mod tests_columns;
-#[cfg(test)]
-mod tests_dictionary;
 #[cfg(test)]
 pub(crate) mod tests_old;
 #[cfg(test)]

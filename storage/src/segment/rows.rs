@@ -48,6 +48,25 @@ impl RowSet {
         }
     }
 
+    /// How many rows there are, in it or not.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Adds the rows whose bits are set, the lowest first; what is past the length is none.
+    pub fn add_bits(&mut self, bits: &[u8]) {
+        for (word, bytes) in self.words.iter_mut().zip(bits.chunks(size_of::<u64>())) {
+            let mut bits = [0u8; size_of::<u64>()];
+            bits[..bytes.len()].copy_from_slice(bytes);
+            *word |= u64::from_le_bytes(bits);
+        }
+        if !self.length.is_multiple_of(64)
+            && let Some(last) = self.words.last_mut()
+        {
+            *last &= (1 << (self.length % 64)) - 1;
+        }
+    }
+
     /// The row is in it.
     pub fn contains(&self, row: usize) -> bool {
         row < self.length && self.words[row / 64] >> (row % 64) & 1 == 1

@@ -14,7 +14,7 @@ use foldhash::HashMap;
 use nhatle_event::field::{Known, Storage, TABLE};
 use nhatle_event::{Field, Kind};
 
-use super::words::{front, name_key};
+use super::words::{front, name_key, parts};
 
 /// How long a value term may be; a longer value is cut and looked at again in the row.
 pub const VALUE_BYTES_MAX: usize = 256;
@@ -56,6 +56,16 @@ pub fn has_exact_terms(key: &str) -> bool {
 /// booleans, moments) only in values that are text or addresses all the same.
 pub fn is_word_field(key: &str) -> bool {
     KNOWN.get(key).is_none_or(|known| matches!(known.kind, Kind::Text | Kind::Keyword | Kind::Ip))
+}
+
+/// The filter over terms has the words of this folded value of a field whose values are searched for words
+/// ([`is_word_field`]), and not the value: one that has words and was not cut.
+pub fn is_by_words(folded: &[u8]) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
+    folded.len() <= VALUE_BYTES_MAX
+        && folded.last() != Some(&(MARK as u8))
+        && (folded.first().is_some_and(is_letter)
+            || std::str::from_utf8(folded).is_ok_and(|text| parts(text).next().is_some()))
 }
 
 /// The term of a value, and whether it was cut.

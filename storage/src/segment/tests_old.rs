@@ -1,5 +1,6 @@
-//! Segments of earlier versions are read as they were: `tests/formats` holds one whose rows and index were written in version 1. Its
-//! answers and those of the same events written now are compared with looking at every event.
+//! Segments of earlier versions are read as they were: `tests/formats` holds one whose rows and index were written in version 1,
+//! and one of the same lines whose rows and index were written in version 2. Their answers and those of the same events written
+//! now are compared with looking at every event.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -106,14 +107,29 @@ fn check(snapshot: &Snapshot, events: &[Stored]) {
     }
 }
 
+/// A store of `tests/formats` with one segment.
+fn stored(name: &str, folder: &Path) -> (Arc<dyn Disk>, Snapshot, Arc<Segment>) {
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/formats").join(name), folder);
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder).unwrap());
+    let store = Store::open(disk.clone(), Config::default(), Arc::new(SystemClock)).unwrap();
+    let snapshot = store.snapshot();
+    let segment = snapshot.segments(Dataset::Events).next().unwrap().open().unwrap();
+    (disk, snapshot, segment)
+}
+
+#[test]
+fn an_index_of_version_2_answers_as_that_of_today() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, snapshot, segment) = stored("index-2", folder.path());
+    let events = segment.rows().unwrap();
+    assert_eq!((segment.index().unwrap().contents.version, events.len()), (2, 42));
+    check(&snapshot, &events);
+}
+
 #[test]
 fn rows_and_index_of_version_1_answer_as_those_of_today() {
     let folder = tempfile::tempdir().unwrap();
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/formats/index-1"), folder.path());
-    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
-    let store = Store::open(disk.clone(), Config::default(), Arc::new(SystemClock)).unwrap();
-    let snapshot = store.snapshot();
-    let old = snapshot.segments(Dataset::Events).next().unwrap().open().unwrap();
+    let (disk, snapshot, old) = stored("index-1", folder.path());
     let events = old.rows().unwrap();
     assert_eq!((old.index().unwrap().contents.version, events.len()), (1, 42));
     assert_eq!(old.frequent().unwrap(), None);
@@ -127,7 +143,7 @@ fn rows_and_index_of_version_1_answer_as_those_of_today() {
     assert!(frequent.iter().any(|one| one.field.name() == "fortinet.firewall.sessionid"), "{frequent:?}");
     assert_eq!(meta.events_root, old.meta().events_root);
     let anew = anew.index().unwrap();
-    assert_eq!(anew.contents.version, 2);
+    assert_eq!(anew.contents.version, 3);
     let stands = anew.contents.stands_for("related.ip");
     assert!(stands.iter().any(|one| one.key == "source.ip" && one.is_always), "{stands:?}");
     // What another field's term says is counted, too.

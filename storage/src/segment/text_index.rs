@@ -1,52 +1,35 @@
-//! Which rows hold a word or a value: one Tantivy segment whose document numbers are row numbers, without
-//! document store, positions, norms and fast fields. In: events in row order. Out: bytes; [`TextIndex`]
-//! over those bytes gives [`RowSet`]s. What the terms are: [`super::terms`].
-
-use std::io::Write as _;
-use std::sync::Arc;
+//! Which rows hold a word or a value. In: events in row order. Out: bytes; [`TextIndex`] over those bytes gives
+//! [`RowSet`]s. What the terms are: [`super::terms`]; how they are written: [`super::dictionary`].
 
 use foldhash::{HashMap, HashMapExt};
-use tantivy::directory::{CompositeWrite, RamDirectory, TerminatingWrite as _};
-use tantivy::index::SegmentComponent;
-use tantivy::postings::Postings as _;
-use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::store::Compressor;
-use tantivy::{
-    Directory as _, DocSet, Index, IndexSettings, InvertedIndexReader, SegmentReader, TERMINATED, TantivyDocument,
-    TantivyError,
-};
+use tantivy::{Index, SegmentReader};
 
 use nhatle_event::Event;
 
 use super::bloom::{self, Kind};
-use super::bundle::{Bundle, Contents, VERSION, pack};
-use super::dictionary::{Dictionary, Written};
-use super::gather::Gatherer;
-use super::lists::Lists;
+use super::bundle::{Bundle, Contents, VERSION, VERSION_TANTIVY, pack};
+use super::dictionary::{Dictionary, Writer, Written};
+use super::gather::{Gathered, Gatherer};
 use super::loose::loose;
+use super::row_lists;
 use super::rows::RowSet;
-use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, exact_term, unit_term};
+use super::shape::Shape;
+use super::term_reader::TermReader;
+use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, exact_term, is_by_words, unit_term};
 use super::words::front;
 
 /// How many terms one test may go through before the index gives up and the rows are looked at.
 pub const TERMS_SCANNED_MAX: usize = 262_144;
 
-/// Tantivy's least; there are no words to keep in it.
-const WRITER_BYTES: usize = 15 << 20;
-
-pub(super) fn schema() -> (Schema, Field, Field) {
-    let mut builder = Schema::builder();
-    let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::Basic).set_fieldnorms(false);
-    let options = TextOptions::default().set_indexing_options(indexing);
-    let words = builder.add_text_field("words", options.clone());
-    let exact = builder.add_text_field("exact", options);
-    (builder.build(), words, exact)
-}
+/// The files of the index: terms and heads of both kinds, and the lists of rows of both.
+const WORDS: [&str; 2] = ["words.terms", "words.heads"];
+const EXACT: [&str; 2] = ["exact.terms", "exact.heads"];
+const LISTS: &str = "lists";
 
 /// The index of these events, in this order.
 ///
 /// # Errors
-/// What Tantivy says.
+/// There is too much of it; the reason.
 pub fn build<'e>(events: impl Iterator<Item = &'e Event>) -> Result<Vec<u8>, String> {
     let mut builder = IndexBuilder::default();
     events.for_each(|event| builder.add(event));
@@ -70,137 +53,59 @@ impl IndexBuilder {
     /// The bytes of the index.
     ///
     /// # Errors
-    /// What Tantivy says.
+    /// There is too much of it; the reason.
     pub fn finish(self) -> Result<Vec<u8>, String> {
-        let (fields, words, exact, stands) = self.gatherer.finish();
-        debug_assert!(fields.covering.len() <= COVERING_MAX, "the fields keep their bound");
-        let mut bloom = bloom::Builder::default();
-        let written = write(self.row_count, &words, &exact, &fields.covering, &mut bloom);
-        let (index, directory) = written.map_err(|error| error.to_string())?;
-        drop((words, exact));
+        let gathered = self.gatherer.finish();
+        debug_assert!(gathered.fields.covering.len() <= COVERING_MAX, "the fields keep their bound");
+        let (bloom, files) = write(self.row_count, &gathered)?;
+        let Gathered { fields, stands, shapes, .. } = gathered;
         let contents = Contents {
             version: VERSION,
             row_count: self.row_count as u64,
             covering: fields.covering,
+            shapes,
             keys: (fields.keys.len() <= KEYS_MAX).then_some(fields.keys),
             stands,
             files: std::collections::BTreeMap::new(),
         };
-        pack(bloom.finish(), &index, &directory, contents)
+        pack(bloom, &files, contents)
     }
 }
 
-/// A Tantivy index of so many rows with these terms. Tantivy writes an index of as many documents without terms; then
-/// its terms and postings are written anew from the lists, which spares it to hash each term of each document.
-fn write(
-    row_count: usize,
-    words: &Lists,
-    exact: &Lists,
-    covering: &[String],
-    bloom: &mut bloom::Builder,
-) -> tantivy::Result<(Index, RamDirectory)> {
-    let (schema, words_field, exact_field) = schema();
-    let directory = RamDirectory::create();
-    let settings = IndexSettings {
-        docstore_compression: Compressor::None,
-        docstore_compress_dedicated_thread: false,
-        ..IndexSettings::default()
-    };
-    let builder = Index::builder().schema(schema).settings(settings);
-    let mut writer = builder.single_segment_index_writer::<TantivyDocument>(directory.clone(), WRITER_BYTES)?;
-    for _ in 0..row_count {
-        writer.add_document(TantivyDocument::default())?;
-    }
-    let index = writer.finalize()?;
-    for segment in index.searchable_segments()? {
-        let anew =
-            [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions, SegmentComponent::Store];
-        for part in anew {
-            let path = segment.relative_path(part);
-            directory.delete(&path).map_err(|error| TantivyError::InternalError(error.to_string()))?;
+/// The filter and the files of an index of so many rows.
+fn write(row_count: usize, gathered: &Gathered) -> Result<(Vec<u8>, Vec<(&'static str, Vec<u8>)>), String> {
+    let Gathered { words, exact, is_by_words: by_words, .. } = gathered;
+    let mut bloom = bloom::Builder::default();
+    words.each_seen(|word| bloom.add(Kind::Word, word));
+    let mut lists = row_lists::Writer::new(row_count)?;
+    let mut of = Writer::new(row_count)?;
+    words.write(|_, term, _, rows| of.add(term, rows, &mut lists))?;
+    let words: Written = of.finish()?;
+    let mut of = Writer::new(row_count)?;
+    exact.write(|group, term, value, rows| {
+        if !(by_words[group] && is_by_words(value)) {
+            bloom.add(Kind::Exact, term);
         }
-        // Nobody reads it, but it has to be there.
-        segment.open_write(SegmentComponent::Store)?.terminate()?;
-        let mut files = Files::open(&segment)?;
-        let mut covered = Covered::new(covering);
-        for (field, lists, kind) in [(words_field, words, Kind::Word), (exact_field, exact, Kind::Exact)] {
-            let mut of = Dictionary::new(lists.posting_count());
-            let written = lists.write(|term, rows| {
-                bloom.add(kind, term);
-                if kind == Kind::Exact
-                    && let Some(word) = covered.word_of(term)
-                {
-                    bloom.add(Kind::Word, word);
-                }
-                of.add(term, rows)
-            });
-            let written = written.and_then(|()| of.finish()).map_err(TantivyError::InternalError)?;
-            files.put(field, &written)?;
-        }
-        files.close()?;
-    }
-    Ok((index, directory))
-}
-
-/// The files of terms and rows of one segment, field after field.
-pub(super) struct Files {
-    terms: CompositeWrite,
-    postings: CompositeWrite,
-    /// Of no field anything, but it has to be there.
-    positions: CompositeWrite,
-}
-
-impl Files {
-    pub(super) fn open(segment: &tantivy::index::Segment) -> tantivy::Result<Files> {
-        let open = |part| segment.open_write(part).map(CompositeWrite::wrap);
-        Ok(Files {
-            terms: open(SegmentComponent::Terms)?,
-            postings: open(SegmentComponent::Postings)?,
-            positions: open(SegmentComponent::Positions)?,
-        })
-    }
-
-    pub(super) fn put(&mut self, field: Field, written: &Written) -> std::io::Result<()> {
-        self.terms.for_field(field).write_all(&written.terms)?;
-        self.postings.for_field(field).write_all(&written.postings)?;
-        self.positions.for_field(field);
-        Ok(())
-    }
-
-    pub(super) fn close(self) -> std::io::Result<()> {
-        [self.terms, self.postings, self.positions].into_iter().try_for_each(CompositeWrite::close)
-    }
-}
-
-/// Tells which exact terms stand for words too: those of covering fields that are one word.
-struct Covered<'a> {
-    covering: &'a [String],
-    /// The key of the last term with its mark, and whether its field is covering; terms come by key.
-    last: (Vec<u8>, bool),
-}
-
-impl Covered<'_> {
-    fn new(covering: &[String]) -> Covered<'_> {
-        Covered { covering, last: (Vec::new(), false) }
-    }
-
-    fn word_of<'t>(&mut self, term: &'t [u8]) -> Option<&'t [u8]> {
-        let at = term.iter().position(|byte| *byte == MARK as u8)? + 1;
-        let (key, value) = term.split_at(at);
-        if self.last.0 != key {
-            let name = &key[..at - 1];
-            self.last = (key.to_vec(), self.covering.iter().any(|one| one.as_bytes() == name));
-        }
-        let text = std::str::from_utf8(value).ok().filter(|_| self.last.1)?;
-        (super::words::parts(text).next() == Some(text)).then_some(value)
-    }
+        of.add(term, rows, &mut lists)
+    })?;
+    let exact = of.finish()?;
+    let files = vec![
+        (WORDS[0], words.terms),
+        (WORDS[1], words.heads),
+        (EXACT[0], exact.terms),
+        (EXACT[1], exact.heads),
+        (LISTS, lists.finish()),
+    ];
+    Ok((bloom.finish(), files))
 }
 
 /// An index open for reading.
 pub struct TextIndex {
-    pub(super) words: Arc<InvertedIndexReader>,
-    pub(super) exact: Arc<InvertedIndexReader>,
+    pub(super) words: TermReader,
+    pub(super) exact: TermReader,
     pub(super) contents: Contents,
+    /// The places of the covering fields in their list, in the order of their keys.
+    covering_order: Vec<usize>,
     pub(super) row_count: usize,
     pub(super) overflow: RowSet,
     /// The keys of all fields, by what they are without spaces; `None` where they are not listed.
@@ -222,12 +127,13 @@ impl TextIndex {
     pub fn dump(&self) -> [std::collections::BTreeMap<Vec<u8>, Vec<usize>>; 2] {
         [&self.words, &self.exact].map(|reader| {
             let mut terms = std::collections::BTreeMap::new();
-            let mut stream = reader.terms().stream().expect("readable");
-            while stream.advance() {
+            let mut keep = |term: &[u8], add: &mut dyn FnMut(&mut RowSet) -> Result<(), String>| {
                 let mut rows = RowSet::none(self.row_count);
-                add_postings(reader, stream.value(), &mut rows).expect("readable");
-                terms.insert(stream.key().to_vec(), rows.iter().collect());
-            }
+                add(&mut rows)?;
+                terms.insert(term.to_vec(), rows.iter().collect());
+                Ok(true)
+            };
+            reader.each("", &mut keep).expect("readable");
             terms
         })
     }
@@ -247,27 +153,25 @@ impl TextIndex {
     /// # Errors
     /// The bundle is none of an index, or of another number of rows, or cannot be read; the reason.
     pub fn over(bundle: Bundle, contents: Contents, row_count: u64) -> Result<TextIndex, String> {
-        let index = Index::open(bundle).map_err(|error| error.to_string())?;
-        let segments = index.searchable_segments().map_err(|error| error.to_string())?;
-        let [segment] = segments.as_slice() else { return Err(format!("{} segments in one", segments.len())) };
-        let reader = SegmentReader::open(segment).map_err(|error| error.to_string())?;
-        if contents.row_count != row_count || u64::from(reader.max_doc()) != row_count {
+        if contents.row_count != row_count {
             return Err(format!("an index of {} rows for {row_count}", contents.row_count));
         }
-        let field = |name: &str| {
-            let field = index.schema().get_field(name).map_err(|error| error.to_string())?;
-            reader.inverted_index(field).map_err(|error| error.to_string())
+        let [words, exact] = match contents.version {
+            ..=VERSION_TANTIVY => of_tantivy(bundle, row_count)?,
+            _ => [own(&bundle, WORDS, row_count)?, own(&bundle, EXACT, row_count)?],
         };
         let row_count = usize::try_from(row_count).map_err(|_past| "more rows than memory")?;
-        let (words, exact) = (field("words")?, field("exact")?);
         let loose_keys = contents.keys.as_ref().map(|keys| {
             let mut by_name: HashMap<String, Vec<String>> = HashMap::new();
             keys.iter().for_each(|key| by_name.entry(loose(key)).or_default().push(key.clone()));
             by_name
         });
-        let mut opened = TextIndex { words, exact, contents, row_count, overflow: RowSet::none(row_count), loose_keys };
+        let mut covering_order: Vec<usize> = (0..contents.covering.len()).collect();
+        covering_order.sort_by_key(|at| &contents.covering[*at]);
+        let overflow = RowSet::none(row_count);
+        let mut opened = TextIndex { words, exact, contents, covering_order, row_count, overflow, loose_keys };
         let mut overflow = RowSet::none(row_count);
-        add_term(&opened.exact, OVERFLOW.as_bytes(), &mut overflow)?;
+        opened.exact.add(OVERFLOW.as_bytes(), &mut overflow)?;
         opened.overflow = overflow;
         Ok(opened)
     }
@@ -287,6 +191,13 @@ impl TextIndex {
         self.contents.lacks(key)
     }
 
+    /// The covering fields that may have this part as a value, in the order of their terms.
+    fn covering(&self, part: &str) -> impl Iterator<Item = &str> {
+        let shape = Shape::of(part.as_bytes());
+        let may_hold = move |at: usize| self.contents.shapes.get(at).is_none_or(|known| known.may_hold(shape));
+        self.covering_order.iter().filter(move |at| may_hold(**at)).map(|at| self.contents.covering[*at].as_str())
+    }
+
     /// The rows with this part somewhere in what bare words are looked for in.
     ///
     /// # Errors
@@ -295,9 +206,9 @@ impl TextIndex {
         let is_cut = PART_BYTES_MAX <= part.len();
         let part = front(part, PART_BYTES_MAX);
         let mut rows = RowSet::none(self.row_count);
-        add_term(&self.words, part.as_bytes(), &mut rows)?;
-        for key in &self.contents.covering {
-            add_term(&self.exact, exact_term(key, part).0.as_bytes(), &mut rows)?;
+        self.words.add(part.as_bytes(), &mut rows)?;
+        for key in self.covering(part) {
+            self.exact.add(exact_term(key, part).0.as_bytes(), &mut rows)?;
         }
         Ok(self.found(rows, is_cut))
     }
@@ -317,14 +228,14 @@ impl TextIndex {
             is_cut |= is_long;
             is_long || test(term)
         };
-        if !add_terms(&self.words, prefix, "", &mut budget, &mut rows, &mut |term| each(term, false))? {
+        if !self.words.add_that(prefix, "", &mut budget, &mut rows, &mut |term| each(term, false))? {
             return Ok(None);
         }
         for key in &self.contents.covering {
             let key = format!("{key}{MARK}");
             let is_word = |term: &str| super::words::parts(term).next() == Some(term);
             let mut value = |term: &str| is_word(term) && each(term, true);
-            if !add_terms(&self.exact, &format!("{key}{prefix}"), &key, &mut budget, &mut rows, &mut value)? {
+            if !self.exact.add_that(&format!("{key}{prefix}"), &key, &mut budget, &mut rows, &mut value)? {
                 return Ok(None);
             }
         }
@@ -338,12 +249,12 @@ impl TextIndex {
     pub fn value(&self, key: &str, folded: &str) -> Result<Found, String> {
         let (term, is_cut) = exact_term(key, folded);
         let mut rows = RowSet::none(self.row_count);
-        add_term(&self.exact, term.as_bytes(), &mut rows)?;
+        self.exact.add(term.as_bytes(), &mut rows)?;
         let mut maybe = RowSet::none(self.row_count);
         // No other field's term stands for a value that was cut.
         for stand in self.contents.stands_for(key).iter().filter(|_| !is_cut) {
             let into = if stand.is_always { &mut rows } else { &mut maybe };
-            add_term(&self.exact, exact_term(&stand.key, folded).0.as_bytes(), into)?;
+            self.exact.add(exact_term(&stand.key, folded).0.as_bytes(), into)?;
         }
         let mut found = self.found(rows, is_cut);
         found.maybe.add(&maybe);
@@ -367,7 +278,7 @@ impl TextIndex {
             has_cut |= value.ends_with(MARK);
             value.ends_with(MARK) || test(value)
         };
-        if !add_terms(&self.exact, &start, &key, &mut budget, &mut rows, &mut each)? {
+        if !self.exact.add_that(&start, &key, &mut budget, &mut rows, &mut each)? {
             return Ok(None);
         }
         let mut maybe = RowSet::none(self.row_count);
@@ -375,7 +286,7 @@ impl TextIndex {
             let key = format!("{}{MARK}", stand.key);
             let into = if stand.is_always { &mut rows } else { &mut maybe };
             let mut each = |value: &str| !value.ends_with(MARK) && test(value);
-            if !add_terms(&self.exact, &format!("{key}{prefix}"), &key, &mut budget, into, &mut each)? {
+            if !self.exact.add_that(&format!("{key}{prefix}"), &key, &mut budget, into, &mut each)? {
                 return Ok(None);
             }
         }
@@ -390,9 +301,9 @@ impl TextIndex {
     /// The index is not readable; the reason.
     pub fn word_count(&self, part: &str) -> Result<u64, String> {
         let part = front(part, PART_BYTES_MAX);
-        let mut all = self.overflow.count() + term_count(&self.words, part.as_bytes())?;
-        for key in &self.contents.covering {
-            all += term_count(&self.exact, exact_term(key, part).0.as_bytes())?;
+        let mut all = self.overflow.count() + self.words.count(part.as_bytes())?;
+        for key in self.covering(part) {
+            all += self.exact.count(exact_term(key, part).0.as_bytes())?;
         }
         Ok(all)
     }
@@ -405,7 +316,7 @@ impl TextIndex {
         let mut all = self.overflow.count();
         let others = self.contents.stands_for(key).iter().map(|stand| stand.key.as_str());
         for key in [key].into_iter().chain(others) {
-            all += term_count(&self.exact, exact_term(key, folded).0.as_bytes())?;
+            all += self.exact.count(exact_term(key, folded).0.as_bytes())?;
         }
         Ok(all)
     }
@@ -417,7 +328,7 @@ impl TextIndex {
     pub fn units<'a>(&self, units: impl Iterator<Item = &'a str>) -> Result<RowSet, String> {
         let mut rows = RowSet::none(self.row_count);
         for term in units.filter_map(unit_term) {
-            add_term(&self.exact, term.as_bytes(), &mut rows)?;
+            self.exact.add(term.as_bytes(), &mut rows)?;
         }
         Ok(rows)
     }
@@ -430,51 +341,24 @@ impl TextIndex {
     }
 }
 
-fn term_count(reader: &InvertedIndexReader, term: &[u8]) -> Result<u64, String> {
-    let found = reader.terms().get(term).map_err(|error| error.to_string())?;
-    Ok(found.map_or(0, |info| u64::from(info.doc_freq)))
+fn own(bundle: &Bundle, [terms, heads]: [&str; 2], row_count: u64) -> Result<TermReader, String> {
+    let heads = bundle.whole(heads)?;
+    let (terms, lists) = (bundle.reader(terms)?, bundle.reader(LISTS)?);
+    Dictionary::open(&heads, row_count, terms, lists).map(TermReader::Own)
 }
 
-pub(super) fn add_term(reader: &InvertedIndexReader, term: &[u8], rows: &mut RowSet) -> Result<(), String> {
-    match reader.terms().get(term).map_err(|error| error.to_string())? {
-        Some(info) => add_postings(reader, &info, rows),
-        None => Ok(()),
+/// Words and exact terms of an index of versions 1 and 2.
+fn of_tantivy(bundle: Bundle, row_count: u64) -> Result<[TermReader; 2], String> {
+    let index = Index::open(bundle).map_err(|error| error.to_string())?;
+    let segments = index.searchable_segments().map_err(|error| error.to_string())?;
+    let [segment] = segments.as_slice() else { return Err(format!("{} segments in one", segments.len())) };
+    let reader = SegmentReader::open(segment).map_err(|error| error.to_string())?;
+    if u64::from(reader.max_doc()) != row_count {
+        return Err(format!("an index of {} rows for {row_count}", reader.max_doc()));
     }
-}
-
-fn add_postings(
-    reader: &InvertedIndexReader,
-    info: &tantivy::postings::TermInfo,
-    rows: &mut RowSet,
-) -> Result<(), String> {
-    let postings = reader.read_postings_from_terminfo(info, IndexRecordOption::Basic);
-    let mut postings = postings.map_err(|error| error.to_string())?;
-    debug_assert!(postings.term_freq() > 0, "a posting is there because the term is");
-    while postings.doc() != TERMINATED {
-        rows.insert(usize::try_from(postings.doc()).unwrap_or(usize::MAX));
-        postings.advance();
-    }
-    Ok(())
-}
-
-/// Adds the rows of every term that begins with `prefix` and whose text behind `behind` passes. `false`
-/// where the budget ran out.
-pub(super) fn add_terms(
-    reader: &InvertedIndexReader,
-    prefix: &str,
-    behind: &str,
-    budget: &mut usize,
-    rows: &mut RowSet,
-    test: &mut dyn FnMut(&str) -> bool,
-) -> Result<bool, String> {
-    let mut stream = reader.terms().range().ge(prefix.as_bytes()).into_stream().map_err(|error| error.to_string())?;
-    while stream.advance() {
-        let Some(term) = std::str::from_utf8(stream.key()).ok().filter(|term| term.starts_with(prefix)) else { break };
-        let Some(left) = budget.checked_sub(1) else { return Ok(false) };
-        *budget = left;
-        if term.strip_prefix(behind).is_some_and(&mut *test) {
-            add_postings(reader, stream.value(), rows)?;
-        }
-    }
-    Ok(true)
+    let field = |name: &str| {
+        let field = index.schema().get_field(name).map_err(|error| error.to_string())?;
+        reader.inverted_index(field).map(TermReader::Tantivy).map_err(|error| error.to_string())
+    };
+    Ok([field("words")?, field("exact")?])
 }
