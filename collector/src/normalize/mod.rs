@@ -15,6 +15,8 @@ pub mod syslog;
 pub mod linux;
 pub mod account;
 mod daemon;
+mod program;
+mod words;
 #[cfg(test)]
 mod daemon_tests;
 pub mod sshd;

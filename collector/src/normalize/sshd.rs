@@ -12,6 +12,8 @@ use super::linux::{Outcome, authentication, category, set_source, set_user};
 pub fn set_fields(event: &mut Event, message: &str) {
     let message = message.strip_suffix(" [preauth]").unwrap_or(message);
     let message = message.strip_prefix("error: ").or_else(|| message.strip_prefix("fatal: ")).unwrap_or(message);
+    // Its tag stands in front again where syslog wrote it in brackets.
+    let message = message.strip_prefix("[sshd]").map_or(message, |rest| rest.trim_start_matches([':', ' ']));
     let is_known = login(event, message) || refusal(event, message) || connection(event, message);
     if !is_known {
         other(event, message);
@@ -180,7 +182,7 @@ fn named_peer(text: &str) -> Option<(&str, &str, Option<&str>)> {
 
 /// Connections that begin and end.
 fn connection(event: &mut Event, message: &str) -> bool {
-    const VERBS: [(&str, &str); 8] = [
+    const VERBS: [(&str, &str); 10] = [
         ("Connection closed by ", "ssh_disconnected"),
         ("Connection reset by ", "ssh_disconnected"),
         ("Disconnected from ", "ssh_disconnected"),
@@ -188,6 +190,8 @@ fn connection(event: &mut Event, message: &str) -> bool {
         ("Timeout before authentication for connection from ", "ssh_timeout"),
         ("Timeout before authentication for ", "ssh_timeout"),
         ("Unable to negotiate with ", "ssh_negotiation_failed"),
+        ("Disconnecting ", "ssh_disconnected"),
+        ("Read error from remote host ", "ssh_disconnected"),
         ("Connection from ", "ssh_connected"),
     ];
     let found = VERBS.iter().find_map(|(verb, action)| Some((message.strip_prefix(verb)?, *action)));

@@ -6,14 +6,14 @@
 
 use nhatle_event::{Event, Field, Timestamp, Value};
 
-use super::{Context, application, set_sent};
+use super::{Context, application, program, set_sent, words};
 use crate::parse::{self, Fault};
 use crate::profile::Profile;
 
 /// Fills `message` and `host.name` from the names that programs usually give them.
 pub(super) fn fill_from_usual_names(event: &mut Event) {
     let usual: [(Field, &[&str]); 4] = [
-        (Field::USER_NAME, &["username", "user_name", "userName", "uname"]),
+        (Field::USER_NAME, &["username", "user_name", "userName", "uname", "User", "userIdentity.userName"]),
         (Field::MESSAGE, &["msg", "log", "MESSAGE", "Message"]),
         (Field::HOST_NAME, &["host.hostname", "host", "hostname", "_HOSTNAME", "computer_name", "agent.hostname"]),
         (Field::LOG_LEVEL, &["level", "severity"]),
@@ -28,7 +28,7 @@ pub(super) fn fill_from_usual_names(event: &mut Event) {
         }
     }
     // Who is at the other end, by the names that say so and nothing else.
-    const CLIENTS: [&str; 9] = [
+    const CLIENTS: [&str; 19] = [
         "remote_addr",
         "remote_ip",
         "client_ip",
@@ -38,13 +38,47 @@ pub(super) fn fill_from_usual_names(event: &mut Event) {
         "client_addr",
         "src_ip",
         "source_ip",
+        "remoteAddr",
+        "remoteIp",
+        "clientIP",
+        "client.ip",
+        "ClientAddr",
+        "addr.remote",
+        "peer_ip",
+        "sourceIPAddress",
+        "downstream_remote_address",
+        "ip_address",
     ];
     if event.get(Field::SOURCE_IP).is_none() {
-        let found = CLIENTS.iter().filter_map(|name| Field::lookup(name)).find_map(|name| event.get(name)?.as_ip());
-        if let Some(address) = found {
-            event.set(Field::SOURCE_IP, address);
-            event.add(Field::RELATED_IP, address);
+        let found = CLIENTS.iter().filter_map(|name| Field::lookup(name)).find_map(|name| {
+            let value = event.get(name)?;
+            value.as_ip().map(|address| (address, None)).or_else(|| socket(value.text()?))
+        });
+        if let Some((address, port)) = found {
+            event.set(Field::SOURCE_IP, address.to_canonical());
+            event.add(Field::RELATED_IP, address.to_canonical());
+            if let Some(port) = port {
+                event.set_default(Field::SOURCE_PORT, port);
+            }
         }
+    }
+    set_said(event);
+}
+
+/// `203.0.113.9:4411`, `[2001:db8::9]:4411`.
+fn socket(text: &str) -> Option<(std::net::IpAddr, Option<u16>)> {
+    let socket: std::net::SocketAddr = text.parse().ok()?;
+    Some((socket.ip(), Some(socket.port())))
+}
+
+/// What the object's message says of a sign-in.
+fn set_said(event: &mut Event) {
+    if event.get(Field::EVENT_ACTION).is_some() || event.get(Field::EVENT_CATEGORY).is_some() {
+        return;
+    }
+    let Some(message) = event.text(Field::MESSAGE).map(nhatle_event::Text::from) else { return };
+    if !program::own_line(event, &message) {
+        words::set_fields(event, &message);
     }
 }
 
@@ -94,6 +128,10 @@ pub(super) fn plain(text: &str, context: &Context<'_>) -> Result<Event, Fault> {
     }
     if event.get(Field::LOG_LEVEL).is_none() {
         application::set_level_in_front(&mut event, text);
+    }
+    let words = found.map_or(text, |(_, used)| text.get(used..).unwrap_or_default());
+    if module == "syslog" && !program::own_line(&mut event, words) {
+        words::set_fields(&mut event, words);
     }
     Ok(event)
 }

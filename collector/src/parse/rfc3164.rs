@@ -18,9 +18,36 @@ pub fn begins_with_date(text: &str) -> bool {
         [b'A'..=b'Z' | b'a'..=b'z', ..] => {
             date::month(bytes).is_some() && !matches!(date::bsd(text, Timestamp(0), 0), Ok(None))
         }
-        [b'0'..=b'9', ..] => matches!(bytes.get(10), Some(b'T')) && date::has_iso_form(bytes) && has_tag(text),
+        [b'0'..=b'9', ..] if date::has_iso_form(bytes) => match bytes.get(10) {
+            Some(b'T') => has_tag(text),
+            // macOS, and files of FTP servers: the process id says that it is a tag.
+            Some(b' ') => text.splitn(6, ' ').skip(2).any(is_firm_tag),
+            _ => false,
+        },
         _ => false,
     }
+}
+
+/// Whether text without date begins with a tag that names a process id, or with a host and such a tag.
+pub fn begins_with_tag(text: &str) -> bool {
+    let mut words = text.splitn(3, ' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    is_firm_tag(first) || (is_host(first) && is_firm_tag(second))
+}
+
+fn is_host(word: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !word.is_empty() && word.len() <= WORD_BYTES_MAX && word.bytes().all(is_part)
+}
+
+/// `name[77]:`: no other thing is written so.
+fn is_firm_tag(word: &str) -> bool {
+    let Some((name, pid)) = word.strip_suffix("]:").and_then(|body| body.rsplit_once('[')) else { return false };
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/');
+    let is_name = name.bytes().all(is_part) && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    // A level in capitals is one of Asterisk's or another program's: `NOTICE[77]:`.
+    let is_level = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    is_name && !is_level && !pid.is_empty() && pid.len() <= 10 && pid.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the third word of a line looks like a syslog tag (`name:` or `name[pid]:`).
@@ -46,8 +73,14 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
         None => date::iso(rest, offset_s).map_err(shift)?,
     };
     let Some((stamp, used)) = found else {
-        // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told.
-        split_tag(rest, &mut syslog);
+        // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told, and a host before it.
+        match rest.split_once(' ').filter(|(host, back)| is_host(host) && back.split(' ').next().is_some_and(is_firm_tag)) {
+            Some((host, back)) => {
+                syslog.host = Some(host);
+                split_tag(back, &mut syslog);
+            }
+            None => split_tag(rest, &mut syslog),
+        }
         return Ok(syslog);
     };
     syslog.timestamp = Some(stamp);

@@ -57,8 +57,12 @@ fn date_at(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let front = bytes.get(..bytes.len().min(FRONT_BYTES_MAX))?;
     memchr::memchr_iter(b'[', front).find(|at| {
-        matches!(bytes.get(at + 1..at + 13), Some([b'0'..=b'9', b'0'..=b'9', b'/', _, _, _, b'/', .., b':']))
-            && bytes.get(at + 4..).is_some_and(|rest| date::month(rest).is_some())
+        let is_date = |day: usize| {
+            bytes.get(at + 1..at + 1 + day).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
+                && matches!(bytes.get(at + 1 + day..at + 11 + day), Some([b'/', _, _, _, b'/', .., b':']))
+                && bytes.get(at + 2 + day..).is_some_and(|rest| date::month(rest).is_some())
+        };
+        is_date(2) || is_date(1)
     })
 }
 
