@@ -68,11 +68,16 @@ pub fn set_fields(event: &mut Event, app: &str, message: &str) {
         }
     }
     let is_told = event.get(Field::EVENT_ACTION).is_some() || event.get(Field::EVENT_CATEGORY).is_some();
-    if is_told || program::set_fields(event, name, message) {
-        return;
+    if !is_told {
+        program::set_fields(event, name, message);
     }
+}
+
+/// Sets what a message of a program means that none of the readers above knows, by how its own file is written and by the words that all have.
+pub(super) fn set_fields_of_any(event: &mut Event, app: &str, message: &str) {
+    let is_told = event.get(Field::EVENT_ACTION).is_some() || event.get(Field::EVENT_CATEGORY).is_some();
     // sshd's words are read in full above: what a stranger types there is not looked through.
-    if name != "sshd" && name != "sudo" && !program::own_line(event, message) {
+    if !is_told && !matches!(program_name(app), "sshd" | "sudo") && !program::own_line(event, message) {
         words::set_fields(event, message);
     }
 }

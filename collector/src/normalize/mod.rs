@@ -186,6 +186,10 @@ fn as_named(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32
             let parts = parse::key_value::auditd(trimmed).map_err(shift)?;
             Ok(auditd::event(&parts, trimmed, &context))
         }
+        Format::WebAccess if profile.is_none() && service::haproxy::is_own(trimmed, offset_s) => {
+            let program = service::by_profile(Profile::Haproxy).ok_or_else(|| Fault::new("haproxy: not read", 0))?;
+            Ok(service::event(trimmed, program, &context).map_err(shift)?)
+        }
         Format::WebAccess | Format::WebError => Ok(web::event(trimmed, &context).map_err(shift)?),
         Format::KeyValue | Format::Plain if profile.is_none() && device::detect_text(trimmed).is_some() => {
             let device = device::detect_text(trimmed).unwrap_or(Profile::Syslog);

@@ -259,7 +259,10 @@ fn other(event: &mut Event, message: &str) {
             }
         }
         return;
-    } else if message.contains("POSSIBLE BREAK-IN ATTEMPT") {
+    } else if message.contains("POSSIBLE BREAK-IN ATTEMPT")
+        || message.starts_with("reverse mapping checking getaddrinfo for ")
+        || (message.starts_with("Address ") && message.contains(" maps to "))
+    {
         category(event, "network", &["info"]);
         event.set(Field::EVENT_ACTION, "ssh_name_mismatch");
         // `… for NAME [ADDRESS] failed`, or `Address ADDRESS maps to NAME, but …`.
@@ -280,6 +283,25 @@ fn other(event: &mut Event, message: &str) {
             set_source(event, address);
             set_port(event, port);
         }
+        return;
+    } else if let Some(rest) = message.strip_prefix("refused connect from ") {
+        category(event, "network", &["connection", "denied"]);
+        event.set(Field::EVENT_ACTION, "ssh_refused");
+        let inside = rest.rsplit_once('(').map_or(rest, |(_, inside)| inside.trim_end_matches(')'));
+        set_source(event, inside);
+        return;
+    } else if [
+        "Bad packet length",
+        "Corrupted MAC on input",
+        "no matching ",
+        "Unable to negotiate a key exchange",
+        "Disconnecting: bad client public",
+    ]
+    .iter()
+    .any(|front| message.starts_with(front))
+    {
+        category(event, "network", &["protocol", "error"]);
+        event.set(Field::EVENT_ACTION, "ssh_protocol_error");
         return;
     } else if message.starts_with("Server listening on ") || message.starts_with("Received signal ") {
         event.set(Field::EVENT_ACTION, if message.starts_with("Server") { "ssh_listening" } else { "ssh_stopped" });

@@ -20,9 +20,24 @@ const TEXT_BYTES_MAX: usize = 2048;
 const ADDRESSES_MAX: usize = 8;
 
 /// Parts of words without which no phrase stands in a message.
-const ROOTS: [&str; 8] = ["fail", "invalid", "incorrect", "wrong", "bad ", "denied", "unsuccessful", "success"];
+const ROOTS: [&str; 12] = [
+    "fail",
+    "invalid",
+    "incorrect",
+    "wrong",
+    "bad ",
+    "denied",
+    "success",
+    "logged in",
+    "accepted",
+    "mismatch",
+    "no such user",
+    "login",
+];
+/// What this reader calls it.
+pub(super) const ACTION: &str = "sign_in";
 
-const FAILED: [&str; 49] = [
+const FAILED: [&str; 54] = [
     "authentication fail",
     "authentication attempt",
     "authentication error",
@@ -72,9 +87,14 @@ const FAILED: [&str; 49] = [
     "bad password",
     "bad credentials",
     "failed to validate user credentials",
+    "login denied",
+    "password mismatch",
+    "password verification failed",
+    "access denied for user",
+    "no such user",
 ];
 
-const SUCCEEDED: [&str; 14] = [
+const SUCCEEDED: [&str; 18] = [
     "successful login",
     "successful authentication",
     "successful auth ",
@@ -89,12 +109,31 @@ const SUCCEEDED: [&str; 14] = [
     "authentication succeeded",
     "auth-success",
     "authenticated successfully",
+    "logged in from",
+    "accepted password for",
+    "accepted login",
+    "login ok",
 ];
 
 /// Words before an address that say whose it is.
 const FROM: [&str; 17] = [
-    "from", "ip", "client", "host", "rhost", "addr", "address", "peer", "remote", "source", "src", "oip", "by",
-    "remoteip", "remoteaddr", "ipaddress", "user",
+    "from",
+    "ip",
+    "client",
+    "host",
+    "rhost",
+    "addr",
+    "address",
+    "peer",
+    "remote",
+    "source",
+    "src",
+    "oip",
+    "by",
+    "remoteip",
+    "remoteaddr",
+    "ipaddress",
+    "rip",
 ];
 
 /// Words before an account.
@@ -102,8 +141,34 @@ const ACCOUNT: [&str; 9] = ["username", "user name", "userid", "user", "account"
 
 /// Words that stand behind those and are no account.
 const NO_ACCOUNT: [&str; 28] = [
-    "not", "is", "does", "or", "and", "with", "unknown", "has", "in", "from", "to", "of", "was", "name", "user", "the", "login",
-    "password", "credentials", "failed", "failure", "attempt", "error", "on", "by", "at", "ip", "db",
+    "not",
+    "is",
+    "does",
+    "or",
+    "and",
+    "with",
+    "unknown",
+    "has",
+    "in",
+    "from",
+    "to",
+    "of",
+    "was",
+    "name",
+    "user",
+    "the",
+    "login",
+    "password",
+    "credentials",
+    "failed",
+    "failure",
+    "attempt",
+    "error",
+    "on",
+    "by",
+    "at",
+    "ip",
+    "db",
 ];
 
 /// Sets what a message says of a sign-in. Whether it does.
@@ -115,7 +180,7 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     let text = message.get(..end).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     let has = |word: &&str| memmem::find(lower.as_bytes(), word.as_bytes()).is_some();
-    if !ROOTS.iter().any(|root| has(&root)) {
+    if !ROOTS.iter().any(|root| has(&root)) || quotes_a_line(text) {
         return false;
     }
     let outcome = if FAILED.iter().any(|phrase| has(&phrase)) {
@@ -125,7 +190,7 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     } else {
         return false;
     };
-    authentication(event, "login", outcome);
+    authentication(event, ACTION, outcome);
     if event.get(Field::SOURCE_IP).is_none()
         && let Some((address, port)) = address(text, &lower)
     {
@@ -140,6 +205,15 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
         set_user(event, user);
     }
     true
+}
+
+/// Whether a text holds another program's line with its priority: what that says is not what this program says.
+fn quotes_a_line(text: &str) -> bool {
+    memchr::memchr_iter(b'<', text.as_bytes()).take(16).any(|at| {
+        let rest = text.as_bytes().get(at + 1..).unwrap_or_default();
+        let digits = rest.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+        (1..=3).contains(&digits) && rest.get(digits) == Some(&b'>')
+    })
 }
 
 /// An address in a text: where it stands, and its port.
@@ -166,11 +240,14 @@ fn address(text: &str, lower: &str) -> Option<(IpAddr, Option<u16>)> {
     }
     let front = lower.get(..first.from)?.trim_end_matches("::ffff:");
     let back = text.get(end..)?;
-    let bare = front.trim_end_matches(|c: char| matches!(c, '[' | '(' | '\'' | '"' | '=' | ':' | ' ' | '<' | '`' | '\\' | '{'));
+    let bare = front
+        .trim_end_matches(|c: char| matches!(c, '[' | '(' | '\'' | '"' | '=' | ':' | ' ' | '<' | '`' | '\\' | '{'));
     let word = bare.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
-    let is_marked = FROM.contains(&word) || ["_ip", "_addr", "_address", "_host", "clientip"].iter().any(|end| word.ends_with(end));
+    let is_marked =
+        FROM.contains(&word) || ["_ip", "_addr", "_address", "_host", "clientip"].iter().any(|end| word.ends_with(end));
     let is_set_off = front.ends_with(['[', '(']) && back.starts_with([']', ')', ' ', ':']);
-    let is_edge = bare.is_empty() || back.trim_end_matches(['.', ')', ']', '"', '\'', '!', '}', ' ']).is_empty();
+    let is_edge = !bare.bytes().any(|byte| byte.is_ascii_alphabetic())
+        || back.trim_end_matches(['.', ')', ']', '"', '\'', '!', '}', ' ']).is_empty();
     (is_marked || is_set_off || is_edge).then_some((first.address, first.port))
 }
 
@@ -180,11 +257,15 @@ fn addresses(text: &str) -> Vec<Found> {
     let bytes = text.as_bytes();
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() && found.len() < ADDRESSES_MAX {
-        let Some(length) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| !is_part(*byte))).or(Some(bytes.len() - at)) else {
+        let Some(length) =
+            bytes.get(at..).and_then(|rest| rest.iter().position(|byte| !is_part(*byte))).or(Some(bytes.len() - at))
+        else {
             break;
         };
-        let is_word_before = at > 0 && bytes.get(at - 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'));
-        let is_word_after = bytes.get(at + length).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let is_word_before = at > 0
+            && bytes.get(at - 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'));
+        let is_word_after =
+            bytes.get(at + length).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         if length >= 3
             && !is_word_before
             && !is_word_after
@@ -241,7 +322,11 @@ fn named(value: &str) -> Option<&str> {
     let is_name = !word.is_empty()
         && word.parse::<IpAddr>().is_err()
         && !NO_ACCOUNT.contains(&word.to_ascii_lowercase().as_str())
-        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@' | b'\\' | b'+' | b'$') || byte >= 0x80);
+        && word.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'_' | b'-' | b'@' | b'\\' | b'+' | b'$')
+                || byte >= 0x80
+        });
     is_name.then_some(word)
 }
 
@@ -275,7 +360,11 @@ mod tests {
 
     #[test]
     fn what_is_in_doubt_is_not_told() {
-        check("", "2026-11-23 02:10:00 Login failed for user 'x from 198.51.100.1' from 203.0.113.9", &[OUT, NO_ADDRESS]);
+        check(
+            "",
+            "2026-11-23 02:10:00 Login failed for user 'x from 198.51.100.1' from 203.0.113.9",
+            &[OUT, NO_ADDRESS],
+        );
         check("", "2026-11-23 02:10:00 Login failed, build 10.11.12.13 is old", &[OUT, NO_ADDRESS]);
         check("", "2026-11-23 02:10:00 disk failed on 10.11.12.13", &[("!event.outcome", ""), NO_ADDRESS]);
         check("", "2026-11-23 02:10:00 user and password failed to authenticate", &[OUT, ("!user.name", "")]);

@@ -42,7 +42,8 @@ fn is_host(word: &str) -> bool {
 
 /// `name[77]:`: no other thing is written so.
 fn is_firm_tag(word: &str) -> bool {
-    let Some((name, pid)) = word.strip_suffix("]:").and_then(|body| body.rsplit_once('[')) else { return false };
+    let body = word.strip_suffix(':').or_else(|| word.starts_with("proftpd[").then_some(word));
+    let Some((name, pid)) = body.and_then(|body| body.strip_suffix(']')?.rsplit_once('[')) else { return false };
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/');
     let is_name = name.bytes().all(is_part) && name.starts_with(|c: char| c.is_ascii_alphabetic());
     // A level in capitals is one of Asterisk's or another program's: `NOTICE[77]:`.
@@ -52,7 +53,11 @@ fn is_firm_tag(word: &str) -> bool {
 
 /// Whether the third word of a line looks like a syslog tag (`name:` or `name[pid]:`).
 fn has_tag(text: &str) -> bool {
-    let mut words = text.splitn(4, ' ').skip(1);
+    let mut words = text.splitn(4, ' ');
+    // A colon behind the date is how programs begin their own lines.
+    if words.next().is_some_and(|date| date.ends_with(':')) {
+        return false;
+    }
     let is_tag = |word: &str| tag(word).is_some();
     words.next().is_some_and(is_tag) || words.next().is_some_and(is_tag)
 }
@@ -74,7 +79,10 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     };
     let Some((stamp, used)) = found else {
         // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told, and a host before it.
-        match rest.split_once(' ').filter(|(host, back)| is_host(host) && back.split(' ').next().is_some_and(is_firm_tag)) {
+        match rest
+            .split_once(' ')
+            .filter(|(host, back)| is_host(host) && back.split(' ').next().is_some_and(is_firm_tag))
+        {
             Some((host, back)) => {
                 syslog.host = Some(host);
                 split_tag(back, &mut syslog);
@@ -88,9 +96,27 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     // A colon may follow the date (Cisco).
     let rest = rest.strip_prefix(':').unwrap_or(rest);
     let rest = rest.trim_start_matches(' ');
+    // FreeBSD's verbose form: `<mail.info> ` behind the date.
+    let rest = match rest.strip_prefix('<').and_then(|inside| inside.split_once("> ")) {
+        Some((inside, rest)) if inside.len() <= 20 && inside.contains('.') && is_host(inside) => rest,
+        _ => rest,
+    };
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
-    let is_repeat = rest.starts_with("last message repeated ") || rest.starts_with("message repeated ");
-    if is_repeat || first.is_empty() || tag(first).is_some() || is_mark(first) || first.len() > WORD_BYTES_MAX {
+    let is_spaced_pid = after
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+        .is_some_and(|(pid, _)| !pid.is_empty() && pid.len() <= 10 && pid.bytes().all(|byte| byte.is_ascii_digit()));
+    // macOS sets it between dashes.
+    let is_repeat = ["last message repeated ", "message repeated ", "--- last message repeated "]
+        .iter()
+        .any(|front| rest.starts_with(front));
+    if is_repeat
+        || first.is_empty()
+        || tag(first).is_some()
+        || is_mark(first)
+        || is_spaced_pid
+        || first.len() > WORD_BYTES_MAX
+    {
         split_tag(rest, &mut syslog);
     } else {
         syslog.host = Some(first.trim_end_matches(':')).filter(|host| *host != "-");
@@ -152,6 +178,17 @@ fn split_tag<'a>(text: &'a str, syslog: &mut Syslog<'a>) {
     {
         (syslog.app, syslog.procid) = (Some(app), procid);
         syslog.message = text.get(at..).unwrap_or_default();
+        return;
+    }
+    // `sogod [77]: message`: a space in front of the process id.
+    if after.starts_with('[')
+        && let Some((pid, rest)) = after.strip_prefix('[').and_then(|rest| rest.split_once("]:"))
+        && !pid.is_empty()
+        && pid.len() <= 10
+        && pid.bytes().all(|byte| byte.is_ascii_digit())
+        && is_host(first)
+    {
+        (syslog.app, syslog.procid, syslog.message) = (Some(first), Some(pid), rest.trim_start());
         return;
     }
     // `syslogd 1.4.1: restart.`: a version between the name and the colon.

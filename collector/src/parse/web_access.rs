@@ -62,7 +62,16 @@ fn date_at(text: &str) -> Option<usize> {
                 && matches!(bytes.get(at + 1 + day..at + 11 + day), Some([b'/', _, _, _, b'/', .., b':']))
                 && bytes.get(at + 2 + day..).is_some_and(|rest| date::month(rest).is_some())
         };
-        is_date(2) || is_date(1)
+        // cPanel: `06/10/2021:11:19:31`, the month first.
+        let is_numbered = || {
+            bytes.get(at + 1..at + 12).is_some_and(|date| {
+                date.iter().zip(b"dd/dd/dddd:").all(|(byte, form)| match form {
+                    b'd' => byte.is_ascii_digit(),
+                    exact => byte == exact,
+                })
+            })
+        };
+        is_date(2) || is_date(1) || is_numbered()
     })
 }
 

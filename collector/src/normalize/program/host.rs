@@ -67,7 +67,11 @@ pub(super) const TABLES: &[Table] = &[
             ("group changed in <file.path> (group <group.name>/<group.id>, <event.reason>)", "group_changed", GROUP),
             ("group changed in <file.path> (group <group.name>/<group.id>)", "group_changed", GROUP),
             ("group '<group.name>' removed<>", "group_removed", Act("iam", &["group", "deletion"], "success")),
-            ("new group: name=<group.name>, GID=<group.id>", "group_added", Act("iam", &["group", "creation"], "success")),
+            (
+                "new group: name=<group.name>, GID=<group.id>",
+                "group_added",
+                Act("iam", &["group", "creation"], "success"),
+            ),
             ("change user '<user.name>' <event.reason>", "user_changed", USER),
             ("set user '<user.name>' <event.reason>", "user_changed", USER),
         ],
@@ -145,7 +149,11 @@ pub(super) const TABLES: &[Table] = &[
                 "polkit_authorization",
                 OUT,
             ),
-            ("Registered Authentication Agent for <polkit.subject> (system bus name <> [<process.command_line>],<>", "polkit_agent", INFO),
+            (
+                "Registered Authentication Agent for <polkit.subject> (system bus name <> [<process.command_line>],<>",
+                "polkit_agent",
+                INFO,
+            ),
             ("Unregistered Authentication Agent for <polkit.subject> (<>", "polkit_agent", INFO),
         ],
     ),
@@ -174,12 +182,22 @@ pub(super) const TABLES: &[Table] = &[
         &[
             ("<> dhcp4 (<observer.ingress.interface.name>): <>address=<host.ip>", "dhcp_lease", CONFIG),
             ("<> dhcp4 (<observer.ingress.interface.name>):   address <host.ip>", "dhcp_lease", CONFIG),
-            ("<> device (<observer.ingress.interface.name>): state change: <event.reason>", "network_state_changed", CONFIG),
+            (
+                "<> device (<observer.ingress.interface.name>): state change: <event.reason>",
+                "network_state_changed",
+                CONFIG,
+            ),
             ("<> audit: op=\"<event.action>\" <>pid=<process.pid> uid=<user.id> result=\"<event.reason>\"", "", CONFIG),
             ("<> NetworkManager state is now <event.reason>", "network_state_changed", CONFIG),
         ],
     ),
-    (&["systemd"], &[("Time has been changed", "time_changed", CONFIG), ("Shutting down.", "host_shutdown", Act("host", &["end"], ""))]),
+    (
+        &["systemd"],
+        &[
+            ("Time has been changed", "time_changed", CONFIG),
+            ("Shutting down.", "host_shutdown", Act("host", &["end"], "")),
+        ],
+    ),
     (
         &["systemd-coredump"],
         &[("Process <process.pid> (<process.name>) of user <user.id> <event.reason>", "process_crashed", ERROR)],
@@ -207,7 +225,10 @@ pub(super) const TABLES: &[Table] = &[
     ),
     (
         &["firewalld"],
-        &[("<> ERROR: <event.reason>", "firewall_error", ERROR), ("<> WARNING: <event.reason>", "firewall_warning", INFO)],
+        &[
+            ("<> ERROR: <event.reason>", "firewall_error", ERROR),
+            ("<> WARNING: <event.reason>", "firewall_warning", INFO),
+        ],
     ),
     (
         &["kernel"],
@@ -217,7 +238,11 @@ pub(super) const TABLES: &[Table] = &[
             ("<process.name>[<process.pid>]: general protection <event.reason>", "process_crashed", ERROR),
             ("Out of memory: Killed process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
             ("Out of memory: Kill process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
-            ("Memory cgroup out of memory: Killed process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
+            (
+                "Memory cgroup out of memory: Killed process <process.pid> (<process.name>)<event.reason>",
+                "process_killed",
+                ERROR,
+            ),
             ("Killed process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
             ("usb <device.id>: New USB device found, <event.reason>", "device_attached", DEVICE),
             ("usb <device.id>: USB disconnect, <event.reason>", "device_removed", DEVICE),
@@ -227,8 +252,16 @@ pub(super) const TABLES: &[Table] = &[
             ("<>TCP: Possible SYN flooding on port <destination.port>. <event.reason>", "syn_flood", FOUND),
             ("<>possible SYN flooding on port <destination.port>. <event.reason>", "syn_flood", FOUND),
             ("nf_conntrack: table full, dropping packet<>", "connections_full", Act("network", &["error"], "failure")),
-            ("<>nf_conntrack: nf_conntrack: table full, dropping packet<>", "connections_full", Act("network", &["error"], "failure")),
-            ("<>martian source <destination.ip> from <source.address>, on dev <observer.ingress.interface.name>", "martian_packet", DENIED),
+            (
+                "<>nf_conntrack: nf_conntrack: table full, dropping packet<>",
+                "connections_full",
+                Act("network", &["error"], "failure"),
+            ),
+            (
+                "<>martian source <destination.ip> from <source.address>, on dev <observer.ingress.interface.name>",
+                "martian_packet",
+                DENIED,
+            ),
             ("EXT4-fs error (device <device.id>)<event.reason>", "disk_error", ERROR),
             ("blk_update_request: I/O error, dev <device.id>, <event.reason>", "disk_error", ERROR),
             ("I/O error, dev <device.id>, <event.reason>", "disk_error", ERROR),
@@ -244,10 +277,7 @@ pub(super) const TABLES: &[Table] = &[
             ("libwrap refused connection to <service.name> (<>) from <source.address>", "connection_refused", DENIED),
         ],
     ),
-    (
-        &["pam_tally2", "pam_tally"],
-        &[("<>user <user.name> (<user.id>) tally <>, deny <>", "account_locked", OUT)],
-    ),
+    (&["pam_tally2", "pam_tally"], &[("<>user <user.name> (<user.id>) tally <>, deny <>", "account_locked", OUT)]),
     // A socket that TCP wrappers watch, of any program.
     (
         &["*"],

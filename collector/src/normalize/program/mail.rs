@@ -42,7 +42,8 @@ fn word<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
 
 /// The host of Exim: `name (HELO) [address]:port`, where the first two may be missing. The text behind it.
 fn exim_host<'a>(event: &mut Event, text: &'a str) -> Option<&'a str> {
-    let (name, rest) = if text.starts_with(['(', '[']) { ("", text) } else { text.split_once(' ').unwrap_or(("", text)) };
+    let (name, rest) =
+        if text.starts_with(['(', '[']) { ("", text) } else { text.split_once(' ').unwrap_or(("", text)) };
     // A name that greets holds no `) [` of its own: Exim lets letters, digits, dots, dashes and an address through.
     let rest = match rest.strip_prefix('(') {
         Some(inside) => inside.split_once(") ").map(|(_, rest)| rest)?,
@@ -51,7 +52,8 @@ fn exim_host<'a>(event: &mut Event, text: &'a str) -> Option<&'a str> {
     let (address, back) = rest.strip_prefix('[')?.split_once(']')?;
     address.parse::<IpAddr>().ok()?;
     set_source(event, address);
-    if let Some(port) = back.strip_prefix(':').and_then(|rest| rest.split([' ', ':', ',']).next()?.parse::<u16>().ok()) {
+    if let Some(port) = back.strip_prefix(':').and_then(|rest| rest.split([' ', ':', ',']).next()?.parse::<u16>().ok())
+    {
         event.set(Field::SOURCE_PORT, port);
     }
     if !name.is_empty() {
@@ -81,23 +83,46 @@ fn exim_front(text: &str) -> (Option<&str>, &str) {
 /// Whether what stands behind a date is a line of Exim's own log.
 pub(super) fn is_exim(text: &str) -> bool {
     let (id, rest) = exim_front(text);
-    id.is_some_and(|_| ["<= ", "=> ", "-> ", ">> ", "*> ", "** ", "== ", "Completed", "H=", "F=", "SA: ", "U="].iter().any(|mark| rest.starts_with(mark)))
-        || rest.starts_with("H=")
-        || rest.contains(" authenticator failed for ")
-        || ["SMTP connection ", "SMTP call from ", "SMTP protocol ", "SMTP command timeout ", "no host name found for IP address ", "TLS error on connection from ", "no MAIL in SMTP connection ", "rejected EHLO from ", "rejected HELO from ", "unexpected disconnection while reading SMTP command from ", "TLS session: ", "Connection from [", "refused connection from ", "authenticator "]
+    id.is_some_and(|_| {
+        ["<= ", "=> ", "-> ", ">> ", "*> ", "** ", "== ", "Completed", "H=", "F=", "SA: ", "U="]
             .iter()
-            .any(|front| rest.starts_with(front))
+            .any(|mark| rest.starts_with(mark))
+    }) || rest.starts_with("H=")
+        || rest.contains(" authenticator failed for ")
+        || [
+            "SMTP connection ",
+            "SMTP call from ",
+            "SMTP protocol ",
+            "SMTP command timeout ",
+            "no host name found for IP address ",
+            "no IP address found for host ",
+            "TLS error on connection from ",
+            "no MAIL in SMTP connection ",
+            "rejected EHLO from ",
+            "rejected HELO from ",
+            "unexpected disconnection while reading SMTP command from ",
+            "TLS session: ",
+            "Connection from [",
+            "refused connection from ",
+            "authenticator ",
+        ]
+        .iter()
+        .any(|front| rest.starts_with(front))
 }
 
 /// A line of Exim behind its date.
 pub(super) fn exim(event: &mut Event, message: &str) -> bool {
-    let text = message.split_once(' ').filter(|(date, rest)| date.len() == 10 && rest.get(8..9) == Some(" ") && date.as_bytes().get(4) == Some(&b'-'));
+    let text = message.split_once(' ').filter(|(date, rest)| {
+        date.len() == 10 && rest.get(8..9) == Some(" ") && date.as_bytes().get(4) == Some(&b'-')
+    });
     let message = text.and_then(|(_, rest)| rest.get(9..)).unwrap_or(message);
     let (id, text) = exim_front(message);
     if let Some(id) = id {
         event.set_named("email.local_id", id);
     }
-    if let Some((method, rest)) = text.split_once(" authenticator failed for ").filter(|(method, _)| !method.contains(' ')) {
+    if let Some((method, rest)) =
+        text.split_once(" authenticator failed for ").filter(|(method, _)| !method.contains(' '))
+    {
         exim_host(event, rest);
         authentication(event, "smtp_login", Outcome::Failure);
         event.set_named("exim.authenticator", method);
@@ -112,8 +137,12 @@ pub(super) fn exim(event: &mut Event, message: &str) -> bool {
             exim_host(event, host);
         }
         None => {
-            if let Some((_, host)) = text.split_once(" from ") {
-                let _text_behind = exim_host(event, host);
+            for mark in [" from ", "(host="] {
+                for (at, _) in text.match_indices(mark).take(4) {
+                    if event.get(Field::SOURCE_IP).is_none() {
+                        let _text_behind = exim_host(event, text.get(at + mark.len()..).unwrap_or_default());
+                    }
+                }
             }
         }
     }
@@ -129,7 +158,9 @@ fn exim_mail(event: &mut Event, text: &str) -> bool {
         ("== ", "mail_deferred", MAIL),
         ("Completed", "mail_completed", MAIL),
     ];
-    if let Some((rest, action, meaning)) = verbs.iter().find_map(|(mark, action, meaning)| Some((text.strip_prefix(mark)?, *action, *meaning))) {
+    if let Some((rest, action, meaning)) =
+        verbs.iter().find_map(|(mark, action, meaning)| Some((text.strip_prefix(mark)?, *action, *meaning)))
+    {
         act(event, meaning);
         event.set(Field::EVENT_ACTION, action);
         let party = rest.split(' ').next().unwrap_or_default();
@@ -137,16 +168,31 @@ fn exim_mail(event: &mut Event, text: &str) -> bool {
         if party.contains('@') {
             event.set_named(field, party.trim_matches(['<', '>']));
         }
-        if action == "mail_received" && let Some((_, user)) = word(rest, " A=").and_then(|how| how.split_once(':')) {
+        if action == "mail_received"
+            && let Some((_, user)) = word(rest, " A=").and_then(|how| how.split_once(':'))
+        {
             set_user(event, user);
         }
         return true;
     }
-    let refused = ["rejected ", "sender verify fail", "SMTP protocol ", "refused", "dropped", "Blocked", "RBL", "denied", "blacklist", "relay not permitted"];
+    let refused = [
+        "rejected ",
+        "sender verify fail",
+        "SMTP protocol ",
+        "refused",
+        "dropped",
+        "Blocked",
+        "RBL",
+        "denied",
+        "blacklist",
+        "relay not permitted",
+    ];
     if refused.iter().any(|mark| text.contains(mark)) {
         act(event, REFUSED);
         event.set(Field::EVENT_ACTION, "mail_rejected");
-        if let Some(from) = word(text, " F=").or_else(|| text.strip_prefix("F=").and_then(|rest| rest.split(' ').next())) {
+        if let Some(from) =
+            word(text, " F=").or_else(|| text.strip_prefix("F=").and_then(|rest| rest.split(' ').next()))
+        {
             event.set_named(FROM, from);
         }
         if let Some(to) = word(text, " RCPT ") {
@@ -173,7 +219,9 @@ fn exim_mail(event: &mut Event, text: &str) -> bool {
 
 /// `s1P819mk027713: ruleset=check_rcpt, arg1=<…>, relay=name [203.0.113.9] (may be forged), reject=550 …`.
 fn sendmail(event: &mut Event, message: &str) -> bool {
-    let text = message.split_once(": ").filter(|(id, _)| id.len() >= 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let text = message
+        .split_once(": ")
+        .filter(|(id, _)| id.len() >= 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     if let Some((id, _)) = text {
         event.set_named("email.local_id", id);
     }
@@ -225,12 +273,15 @@ fn sendmail(event: &mut Event, message: &str) -> bool {
 
 /// What the server says of a talk: `name [203.0.113.9] did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA`.
 fn sendmail_talk(event: &mut Event, text: &str) -> bool {
-    let marks = [
+    const MARKS: [(&str, &str, super::super::device::Act); 8] = [
         (" did not issue ", "smtp_no_mail", COMES),
         (" (may be forged) did not issue ", "smtp_no_mail", COMES),
         (": possible SMTP attack", "smtp_attack", DENIED),
         (" (may be forged): possible SMTP attack", "smtp_attack", DENIED),
-        (": probing", "smtp_attack", DENIED),
+        (": EXPN ", "smtp_probe", DENIED),
+        (": expn ", "smtp_probe", DENIED),
+        (": VRFY ", "smtp_probe", DENIED),
+        (": vrfy ", "smtp_probe", DENIED),
     ];
     if let Some(rest) = text.strip_prefix("rejecting commands from ") {
         act(event, DENIED);
@@ -238,7 +289,7 @@ fn sendmail_talk(event: &mut Event, text: &str) -> bool {
         set_peer(event, rest.split(" (may be").next().unwrap_or(rest).split(" due to").next().unwrap_or(rest));
         return true;
     }
-    let found = marks.iter().find_map(|(mark, action, meaning)| Some((text.split_once(mark)?.0, *action, *meaning)));
+    let found = MARKS.iter().find_map(|(mark, action, meaning)| Some((text.split_once(mark)?.0, *action, *meaning)));
     if let Some((peer, action, meaning)) = found {
         act(event, meaning);
         event.set(Field::EVENT_ACTION, action);

@@ -8,7 +8,17 @@ use super::{BANNED, COMES, END, FOUND, GOES, IN, MAIL, OUT, REFUSED, Table};
 
 pub(super) const TABLES: &[Table] = &[
     (
-        &["imapd", "pop3d", "imapd-ssl", "pop3d-ssl", "ipop3d", "ipop2d", "courier-imapd", "courier-pop3d", "authdaemond"],
+        &[
+            "imapd",
+            "pop3d",
+            "imapd-ssl",
+            "pop3d-ssl",
+            "ipop3d",
+            "ipop2d",
+            "courier-imapd",
+            "courier-pop3d",
+            "authdaemond",
+        ],
         &[
             ("LOGIN FAILED, user=<user.name*>, ip=[<source.address>]", "mail_login", OUT),
             ("LOGIN FAILED, method=<>, ip=[<source.address>]", "mail_login", OUT),
@@ -36,7 +46,18 @@ pub(super) const TABLES: &[Table] = &[
     ),
     (
         &[
-            "imap", "imaps", "pop3", "pop3s", "sieve", "timsieved", "imapd", "pop3d", "lmtpunix", "cyrus/*", "cyrus-imapd*", "lmtp",
+            "imap",
+            "imaps",
+            "pop3",
+            "pop3s",
+            "sieve",
+            "timsieved",
+            "imapd",
+            "pop3d",
+            "lmtpunix",
+            "cyrus/*",
+            "cyrus-imapd*",
+            "lmtp",
         ],
         &[
             ("badlogin: <source.domain> [<source.address>] <> [<event.reason>]", "mail_login", OUT),
@@ -59,7 +80,11 @@ pub(super) const TABLES: &[Table] = &[
                 "mail_login",
                 IN,
             ),
-            ("Fatal Error <event.reason> from client <source.address>-><destination.address>: <>", "mail_disconnected", GOES),
+            (
+                "Fatal Error <event.reason> from client <source.address>-><destination.address>: <>",
+                "mail_disconnected",
+                GOES,
+            ),
             ("Connect: <source.address>-><destination.address>", "mail_connection", COMES),
         ],
     ),
@@ -101,8 +126,16 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["mailscanner"],
         &[
-            ("Message <email.local_id> from <source.address> (<email.from.address*>) to <email.to.address> is spam<event.reason>", "spam_found", FOUND),
-            ("Message <email.local_id> from <source.address> (<email.from.address*>) to <email.to.address> is not spam<event.reason>", "mail_checked", MAIL),
+            (
+                "Message <email.local_id> from <source.address> (<email.from.address*>) to <email.to.address> is spam<event.reason>",
+                "spam_found",
+                FOUND,
+            ),
+            (
+                "Message <email.local_id> from <source.address> (<email.from.address*>) to <email.to.address> is not spam<event.reason>",
+                "mail_checked",
+                MAIL,
+            ),
             ("Infected message <email.local_id> came from <source.address>", "virus_found", FOUND),
             ("Virus Scanning: <event.reason>", "virus_scanned", MAIL),
         ],
@@ -120,7 +153,11 @@ pub(super) const TABLES: &[Table] = &[
         &["clamd", "clamav-milter", "clamav"],
         &[
             ("<file.path*>: <threat.indicator.name> FOUND", "virus_found", FOUND),
-            ("Message <email.local_id> from <email.from.address> to <> infected by <threat.indicator.name>", "virus_found", FOUND),
+            (
+                "Message <email.local_id> from <email.from.address> to <> infected by <threat.indicator.name>",
+                "virus_found",
+                FOUND,
+            ),
         ],
     ),
     (
@@ -135,13 +172,25 @@ pub(super) const TABLES: &[Table] = &[
     ),
     (
         &["policyd-spf", "postfix-policyd-spf-python", "postfix-policyd-spf-perl"],
-        &[("<event.reason>; identity=<>; client-ip=<source.address>; helo=<>; envelope-from=<email.from.address>; receiver=<>", "spf_checked", MAIL)],
+        &[(
+            "<event.reason>; identity=<>; client-ip=<source.address>; helo=<>; envelope-from=<email.from.address>; receiver=<>",
+            "spf_checked",
+            MAIL,
+        )],
     ),
     (
         &["postgrey"],
         &[
-            ("action=<event.reason>, reason=<>, client_name=<source.domain>, client_address=<source.address>, sender=<email.from.address>", "mail_greylisted", MAIL),
-            ("action=<event.reason>, reason=<>, client_name=<source.domain>, client_address=<source.address>", "mail_greylisted", MAIL),
+            (
+                "action=<event.reason>, reason=<>, client_name=<source.domain>, client_address=<source.address>, sender=<email.from.address>",
+                "mail_greylisted",
+                MAIL,
+            ),
+            (
+                "action=<event.reason>, reason=<>, client_name=<source.domain>, client_address=<source.address>",
+                "mail_greylisted",
+                MAIL,
+            ),
         ],
     ),
     (
@@ -159,17 +208,30 @@ pub(super) const TABLES: &[Table] = &[
             ("<>Failed login for <user.name*> from <source.address> ", "webmail_login", OUT),
             ("<>Failed login for <user.name*> from <source.address>", "webmail_login", OUT),
             ("<>FAILED login for <user.name*> from <source.address>", "webmail_login", OUT),
-            ("<>Login failed for <user.name> from <source.address>(X-Real-IP: <>", "webmail_login", OUT),
+            ("<>Login failed for <user.name*> from <source.address>(X-<event.reason>", "webmail_login", OUT),
+            (
+                "<>Login failed for <user.name*> from <source.address>. AUTHENTICATE <event.reason>",
+                "webmail_login",
+                OUT,
+            ),
             ("<>Login failed for <user.name> against <> from <source.address>. <event.reason>", "webmail_login", OUT),
             ("<>Login failed for <user.name> from <source.address>. <event.reason>", "webmail_login", OUT),
             ("<>Login failed for <user.name*> from <source.address>", "webmail_login", OUT),
-            ("<>Successful login for <user.name> (ID: <user.id>) from <source.address> in session <>", "webmail_login", IN),
+            (
+                "<>Successful login for <user.name> (ID: <user.id>) from <source.address> in session <>",
+                "webmail_login",
+                IN,
+            ),
         ],
     ),
     (
         &["sogod", "sogo"],
         &[
-            ("<>SOGoRootPage Login from '<source.address>' for user '<user.name*>' might not have worked<>", "webmail_login", OUT),
+            (
+                "<>SOGoRootPage Login from '<source.address>' for user '<user.name*>' might not have worked<>",
+                "webmail_login",
+                OUT,
+            ),
             ("<>Login from '<source.address>' for user '<user.name*>' might not have worked<>", "webmail_login", OUT),
             ("<>SOGoRootPage successful login from '<source.address>' for user '<user.name*>'", "webmail_login", IN),
         ],

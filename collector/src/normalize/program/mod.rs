@@ -10,16 +10,18 @@ use std::sync::LazyLock;
 use nhatle_event::{Event, Field, Text, Value};
 
 use super::device::template::{Rows, Wordings};
-use super::device::{Act, finish};
+use super::device::{Act, act, finish};
 use super::linux::set_source;
 
 mod host;
 mod mail;
 mod mail_table;
 mod network;
+mod web_line;
 mod web_table;
 mod own;
 mod pairs;
+#[cfg(test)]
 mod tests;
 
 pub(super) use own::line as own_line;
@@ -66,6 +68,15 @@ pub(super) fn set_fields(event: &mut Event, name: &str, message: &str) -> bool {
         settle(event);
         return true;
     }
+    // The kernel's uptime stands in front: `[ 16571.459614] `.
+    let message = match message.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((uptime, rest))
+            if name == "kernel" && uptime.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b' ')) =>
+        {
+            rest
+        }
+        _ => message,
+    };
     let is_of = |names: &[&str]| {
         names.iter().any(|known| known.strip_suffix('*').map_or(*known == name, |front| name.starts_with(front)))
     };
@@ -118,7 +129,7 @@ fn set_peer(event: &mut Event, text: &str) {
         }
         return;
     }
-    let first = text.split([',', ' ', ';', '/']).next().unwrap_or_default().trim_end_matches(['.', ')', ']']);
+    let first = text.split([',', ' ', ';', '/', '(']).next().unwrap_or_default().trim_end_matches(['.', ')', ']']);
     if let Ok(address) = first.parse::<IpAddr>() {
         return set_source(event, &address.to_canonical().to_string());
     }

@@ -44,9 +44,21 @@ pub(super) const TABLES: &[Table] = &[
         &[
             ("(?@<source.address>) [INFO] New connection from <>", "ftp_connect", COMES),
             ("(<user.name>@<source.address>) [INFO] Logout<>", "ftp_logout", END),
-            ("(<user.name>@<source.address>) [NOTICE] <file.path*> uploaded <>", "ftp_upload", Act("file", &["creation"], "success")),
-            ("(<user.name>@<source.address>) [NOTICE] <file.path*> downloaded <>", "ftp_download", Act("file", &["access"], "success")),
-            ("(<user.name>@<source.address>) [NOTICE] Deleted <file.path>", "ftp_delete", Act("file", &["deletion"], "success")),
+            (
+                "(<user.name>@<source.address>) [NOTICE] <file.path*> uploaded <>",
+                "ftp_upload",
+                Act("file", &["creation"], "success"),
+            ),
+            (
+                "(<user.name>@<source.address>) [NOTICE] <file.path*> downloaded <>",
+                "ftp_download",
+                Act("file", &["access"], "success"),
+            ),
+            (
+                "(<user.name>@<source.address>) [NOTICE] Deleted <file.path>",
+                "ftp_delete",
+                Act("file", &["deletion"], "success"),
+            ),
         ],
     ),
     (
@@ -56,9 +68,17 @@ pub(super) const TABLES: &[Table] = &[
             ("password auth succeeded for '<user.name*>' from <source.address>", "ssh_login", IN),
             ("login attempt for nonexistent user from <source.address>", "ssh_login", OUT),
             ("login attempt for nonexistent user '<user.name*>' from <source.address>", "ssh_login", OUT),
-            ("Exit before auth (user '<user.name*>', <>): Max auth tries reached - user '<>' from <source.address>", "ssh_login", OUT),
+            (
+                "Exit before auth (user '<user.name*>', <>): Max auth tries reached - user '<>' from <source.address>",
+                "ssh_login",
+                OUT,
+            ),
             ("Exit before auth from <source.address>: Max auth tries reached - user '<user.name*>'", "ssh_login", OUT),
-            ("exit before auth (user '<user.name*>', <>): Max auth tries reached - user '<>' from <source.address>", "ssh_login", OUT),
+            (
+                "exit before auth (user '<user.name*>', <>): Max auth tries reached - user '<>' from <source.address>",
+                "ssh_login",
+                OUT,
+            ),
             ("Max auth tries reached - user '<user.name*>' from <source.address>", "ssh_login", OUT),
             ("<> Bad password attempt for '<user.name*>' from <source.address>", "ssh_login", OUT),
             ("Exit before auth (user '<user.name*>', <>): <event.reason>", "ssh_disconnected", GOES),
@@ -70,8 +90,16 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["charon", "charon-systemd", "ipsec", "pluto", "charon-nm"],
         &[
-            ("<>sending packet: from <destination.ip>[<destination.port>] to <source.ip>[<source.port>]", "ike_packet", COMES),
-            ("<>received packet: from <source.ip>[<source.port>] to <destination.ip>[<destination.port>]", "ike_packet", COMES),
+            (
+                "<>sending packet: from <destination.ip>[<destination.port>] to <source.ip>[<source.port>]",
+                "ike_packet",
+                COMES,
+            ),
+            (
+                "<>received packet: from <source.ip>[<source.port>] to <destination.ip>[<destination.port>]",
+                "ike_packet",
+                COMES,
+            ),
             ("<>EAP-MS-CHAPv2 verification failed<event.reason>", "vpn_login", OUT),
             ("<>EAP method <> failed for peer <user.name>", "vpn_login", OUT),
             ("<>no IKE config found for <destination.ip>...<source.ip>, <event.reason>", "vpn_connect", DENIED),
@@ -84,7 +112,11 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["pppd", "pptpd", "xl2tpd", "accel-ppp", "accel-pppd"],
         &[
-            ("<>rcvd [CHAP Response id=<>, name = \"<user.name*>\"]", "vpn_password_check", Act("authentication", &["info"], "")),
+            (
+                "<>rcvd [CHAP Response id=<>, name = \"<user.name*>\"]",
+                "vpn_password_check",
+                Act("authentication", &["info"], ""),
+            ),
             ("Peer <user.name> failed CHAP authentication", "vpn_login", OUT),
             ("PAP authentication failure for <user.name>", "vpn_login", OUT),
             ("PAP peer authentication failed for <user.name>", "vpn_login", OUT),
@@ -99,11 +131,23 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["hostapd"],
         &[
-            ("<observer.ingress.interface.name>: STA <source.mac> IEEE 802.11: authenticated", "wifi_authenticated", COMES),
+            (
+                "<observer.ingress.interface.name>: STA <source.mac> IEEE 802.11: authenticated",
+                "wifi_authenticated",
+                COMES,
+            ),
             ("<observer.ingress.interface.name>: STA <source.mac> IEEE 802.11: associated<>", "wifi_joined", COMES),
             ("<observer.ingress.interface.name>: STA <source.mac> IEEE 802.11: disassociated", "wifi_left", GOES),
-            ("<observer.ingress.interface.name>: STA <source.mac> IEEE 802.11: deauthenticated due to <event.reason>", "wifi_left", GOES),
-            ("<observer.ingress.interface.name>: STA <source.mac> IEEE 802.1X: authentication failed<>", "wifi_login", OUT),
+            (
+                "<observer.ingress.interface.name>: STA <source.mac> IEEE 802.11: deauthenticated due to <event.reason>",
+                "wifi_left",
+                GOES,
+            ),
+            (
+                "<observer.ingress.interface.name>: STA <source.mac> IEEE 802.1X: authentication failed<>",
+                "wifi_login",
+                OUT,
+            ),
             ("<observer.ingress.interface.name>: AP-STA-POSSIBLE-PSK-MISMATCH <source.mac>", "wifi_login", OUT),
             ("<observer.ingress.interface.name>: AP-STA-CONNECTED <source.mac>", "wifi_joined", COMES),
             ("<observer.ingress.interface.name>: AP-STA-DISCONNECTED <source.mac>", "wifi_left", GOES),
@@ -112,8 +156,16 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["krb5kdc", "kadmind"],
         &[
-            ("AS_REQ (<>) <source.address>: <event.reason>: <user.name> for <service.name>, <>", "kerberos_request", Act("authentication", &["info"], "")),
-            ("TGS_REQ (<>) <source.address>: <event.reason>: authtime <>, <user.name> for <service.name>", "kerberos_service_request", Act("authentication", &["info"], "")),
+            (
+                "AS_REQ (<>) <source.address>: <event.reason>: <user.name> for <service.name>, <>",
+                "kerberos_request",
+                Act("authentication", &["info"], ""),
+            ),
+            (
+                "TGS_REQ (<>) <source.address>: <event.reason>: authtime <>, <user.name> for <service.name>",
+                "kerberos_service_request",
+                Act("authentication", &["info"], ""),
+            ),
         ],
     ),
     (
@@ -137,13 +189,29 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["monit"],
         &[
-            ("HttpRequest: access denied -- client [<source.address>]: wrong password for user '<user.name*>'", "login", OUT),
+            (
+                "HttpRequest: access denied -- client [<source.address>]: wrong password for user '<user.name*>'",
+                "login",
+                OUT,
+            ),
             ("HttpRequest: access denied -- client [<source.address>]: <event.reason>", "login", OUT),
-            ("HttpRequest: access denied -- client <source.address>: wrong password for user '<user.name*>'", "login", OUT),
+            (
+                "HttpRequest: access denied -- client <source.address>: wrong password for user '<user.name*>'",
+                "login",
+                OUT,
+            ),
             ("HttpRequest: access denied -- client <source.address>: unknown user '<user.name*>'", "login", OUT),
             ("HttpRequest: access denied -- client <source.address>: <event.reason>", "login", OUT),
-            ("Warning: Client '<source.address>' supplied wrong password for user '<user.name*>' accessing monit httpd", "login", OUT),
-            ("Warning: Client '<source.address>' supplied unknown user '<user.name*>' accessing monit httpd", "login", OUT),
+            (
+                "Warning: Client '<source.address>' supplied wrong password for user '<user.name*>' accessing monit httpd",
+                "login",
+                OUT,
+            ),
+            (
+                "Warning: Client '<source.address>' supplied unknown user '<user.name*>' accessing monit httpd",
+                "login",
+                OUT,
+            ),
             ("'<service.name>' process is not running", "service_failed", super::ERROR),
             ("'<service.name>' <event.reason>", "service_checked", INFO),
         ],
@@ -163,7 +231,11 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["portsentry"],
         &[
-            ("attackalert: <event.reason> from host: <source.address> to <network.transport> port: <destination.port>", "port_scan", FOUND),
+            (
+                "attackalert: <event.reason> from host: <source.address> to <network.transport> port: <destination.port>",
+                "port_scan",
+                FOUND,
+            ),
             ("attackalert: Host <source.address> has been blocked via <event.reason>", "address_banned", BANNED),
             ("attackalert: Host: <source.address> is already blocked<>", "port_scan", FOUND),
         ],
@@ -201,15 +273,27 @@ pub(super) const TABLES: &[Table] = &[
             ("Denied connection from <> (<source.address>)", "connection_refused", DENIED),
             ("Denied connection from (<source.address>)", "connection_refused", DENIED),
             ("<>Permission denied<>User name: <user.name>. Printer name: <>", "print_job_denied", DENIED),
-            ("<> (<source.address>) connect to service <service.name> initially as user <user.name> (uid=<user.id>, <>", "share_connected", Act("session", &["start"], "success")),
+            (
+                "<> (<source.address>) connect to service <service.name> initially as user <user.name> (uid=<user.id>, <>",
+                "share_connected",
+                Act("session", &["start"], "success"),
+            ),
             ("<> (<source.address>) closed connection to service <service.name>", "share_closed", END),
         ],
     ),
     (
         &["screensharingd", "vncserver*", "x11vnc", "xvnc*", "tigervnc*"],
         &[
-            ("Authentication: FAILED :: User Name: <user.name*> :: Viewer Address: <source.address> :: Type: <>", "vnc_login", OUT),
-            ("Authentication: SUCCEEDED :: User Name: <user.name*> :: Viewer Address: <source.address> :: Type: <>", "vnc_login", IN),
+            (
+                "Authentication: FAILED :: User Name: <user.name*> :: Viewer Address: <source.address> :: Type: <>",
+                "vnc_login",
+                OUT,
+            ),
+            (
+                "Authentication: SUCCEEDED :: User Name: <user.name*> :: Viewer Address: <source.address> :: Type: <>",
+                "vnc_login",
+                IN,
+            ),
             ("AuthFailed: <source.address>", "vnc_login", OUT),
             ("<>Connections: rejected: <source.address>", "vnc_login", OUT),
             ("<>Connections: accepted: <source.address>", "vnc_connect", COMES),
@@ -229,14 +313,14 @@ pub(super) const TABLES: &[Table] = &[
             ("<>pam_authenticate failed: <event.reason>", "rdp_login", OUT),
         ],
     ),
-    (
-        &["asterisk"],
-        ASTERISK,
-    ),
+    (&["asterisk"], ASTERISK),
     (&["freeswitch"], FREESWITCH),
     (
         &["teleport", "guacd"],
-        &[("Creating new client for protocol \"<network.protocol>\"", "remote_session", COMES), ("User \"@<>\" joined connection \"<>\" (<> users now present)", "remote_session", COMES)],
+        &[
+            ("Creating new client for protocol \"<network.protocol>\"", "remote_session", COMES),
+            ("User \"@<>\" joined connection \"<>\" (<> users now present)", "remote_session", COMES),
+        ],
     ),
     (
         &["openvpn", "openvpn-as"],
@@ -250,9 +334,21 @@ pub(super) const TABLES: &[Table] = &[
 /// Asterisk behind the file and function that says it.
 pub(super) const ASTERISK: Rows = &[
     ("<>Registration from '<user.name*>' failed for '<source.address>' - <event.reason>", "sip_login", OUT),
-    ("<>Request '<sip.method>' from '<user.name*>' failed for '<source.address>' (callid: <>) - <event.reason>", "sip_login", OUT),
-    ("<>Call from '<user.name*>' (<source.address>) to extension '<sip.extension*>' rejected because <event.reason>", "sip_call_rejected", DENIED),
-    ("<>Call from '<user.name*>' (<source.address>) to extension '<sip.extension*>'rejected because <event.reason>", "sip_call_rejected", DENIED),
+    (
+        "<>Request '<sip.method>' from '<user.name*>' failed for '<source.address>' (callid: <>) - <event.reason>",
+        "sip_login",
+        OUT,
+    ),
+    (
+        "<>Call from '<user.name*>' (<source.address>) to extension '<sip.extension*>' rejected because <event.reason>",
+        "sip_call_rejected",
+        DENIED,
+    ),
+    (
+        "<>Call from '<user.name*>' (<source.address>) to extension '<sip.extension*>'rejected because <event.reason>",
+        "sip_call_rejected",
+        DENIED,
+    ),
     ("<>Host <source.address> failed to authenticate as '<user.name*>'", "sip_login", OUT),
     ("<>Host <source.address> failed MD5 authentication for '<user.name*>' (<event.reason>)", "sip_login", OUT),
     ("<>Host <source.address> denied access to register peer '<user.name*>'", "sip_login", OUT),
@@ -270,8 +366,16 @@ pub(super) const ASTERISK: Rows = &[
 
 /// FreeSWITCH behind its date, load, level and place.
 pub(super) const FREESWITCH: Rows = &[
-    ("<>SIP auth failure (<sip.method>) on sofia profile '<>' for [<user.name*>] from ip <source.address>", "sip_login", OUT),
-    ("<>SIP auth challenge (<sip.method>) on sofia profile '<>' for [<user.name*>] from ip <source.address>", "sip_challenge", Act("authentication", &["info"], "")),
+    (
+        "<>SIP auth failure (<sip.method>) on sofia profile '<>' for [<user.name*>] from ip <source.address>",
+        "sip_login",
+        OUT,
+    ),
+    (
+        "<>SIP auth challenge (<sip.method>) on sofia profile '<>' for [<user.name*>] from ip <source.address>",
+        "sip_challenge",
+        Act("authentication", &["info"], ""),
+    ),
     ("<>Can't find user [<user.name*>] from <source.address>", "sip_login", OUT),
     ("<>IP <source.address> Rejected by <event.reason>", "sip_rejected", DENIED),
     ("<>Login by <user.name*>@<> from <source.address> failed", "sip_login", OUT),

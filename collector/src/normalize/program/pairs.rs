@@ -55,7 +55,9 @@ pub(super) fn security_event(event: &mut Event, message: &str) -> bool {
 /// `conn=1022 fd=21 ACCEPT from IP=203.0.113.9:45011 (IP=0.0.0.0:636)`, `conn=1022 op=1 BIND dn="uid=lan,…" method=128`,
 /// `conn=1022 op=1 RESULT tag=97 err=49 text=`.
 fn slapd(event: &mut Event, message: &str) -> bool {
-    let Some((connection, rest)) = message.strip_prefix("conn=").and_then(|rest| rest.split_once(' ')) else { return false };
+    let Some((connection, rest)) = message.strip_prefix("conn=").and_then(|rest| rest.split_once(' ')) else {
+        return false;
+    };
     event.set_named("slapd.connection", connection);
     let rest = match rest.split_once(' ') {
         Some((front, rest)) if front.starts_with("op=") || front.starts_with("fd=") => rest,
@@ -122,7 +124,9 @@ fn drupal(event: &mut Event, message: &str) -> bool {
     event.set(Field::URL_ORIGINAL, rest.split('|').next().unwrap_or_default());
     let text = rest.rsplit("||").next().unwrap_or(rest);
     let failed = rest.contains("|Login attempt failed ");
-    let user = |mark: &str| rest.rsplit_once(mark).map(|(_, user)| user.split('|').next().unwrap_or(user).trim_end_matches('.'));
+    let user = |mark: &str| {
+        rest.rsplit_once(mark).map(|(_, user)| user.split('|').next().unwrap_or(user).trim_end_matches('.'))
+    };
     if failed {
         authentication(event, "web_login", Outcome::Failure);
         let user = user("Login attempt failed for ").or_else(|| user("Login attempt failed from "));

@@ -48,7 +48,11 @@ pub(super) const TABLES: &[Table] = &[
             ("Untrusted X-Forwarded-For header from <source.address>", "web_untrusted_proxy", NO_ACCESS),
             ("Accepted password for <user.name*> from <source.address>", "web_login", IN),
             ("REST authentication success for <user.name*> from <source.address>", "web_login", IN),
-            ("Password reset requested for <user.name*> from <source.address>", "password_reset_requested", Act("iam", &["user"], "")),
+            (
+                "Password reset requested for <user.name*> from <source.address>",
+                "password_reset_requested",
+                Act("iam", &["user"], ""),
+            ),
         ],
     ),
     (
@@ -74,8 +78,16 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["php-fpm", "php"],
         &[
-            ("<url.path>: webConfigurator authentication error for user '<user.name*>' from: <source.address>", "web_login", OUT),
-            ("<url.path>: webConfigurator authentication error for '<user.name*>' from <source.address>", "web_login", OUT),
+            (
+                "<url.path>: webConfigurator authentication error for user '<user.name*>' from: <source.address>",
+                "web_login",
+                OUT,
+            ),
+            (
+                "<url.path>: webConfigurator authentication error for '<user.name*>' from <source.address>",
+                "web_login",
+                OUT,
+            ),
             ("<url.path>: Successful login for user '<user.name*>' from: <source.address>", "web_login", IN),
             ("<url.path>: User logged out for user '<user.name*>' from: <source.address>", "web_logout", END),
         ],
@@ -100,14 +112,22 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["wwsympa"],
         &[
-            ("<> [client <source.address>] [user <user.name*>] <event.reason>", "web_request", Act("web", &["access"], "")),
+            (
+                "<> [client <source.address>] [user <user.name*>] <event.reason>",
+                "web_request",
+                Act("web", &["access"], ""),
+            ),
             ("<> [client <source.address>] <event.reason>", "web_request", Act("web", &["access"], "")),
         ],
     ),
     (
         &["cowrie"],
         &[
-            ("<> New connection: <source.address> (<destination.ip>:<destination.port>) [session: <session.id>]", "honeypot_connection", FOUND),
+            (
+                "<> New connection: <source.address> (<destination.ip>:<destination.port>) [session: <session.id>]",
+                "honeypot_connection",
+                FOUND,
+            ),
             ("<>,<source.ip>] login attempt [<user.name*>/<>] failed", "honeypot_login", OUT),
             ("<>,<source.ip>] login attempt [<user.name*>/<>] succeeded", "honeypot_login", IN),
             ("<>,<source.ip>] CMD: <process.command_line>", "honeypot_command", FOUND),
@@ -126,23 +146,39 @@ pub(super) const TABLES: &[Table] = &[
     ),
     (
         &["haproxy"],
-        &[("Connect from <source.address>:<source.port> to <destination.ip>:<destination.port> (<>", "connection_opened", COMES)],
+        &[(
+            "Connect from <source.address>:<source.port> to <destination.ip>:<destination.port> (<>",
+            "connection_opened",
+            COMES,
+        )],
     ),
     (
         &["dockerd", "docker"],
-        &[("<>msg=\"Handler for <http.request.method> <url.path> returned error: <event.reason>\"", "container_api_error", super::ERROR)],
+        &[(
+            "<>msg=\"Handler for <http.request.method> <url.path> returned error: <event.reason>\"",
+            "container_api_error",
+            super::ERROR,
+        )],
     ),
     (
         &["zabbix_server", "zabbix_agentd", "zabbix"],
         &[
-            ("<>failed to accept an incoming connection: connection from \"<source.address>\" rejected, <event.reason>", "connection_refused", DENIED),
+            (
+                "<>failed to accept an incoming connection: connection from \"<source.address>\" rejected, <event.reason>",
+                "connection_refused",
+                DENIED,
+            ),
             ("<>connection from \"<source.address>\" rejected, <event.reason>", "connection_refused", DENIED),
             ("<>Zabbix agent item update failed<event.reason>", "agent_error", super::ERROR),
         ],
     ),
+    (&["mssql", "sqlservr"], super::own::MSSQL),
     (
-        &["mssql", "sqlservr"],
-        super::own::MSSQL,
+        &["ejabberd"],
+        &[
+            ("<>Failed authentication for <user.name*> from IP <source.address>", "chat_login", OUT),
+            ("<>Accepted connection {{<>", "chat_connect", COMES),
+            ("<>Close session for <user.name>", "chat_logout", GOES),
+        ],
     ),
-    (&["ejabberd"], &[("<>Failed authentication for <user.name*> from IP <source.address>", "chat_login", OUT), ("<>Accepted connection {{<>", "chat_connect", COMES), ("<>Close session for <user.name>", "chat_logout", GOES)]),
 ];
