@@ -396,6 +396,7 @@ pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event
             }
             let mut event = context.event(parts.timestamp, "json", "json");
             set_leaves(&mut event, leaves);
+            fill_from_usual_names(&mut event);
             Some(event)
         }
         Format::WindowsXml => parse::windows_event::from_xml(message, context.record).ok(),

@@ -112,6 +112,8 @@ fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     } else if memchr::memmem::find(parts.message.as_bytes(), b" SRC=").is_some() {
         // Gateways send the kernel's packets without its name.
         super::firewall::kernel(&mut event, parts.message.trim());
+    } else {
+        linux::set_fields_of_any(&mut event, "", parts.message.trim());
     }
     event
 }

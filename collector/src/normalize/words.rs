@@ -37,7 +37,7 @@ const ROOTS: [&str; 12] = [
 /// What this reader calls it.
 pub(super) const ACTION: &str = "sign_in";
 
-const FAILED: [&str; 54] = [
+const FAILED: [&str; 57] = [
     "authentication fail",
     "authentication attempt",
     "authentication error",
@@ -92,6 +92,9 @@ const FAILED: [&str; 54] = [
     "password verification failed",
     "access denied for user",
     "no such user",
+    "password incorrect",
+    "password check failed",
+    "tried to login with wrong",
 ];
 
 const SUCCEEDED: [&str; 18] = [

@@ -21,11 +21,19 @@ pub fn begins_with_date(text: &str) -> bool {
         [b'0'..=b'9', ..] if date::has_iso_form(bytes) => match bytes.get(10) {
             Some(b'T') => has_tag(text),
             // macOS, and files of FTP servers: the process id says that it is a tag.
-            Some(b' ') => text.splitn(6, ' ').skip(2).any(is_firm_tag),
+            Some(b' ') => has_firm_tag(text),
             _ => false,
         },
         _ => false,
     }
+}
+
+/// Whether behind a date of two words stands a tag with its process id, alone or behind a host. A word in capitals is a level, no host.
+fn has_firm_tag(text: &str) -> bool {
+    let mut words = text.splitn(6, ' ').skip(2).filter(|word| !word.is_empty());
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_level = !first.bytes().any(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_firm_tag(first) || (!is_level && is_host(first) && is_firm_tag(second))
 }
 
 /// Whether text without date begins with a tag that names a process id, or with a host and such a tag.

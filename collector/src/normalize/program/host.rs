@@ -194,6 +194,18 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["systemd"],
         &[
+            ("<service.name>: Main process exited, <event.reason>", "service_exited", INFO),
+            ("<service.name>: Succeeded.", "service_finished", INFO),
+            ("<service.name>: Deactivated successfully.", "service_finished", INFO),
+            ("<service.name>: Consumed <event.reason>", "service_finished", INFO),
+            ("Created slice <service.name>.", "slice_created", INFO),
+            ("Removed slice <service.name>.", "slice_removed", INFO),
+            ("Reached target <service.name>.", "target_reached", INFO),
+            ("Stopped target <service.name>.", "target_stopped", INFO),
+            ("Listening on <service.name>.", "socket_opened", INFO),
+            ("Closed <service.name>.", "socket_closed", INFO),
+            ("Mounted <file.path>.", "mounted", INFO),
+            ("Startup finished in <event.reason>", "startup_finished", INFO),
             ("Time has been changed", "time_changed", CONFIG),
             ("Shutting down.", "host_shutdown", Act("host", &["end"], "")),
         ],
@@ -278,6 +290,38 @@ pub(super) const TABLES: &[Table] = &[
         ],
     ),
     (&["pam_tally2", "pam_tally"], &[("<>user <user.name> (<user.id>) tally <>, deny <>", "account_locked", OUT)]),
+    (
+        &["dhclient", "dhcpcd"],
+        &[
+            ("DHCPACK of <host.ip> from <server.address>", "dhcp_lease", CONFIG),
+            ("bound to <host.ip> -- <event.reason>", "dhcp_lease", CONFIG),
+            ("DHCPREQUEST <event.reason>", "dhcp_request", INFO),
+            ("DHCPDISCOVER <event.reason>", "dhcp_request", INFO),
+        ],
+    ),
+    (
+        &["anacron"],
+        &[
+            ("Job `<service.name>' started", "cron_job_started", INFO),
+            ("Job `<service.name>' terminated<event.reason>", "cron_job_ended", INFO),
+        ],
+    ),
+    (
+        &["dbus-daemon", "dbus"],
+        &[
+            ("<>Successfully activated service '<service.name>'", "service_started", INFO),
+            ("<>Activating via systemd: service name='<service.name>'", "service_starting", INFO),
+            ("<>Activating service name='<service.name>'", "service_starting", INFO),
+        ],
+    ),
+    (
+        &["unix_chkpwd"],
+        &[(
+            "password check failed for user (<user.name*>)",
+            "password_check",
+            Act("authentication", &["info"], "failure"),
+        )],
+    ),
     // A socket that TCP wrappers watch, of any program.
     (
         &["*"],

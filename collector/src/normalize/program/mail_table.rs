@@ -8,6 +8,18 @@ use super::{BANNED, COMES, END, FOUND, GOES, IN, MAIL, OUT, REFUSED, Table};
 
 pub(super) const TABLES: &[Table] = &[
     (
+        &["postfix*"],
+        &[
+            ("warning: <source.address>: SASL <> authentication failed<event.reason>", "smtp_login", OUT),
+            ("warning: <source.address>: address not listed for hostname <source.domain>", "smtp_name_mismatch", COMES),
+            (
+                "warning: hostname <source.domain> does not resolve to address <source.address>",
+                "smtp_name_mismatch",
+                COMES,
+            ),
+        ],
+    ),
+    (
         &[
             "imapd",
             "pop3d",

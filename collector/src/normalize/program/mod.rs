@@ -4,9 +4,11 @@
 //! stranger chose is a value between marks of the program's own, greedy where it could hold them; a wording that no row has
 //! sets nothing. Source: each table names its programs' own messages.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use foldhash::{HashMap, HashMapExt};
 use nhatle_event::{Event, Field, Text, Value};
 
 use super::device::template::{Rows, Wordings};
@@ -56,14 +58,43 @@ const ERROR: Act = Act("process", &["error"], "failure");
 /// A request that a web application refused.
 const NO_ACCESS: Act = Act("web", &["access", "denied"], "failure");
 
-static TABLES: LazyLock<Vec<(&'static [&'static str], Wordings)>> = LazyLock::new(|| {
+/// All tables, and which of them a name has.
+struct Tables {
+    wordings: Vec<Wordings>,
+    by_name: HashMap<&'static str, Vec<usize>>,
+    by_front: Vec<(&'static str, usize)>,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let mut tables = Tables { wordings: Vec::new(), by_name: HashMap::new(), by_front: Vec::new() };
     let all = [host::TABLES, mail_table::TABLES, network::TABLES, web_table::TABLES];
-    all.into_iter().flatten().map(|(names, rows)| (*names, Wordings::new(rows))).collect()
+    for (at, (names, rows)) in all.into_iter().flatten().enumerate() {
+        tables.wordings.push(Wordings::new(rows));
+        for name in *names {
+            match name.strip_suffix('*') {
+                Some(front) => tables.by_front.push((front, at)),
+                None => tables.by_name.entry(name).or_default().push(at),
+            }
+        }
+    }
+    tables
 });
+
+impl Tables {
+    /// The wordings of a program, those of its name first.
+    fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Wordings> {
+        let named = self.by_name.get(name).into_iter().flatten().copied();
+        let fronts = self.by_front.iter().filter(move |(front, _)| name.starts_with(front)).map(|(_, at)| *at);
+        named.chain(fronts).filter_map(|at| self.wordings.get(at))
+    }
+}
 
 /// Sets what a message of one of these programs means. Whether a reader knew it.
 pub(super) fn set_fields(event: &mut Event, name: &str, message: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+    let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::from(name.to_ascii_lowercase()),
+        false => Cow::from(name),
+    };
     if mail::set_fields(event, &name, message) || pairs::set_fields(event, &name, message) {
         settle(event);
         return true;
@@ -77,10 +108,7 @@ pub(super) fn set_fields(event: &mut Event, name: &str, message: &str) -> bool {
         }
         _ => message,
     };
-    let is_of = |names: &[&str]| {
-        names.iter().any(|known| known.strip_suffix('*').map_or(*known == name, |front| name.starts_with(front)))
-    };
-    let known = TABLES.iter().filter(|(names, _)| is_of(names)).any(|(_, wordings)| wordings.fill(message, event));
+    let known = TABLES.of(&name).any(|wordings| wordings.fill(message, event));
     if known {
         settle(event);
     }

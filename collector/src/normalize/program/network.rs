@@ -8,7 +8,56 @@ use super::super::device::Act;
 use super::super::device::template::Rows;
 use super::{BANNED, COMES, DENIED, END, FOUND, GOES, IN, INFO, OUT, Table};
 
+/// A key or certificate that was not taken.
+const NO_KEY: Act = Act("authentication", &["info"], "failure");
+
 pub(super) const TABLES: &[Table] = &[
+    // What the reader of sshd leaves: OpenSSH's `sshd-session.c`, `srclimit.c`, `auth2-pubkey.c`.
+    (
+        &["sshd"],
+        &[
+            (
+                "<>Close session: user <user.name> from <source.address> port <source.port> id <>",
+                "ssh_session_closed",
+                END,
+            ),
+            ("Closing connection to <source.address> port <source.port>", "ssh_disconnected", GOES),
+            (
+                "Timeout, client not responding from user <user.name> <source.address> port <source.port>",
+                "ssh_timeout",
+                GOES,
+            ),
+            ("srclimit_penalise: <>: new <source.address> deferred penalty of <event.reason>", "ssh_penalty", FOUND),
+            ("srclimit_penalise: <>: activating <source.address> penalty of <event.reason>", "ssh_penalty", FOUND),
+            ("Nasty PTR record \"<>\" is set up for <source.address>, ignoring", "ssh_name_mismatch", FOUND),
+            ("Authentication refused: <event.reason>", "ssh_login", OUT),
+            ("Login restricted for <user.name>: <event.reason>", "ssh_login", OUT),
+            ("Authentication key <> revoked by file <>", "ssh_key_refused", NO_KEY),
+            ("Certificate invalid: <event.reason>", "ssh_key_refused", NO_KEY),
+            ("userauth_pubkey: <event.reason>", "ssh_key_refused", NO_KEY),
+            ("fatal: userauth_pubkey: <event.reason>", "ssh_key_refused", NO_KEY),
+            ("User child is on pid <>", "ssh_session_started", INFO),
+            ("Transferred: <event.reason>", "ssh_transferred", INFO),
+            ("Exiting on signal <event.reason>", "ssh_stopped", INFO),
+        ],
+    ),
+    (
+        &["sftp-server", "internal-sftp"],
+        &[
+            (
+                "session opened for local user <user.name*> from [<source.address>]",
+                "sftp_session_opened",
+                Act("session", &["start"], "success"),
+            ),
+            ("session closed for local user <user.name*> from [<source.address>]", "sftp_session_closed", END),
+            ("open \"<file.path*>\" flags <event.reason> mode <>", "sftp_open", Act("file", &["access"], "")),
+            ("close \"<file.path*>\" bytes read <> written <>", "sftp_close", Act("file", &["access"], "")),
+            ("remove name \"<file.path*>\"", "sftp_remove", Act("file", &["deletion"], "")),
+            ("mkdir name \"<file.path*>\" mode <>", "sftp_mkdir", Act("file", &["creation"], "")),
+            ("rmdir name \"<file.path*>\"", "sftp_rmdir", Act("file", &["deletion"], "")),
+            ("rename old \"<file.path*>\" new \"<>\"", "sftp_rename", Act("file", &["change"], "")),
+        ],
+    ),
     (
         &["wu-ftpd", "wuftpd", "ftpd", "in.ftpd", "bftpd", "gssftpd", "tnftpd"],
         &[
@@ -270,6 +319,7 @@ pub(super) const TABLES: &[Table] = &[
     (
         &["smbd", "samba", "winbindd"],
         &[
+            ("connect from <source.address>", "share_connect", COMES),
             ("Denied connection from <> (<source.address>)", "connection_refused", DENIED),
             ("Denied connection from (<source.address>)", "connection_refused", DENIED),
             ("<>Permission denied<>User name: <user.name>. Printer name: <>", "print_job_denied", DENIED),

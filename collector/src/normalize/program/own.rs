@@ -166,6 +166,9 @@ const ROWS: Rows = &[
     ("Added host/network <source.address> to <event.reason>", "address_banned", BANNED),
     ("Host: <source.address> Port: <destination.port> <network.transport> Blocked", "address_banned", BANNED),
     ("Blocking <source.address> - <event.reason>", "address_banned", BANNED),
+    // NSD.
+    ("axfr for <dns.question.name> from <source.address> refused, <event.reason>", "zone_transfer_refused", DENIED),
+    ("ratelimit block <dns.question.name> type <> target <> query <source.address> <>", "dns_ratelimited", DENIED),
     // TLS in front of others.
     ("SSL_accept from <source.address> : <event.reason>", "tls_failed", DENIED),
     ("authentication failure; rhost=<source.address> user=<user.name> msg=<event.reason>", "web_login", OUT),

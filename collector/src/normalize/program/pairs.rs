@@ -113,6 +113,9 @@ fn result(event: &mut Event, values: &str) {
 
 /// `site|time|kind|address|request|referrer|account|link|message`, as Drupal's module writes by default.
 fn drupal(event: &mut Event, message: &str) -> bool {
+    if !message.starts_with("http") {
+        return false;
+    }
     let parts: Vec<&str> = message.splitn(5, '|').collect();
     let [site, time, kind, address, rest] = parts[..] else { return false };
     let is_record = site.starts_with("http") && !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());

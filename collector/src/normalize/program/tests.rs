@@ -154,6 +154,13 @@ fn remote_access_and_networks() {
         ("monit", "HttpRequest: access denied -- client 203.0.113.9: unknown user 'lan'", &[LAN, OUT, FROM]),
         ("in.ten", "refused connect from ten.example (203.0.113.9)", &[FROM, OUT]),
         ("sshd", "refused connect from ten.example (203.0.113.9)", &[FROM]),
+        ("sshd", "Close session: user lan from 203.0.113.9 port 4411 id 0", &[LAN, FROM, PORT]),
+        (
+            "sshd",
+            "srclimit_penalise: ipv4: new 203.0.113.9/32 deferred penalty of 5 seconds for penalty: failed authentication",
+            &[FROM],
+        ),
+        ("internal-sftp", "remove name \"/a\"b\"", &[("file.path", "/a\"b"), ("event.type", "deletion")]),
         ("charon", "06[NET] <7> sending packet: from 192.0.2.1[4500] to 203.0.113.9[4411] (1172 bytes)", &[FROM, PORT]),
     ]);
 }

@@ -93,6 +93,21 @@ pub(super) const TABLES: &[Table] = &[
         ],
     ),
     (
+        &["suhosin", "php", "php-fpm"],
+        &[("ALERT - <event.reason> (attacker '<source.address>', file '<file.path>'", "attack_seen", FOUND)],
+    ),
+    (
+        &["froxlor"],
+        &[
+            ("[Login Action <source.address>] Unknown user '<user.name*>' tried to login", "web_login", OUT),
+            (
+                "[Login Action <source.address>] User '<user.name*>' tried to login with wrong password",
+                "web_login",
+                OUT,
+            ),
+        ],
+    ),
+    (
         &["gitea", "forgejo"],
         &[
             ("<>Failed authentication attempt for <user.name*> from <source.address>", "web_login", OUT),
