@@ -34,6 +34,10 @@ pub enum Join {
     MysqlGeneral,
     /// What a FastCGI program said, in nginx's error log: client and request stand behind its last line.
     NginxError,
+    /// Icinga 2: lines that do not begin with its date in brackets.
+    Icinga,
+    /// Syslog of macOS and others that write messages of several lines: those behind the first are indented.
+    Indented,
 }
 
 impl LineForm {
@@ -44,6 +48,7 @@ impl LineForm {
         match profile {
             // A header says more of a file than whoever named its source.
             _ if Headers::stand_in(front) => LineForm::Headed(Box::default()),
+            _ if is_icinga(front) => LineForm::Joined(Join::Icinga),
             Some("zeek" | "iis") if front.starts_with(b"#") => LineForm::Headed(Box::default()),
             None | Some("modsecurity") if audit_number(front, b'A').is_some() => {
                 LineForm::Joined(Join::ModsecurityAudit)
@@ -52,6 +57,7 @@ impl LineForm {
             Some("mysql") if has(b"# User@Host: ") => LineForm::Joined(Join::MysqlSlow),
             Some("mysql") => LineForm::Joined(Join::MysqlGeneral),
             Some("nginx") => LineForm::Joined(Join::NginxError),
+            None | Some("linux" | "syslog") if has_indented(front) => LineForm::Joined(Join::Indented),
             _ => LineForm::Single,
         }
     }
@@ -93,6 +99,8 @@ impl Join {
                 _ if line.starts_with(b"# User@Host: ") => held.starts_with(b"# Time: ") && !held.contains(&b'\n'),
                 _ => held.starts_with(b"# "),
             },
+            Join::Icinga => !held.is_empty() && !is_icinga(line),
+            Join::Indented => matches!(line.first(), Some(b'\t' | b' ')) && is_syslog(held),
             Join::MysqlGeneral => {
                 let is_statement = [&b"Query\t"[..], b"Execute\t", b"Prepare\t"];
                 is_statement.iter().any(|mark| held.windows(mark.len()).any(|window| window == *mark))
@@ -113,6 +121,33 @@ impl Join {
 /// Whether a line begins as nginx's error log does: `2026/11/23 09:10:00 [`.
 fn is_nginx_error(line: &[u8]) -> bool {
     matches!(line, [b'0'..=b'9', _, _, _, b'/', _, _, b'/', _, _, b' ', _, _, b':', _, _, b':', _, _, b' ', b'[', ..])
+}
+
+/// Whether a line begins as Icinga 2's logs do: `[2026-11-23 09:10:00 +0700] warning/Process: `.
+fn is_icinga(line: &[u8]) -> bool {
+    const FORM: &[u8; 28] = b"[dddd-dd-dd dd:dd:dd +dddd] ";
+    const LEVELS: [&[u8]; 5] = [b"debug/", b"notice/", b"information/", b"warning/", b"critical/"];
+    let is_front = line.len() > FORM.len()
+        && FORM.iter().zip(line).all(|(form, byte)| match form {
+            b'd' => byte.is_ascii_digit(),
+            b'+' => matches!(byte, b'+' | b'-'),
+            exact => byte == exact,
+        });
+    is_front && LEVELS.iter().any(|level| line[FORM.len()..].starts_with(level))
+}
+
+/// Whether a line begins with syslog's date: `Nov 23 09:10:00 `, or RFC 3339's.
+fn is_syslog(line: &[u8]) -> bool {
+    let is_bsd = line.len() > 16
+        && crate::parse::date::month(line).is_some()
+        && line.get(3) == Some(&b' ')
+        && line.get(15) == Some(&b' ');
+    is_bsd || (line.get(10) == Some(&b'T') && crate::parse::date::has_iso_form(line))
+}
+
+/// Whether a file is syslog and has lines in its front that are indented.
+fn has_indented(front: &[u8]) -> bool {
+    is_syslog(front) && memchr::memmem::find(front, b"\n\t").is_some()
 }
 
 /// The number of a mark: `--a1b2c3d4-A--`.
@@ -167,6 +202,23 @@ mod tests {
         let lines = ["--a1b2c3d4-A--", "--a1b2c3d4-C--", "--0badbad0-Z--", "--0badbad0-A--", "x", "--a1b2c3d4-Z--"];
         assert_eq!(joined(Join::ModsecurityAudit, &lines).len(), 1);
         assert!(matches!(LineForm::of(b"--a1b2c3d4-A--\n", None), LineForm::Joined(Join::ModsecurityAudit)));
+    }
+
+    #[test]
+    fn messages_of_several_lines() {
+        let lines = ["Nov 23 09:10:00 may ten[7]: a <", "\tb", "\t>", "Nov 23 09:10:01 may ten[7]: c"];
+        assert_eq!(joined(Join::Indented, &lines).len(), 2);
+        assert!(matches!(LineForm::of(lines.join("\n").as_bytes(), None), LineForm::Joined(Join::Indented)));
+        assert!(matches!(LineForm::of(lines[0].as_bytes(), None), LineForm::Single));
+        let lines = [
+            "[2026-11-23 09:10:00 +0700] warning/Ten: a",
+            "b",
+            "",
+            "[2026-11-23 09:10:01 +0700] notice/Ten: [c]",
+            "[d]",
+        ];
+        assert_eq!(joined(Join::Icinga, &lines).len(), 2);
+        assert!(matches!(LineForm::of(lines.join("\n").as_bytes(), Some("apache")), LineForm::Joined(Join::Icinga)));
     }
 
     #[test]

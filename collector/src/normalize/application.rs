@@ -48,6 +48,12 @@ enum Set {
     Off,
 }
 
+/// Whether a word in front of a line is a level, however it is set off.
+pub(super) fn is_level_word(word: &str) -> bool {
+    let bare = word.trim_end_matches([':', ']', ',']);
+    is_level(bare, Set::Off)
+}
+
 fn is_level(word: &str, set: Set) -> bool {
     let is_known = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
     is_known && (set == Set::Off || word.bytes().all(|byte| byte.is_ascii_uppercase()))

@@ -128,6 +128,11 @@ fn pure_ftpd(event: &mut Event, message: &str) {
 
 /// Dropbear, the SSH server of small routers: `Bad password attempt for 'root' from 203.0.113.9:4411`.
 fn dropbear(event: &mut Event, message: &str) {
+    // Some builds write their own date in front: `[825] Nov 23 20:10:00 Bad password …`.
+    let message = match message.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((pid, rest)) if pid.bytes().all(|byte| byte.is_ascii_digit()) => rest.get(16..).unwrap_or(rest),
+        _ => message,
+    };
     let front = [
         ("Bad password attempt for ", false),
         ("Bad PAM password attempt for ", false),

@@ -32,7 +32,7 @@ pub fn kernel(event: &mut Event, message: &str) {
 
 /// Where the packet's values begin.
 fn packet_at(text: &str) -> Option<usize> {
-    let at = text.find("IN=")?;
+    let at = text.find("IN=").or_else(|| text.find("OUT="))?;
     let rest = text.get(at..)?;
     (rest.contains(" SRC=") && rest.contains(" DST=")).then_some(at)
 }

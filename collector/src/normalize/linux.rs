@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use nhatle_event::{Event, Field, Value};
 
-use super::{account, daemon, firewall, sshd};
+use super::{account, daemon, firewall, program, sshd, words};
 
 /// The program behind a tag: without its path, `(pam_unix)` (older PAM), and sshd's split processes,
 /// which are sshd to everyone who watches it.
@@ -67,6 +67,19 @@ pub fn set_fields(event: &mut Event, app: &str, message: &str) {
             daemon::set_fields(event, name, message);
         }
     }
+    let is_told = event.get(Field::EVENT_ACTION).is_some() || event.get(Field::EVENT_CATEGORY).is_some();
+    if !is_told {
+        program::set_fields(event, name, message);
+    }
+}
+
+/// Sets what a message of a program means that none of the readers above knows, by how its own file is written and by the words that all have.
+pub(super) fn set_fields_of_any(event: &mut Event, app: &str, message: &str) {
+    let is_told = event.get(Field::EVENT_ACTION).is_some() || event.get(Field::EVENT_CATEGORY).is_some();
+    // sshd's words are read in full above: what a stranger types there is not looked through.
+    if !is_told && !matches!(program_name(app), "sshd" | "sudo") && !program::own_line(event, message) {
+        words::set_fields(event, message);
+    }
 }
 
 /// `message repeated 3 times: [ Failed …]` (rsyslog): the message inside, the number beside it.
@@ -85,10 +98,12 @@ pub(super) fn unwrap_repeated<'a>(event: &mut Event, message: &'a str) -> &'a st
 /// module in the tag (`sshd(pam_unix)`). Whether it was one.
 fn pam(event: &mut Event, name: &str, app: &str, message: &str) -> bool {
     let text = match message.strip_prefix("pam_") {
-        Some(rest) => match rest.split_once("): ") {
+        Some(rest) => match rest.split_once("): ").or_else(|| rest.split_once(": ")) {
             Some((_, text)) => text,
             None => return false,
         },
+        // PAM of old behind the tag of its program.
+        None if message.starts_with("(pam_") => message.split_once(") ").map_or(message, |(_, text)| text),
         None if app.contains("(pam_") => message,
         // sshd tells of further failures of one connection itself.
         None if message.starts_with("PAM ") && message.contains(" more authentication failure") => message,
@@ -114,6 +129,13 @@ fn pam(event: &mut Event, name: &str, app: &str, message: &str) -> bool {
         authentication(event, action, Outcome::Failure);
         event.set(Field::EVENT_REASON, "user unknown");
         failure_pairs(event, rest);
+    } else if let Some((user, rest)) =
+        text.strip_prefix("user ").and_then(|rest| rest.split_once(" (")).filter(|(_, rest)| rest.contains(") tally "))
+    {
+        // pam_tally: `user lan (1001) tally 6, deny 5`.
+        authentication(event, action, Outcome::Failure);
+        event.set(Field::EVENT_REASON, rest.split_once(") ").map_or(rest, |(_, reason)| reason));
+        set_user(event, user);
     } else if let Some(user) = text.strip_prefix("password changed for ") {
         iam(event, "password_changed", &["user", "change"]);
         set_user(event, user.trim());
@@ -159,8 +181,11 @@ fn failure_pairs(event: &mut Event, text: &str) {
         Some((_, user)) => set_user(event, user.trim()),
         None => {
             let before = text.split("rhost=").next().unwrap_or(text);
-            let logname = before.split_once("logname=").map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
-            if let Some(name) = logname.filter(|name| !name.is_empty()) {
+            let named = |mark: &str| {
+                let name = before.split_once(mark).map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+                name.filter(|name| !name.is_empty())
+            };
+            if let Some(name) = named("logname=").or_else(|| named("ruser=")) {
                 set_user(event, name);
             }
         }

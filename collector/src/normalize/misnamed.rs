@@ -8,7 +8,7 @@
 
 use nhatle_event::{Event, Field};
 
-use super::{Context, Problem, form, service};
+use super::{Context, Problem, form, service, words};
 use crate::profile::Profile;
 
 /// What a text means that was read with a profile: as it was read, or as the profile it is surely of.
@@ -109,7 +109,9 @@ fn is_doubtful(event: &Event, named: Profile) -> bool {
                 Field::EVENT_OUTCOME,
                 Field::DNS_QUESTION_NAME,
             ];
-            !told.into_iter().any(has) && !is_tagged(event, named)
+            // Words that any program has for a sign-in are no sign of this one.
+            let is_by_words = event.text(Field::EVENT_ACTION) == Some(words::ACTION);
+            (is_by_words || !told.into_iter().any(has)) && !is_tagged(event, named)
         }
     }
 }

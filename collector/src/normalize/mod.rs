@@ -15,6 +15,8 @@ pub mod syslog;
 pub mod linux;
 pub mod account;
 mod daemon;
+mod program;
+mod words;
 #[cfg(test)]
 mod daemon_tests;
 pub mod sshd;
@@ -183,6 +185,10 @@ fn as_named(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32
         Format::Auditd => {
             let parts = parse::key_value::auditd(trimmed).map_err(shift)?;
             Ok(auditd::event(&parts, trimmed, &context))
+        }
+        Format::WebAccess if profile.is_none() && service::haproxy::is_own(trimmed, offset_s) => {
+            let program = service::by_profile(Profile::Haproxy).ok_or_else(|| Fault::new("haproxy: not read", 0))?;
+            Ok(service::event(trimmed, program, &context).map_err(shift)?)
         }
         Format::WebAccess | Format::WebError => Ok(web::event(trimmed, &context).map_err(shift)?),
         Format::KeyValue | Format::Plain if profile.is_none() && device::detect_text(trimmed).is_some() => {
@@ -390,6 +396,7 @@ pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event
             }
             let mut event = context.event(parts.timestamp, "json", "json");
             set_leaves(&mut event, leaves);
+            fill_from_usual_names(&mut event);
             Some(event)
         }
         Format::WindowsXml => parse::windows_event::from_xml(message, context.record).ok(),

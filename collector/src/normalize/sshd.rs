@@ -13,6 +13,8 @@ use crate::parse;
 pub fn set_fields(event: &mut Event, message: &str) {
     let message = message.strip_suffix(" [preauth]").unwrap_or(message);
     let message = message.strip_prefix("error: ").or_else(|| message.strip_prefix("fatal: ")).unwrap_or(message);
+    // Its tag stands in front again where syslog wrote it in brackets.
+    let message = message.strip_prefix("[sshd]").map_or(message, |rest| rest.trim_start_matches([':', ' ']));
     let is_known = login(event, message) || refusal(event, message) || connection(event, message);
     if !is_known {
         other(event, message);
@@ -181,7 +183,7 @@ fn named_peer(text: &str) -> Option<(&str, &str, Option<&str>)> {
 
 /// Connections that begin and end.
 fn connection(event: &mut Event, message: &str) -> bool {
-    const VERBS: [(&str, &str); 8] = [
+    const VERBS: [(&str, &str); 10] = [
         ("Connection closed by ", "ssh_disconnected"),
         ("Connection reset by ", "ssh_disconnected"),
         ("Disconnected from ", "ssh_disconnected"),
@@ -189,6 +191,8 @@ fn connection(event: &mut Event, message: &str) -> bool {
         ("Timeout before authentication for connection from ", "ssh_timeout"),
         ("Timeout before authentication for ", "ssh_timeout"),
         ("Unable to negotiate with ", "ssh_negotiation_failed"),
+        ("Disconnecting ", "ssh_disconnected"),
+        ("Read error from remote host ", "ssh_disconnected"),
         ("Connection from ", "ssh_connected"),
     ];
     let found = VERBS.iter().find_map(|(verb, action)| Some((message.strip_prefix(verb)?, *action)));
@@ -256,7 +260,10 @@ fn other(event: &mut Event, message: &str) {
             }
         }
         return;
-    } else if message.contains("POSSIBLE BREAK-IN ATTEMPT") {
+    } else if message.contains("POSSIBLE BREAK-IN ATTEMPT")
+        || message.starts_with("reverse mapping checking getaddrinfo for ")
+        || (message.starts_with("Address ") && message.contains(" maps to "))
+    {
         category(event, "network", &["info"]);
         event.set(Field::EVENT_ACTION, "ssh_name_mismatch");
         // `… for NAME [ADDRESS] failed`, or `Address ADDRESS maps to NAME, but …`.
@@ -277,6 +284,25 @@ fn other(event: &mut Event, message: &str) {
             set_source(event, address);
             set_port(event, port);
         }
+        return;
+    } else if let Some(rest) = message.strip_prefix("refused connect from ") {
+        category(event, "network", &["connection", "denied"]);
+        event.set(Field::EVENT_ACTION, "ssh_refused");
+        let inside = rest.rsplit_once('(').map_or(rest, |(_, inside)| inside.trim_end_matches(')'));
+        set_source(event, inside);
+        return;
+    } else if [
+        "Bad packet length",
+        "Corrupted MAC on input",
+        "no matching ",
+        "Unable to negotiate a key exchange",
+        "Disconnecting: bad client public",
+    ]
+    .iter()
+    .any(|front| message.starts_with(front))
+    {
+        category(event, "network", &["protocol", "error"]);
+        event.set(Field::EVENT_ACTION, "ssh_protocol_error");
         return;
     } else if message.starts_with("Server listening on ") || message.starts_with("Received signal ") {
         event.set(Field::EVENT_ACTION, if message.starts_with("Server") { "ssh_listening" } else { "ssh_stopped" });

@@ -33,8 +33,12 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Some(event) = windows::snare::event(message, context)
     {
         event
-    } else if matches!(app, "nginx" | "httpd" | "apache2" | "apache")
-        && let Some(event) = web::line(message, context)
+    } else if matches!(linux::program_name(app).split('/').next(), Some("nginx" | "httpd" | "apache2" | "apache"))
+        && let Some(event) = web::line(message, context).or_else(|| {
+            let mut event = web::undated(message, context)?;
+            event.timestamp = parts.timestamp.unwrap_or(event.timestamp);
+            Some(event)
+        })
     {
         event
     } else if matches!(message.as_bytes().first(), Some(b'{' | b'<' | b'@'))
@@ -104,6 +108,12 @@ fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
             event.set(Field::PROCESS_PID, pid);
         }
         linux::set_fields(&mut event, app, parts.message.trim());
+        linux::set_fields_of_any(&mut event, app, parts.message.trim());
+    } else if memchr::memmem::find(parts.message.as_bytes(), b" SRC=").is_some() {
+        // Gateways send the kernel's packets without its name.
+        super::firewall::kernel(&mut event, parts.message.trim());
+    } else {
+        linux::set_fields_of_any(&mut event, "", parts.message.trim());
     }
     event
 }

@@ -6,14 +6,17 @@
 
 use nhatle_event::{Event, Field, Timestamp, Value};
 
-use super::{Context, application, set_sent};
+use super::{Context, application, program, set_sent, words};
 use crate::parse::{self, Fault};
 use crate::profile::Profile;
+
+/// How long an object at the end of a line may be.
+const OBJECT_BYTES_MAX: usize = 4096;
 
 /// Fills `message` and `host.name` from the names that programs usually give them.
 pub(super) fn fill_from_usual_names(event: &mut Event) {
     let usual: [(Field, &[&str]); 4] = [
-        (Field::USER_NAME, &["username", "user_name", "userName", "uname"]),
+        (Field::USER_NAME, &["username", "user_name", "userName", "uname", "User", "userIdentity.userName"]),
         (Field::MESSAGE, &["msg", "log", "MESSAGE", "Message"]),
         (Field::HOST_NAME, &["host.hostname", "host", "hostname", "_HOSTNAME", "computer_name", "agent.hostname"]),
         (Field::LOG_LEVEL, &["level", "severity"]),
@@ -28,7 +31,7 @@ pub(super) fn fill_from_usual_names(event: &mut Event) {
         }
     }
     // Who is at the other end, by the names that say so and nothing else.
-    const CLIENTS: [&str; 9] = [
+    const CLIENTS: [&str; 19] = [
         "remote_addr",
         "remote_ip",
         "client_ip",
@@ -38,13 +41,122 @@ pub(super) fn fill_from_usual_names(event: &mut Event) {
         "client_addr",
         "src_ip",
         "source_ip",
+        "remoteAddr",
+        "remoteIp",
+        "clientIP",
+        "client.ip",
+        "ClientAddr",
+        "addr.remote",
+        "peer_ip",
+        "sourceIPAddress",
+        "downstream_remote_address",
+        "ip_address",
     ];
     if event.get(Field::SOURCE_IP).is_none() {
-        let found = CLIENTS.iter().filter_map(|name| Field::lookup(name)).find_map(|name| event.get(name)?.as_ip());
-        if let Some(address) = found {
-            event.set(Field::SOURCE_IP, address);
-            event.add(Field::RELATED_IP, address);
+        let found = CLIENTS.iter().filter_map(|name| Field::lookup(name)).find_map(|name| {
+            let value = event.get(name)?;
+            value.as_ip().map(|address| (address, None)).or_else(|| socket(value.text()?))
+        });
+        if let Some((address, port)) = found {
+            event.set(Field::SOURCE_IP, address.to_canonical());
+            event.add(Field::RELATED_IP, address.to_canonical());
+            if let Some(port) = port {
+                event.set_default(Field::SOURCE_PORT, port);
+            }
         }
+    }
+    set_http(event);
+    set_said(event);
+}
+
+/// What was asked for and what came of it, by the names that say so and nothing else; AWS CloudTrail's call.
+fn set_http(event: &mut Event) {
+    const NAMES: [(Field, &[&str]); 4] = [
+        (
+            Field::HTTP_RESPONSE_STATUS_CODE,
+            &["http_status", "httpStatus", "response_code", "status_code", "statusCode"],
+        ),
+        (Field::HTTP_REQUEST_METHOD, &["http_method", "httpMethod", "request_method", "method"]),
+        (Field::USER_AGENT_ORIGINAL, &["userAgent", "user_agent", "user-agent", "http_user_agent"]),
+        (Field::URL_ORIGINAL, &["http_path", "x-envoy-origin-path", "request_uri", "uri"]),
+    ];
+    if event.get(Field::SOURCE_IP).is_none() {
+        return;
+    }
+    for (field, names) in NAMES {
+        if event.get(field).is_some() {
+            continue;
+        }
+        let found = names.iter().filter_map(|name| Field::lookup(name)).find_map(|name| {
+            let value = event.get(name)?;
+            match field {
+                Field::HTTP_RESPONSE_STATUS_CODE => {
+                    value.as_long().filter(|status| (100..600).contains(status)).map(Value::Long)
+                }
+                Field::HTTP_REQUEST_METHOD => {
+                    value.text().filter(|text| text.bytes().all(|byte| byte.is_ascii_uppercase())).map(Value::from)
+                }
+                _ => value.text().map(Value::from),
+            }
+        });
+        if let Some(value) = found {
+            event.set(field, value);
+        }
+    }
+    let is_call = ["eventSource", "eventVersion"]
+        .iter()
+        .all(|name| Field::lookup(name).is_some_and(|field| event.text(field).is_some()));
+    let call = Field::lookup("eventName").and_then(|field| event.text(field)).map(Value::from);
+    if let Some(call) = call.filter(|_| is_call) {
+        event.set_default(Field::EVENT_ACTION, call);
+        let is_refused = Field::lookup("errorCode").is_some_and(|field| event.get(field).is_some())
+            || Field::lookup("responseElements.ConsoleLogin").and_then(|field| event.text(field)) == Some("Failure");
+        event.set_default(Field::EVENT_OUTCOME, if is_refused { "failure" } else { "success" });
+    }
+}
+
+/// `203.0.113.9:4411`, `[2001:db8::9]:4411`.
+fn socket(text: &str) -> Option<(std::net::IpAddr, Option<u16>)> {
+    let socket: std::net::SocketAddr = text.parse().ok()?;
+    Some((socket.ip(), Some(socket.port())))
+}
+
+/// Who is at the other end by the object that a line ends in: `… {"ip":"203.0.113.9","email":"lan@example.com"}`.
+fn set_from_object(event: &mut Event, text: &str) {
+    let Some(object) =
+        text.find("{\"").and_then(|at| text.get(at..=text.rfind('}')?)).filter(|text| text.len() <= OBJECT_BYTES_MAX)
+    else {
+        return;
+    };
+    let Ok(leaves) = parse::json::parse(object) else { return };
+    let of = |names: &[&str]| {
+        leaves
+            .iter()
+            .find(|(name, _)| names.iter().any(|known| name.rsplit('.').next() == Some(known)))
+            .and_then(|(_, value)| value.text())
+    };
+    if let Some(address) = of(&["ip", "ipAddress", "remoteAddress", "clientIp", "client_ip", "remote_ip"])
+        .and_then(|text| text.parse::<std::net::IpAddr>().ok())
+    {
+        event.set(Field::SOURCE_IP, address.to_canonical());
+        event.add(Field::RELATED_IP, address.to_canonical());
+    }
+    if let Some(user) = of(&["username", "userName", "user", "email"]) {
+        super::linux::set_user(event, user);
+    }
+    if let Some(kind) = of(&["type", "event"]).filter(|kind| kind.len() <= 64) {
+        event.set_default(Field::EVENT_ACTION, kind.to_ascii_lowercase());
+    }
+}
+
+/// What the object's message says of a sign-in.
+fn set_said(event: &mut Event) {
+    if event.get(Field::EVENT_ACTION).is_some() || event.get(Field::EVENT_CATEGORY).is_some() {
+        return;
+    }
+    let Some(message) = event.text(Field::MESSAGE).map(nhatle_event::Text::from) else { return };
+    if !program::own_line(event, &message) {
+        words::set_fields(event, &message);
     }
 }
 
@@ -72,6 +184,11 @@ pub(super) fn key_value(text: &str, context: &Context<'_>) -> Event {
 
 /// A line of text that claims no format: a message, and the time it begins with where it does.
 pub(super) fn plain(text: &str, context: &Context<'_>) -> Result<Event, Fault> {
+    if text.starts_with('[')
+        && let Some(event) = super::web::undated(text, context)
+    {
+        return Ok(event);
+    }
     let found = parse::date::anywhere_in_front(text, context.offset_s)?;
     let klog = || application::klog(text, context.record.received, context.offset_s);
     let klog = if found.is_none() { klog() } else { None };
@@ -94,6 +211,11 @@ pub(super) fn plain(text: &str, context: &Context<'_>) -> Result<Event, Fault> {
     }
     if event.get(Field::LOG_LEVEL).is_none() {
         application::set_level_in_front(&mut event, text);
+    }
+    let words = found.map_or(text, |(_, used)| text.get(used..).unwrap_or_default());
+    if module == "syslog" && !program::own_line(&mut event, words) {
+        set_from_object(&mut event, words);
+        words::set_fields(&mut event, words);
     }
     Ok(event)
 }

@@ -224,8 +224,49 @@ fn error_event(error: &ErrorLine<'_>, context: &Context<'_>) -> Event {
     if let Some(referrer) = error.referrer {
         event.set(Field::HTTP_REQUEST_REFERRER, Value::from(referrer));
     }
+    if let Some(server) = error.server_address {
+        event.set(Field::DESTINATION_IP, server.ip());
+        event.set(Field::DESTINATION_PORT, server.port());
+    }
+    set_sign_in(&mut event, error);
     modsecurity::set_message(&mut event, error.message);
     event
+}
+
+/// What an error says of a sign-in: Apache's `user lan: authentication failure for "/": Password Mismatch`, `user lan not found: /`, with its number
+/// or without; nginx's `user "lan": password mismatch`, `client login failed: "…"`.
+fn set_sign_in(event: &mut Event, error: &ErrorLine<'_>) {
+    let message = match error.message.split_once(": ") {
+        Some((number, rest)) if number.starts_with("AH") && number.len() == 7 => rest,
+        _ => error.message,
+    };
+    const REASONS: [&str; 8] = [
+        ": authentication failure for ",
+        ": password mismatch",
+        " was not found in ",
+        " not found: ",
+        ": denied by ",
+        ": nonce expired",
+        " in realm ",
+        " user/password was provided",
+    ];
+    let user = message.strip_prefix("user ").and_then(|rest| {
+        let (at, _) = REASONS.iter().filter_map(|reason| Some((rest.find(reason)?, reason))).min()?;
+        Some(rest.get(..at)?.trim_matches(['"', '`', '\'']))
+    });
+    let login = error.login.filter(|_| message.starts_with("client login failed"));
+    if let Some(user) = user.or(login) {
+        event.set(Field::EVENT_CATEGORY, Value::List(vec!["web".into(), "authentication".into()]));
+        event.set(Field::EVENT_ACTION, "web_login");
+        event.set(Field::EVENT_OUTCOME, "failure");
+        super::linux::set_user(event, user);
+    }
+}
+
+/// The event of a line of Apache's error log that came without its date. `None` where it is no such line.
+pub(super) fn undated(message: &str, context: &Context<'_>) -> Option<Event> {
+    let error = web_error::undated(message, context.record.received)?;
+    (error.client.is_some() || error.module.is_some()).then(|| error_event(&error, context))
 }
 
 /// `address`, `address:port`, `[address]:port`.

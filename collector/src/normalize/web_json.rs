@@ -27,16 +27,40 @@ const CLIENT: &[&str] = &[
     "remoteIP",
     "req.remoteAddress",
     "client",
+    "remoteAddr",
+    "downstream_remote_address",
+    "visitor_ip",
 ];
-const STATUS: &[&str] = &["status", "status_code", "response_code", "DownstreamStatus", "res.statusCode", "response"];
+const STATUS: &[&str] = &[
+    "status",
+    "status_code",
+    "response_code",
+    "DownstreamStatus",
+    "res.statusCode",
+    "response",
+    "http_status",
+    "httpStatus",
+];
 const REQUEST_LINE: &[&str] = &["request", "request_line"];
 const METHOD: &[&str] = &["request_method", "method", "http_method", "RequestMethod", "request.method", "req.method"];
-const TARGET: &[&str] = &["request_uri", "uri", "RequestPath", "request.uri", "req.url", "path", "url", "request"];
+const TARGET: &[&str] = &[
+    "request_uri",
+    "uri",
+    "RequestPath",
+    "request.uri",
+    "req.url",
+    "path",
+    "url",
+    "request",
+    "x-envoy-origin-path",
+    "http_path",
+];
 const USER: &[&str] = &["remote_user", "ClientUsername", "user_id", "auth"];
 const AGENT: &[&str] = &[
     "http_user_agent",
     "user_agent",
     "userAgent",
+    "user-agent",
     "agent",
     "request_User-Agent",
     "request.headers.User-Agent",
@@ -83,7 +107,11 @@ impl<'a> Members<'a> {
 /// The event of an object that is an entry of an access log; `None` = it is none.
 pub(super) fn event(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
     let members = Members(leaves);
-    let client = members.text(CLIENT).filter(|client| client.parse::<IpAddr>().is_ok())?;
+    let client = members.text(CLIENT)?;
+    // Envoy writes the port, too.
+    let socket = client.parse::<std::net::SocketAddr>().ok();
+    let client = socket.map_or(client, |socket| Cow::from(socket.ip().to_string()));
+    client.parse::<IpAddr>().ok()?;
     let status = members.text(STATUS)?.parse::<u16>().ok().filter(|status| (0..=999).contains(status))?;
     let line = members.text(REQUEST_LINE).filter(|line| web_access::request(line).is_some());
     let method = members.text(METHOD).filter(|word| is_method(word));
@@ -97,6 +125,9 @@ pub(super) fn event(leaves: &Leaves, context: &Context<'_>) -> Option<Event> {
     event.set(Field::EVENT_CATEGORY, "web");
     event.set(Field::EVENT_TYPE, "access");
     set_source(&mut event, &client);
+    if let Some(socket) = socket {
+        event.set(Field::SOURCE_PORT, socket.port());
+    }
     match (line, method, target) {
         (Some(line), ..) => set_request(&mut event, &line),
         (None, Some(method), Some(target)) => {

@@ -225,8 +225,13 @@ pub fn common_log(text: &str, offset_s: i32) -> Found {
     let read = || -> Option<(Civil, i32, usize)> {
         let (day, width) = digits(bytes, 2)?;
         let rest = bytes.get(width..)?.strip_prefix(b"/")?;
-        let month = month(rest)?;
-        let rest = rest.get(3..)?.strip_prefix(b"/")?;
+        let (day, month, month_width) = match month(rest) {
+            Some(month) => (day, month, 3),
+            // cPanel's month stands first.
+            None if (1..=12).contains(&day) => (digits(rest, 2).filter(|(_, width)| *width == 2)?.0, day, 2),
+            None => return None,
+        };
+        let rest = rest.get(month_width..)?.strip_prefix(b"/")?;
         let (year, 4) = digits(rest, 4)? else { return None };
         let rest = rest.get(4..)?.strip_prefix(b":")?;
         let (time, used) = time_of_day(rest)?;
@@ -234,7 +239,7 @@ pub fn common_log(text: &str, offset_s: i32) -> Found {
         let zone = rest.strip_prefix(b" ").and_then(numeric_zone);
         let (offset_s, zone_used) =
             zone.map_or((offset_s, 0), |(written, used)| (offset_of(written, offset_s), used + 1));
-        Some((civil(year, month, day, time), offset_s, width + 10 + used + zone_used))
+        Some((civil(year, month, day, time), offset_s, width + 7 + month_width + used + zone_used))
     };
     match read() {
         Some((civil, offset_s, used)) => moment(civil, offset_s, used, 0),

@@ -91,6 +91,7 @@ pub fn detect(text: &str) -> Format {
         [b'<', ..] if text.starts_with("<Event") || text.starts_with("<?xml") => Format::WindowsXml,
         _ if key_value::is_auditd(text) => Format::Auditd,
         _ if rfc3164::begins_with_date(text) => Format::Syslog,
+        _ if rfc3164::begins_with_tag(text) => Format::Syslog,
         _ if web_error::is_error_line(text) => Format::WebError,
         _ if web_access::is_access_line(text) => Format::WebAccess,
         _ if key_value::is_key_value(text) => Format::KeyValue,

@@ -18,14 +18,54 @@ pub fn begins_with_date(text: &str) -> bool {
         [b'A'..=b'Z' | b'a'..=b'z', ..] => {
             date::month(bytes).is_some() && !matches!(date::bsd(text, Timestamp(0), 0), Ok(None))
         }
-        [b'0'..=b'9', ..] => matches!(bytes.get(10), Some(b'T')) && date::has_iso_form(bytes) && has_tag(text),
+        [b'0'..=b'9', ..] if date::has_iso_form(bytes) => match bytes.get(10) {
+            Some(b'T') => has_tag(text),
+            // macOS, and files of FTP servers: the process id says that it is a tag.
+            Some(b' ') => has_firm_tag(text),
+            _ => false,
+        },
         _ => false,
     }
 }
 
+/// Whether behind a date of two words stands a tag with its process id, alone or behind a host. A word in capitals is a level, no host.
+fn has_firm_tag(text: &str) -> bool {
+    let mut words = text.splitn(6, ' ').skip(2).filter(|word| !word.is_empty());
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_level = !first.bytes().any(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_firm_tag(first) || (!is_level && is_host(first) && is_firm_tag(second))
+}
+
+/// Whether text without date begins with a tag that names a process id, or with a host and such a tag.
+pub fn begins_with_tag(text: &str) -> bool {
+    let mut words = text.splitn(3, ' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    is_firm_tag(first) || (is_host(first) && is_firm_tag(second))
+}
+
+fn is_host(word: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !word.is_empty() && word.len() <= WORD_BYTES_MAX && word.bytes().all(is_part)
+}
+
+/// `name[77]:`: no other thing is written so.
+fn is_firm_tag(word: &str) -> bool {
+    let body = word.strip_suffix(':').or_else(|| word.starts_with("proftpd[").then_some(word));
+    let Some((name, pid)) = body.and_then(|body| body.strip_suffix(']')?.rsplit_once('[')) else { return false };
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/');
+    let is_name = name.bytes().all(is_part) && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    // A level in capitals is one of Asterisk's or another program's: `NOTICE[77]:`.
+    let is_level = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    is_name && !is_level && !pid.is_empty() && pid.len() <= 10 && pid.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether the third word of a line looks like a syslog tag (`name:` or `name[pid]:`).
 fn has_tag(text: &str) -> bool {
-    let mut words = text.splitn(4, ' ').skip(1);
+    let mut words = text.splitn(4, ' ');
+    // A colon behind the date is how programs begin their own lines.
+    if words.next().is_some_and(|date| date.ends_with(':')) {
+        return false;
+    }
     let is_tag = |word: &str| tag(word).is_some();
     words.next().is_some_and(is_tag) || words.next().is_some_and(is_tag)
 }
@@ -46,8 +86,17 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
         None => date::iso(rest, offset_s).map_err(shift)?,
     };
     let Some((stamp, used)) = found else {
-        // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told.
-        split_tag(rest, &mut syslog);
+        // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told, and a host before it.
+        match rest
+            .split_once(' ')
+            .filter(|(host, back)| is_host(host) && back.split(' ').next().is_some_and(is_firm_tag))
+        {
+            Some((host, back)) => {
+                syslog.host = Some(host);
+                split_tag(back, &mut syslog);
+            }
+            None => split_tag(rest, &mut syslog),
+        }
         return Ok(syslog);
     };
     syslog.timestamp = Some(stamp);
@@ -55,9 +104,27 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     // A colon may follow the date (Cisco).
     let rest = rest.strip_prefix(':').unwrap_or(rest);
     let rest = rest.trim_start_matches(' ');
+    // FreeBSD's verbose form: `<mail.info> ` behind the date.
+    let rest = match rest.strip_prefix('<').and_then(|inside| inside.split_once("> ")) {
+        Some((inside, rest)) if inside.len() <= 20 && inside.contains('.') && is_host(inside) => rest,
+        _ => rest,
+    };
     let (first, after) = cut(rest, b' ').unwrap_or((rest, ""));
-    let is_repeat = rest.starts_with("last message repeated ") || rest.starts_with("message repeated ");
-    if is_repeat || first.is_empty() || tag(first).is_some() || is_mark(first) || first.len() > WORD_BYTES_MAX {
+    let is_spaced_pid = after
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+        .is_some_and(|(pid, _)| !pid.is_empty() && pid.len() <= 10 && pid.bytes().all(|byte| byte.is_ascii_digit()));
+    // macOS sets it between dashes.
+    let is_repeat = ["last message repeated ", "message repeated ", "--- last message repeated "]
+        .iter()
+        .any(|front| rest.starts_with(front));
+    if is_repeat
+        || first.is_empty()
+        || tag(first).is_some()
+        || is_mark(first)
+        || is_spaced_pid
+        || first.len() > WORD_BYTES_MAX
+    {
         split_tag(rest, &mut syslog);
     } else {
         syslog.host = Some(first.trim_end_matches(':')).filter(|host| *host != "-");
@@ -119,6 +186,17 @@ fn split_tag<'a>(text: &'a str, syslog: &mut Syslog<'a>) {
     {
         (syslog.app, syslog.procid) = (Some(app), procid);
         syslog.message = text.get(at..).unwrap_or_default();
+        return;
+    }
+    // `sogod [77]: message`: a space in front of the process id.
+    if after.starts_with('[')
+        && let Some((pid, rest)) = after.strip_prefix('[').and_then(|rest| rest.split_once("]:"))
+        && !pid.is_empty()
+        && pid.len() <= 10
+        && pid.bytes().all(|byte| byte.is_ascii_digit())
+        && is_host(first)
+    {
+        (syslog.app, syslog.procid, syslog.message) = (Some(first), Some(pid), rest.trim_start());
         return;
     }
     // `syslogd 1.4.1: restart.`: a version between the name and the colon.

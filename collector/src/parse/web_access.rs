@@ -57,8 +57,21 @@ fn date_at(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let front = bytes.get(..bytes.len().min(FRONT_BYTES_MAX))?;
     memchr::memchr_iter(b'[', front).find(|at| {
-        matches!(bytes.get(at + 1..at + 13), Some([b'0'..=b'9', b'0'..=b'9', b'/', _, _, _, b'/', .., b':']))
-            && bytes.get(at + 4..).is_some_and(|rest| date::month(rest).is_some())
+        let is_date = |day: usize| {
+            bytes.get(at + 1..at + 1 + day).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
+                && matches!(bytes.get(at + 1 + day..at + 11 + day), Some([b'/', _, _, _, b'/', .., b':']))
+                && bytes.get(at + 2 + day..).is_some_and(|rest| date::month(rest).is_some())
+        };
+        // cPanel: `06/10/2021:11:19:31`, the month first.
+        let is_numbered = || {
+            bytes.get(at + 1..at + 12).is_some_and(|date| {
+                date.iter().zip(b"dd/dd/dddd:").all(|(byte, form)| match form {
+                    b'd' => byte.is_ascii_digit(),
+                    exact => byte == exact,
+                })
+            })
+        };
+        is_date(2) || is_date(1) || is_numbered()
     })
 }
 

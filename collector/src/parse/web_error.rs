@@ -45,6 +45,10 @@ pub struct ErrorLine<'a> {
     pub host: Option<&'a str>,
     /// nginx: where the link was.
     pub referrer: Option<&'a str>,
+    /// nginx: the server's address, where it is one (of mail and streams).
+    pub server_address: Option<std::net::SocketAddr>,
+    /// nginx: the account at a mailbox.
+    pub login: Option<&'a str>,
     /// The message.
     pub message: &'a str,
 }
@@ -83,7 +87,19 @@ fn apache(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
     let shift = |fault: Fault| Fault { offset: fault.offset + 1, ..fault };
     let form = if inner.starts_with(|c: char| c.is_ascii_digit()) { date::iso } else { date::ctime };
     let Some((timestamp, used)) = form(inner, offset_s).map_err(shift)? else { return Ok(None) };
-    let Some(mut rest) = inner.get(used..).and_then(|rest| rest.strip_prefix(']')) else { return Ok(None) };
+    let Some(rest) = inner.get(used..).and_then(|rest| rest.strip_prefix(']')) else { return Ok(None) };
+    Ok(Some(apache_behind_date(rest, timestamp)))
+}
+
+/// A line of Apache that came without its date, as syslog carries it: `[core:error] [pid 7] [client 203.0.113.9:4411] …`. `None` where a level
+/// of Apache does not stand in front.
+pub fn undated(text: &str, timestamp: Timestamp) -> Option<ErrorLine<'_>> {
+    let (front, _) = bracket(text)?;
+    let level = front.split_once(':').map_or(front, |(_, level)| level);
+    LEVELS.contains(&level).then(|| apache_behind_date(text, timestamp))
+}
+
+fn apache_behind_date(mut rest: &str, timestamp: Timestamp) -> ErrorLine<'_> {
     let mut line = ErrorLine {
         server: Server::Apache,
         timestamp,
@@ -95,6 +111,8 @@ fn apache(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
         request: None,
         host: None,
         referrer: None,
+        server_address: None,
+        login: None,
         message: "",
     };
     while let Some((word, after)) = bracket(rest) {
@@ -114,7 +132,7 @@ fn apache(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
         rest = after;
     }
     line.message = rest.trim_start();
-    Ok(Some(line))
+    line
 }
 
 /// The inside of the brackets at the front (an IPv6 address in brackets may stand in it) and the rest.
@@ -159,10 +177,19 @@ fn nginx(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
         tid,
         // From the back: what a client sends (request, referrer) could contain `, client: ` too, but it
         // stands after the real one.
-        client: rest.find(", client: ").and_then(|at| rest.get(at + 10..)?.split(',').next()),
+        client: rest
+            .find(", client: ")
+            .and_then(|at| rest.get(at + 10..)?.split([',', ' ']).next())
+            .or_else(|| rest.strip_prefix("client ")?.split_once(" connected to ").map(|(client, _)| client)),
         request: tail(rest, ", request: \""),
         host: tail(rest, ", host: \""),
         referrer: tail(rest, ", referrer: \""),
+        server_address: rest
+            .find(", server: ")
+            .and_then(|at| rest.get(at + 10..)?.split(',').next())
+            .or_else(|| rest.strip_prefix("client ")?.split_once(" connected to ").map(|(_, server)| server))
+            .and_then(|server| server.parse().ok()),
+        login: tail(rest, ", login: \""),
         message: rest,
     }))
 }

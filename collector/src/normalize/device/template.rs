@@ -59,13 +59,16 @@ impl Template {
     }
 }
 
+/// Wordings as written: pattern, action, meaning.
+pub type Rows = &'static [(&'static str, &'static str, Act)];
+
 /// Wordings of one device, each with an action and a meaning; the first that fits counts.
 #[derive(Clone, Debug)]
 pub struct Wordings(Vec<(Template, &'static str, Act)>);
 
 impl Wordings {
     /// Compiles a table of wordings. An empty action leaves `event.action` as it is.
-    pub fn new(table: &'static [(&'static str, &'static str, Act)]) -> Wordings {
+    pub fn new(table: Rows) -> Wordings {
         let row = |(wording, action, meaning): &(&'static str, &'static str, Act)| {
             (Template::new(wording), *action, *meaning)
         };

@@ -38,7 +38,15 @@ pub fn date(text: &str, offset_s: i32) -> Found {
 /// Whether a line is surely of named's own file: its moment, then category and severity.
 pub fn is_own(text: &str, offset_s: i32) -> bool {
     let Ok(Some((_, end))) = date(text, offset_s) else { return false };
-    let mut words = text.get(end..).unwrap_or_default().split_ascii_whitespace().map(|word| word.strip_suffix(':'));
+    let rest = text.get(end..).unwrap_or_default();
+    // Without `print-category` and `print-severity` only a client's address and port, or its pointer, say so.
+    if let Some(client) = rest.trim_start().strip_prefix("client ") {
+        let client = client.strip_prefix("@0x").and_then(|rest| rest.split_once(' ')).map_or(client, |(_, rest)| rest);
+        let peer = client.split_once('#').and_then(|(address, port)| Some((address, port.split([' ', ':']).next()?)));
+        return peer
+            .is_some_and(|(address, port)| address.parse::<std::net::IpAddr>().is_ok() && port.parse::<u16>().is_ok());
+    }
+    let mut words = rest.split_ascii_whitespace().map(|word| word.strip_suffix(':'));
     let is_category =
         words.next().flatten().is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
     let level = words.next().flatten();

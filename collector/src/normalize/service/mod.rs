@@ -43,6 +43,12 @@ type ProgramRow = (Profile, &'static str, &'static str, &'static str, &'static s
 const PROGRAMS: &[ProgramRow] = &[
     (Profile::Postfix, "postfix/", "postfix", "postfix.log", "email"),
     (Profile::Dovecot, "dovecot", "dovecot", "dovecot.log", "email"),
+    // Its services where they log by themselves.
+    (Profile::Dovecot, "imap-login", "dovecot", "dovecot.log", "email"),
+    (Profile::Dovecot, "pop3-login", "dovecot", "dovecot.log", "email"),
+    (Profile::Dovecot, "submission-login", "dovecot", "dovecot.log", "email"),
+    (Profile::Dovecot, "managesieve-login", "dovecot", "dovecot.log", "email"),
+    (Profile::Dovecot, "auth-worker", "dovecot", "dovecot.log", "email"),
     (Profile::Bind, "named", "bind", "bind.log", "network"),
     (Profile::Unbound, "unbound", "unbound", "unbound.log", "network"),
     (Profile::Dnsmasq, "dnsmasq", "dnsmasq", "dnsmasq.log", "network"),
@@ -277,6 +283,9 @@ pub fn of_parts(parts: &Syslog<'_>, program: Program, context: &Context<'_>) -> 
             modsecurity::set_message(&mut event, message);
         }
         _ => {}
+    }
+    if event.get(Field::EVENT_ACTION).is_none() && event.get(Field::SOURCE_IP).is_none() {
+        super::program::set_fields(&mut event, name, message);
     }
     event.set_default(Field::EVENT_TYPE, "info");
     finish(&mut event);
