@@ -104,6 +104,8 @@ mod tests {
         ];
         check(line, None, &told);
         check(line, Some(Profile::Pensando), &told);
+        // The agent leaves the message id out.
+        check(&line.replace("1402 - [", "1402  - ["), None, &told);
         check_dead(
             "<14>1 2026-11-23T02:10:00Z esx-01 pen-tmagent 1402 - [{\"time\":",
             Profile::Pensando,
