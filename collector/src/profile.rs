@@ -60,6 +60,8 @@ pub enum Profile {
     Cef,
     /// LEEF of any vendor.
     Leef,
+    /// Flows of AMD Pensando cards (DSC).
+    Pensando,
     /// The mail server Postfix.
     Postfix,
     /// Mailboxes of Dovecot.
@@ -121,7 +123,7 @@ pub enum ProfileError {
 
 impl Profile {
     /// Every profile that is built.
-    pub const ALL: [Profile; 50] = [
+    pub const ALL: [Profile; 51] = [
         Profile::Syslog,
         Profile::Sshd,
         Profile::Sudo,
@@ -149,6 +151,7 @@ impl Profile {
         Profile::Dahua,
         Profile::Cef,
         Profile::Leef,
+        Profile::Pensando,
         Profile::Postfix,
         Profile::Dovecot,
         Profile::Bind,
@@ -204,6 +207,7 @@ impl Profile {
             Profile::Dahua => "dahua",
             Profile::Cef => "cef",
             Profile::Leef => "leef",
+            Profile::Pensando => "pensando",
             Profile::Postfix => "postfix",
             Profile::Dovecot => "dovecot",
             Profile::Bind => "bind",

@@ -83,7 +83,9 @@ fn web_access(text: &str, context: &Context<'_>) -> Option<Profile> {
 /// A message behind a syslog header: a device that puts no program in front, or a program known by its tag.
 fn syslog(text: &str, context: &Context<'_>) -> Option<Profile> {
     let parts = parse::syslog(text, context.record.received, context.offset_s).ok()?;
-    let Some(app) = parts.app.filter(|app| !app.starts_with('%') && *app != "filterlog") else {
+    // Marks of devices, which are no program's tag.
+    let is_mark = |app: &str| app.starts_with('%') || app.starts_with("pen-") || app == "filterlog";
+    let Some(app) = parts.app.filter(|app| !is_mark(app)) else {
         return device::detect(&parts).filter(|device| is_firm(*device, parts.message));
     };
     if parts.priority.is_none() && parts.host.is_none() {

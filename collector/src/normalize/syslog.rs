@@ -55,6 +55,12 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Ok(event) = device::of_parts(parts, device, context)
     {
         event
+    } else if matches!(context.profile, None | Some(Profile::Syslog))
+        && let Some((inner, device)) = device::passed_on(parts, context)
+        && let Ok(mut event) = device::of_parts(&inner, device, context)
+    {
+        set_header(&mut event, &inner);
+        return event;
     } else if let Some(program) = service::by_tag(app) {
         service::of_parts(parts, program, context)
     } else {

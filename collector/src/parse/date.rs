@@ -193,6 +193,32 @@ fn numeric_zone(bytes: &[u8]) -> Option<(i32, usize)> {
     Some((sign * i32::try_from(hours * 3600 + minutes * 60).ok()?, 5 + colon))
 }
 
+/// Whether bytes begin as `2026:11:23-09:10:00`.
+pub fn has_colons_form(bytes: &[u8]) -> bool {
+    const FORM: &[u8; 19] = b"0000:00:00-00:00:00";
+    let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    bytes.get(..FORM.len()).is_some_and(|bytes| bytes.iter().zip(FORM).all(fits))
+}
+
+/// The date of Sophos UTM's syslog: `2026:11:23-09:10:00`.
+///
+/// # Errors
+/// The text has the form of such a date, and it does not exist.
+pub fn colons(text: &str, offset_s: i32) -> Found {
+    let bytes = text.as_bytes();
+    if !has_colons_form(bytes) {
+        return Ok(None);
+    }
+    let number =
+        |at: usize, count: usize| bytes.get(at..).and_then(|rest| digits(rest, count)).map(|(number, _)| number);
+    let (Some(year), Some(month), Some(day), Some((time, used))) =
+        (number(0, 4), number(5, 2), number(8, 2), bytes.get(11..).and_then(time_of_day))
+    else {
+        return Ok(None);
+    };
+    moment(civil(year, month, day, time), offset_s, 11 + used, 0)
+}
+
 /// RFC 3339's date and time, with the tolerance of [`parse_prefix`].
 ///
 /// # Errors

@@ -24,6 +24,7 @@ pub fn begins_with_date(text: &str) -> bool {
             Some(b' ') => has_firm_tag(text),
             _ => false,
         },
+        [b'0'..=b'9', ..] => bytes.get(10) == Some(&b'-') && date::has_colons_form(bytes) && has_tag(text),
         _ => false,
     }
 }
@@ -83,7 +84,10 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     let shift = |fault: Fault| Fault { offset: fault.offset + at, ..fault };
     let found = match date::bsd(rest, received, offset_s).map_err(shift)? {
         Some(found) => Some(found),
-        None => date::iso(rest, offset_s).map_err(shift)?,
+        None => match date::iso(rest, offset_s).map_err(shift)? {
+            Some(found) => Some(found),
+            None => date::colons(rest, offset_s).map_err(shift)?,
+        },
     };
     let Some((stamp, used)) = found else {
         // No date: RFC 3164 section 4.3.3 takes all of it as the message; a tag in front is still told, and a host before it.
@@ -137,6 +141,8 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     Ok(syslog)
 }
 
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 /// Cisco's sequence number and clock marks in front of the date: `000123: *Mar  1 …`, `29: .Mar …`.
 fn skip_sequence(text: &str) -> &str {
     let bytes = text.as_bytes();
@@ -147,7 +153,13 @@ fn skip_sequence(text: &str) -> &str {
         rest = text.get(count + 2..).unwrap_or_default();
     }
     match rest.as_bytes() {
-        [b'*' | b'.', b'A'..=b'Z', ..] => rest.get(1..).unwrap_or(rest),
+        [b'*' | b'.' | b':', b'A'..=b'Z', ..] => rest.get(1..).unwrap_or(rest),
+        // A day of the week before the month.
+        [_, _, _, b' ', month @ ..]
+            if DAYS.contains(&rest.get(..3).unwrap_or_default()) && date::month(month).is_some() =>
+        {
+            rest.get(4..).unwrap_or(rest)
+        }
         _ => rest,
     }
 }
@@ -237,6 +249,9 @@ mod tests {
             (Some(38), Some("web"), Some("kernel"), None, "[ 1.2] x"),
         );
         check("<38>Feb  3 04:05:06 web just words", date, (Some(38), Some("web"), None, None, "just words"));
+        check("<38>:Feb  3 04:05:06 web su: x", date, (Some(38), Some("web"), Some("su"), None, "x"));
+        check("<38>Tue Feb  3 04:05:06 2026 web su: x", date, (Some(38), Some("web"), Some("su"), None, "x"));
+        check("<38>2026:02:03-04:05:06 web su[7]: x", date, (Some(38), Some("web"), Some("su"), Some("7"), "x"));
         check("<38>2026-02-03T04:05:06+00:00 web su: x", date, (Some(38), Some("web"), Some("su"), None, "x"));
         check("<38>Feb  3 04:05:06 web CEF: 0|a|b", date, (Some(38), Some("web"), None, None, "CEF: 0|a|b"));
         check("<38>CEF: 0|a|b", None, (Some(38), None, None, None, "CEF: 0|a|b"));

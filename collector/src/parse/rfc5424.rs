@@ -1,6 +1,6 @@
 //! Modern syslog: header, structured data, message (RFC 5424 section 6).
 //!
-//! In: the text of one message. Out: its parts, borrowed. Tolerance: a missing structured data is an
+//! In: the text of one message. Out: its parts, borrowed. Tolerance: a missing message id or structured data is an
 //! empty one, names may be longer than the RFC allows. Failure: a header that ends early, a date that
 //! does not exist, structured data that does not end, each with its byte.
 
@@ -49,7 +49,11 @@ pub fn parse(text: &str, offset_s: i32) -> Result<Syslog<'_>, Fault> {
     let (rest, host) = word(after, text)?;
     let (rest, app) = word(rest, text)?;
     let (rest, procid) = word(rest, text)?;
-    let (rest, msgid) = last_word(rest, text)?;
+    // An agent without message ids leaves the word out, and the space behind it stays.
+    let (rest, msgid) = match rest.strip_prefix(' ') {
+        Some(rest) => (rest, "-"),
+        None => last_word(rest, text)?,
+    };
     let (rest, structured) = structured_data(rest, text)?;
     let message = rest.strip_prefix(' ').unwrap_or(rest);
     let value = |word: &'static str, found| if found == word { None } else { Some(found) };

@@ -285,6 +285,7 @@ pub(super) fn category(category: &str) -> Option<Vec<GateCase>> {
                 "draytek",
                 "unifi",
                 "checkpoint",
+                "pensando",
                 "juniper",
             ]),
         ],

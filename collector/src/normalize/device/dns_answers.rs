@@ -47,8 +47,12 @@ fn eve_answers(event: &mut Event) {
         }
     }
     // Version 1 writes a record for each answer.
-    if let Some(data) = told(event, "suricata.eve.dns.rdata") {
-        event.set_named("dns.answers.data", as_list(data));
+    if told(event, "suricata.eve.dns.rdata").is_some() {
+        for (from, to) in [("rdata", "data"), ("rrname", "name"), ("rrtype", "type"), ("ttl", "ttl")] {
+            if let Some(value) = told(event, &format!("suricata.eve.dns.{from}")) {
+                event.set_named(&format!("dns.answers.{to}"), as_list(value));
+            }
+        }
     }
     resolved(event);
 }

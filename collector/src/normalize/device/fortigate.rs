@@ -62,6 +62,9 @@ const TABLE: &[Row] = &[
     ("referralurl", Field::HTTP_REQUEST_REFERRER),
     ("filename", Field::FILE_NAME),
     ("filesize", Field::FILE_SIZE),
+    ("src_port", Field::SOURCE_PORT),
+    ("dst_port", Field::DESTINATION_PORT),
+    ("stamac", Field::SOURCE_MAC),
 ];
 
 /// Signatures: in ECS the rule is the signature, not the policy that let it look.
@@ -75,10 +78,16 @@ const SIGNATURE_TABLE: &[Row] = &[
 /// Whether a message is a FortiGate's: its date, its device's name or serial number, its log number.
 pub fn is_fortigate(message: &str) -> bool {
     let front = message.as_bytes().get(..message.len().min(400)).unwrap_or_default();
+    // FortiAnalyzer passes on with its own keys in front; the form of RFC 5424 leaves date and device to the header.
+    let is_front = |key: &&str| message.starts_with(*key);
+    if !["date=", "logver=", "eventtime=", "timestamp=", "devname=", "itime="].iter().any(is_front) {
+        return false;
+    }
     let has = |key: &[u8]| memchr::memchr_iter(b'=', front).any(|at| front[..at].ends_with(key));
-    let has_keys = has(b" logid") && (has(b" devid") || has(b" devname")) && has(b" type");
+    let has_device = has(b" devid") || has(b" devname") || message.starts_with('e') || message.starts_with("devname=");
+    let has_keys = has(b" logid") && has_device && has(b" type");
     let has_columns = || has(b",logid") && (has(b",devid") || has(b",devname")) && has(b",type");
-    message.starts_with("date=") && (has_keys || has_columns())
+    has_keys || has_columns()
 }
 
 /// The pairs of `set format csv`: commas between them, none inside quotes.
@@ -199,8 +208,19 @@ fn moment(pairs: &Pairs<'_>, context: &Context<'_>) -> Result<Option<Timestamp>,
     let zone = value(pairs, "tz").unwrap_or_default();
     let text: Cow<'_, str> = format!("{date}T{time}{zone}").into();
     let told = Timestamp::parse(&text, context.offset_s)
+        .or_else(|| Timestamp::parse(&format!("{date}T{time}"), far_zone(zone).unwrap_or(context.offset_s)))
         .ok_or_else(|| Fault::new("fortigate: no such date", "date=".len()))?;
     Ok(Some(exact.filter(|exact| told.since(*exact).abs() < 1_000_000_000).unwrap_or(told)))
+}
+
+/// FortiAnalyzer's `UTC+7:00`, in seconds.
+fn far_zone(text: &str) -> Option<i32> {
+    let (sign, rest) = text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).split_at_checked(1)?;
+    let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
+    let (hours, minutes) = (hours.parse::<i32>().ok()?, minutes.parse::<i32>().ok()?);
+    let offset_s = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?;
+    let offset_s = if sign == "-" { -offset_s } else { offset_s };
+    (-86_400..86_400).contains(&offset_s).then_some(offset_s)
 }
 
 fn traffic(event: &mut Event, pairs: &Pairs<'_>) {
@@ -217,13 +237,27 @@ fn utm(event: &mut Event, pairs: &Pairs<'_>) {
     event.set(Field::EVENT_KIND, "alert");
     let is_stopped = matches!(
         value(pairs, "action"),
-        Some("blocked" | "block" | "dropped" | "reset" | "reset_client" | "reset_server" | "deny" | "drop_session")
+        Some(
+            "blocked"
+                | "block"
+                | "dropped"
+                | "reset"
+                | "reset_client"
+                | "reset_server"
+                | "deny"
+                | "drop_session"
+                | "clear_session"
+                | "drop"
+                | "quarantined"
+        )
     );
     let subtype = value(pairs, "subtype").unwrap_or_default();
     let category = match subtype {
         "ips" | "anomaly" => "intrusion_detection",
         "virus" => "malware",
-        "webfilter" => "web",
+        "webfilter" | "waf" => "web",
+        "dlp" | "file-filter" => "file",
+        "emailfilter" => "email",
         _ => "network",
     };
     if !matches!(subtype, "ips" | "anomaly" | "virus") {
@@ -242,6 +276,18 @@ fn utm(event: &mut Event, pairs: &Pairs<'_>) {
     if let (Some(host), Some(path)) = (value(pairs, "hostname"), value(pairs, "url")) {
         event.set(Field::URL_DOMAIN, host);
         event.set(Field::URL_ORIGINAL, path);
+    }
+    // Newer versions write the whole address; its parts are taken from it.
+    if let Some(url) = value(pairs, "url").filter(|url| url.contains("://")) {
+        event.remove(Field::URL_PATH);
+        event.set(Field::URL_ORIGINAL, url);
+    }
+    if subtype == "emailfilter" {
+        for (key, named) in [("from", "email.from.address"), ("to", "email.to.address"), ("subject", "email.subject")] {
+            if let Some(text) = value(pairs, key) {
+                event.set_named(named, text);
+            }
+        }
     }
     set_user(event, Field::SOURCE_USER_NAME, value(pairs, "user"));
 }
@@ -289,6 +335,13 @@ fn device_event(event: &mut Event, pairs: &Pairs<'_>) {
         && event.get(Field::SOURCE_IP).is_none()
     {
         set_text(event, Field::SOURCE_IP, peer);
+    }
+    // A lease or a machine's agent: whose it is, is not whom it spoke to.
+    if event.get(Field::SOURCE_IP).is_none() && (value(pairs, "dhcp_msg").is_some() || subtype == "endpoint") {
+        set_text(event, Field::SOURCE_IP, value(pairs, "ip").unwrap_or_default());
+        set_text(event, Field::SOURCE_MAC, value(pairs, "mac").unwrap_or_default());
+        let name = value(pairs, "hostname").or_else(|| value(pairs, "name"));
+        set_text(event, Field::SOURCE_DOMAIN, name.unwrap_or_default());
     }
     ends_of_tunnel(event, pairs);
     set_user(event, Field::USER_NAME, value(pairs, "user").or_else(|| value(pairs, "xauthuser")));
@@ -398,6 +451,27 @@ mod tests {
         let cef = "<189>Nov 23 09:10:00 FGT-UBND CEF: 0|Fortinet|Fortigate|v6.4.9|00013|traffic:forward deny|5|src=10.45.0.31 dst=203.0.113.80 dpt=443 act=deny";
         check(cef, None, &[("event.module", "cef"), ("source.ip", "10.45.0.31"), ("event.type", "connection,denied")]);
         check(cef, Some(Profile::Cef), &[("event.code", "00013"), ("observer.vendor", "Fortinet")]);
+    }
+
+    #[test]
+    fn what_an_analyzer_passes_on_and_whole_addresses() {
+        let line = r#"<189>logver=702081639 timestamp=1795399800 tz="UTC+7:00" devname="FGT-1" devid="F" vd="root" date=2026-11-23 time=09:10:00 logid="0316013056" type="utm" subtype="webfilter" level="warning" srcip=10.45.0.9 dstip=203.0.113.9 action="blocked" hostname="a.example" url="https://a.example/x.exe?b=1""#;
+        let told = [
+            ("source.ip", "10.45.0.9"),
+            ("url.path", "/x.exe"),
+            ("url.query", "b=1"),
+            ("url.domain", "a.example"),
+            ("url.original", "https://a.example/x.exe?b=1"),
+            ("event.type", "denied"),
+        ];
+        check(line, None, &told);
+        check(line, Some(Profile::Fortigate), &told);
+        let line = r#"<189>1 2026-11-23T09:10:00Z FGT-1 - - - - eventtime=1795399800123456789 logid="0100026001" type="event" subtype="system" level="information" logdesc="DHCP Ack log" interface="lan" dhcp_msg="Ack" mac="00:11:22:33:44:55" ip=10.45.0.9 hostname="PC-1""#;
+        check(
+            line,
+            None,
+            &[("source.ip", "10.45.0.9"), ("source.mac", "00:11:22:33:44:55"), ("source.domain", "PC-1")],
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use nhatle_event::{Event, Field, Text, Value};
 
 use super::{Act, Row, act, set_pairs, set_text};
+use crate::normalize::tls;
 
 /// How many pairs of one message are read.
 const PAIRS_MAX: usize = 96;
@@ -26,6 +27,12 @@ const TABLE: &[Row] = &[
     ("ResponderBytes", Field::DESTINATION_BYTES),
     ("InitiatorPackets", Field::SOURCE_PACKETS),
     ("ResponderPackets", Field::DESTINATION_PACKETS),
+    ("NAT_InitiatorIP", Field::SOURCE_NAT_IP),
+    ("NAT_InitiatorPort", Field::SOURCE_NAT_PORT),
+    ("NAT_ResponderIP", Field::DESTINATION_NAT_IP),
+    ("NAT_ResponderPort", Field::DESTINATION_NAT_PORT),
+    ("SSLServerName", Field::TLS_CLIENT_SERVER_NAME),
+    ("SSLCipherSuite", Field::TLS_CIPHER),
     ("URL", Field::URL_ORIGINAL),
     ("URI", Field::URL_ORIGINAL),
     ("HTTPReferer", Field::HTTP_REQUEST_REFERRER),
@@ -126,6 +133,12 @@ pub fn fill(code: &str, message: &str, event: &mut Event) -> bool {
         set_text(event, Field::USER_NAME, user);
         set_text(event, Field::USER_ID, user);
     }
+    if let Some(version) = value("SSLVersion") {
+        tls::set_version(event, version);
+    }
+    if let Some(address) = value("OriginalClientSrcIP").filter(|text| text.parse::<std::net::IpAddr>().is_ok()) {
+        event.set_named("network.forwarded_ip", Text::from(address));
+    }
     if let Some(protocol) = value("ApplicationProtocol") {
         event.set(Field::NETWORK_PROTOCOL, Text::from(protocol.to_ascii_lowercase().as_str()));
     }
@@ -208,6 +221,17 @@ mod tests {
             "%FTD-1-430001: SrcIP: 10.0.0.1, SID: 7, Message: \"LOCAL\"",
             None,
             &[("event.kind", "alert"), ("rule.id", "7")],
+        );
+        check(
+            "%FTD-6-430003: SrcIP: 10.45.0.9, DstIP: 203.0.113.9, Protocol: tcp, NAT_InitiatorIP: 192.0.2.1, NAT_InitiatorPort: 4711, SSLVersion: TLSv1.3, SSLServerName: a.example, OriginalClientSrcIP: 198.51.100.7",
+            None,
+            &[
+                ("source.nat.ip", "192.0.2.1"),
+                ("source.nat.port", "4711"),
+                ("tls.version", "1.3"),
+                ("tls.client.server_name", "a.example"),
+                ("network.forwarded_ip", "198.51.100.7"),
+            ],
         );
         let long = format!("%FTD-1-430003: {}", "A1: b, ".repeat(20_000));
         check(&long, Some(Profile::CiscoAsa), &[("cisco.ftd.A1", "b")]);

@@ -58,7 +58,29 @@ const SURICATA: &[Row] = &[
     ("fileinfo.sha1", Field::FILE_HASH_SHA1),
     ("fileinfo.sha256", Field::FILE_HASH_SHA256),
     ("krb5.cname", Field::USER_NAME),
+    ("krb5.realm", Field::USER_DOMAIN),
     ("smb.filename", Field::FILE_NAME),
+    ("smb.ntlmssp.user", Field::USER_NAME),
+    ("smb.ntlmssp.domain", Field::USER_DOMAIN),
+    ("nfs.filename", Field::FILE_NAME),
+    ("tftp.file", Field::FILE_NAME),
+    ("ftp_data.filename", Field::FILE_NAME),
+    ("rdp.cookie", Field::USER_NAME),
+    ("dhcp.client_mac", Field::SOURCE_MAC),
+    ("dhcp.hostname", Field::SOURCE_DOMAIN),
+    ("quic.sni", Field::TLS_CLIENT_SERVER_NAME),
+    ("quic.sni", Field::DESTINATION_DOMAIN),
+    ("quic.ua", Field::USER_AGENT_ORIGINAL),
+    ("mqtt.connect.username", Field::USER_NAME),
+    ("pgsql.request.startup_parameters.user", Field::USER_NAME),
+    ("sip.method", Field::EVENT_ACTION),
+    ("ftp.command", Field::EVENT_ACTION),
+    ("smb.command", Field::EVENT_ACTION),
+    ("nfs.procedure", Field::EVENT_ACTION),
+    ("netflow.bytes", Field::SOURCE_BYTES),
+    ("netflow.pkts", Field::SOURCE_PACKETS),
+    ("netflow.start", Field::EVENT_START),
+    ("netflow.end", Field::EVENT_END),
     ("flow.bytes_toserver", Field::SOURCE_BYTES),
     ("flow.bytes_toclient", Field::DESTINATION_BYTES),
     ("flow.pkts_toserver", Field::SOURCE_PACKETS),
@@ -121,6 +143,42 @@ const ZEEK: &[Row] = &[
     ("msg", Field::MESSAGE),
 ];
 
+/// Types of EVE records that are about a protocol, and its name where the type is another.
+const EVE_PROTOCOLS: &[(&str, &str)] = &[
+    ("bittorrent_dht", ""),
+    ("dcerpc", ""),
+    ("dhcp", ""),
+    ("dnp3", ""),
+    ("dns", ""),
+    ("doh2", "dns"),
+    ("enip", ""),
+    ("ftp", ""),
+    ("ftp_data", "ftp-data"),
+    ("http", ""),
+    ("http2", ""),
+    ("ike", ""),
+    ("krb5", ""),
+    ("ldap", ""),
+    ("mdns", ""),
+    ("modbus", ""),
+    ("mqtt", ""),
+    ("nfs", ""),
+    ("pgsql", ""),
+    ("pop3", ""),
+    ("quic", ""),
+    ("rdp", ""),
+    ("rfb", ""),
+    ("sip", ""),
+    ("smb", ""),
+    ("smtp", ""),
+    ("snmp", ""),
+    ("ssh", ""),
+    ("telnet", ""),
+    ("tftp", ""),
+    ("tls", ""),
+    ("websocket", ""),
+];
+
 /// What an EVE record's `event_type` or a Zeek log is about.
 const MEANINGS: &[(&str, Act)] = &[
     ("alert", Act("intrusion_detection", &["info"], "")),
@@ -149,14 +207,30 @@ const ZEEK_LOGS: &[(&str, &str)] = &[
     ("conn_state", "conn"),
     ("qtype_name", "dns"),
     ("rejected", "dns"),
+    ("mailfrom", "smtp"),
+    ("helo", "smtp"),
+    ("rcptto", "smtp"),
+    ("last_reply", "smtp"),
+    ("note", "notice"),
+    ("action name path", "smb_files"),
+    ("action path size", "smb_files"),
+    ("reply_code", "ftp"),
+    ("command reply_msg", "ftp"),
+    ("base_object", "ldap_search"),
+    ("opcode message_id", "ldap"),
+    ("client_initial_dcid", "quic"),
+    ("initiations", "wireguard"),
+    ("analyzer_kind", "analyzer"),
+    ("port_proto", "known_services"),
+    ("issuer_subject", "known_certs"),
+    ("level location", "reporter"),
     ("trans_depth", "http"),
     ("cert_chain_fuids", "ssl"),
     ("resumed", "ssl"),
     ("auth_attempts", "ssh"),
+    ("seen.indicator", "intel"),
     ("fuid", "files"),
-    ("note", "notice"),
     ("cookie", "rdp"),
-    ("helo", "smtp"),
     ("share_type", "smb_mapping"),
     ("endpoint", "dce_rpc"),
     ("request_type", "kerberos"),
@@ -167,11 +241,9 @@ const ZEEK_LOGS: &[(&str, &str)] = &[
     ("cmd arg", "mysql"),
     ("stratum", "ntp"),
     ("community", "snmp"),
-    ("reply_code", "ftp"),
     ("authentication_method", "rfb"),
     ("security_protocol", "rdp"),
     ("tree_service", "smb_cmd"),
-    ("seen.indicator", "intel"),
     ("compile_ts", "pe"),
     ("framed_addr", "radius"),
     ("tunnel_client", "radius"),
@@ -189,7 +261,6 @@ const ZEEK_LOGS: &[(&str, &str)] = &[
     ("bound.host", "socks"),
     ("request.host", "socks"),
     ("facility severity", "syslog"),
-    ("action path size", "smb_files"),
     ("name peer", "weird"),
     ("src dst proto", "traceroute"),
     ("command", "ftp"),
@@ -205,7 +276,8 @@ pub fn detect(leaves: &Leaves) -> Option<Profile> {
     if has("event_type") && has("timestamp") && (has("flow_id") || has("src_ip") || has("stats.uptime")) {
         return Some(Profile::Suricata);
     }
-    (has("ts") && ((has("uid") && has("id.orig_h")) || has("_path"))).then_some(Profile::Zeek)
+    let is_reporter = || has("level") && has("location") && has("message");
+    (has("ts") && ((has("uid") && has("id.orig_h")) || has("_path") || is_reporter())).then_some(Profile::Zeek)
 }
 
 /// The event of a sensor's record.
@@ -243,11 +315,12 @@ fn suricata(leaves: Leaves, context: &Context<'_>) -> Event {
         event.set(Field::HTTP_VERSION, version);
     }
     // What an event of a protocol is about, where no detection named the protocol (`app_proto` is of flows).
-    if matches!(
-        kind.as_str(),
-        "dns" | "http" | "tls" | "ssh" | "smtp" | "smb" | "rdp" | "ftp" | "dhcp" | "snmp" | "sip" | "mqtt"
-    ) {
-        event.set_default(Field::NETWORK_PROTOCOL, kind.as_str());
+    if let Some((_, protocol)) = EVE_PROTOCOLS.iter().find(|(known, _)| *known == kind) {
+        event.set_default(Field::NETWORK_PROTOCOL, if protocol.is_empty() { kind.as_str() } else { protocol });
+    }
+    if kind == "drop" {
+        event.set(Field::EVENT_ACTION, "drop");
+        event.add(Field::EVENT_TYPE, "denied");
     }
     dns_answers::of_eve(&mut event, &kind);
     zeek_protocols::set_direction(&mut event);
@@ -280,8 +353,8 @@ fn zeek(leaves: Leaves, context: &Context<'_>) -> Event {
         "dns" => dns_answers::of_zeek(&mut event),
         // Its subject is the mail's.
         "smtp" => drop(event.remove(Field::TLS_SERVER_SUBJECT)),
-        // Its host is where the program runs.
-        "software" => {
+        // Its host is where the program runs, or the certificate is shown.
+        "software" | "known_hosts" | "known_services" | "known_certs" | "known_devices" => {
             if let Some(host) = event.remove(Field::URL_DOMAIN).as_ref().and_then(Value::as_ip) {
                 event.set(Field::SOURCE_IP, host);
             }
@@ -413,5 +486,84 @@ mod tests {
         // A log's name is the sender's word; it must not become any field's name.
         let line = r#"{"_path":"nhatle.x","ts":1,"uid":"C1","id.orig_h":"10.0.0.1"}"#;
         check(line, Some(Profile::Zeek), &[("event.dataset", "zeek.log")]);
+    }
+
+    #[test]
+    fn logs_of_zeek_that_share_a_member() {
+        let line = |more: &str| {
+            format!(
+                r#"{{"ts":1770091506.25,"uid":"C1","id.orig_h":"10.45.0.1","id.orig_p":5000,"id.resp_h":"203.0.113.9","id.resp_p":445,{more}}}"#
+            )
+        };
+        for (more, dataset, told) in [
+            (
+                r#""fuid":"F1","action":"SMB::FILE_OPEN","path":"\\\\kho\\chung","name":"a.txt","size":5"#,
+                "zeek.smb_files",
+                ("event.action", "SMB::FILE_OPEN"),
+            ),
+            (
+                r#""fuid":"F1","proto":"tcp","note":"SSL::Invalid_Server_Cert","msg":"bad","src":"10.45.0.1""#,
+                "zeek.notice",
+                ("event.kind", "alert"),
+            ),
+            (
+                r#""trans_depth":1,"helo":"pc","mailfrom":"a@x.example","rcptto":["b@x.example"],"subject":"s""#,
+                "zeek.smtp",
+                ("network.protocol", "smtp"),
+            ),
+            (
+                r#""fuid":"F1","user":"an","command":"RETR","arg":"ftp://a","reply_code":226,"reply_msg":"ok""#,
+                "zeek.ftp",
+                ("event.action", "RETR"),
+            ),
+            (
+                r#""message_id":1,"version":3,"opcode":"bind simple","result":"invalidCredentials""#,
+                "zeek.ldap",
+                ("event.outcome", "failure"),
+            ),
+            (r#""fuid":"F1","source":"HTTP","depth":0,"seen_bytes":1"#, "zeek.files", ("event.category", "file")),
+        ] {
+            check(&line(more), None, &[("event.dataset", dataset), told]);
+            check(&line(more), Some(Profile::Zeek), &[("event.dataset", dataset), told]);
+        }
+        check(
+            r#"{"ts":1770091506.25,"level":"Reporter::ERROR","message":"x","location":""}"#,
+            Some(Profile::Zeek),
+            &[("event.dataset", "zeek.reporter")],
+        );
+        check(
+            r#"{"_path":"known_services","ts":1770091506.25,"host":"10.45.0.9","port_num":22,"port_proto":"tcp","service":["SSH"]}"#,
+            None,
+            &[("source.ip", "10.45.0.9"), ("source.port", "22"), ("network.transport", "tcp")],
+        );
+    }
+
+    #[test]
+    fn protocols_of_eve() {
+        let line = |kind: &str, more: &str| {
+            format!(
+                r#"{{"timestamp":"2026-11-23T02:10:00.1+0000","flow_id":1,"event_type":"{kind}","src_ip":"10.45.0.5","src_port":5,"dest_ip":"192.0.2.53","dest_port":53,"proto":"TCP","{kind}":{more}}}"#
+            )
+        };
+        for (kind, more, told) in [
+            (
+                "smb",
+                r#"{"command":"SMB2_COMMAND_CREATE","ntlmssp":{"domain":"CITY","user":"an"}}"#,
+                ("user.name", "an"),
+            ),
+            ("tftp", r#"{"packet":"read","file":"a.bin"}"#, ("file.name", "a.bin")),
+            ("netflow", r#"{"pkts":4,"bytes":496}"#, ("source.bytes", "496")),
+            ("quic", r#"{"version":"1","sni":"a.example"}"#, ("tls.client.server_name", "a.example")),
+            ("drop", r#"{"len":60,"reason":"rules"}"#, ("event.type", "info,denied")),
+            ("ftp_data", r#"{"filename":"a.txt","command":"RETR"}"#, ("network.protocol", "ftp-data")),
+            ("pgsql", r#"{"request":{"startup_parameters":{"user":"an"}}}"#, ("user.name", "an")),
+            (
+                "dns",
+                r#"{"type":"answer","id":7,"rcode":"NOERROR","rrname":"a.example","rrtype":"A","ttl":60,"rdata":"203.0.113.7"}"#,
+                ("dns.answers.ttl", "60"),
+            ),
+        ] {
+            check(&line(kind, more), Some(Profile::Suricata), &[told]);
+        }
     }
 }

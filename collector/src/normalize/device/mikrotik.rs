@@ -38,6 +38,28 @@ const TOPICS: &[&str] = &[
     "certificate",
     "account",
     "critical",
+    "async",
+    "backup",
+    "bgp",
+    "container",
+    "dot1x",
+    "e-mail",
+    "health",
+    "igmp-proxy",
+    "lte",
+    "manager",
+    "mqtt",
+    "ntp",
+    "ospf",
+    "poe-out",
+    "snmp",
+    "ssh",
+    "telnet",
+    "tftp",
+    "upnp",
+    "vrrp",
+    "watchdog",
+    "wireguard",
 ];
 
 const LOGIN: Act = Act("authentication", &["start"], "success");
@@ -47,6 +69,7 @@ const ADDED: Act = Act("configuration", &["creation"], "success");
 const CHANGED: Act = Act("configuration", &["change"], "success");
 const REMOVED: Act = Act("configuration", &["deletion"], "success");
 const INFO: Act = Act("network", &["info"], "");
+const STARTED: Act = Act("network", &["connection", "start"], "success");
 const BROKEN: Act = Act("network", &["connection", "error"], "failure");
 
 /// Wording, action, meaning; the first that fits counts.
@@ -99,6 +122,65 @@ const WORDINGS_BY_TOPIC: &[(&str, &str, &str, Act)] = &[
         INFO,
     ),
     ("interface", "<observer.ingress.interface.name> link <event.reason>", "interface-state-changed", INFO),
+    ("l2tp", "first L2TP UDP packet received from <source.ip>", "connection-started", STARTED),
+    ("pptp", "TCP connection established from <source.ip>", "connection-started", STARTED),
+    ("sstp", "TCP connection established from <source.ip>", "connection-started", STARTED),
+    ("ovpn", "TCP connection established from <source.ip>", "connection-started", STARTED),
+    (
+        "ovpn",
+        "connection established from <source.ip>, port: <source.port> to <destination.ip>",
+        "connection-started",
+        STARTED,
+    ),
+    (
+        "ipsec",
+        "ISAKMP-SA established <source.ip>[<source.port>]-<destination.ip>[<destination.port>]<>",
+        "vpn-started",
+        STARTED,
+    ),
+    (
+        "ipsec",
+        "ISAKMP-SA deleted <source.ip>[<source.port>]-<destination.ip>[<destination.port>]<>",
+        "vpn-ended",
+        Act("network", &["connection", "end"], "success"),
+    ),
+    // The router answers: the peer began.
+    (
+        "ipsec",
+        "respond new phase 1 (<>): <destination.ip>[<destination.port>]<>=><source.ip>[<source.port>]<>",
+        "vpn-requested",
+        INFO,
+    ),
+    (
+        "ipsec",
+        "initiate new phase 1 (<>): <source.ip>[<source.port>]<>=><destination.ip>[<destination.port>]<>",
+        "vpn-requested",
+        INFO,
+    ),
+    (
+        "ipsec",
+        "phase1 negotiation failed due to time up <source.ip>[<source.port>]<>=><destination.ip>[<destination.port>]<>",
+        "vpn-refused",
+        BROKEN,
+    ),
+    ("ipsec", "phase1 negotiation failed <event.reason>", "vpn-refused", BROKEN),
+    ("dns", "query from <source.ip>: #<> <dns.question.name*>. <dns.question.type>", "dns-query", INFO),
+    (
+        "web-proxy",
+        "<source.ip> <http.request.method> <url.original*>  action=<event.reason> cache=<>",
+        "web-request",
+        Act("web", &["access"], ""),
+    ),
+    (
+        "web-proxy",
+        "<source.ip> <http.request.method> <url.original*> action=<event.reason> cache=<>",
+        "web-request",
+        Act("web", &["access"], ""),
+    ),
+    ("route", "<> neighbor <destination.ip>: state change from <> to <event.reason>", "neighbor-changed", INFO),
+    ("dhcp", "<> on <observer.ingress.interface.name> got IP address <client.ip>", "dhcp-assigned", INFO),
+    ("system", "router rebooted<>", "restarted", Act("host", &["start"], "success")),
+    ("system", "router was rebooted <event.reason>", "restarted", Act("host", &["start"], "failure")),
 ];
 
 static BY_TOPIC: LazyLock<Vec<(&str, Template, &str, Act)>> = LazyLock::new(|| {
@@ -338,5 +420,33 @@ mod tests {
                 ("event.action", "user-added"),
             ],
         );
+    }
+
+    #[test]
+    fn tunnels_names_and_restarts() {
+        for (line, told) in [
+            ("l2tp,info first L2TP UDP packet received from 203.0.113.9", ("source.ip", "203.0.113.9")),
+            ("ovpn,info connection established from 203.0.113.9, port: 1194 to 192.0.2.1", ("source.port", "1194")),
+            (
+                "ipsec,info ISAKMP-SA established 192.0.2.1[500]-203.0.113.9[4500] spi:aa:bb",
+                ("destination.port", "4500"),
+            ),
+            (
+                "ipsec,info respond new phase 1 (Identity Protection): 192.0.2.1[500]<=>203.0.113.9[500]",
+                ("source.ip", "203.0.113.9"),
+            ),
+            (
+                "ipsec,error phase1 negotiation failed due to time up 192.0.2.1[500]<=>203.0.113.9[500] aa:bb",
+                ("event.outcome", "failure"),
+            ),
+            (
+                "web-proxy,account 10.45.0.9 GET http://a.example/x action=allow cache=MISS",
+                ("url.original", "http://a.example/x"),
+            ),
+            ("wireguard,info wg0: x", ("event.module", "mikrotik")),
+            ("system,error,critical router was rebooted without proper shutdown", ("event.action", "restarted")),
+        ] {
+            check(&format!("<30>Nov 23 09:10:00 mt-01 {line}"), None, &[told]);
+        }
     }
 }

@@ -24,6 +24,7 @@ pub mod json_sensor;
 mod dns_answers;
 mod fast_log;
 mod named;
+mod pensando;
 mod zeek_protocols;
 pub mod stamp;
 mod sides;
@@ -32,6 +33,7 @@ pub mod cef;
 pub mod leef;
 pub mod paloalto;
 pub mod sophos;
+mod sophos_utm;
 pub mod draytek;
 pub mod unifi;
 pub mod camera;
@@ -68,13 +70,14 @@ pub fn is_device(profile: Profile) -> bool {
             | Profile::Dahua
             | Profile::Cef
             | Profile::Leef
+            | Profile::Pensando
     )
 }
 
 /// The device that a message's own words name; `None` = not told, or no device.
 pub fn detect(parts: &Syslog<'_>) -> Option<Profile> {
     let message = parts.message.trim_start();
-    if message.starts_with("date=") && fortigate::is_fortigate(message) {
+    if fortigate::is_fortigate(message) {
         return Some(Profile::Fortigate);
     }
     if mikrotik::is_mikrotik(message) {
@@ -96,7 +99,9 @@ fn detect_more(parts: &Syslog<'_>, message: &str) -> Option<Profile> {
         b'C' if camera::is_dahua(message) => Some(Profile::Dahua),
         b'L' if leef::is_leef(parts) => Some(Profile::Leef),
         b'd' if sophos::is_sophos(message) => Some(Profile::Sophos),
+        b'i' | b's' if sophos_utm::is_utm(message) => Some(Profile::Sophos),
         b'0'..=b'9' | b',' if paloalto::is_paloalto(message) => Some(Profile::PaloAlto),
+        b'[' if pensando::is_pensando(parts) => Some(Profile::Pensando),
         b'[' if fast_log::is_alert(message) => Some(Profile::Suricata),
         b'0'..=b'1' if message.as_bytes().get(2) == Some(&b'/') && fast_log::is_alert(message) => {
             Some(Profile::Suricata)
@@ -105,6 +110,22 @@ fn detect_more(parts: &Syslog<'_>, message: &str) -> Option<Profile> {
         b'<' if camera::is_alert_xml(message) => Some(Profile::Hikvision),
         _ => unifi::is_unifi(parts).then_some(Profile::Unifi),
     }
+}
+
+/// The header behind a relay's own, and the device whose message it heads: `… relay <164>Nov 23 … fw-01 : %ASA-…`. Only where
+/// no program put its tag in front: then the message is the relay's words, and these begin as a header does.
+pub(super) fn passed_on<'a>(parts: &Syslog<'a>, context: &Context<'_>) -> Option<(Syslog<'a>, Profile)> {
+    let message = parts.message.trim_start();
+    if parts.app.is_some() || !matches!(message.as_bytes(), [b'<', b'0'..=b'9', ..] | [b'A'..=b'Z' | b'0'..=b'9', ..]) {
+        return None;
+    }
+    let inner = parse::syslog(message, context.record.received, context.offset_s).ok()?;
+    if inner.timestamp.is_none() && inner.priority.is_none() {
+        return None;
+    }
+    let device = detect(&inner)?;
+    let (priority, host) = (inner.priority.or(parts.priority), inner.host.or(parts.host));
+    Some((Syslog { priority, host, timestamp: inner.timestamp.or(parts.timestamp), ..inner }, device))
 }
 
 /// [`detect`] for text without a syslog header.
@@ -128,6 +149,10 @@ pub fn event(text: &str, profile: Profile, context: &Context<'_>) -> Result<Even
             parse::syslog(text, context.record.received, context.offset_s)?
         }
         None => Syslog { message: text, ..Syslog::default() },
+    };
+    let parts = match passed_on(&parts, context) {
+        Some((inner, device)) if device == profile => inner,
+        _ => parts,
     };
     let mut event = of_parts(&parts, profile, context).map_err(|fault| in_text(text, &parts, fault))?;
     syslog::set_header(&mut event, &parts);
@@ -186,6 +211,7 @@ pub fn of_parts(parts: &Syslog<'_>, profile: Profile, context: &Context<'_>) -> 
         Profile::Unifi if !cef::is_cef(parts) => unifi::event(message, parts, context),
         Profile::Cef | Profile::Unifi => cef::event(parts, context)?,
         Profile::Leef => leef::event(parts, context)?,
+        Profile::Pensando => pensando::event(message, parts, context)?,
         Profile::Hikvision => camera::hikvision(message, parts, context)?,
         Profile::Dahua => camera::dahua(message, parts, context)?,
         Profile::Suricata | Profile::Zeek => match carried(parts, context) {
@@ -309,6 +335,11 @@ fn undotted(field: Field, value: &str) -> Option<String> {
 
 fn set_domain(event: &mut Event, field: Field, name: &str) {
     match field {
+        // Rules of the second layer have cards where others have addresses.
+        Field::SOURCE_IP if undotted(Field::SOURCE_MAC, name).is_some() => set_text(event, Field::SOURCE_MAC, name),
+        Field::DESTINATION_IP if undotted(Field::SOURCE_MAC, name).is_some() => {
+            set_text(event, Field::DESTINATION_MAC, name);
+        }
         Field::SOURCE_IP => event.set(Field::SOURCE_DOMAIN, name),
         Field::DESTINATION_IP => event.set(Field::DESTINATION_DOMAIN, name),
         _ => {}

@@ -1,15 +1,15 @@
 //! Sophos Firewall (SFOS, XG): key=value pairs, in the older form (`device="SFW" date=… time=…`) and the newer one
 //! (`device_name=… timestamp=… log_type=…`).
 //!
-//! In: a message of such a firewall. Out: firewall, IPS, antivirus, web, WAF, VPN and sign-in records in ECS; all
+//! In: a message of such a firewall, or of Sophos UTM ([`super::sophos_utm`]). Out: firewall, IPS, antivirus, web, WAF, VPN and sign-in records in ECS; all
 //! values under `sophos.xg.*`. Failure: a date that does not exist. Source: Sophos, "SFOS syslog guide" 17.5 to 20.0.
 
 use std::borrow::Cow;
 
 use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
-use super::{Act, Row, act, observer, set_pairs, set_text, stamp};
-use crate::normalize::Context;
+use super::{Act, Row, act, observer, set_pairs, set_text, sophos_utm, stamp};
+use crate::normalize::{Context, tls};
 use crate::parse::key_value::{self, Pairs};
 use crate::parse::{Fault, Syslog};
 
@@ -29,6 +29,19 @@ const TABLE: &[Row] = &[
     ("src_country_code", Field::SOURCE_GEO_COUNTRY_NAME),
     ("src_domainname", Field::SOURCE_DOMAIN),
     ("dst_ip", Field::DESTINATION_IP),
+    ("destinationip", Field::DESTINATION_IP),
+    ("dest_ip", Field::DESTINATION_IP),
+    ("ep_ip", Field::SOURCE_IP),
+    ("ep_name", Field::SOURCE_DOMAIN),
+    ("client_physical_address", Field::SOURCE_MAC),
+    ("client_host_name", Field::SOURCE_DOMAIN),
+    ("FTP_url", Field::URL_ORIGINAL),
+    ("ftp_url", Field::URL_ORIGINAL),
+    ("file_path", Field::FILE_PATH),
+    ("sha1", Field::FILE_HASH_SHA1),
+    ("sha256", Field::FILE_HASH_SHA256),
+    ("sni", Field::TLS_CLIENT_SERVER_NAME),
+    ("cipher_suite", Field::TLS_CIPHER),
     ("localip", Field::DESTINATION_IP),
     ("localinterfaceip", Field::DESTINATION_IP),
     ("dst_port", Field::DESTINATION_PORT),
@@ -123,7 +136,7 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
 pub fn is_sophos(message: &str) -> bool {
     let front = message.as_bytes().get(..message.len().min(400)).unwrap_or_default();
     let has = |what: &[u8]| memchr::memmem::find(front, what).is_some();
-    (message.starts_with("device=\"SFW\"") || message.starts_with("device_name=\""))
+    (message.starts_with("device=\"") || message.starts_with("device_name=\""))
         && has(b" log_type=\"")
         && has(b"log_id=")
 }
@@ -133,6 +146,9 @@ pub fn is_sophos(message: &str) -> bool {
 /// # Errors
 /// `date` and `time` stand there and are none.
 pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result<Event, Fault> {
+    if sophos_utm::is_utm(message) {
+        return Ok(sophos_utm::event(message, parts, context));
+    }
     let pairs = key_value::pairs(message);
     let stamp = moment(&pairs, message, context)?.or(parts.timestamp);
     let kind = value(&pairs, "log_type").unwrap_or_default();
@@ -143,7 +159,12 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
     observer(&mut event, "Sophos", "XG", "firewall");
     // Where nothing was translated the device writes port 0, which is kept.
     set_pairs(&mut event, HOME, TABLE, pairs.iter().map(|(key, value)| (*key, value.as_ref())));
+    if kind == "System Health" {
+        // Its `user` is the share of the processor that programs have.
+        event.remove(Field::SOURCE_USER_NAME);
+    }
     set_direction(&mut event, &pairs);
+    mail(&mut event, &pairs);
     // The newer form calls the model so, the older one the name.
     let name = value(&pairs, "device_name").filter(|_| value(&pairs, "date").is_some());
     if let Some(name) = name {
@@ -214,7 +235,8 @@ fn level<'a>(pairs: &'a Pairs<'_>) -> Option<Cow<'a, str>> {
 /// The way by the types of both zones: LAN, DMZ, VPN and the like are inside.
 fn set_direction(event: &mut Event, pairs: &Pairs<'_>) {
     let is_outside = |name| value(pairs, name).map(|zone| zone == "WAN");
-    let way = match (is_outside("srczonetype"), is_outside("dstzonetype")) {
+    let of = |old, new| is_outside(old).or_else(|| is_outside(new));
+    let way = match (of("srczonetype", "src_zone_type"), of("dstzonetype", "dst_zone_type")) {
         (Some(false), Some(true)) => "outbound",
         (Some(true), Some(false)) => "inbound",
         (Some(false), Some(false)) => "internal",
@@ -222,6 +244,25 @@ fn set_direction(event: &mut Event, pairs: &Pairs<'_>) {
         _ => return,
     };
     event.set(Field::NETWORK_DIRECTION, way);
+}
+
+/// Sender, receiver and subject of a mail; the version of a connection's TLS.
+fn mail(event: &mut Event, pairs: &Pairs<'_>) {
+    for (key, named) in [
+        ("from_email_address", "email.from.address"),
+        ("sender", "email.from.address"),
+        ("to_email_address", "email.to.address"),
+        ("recipient", "email.to.address"),
+        ("email_subject", "email.subject"),
+        ("subject", "email.subject"),
+    ] {
+        if let Some(text) = value(pairs, key) {
+            event.set_named(named, Text::from(text));
+        }
+    }
+    if let Some(version) = value(pairs, "tls_version") {
+        tls::set_version(event, version);
+    }
 }
 
 fn mean(event: &mut Event, pairs: &Pairs<'_>, kind: &str, category: &'static str) {
@@ -306,6 +347,10 @@ fn happened(event: &mut Event, pairs: &Pairs<'_>, status: &str, outcome: &'stati
         && event.get(Field::SOURCE_IP).is_none()
     {
         set_text(event, Field::SOURCE_IP, peer);
+    }
+    // The address that a lease is about, or that the tunnel gave.
+    if let Some(address) = value(pairs, "ipaddress").filter(|_| component.starts_with("DHCP")) {
+        set_text(event, Field::SOURCE_IP, address);
     }
     if let Some(name) = value(pairs, "name").filter(|_| value(pairs, "user_name").is_none()) {
         set_text(event, Field::SOURCE_USER_NAME, name);
@@ -410,5 +455,35 @@ mod tests {
     fn a_date_that_does_not_exist_is_a_dead_letter() {
         let line = r#"device="SFW" date=2026-13-23 time=09:10:00 log_id=1 log_type="Event" log_subtype="Admin""#;
         check_dead(line, Profile::Sophos, "sophos: no such date", 13);
+    }
+
+    #[test]
+    fn hosts_mail_and_health_mean_what_they_say() {
+        let line = |kind: &str, more: &str| {
+            format!(
+                r#"<30>device="SFW" date=2026-11-23 time=09:10:00 timezone="+07" device_name="XG" device_id=C1 log_id=086320518009 log_type="{kind}" log_component="x" log_subtype="Drop" priority=Warning {more}"#
+            )
+        };
+        for (kind, more, told) in [
+            (
+                "ATP",
+                "sourceip=10.45.0.9 destinationip=203.0.113.9 threatname=C2/Generic-A",
+                ("destination.ip", "203.0.113.9"),
+            ),
+            ("Heartbeat", r#"ep_ip=10.45.0.9 ep_name="PC-1" ep_health="Red""#, ("source.ip", "10.45.0.9")),
+            ("System Health", "system=1.2% user=2% idle=96%", ("user.name", "(absent)")),
+            (
+                "Anti-Spam",
+                r#"from_email_address="a@x.example" email_subject="s" src_ip=203.0.113.9"#,
+                ("email.from.address", "a@x.example"),
+            ),
+            (
+                "Firewall",
+                r#"src_zone_type="LAN" dst_zone_type="WAN" src_ip=10.45.0.9"#,
+                ("network.direction", "outbound"),
+            ),
+        ] {
+            check(&line(kind, more), Some(Profile::Sophos), &[told]);
+        }
     }
 }

@@ -235,3 +235,50 @@ fn fortigate_with_quotes_spaces_and_strangers() {
         check(&line(more), None, &[("event.module", "fortinet")]);
     }
 }
+
+#[test]
+fn relays_and_odd_headers_do_not_hide_a_device() {
+    const BODY: &str =
+        "%ASA-4-106023: Deny tcp src outside:203.0.113.45/40000 dst inside:192.0.2.20/22 by access-group \"in\"";
+    for (front, host) in [
+        ("", "(absent)"),
+        ("<164>", "(absent)"),
+        ("<164><164>Nov 23 2026 09:10:00 fw-01 : ", "fw-01"),
+        ("<164>:Nov 23 09:10:00 ICT: ", "(absent)"),
+        ("<164>Mon Nov 23 09:10:00 2026 fw-01 : ", "fw-01"),
+        ("<164>Nov 23 09:10:00 2026 fw-01 : ", "fw-01"),
+        ("<164>2026-11-23T02:10:00Z fw-01 : ", "fw-01"),
+        ("<164>1 2026-11-23T02:10:00Z fw-01 - - - - ", "fw-01"),
+        ("Nov 23 02:10:01 relay Nov 23 2026 02:10:00 fw-01 : ", "fw-01"),
+        ("Nov 23 02:10:01 relay <164>Nov 23 2026 02:10:00 fw-01 : ", "fw-01"),
+        ("<164>fw-01 ", "fw-01"),
+    ] {
+        let line = format!("{front}{BODY}");
+        for profile in [None, Some(Profile::CiscoAsa)] {
+            let told = [("source.ip", "203.0.113.45"), ("event.code", "106023"), ("observer.name", host)];
+            check(&line, profile, &told);
+        }
+    }
+    for (line, dataset) in [
+        (
+            "Nov 23 02:10:01 relay <189>date=2026-11-23 time=09:10:00 devname=\"F\" devid=\"F\" logid=\"1\" type=\"traffic\" subtype=\"forward\" srcip=10.45.0.9",
+            "fortinet.traffic",
+        ),
+        (
+            "Nov 23 02:10:01 relay <30>device=\"SFW\" date=2026-11-23 time=09:10:00 log_id=1 log_type=\"Firewall\" log_component=\"x\" src_ip=10.45.0.9",
+            "sophos.firewall",
+        ),
+        (
+            "Nov 23 02:10:01 relay <14>Nov 23 09:10:00 pa-1 1,2026/11/23 09:10:00,012801000001,IPTAG,0,2560,2026/11/23 09:10:00,vsys1,10.45.0.9,t,register,1",
+            "panw.iptag",
+        ),
+    ] {
+        check(line, None, &[("event.dataset", dataset), ("source.ip", "10.45.0.9")]);
+    }
+    // What a program wrote is its own, whatever it begins with.
+    check(
+        &format!("<38>Nov 23 02:10:01 web app[7]: <164>Nov 23 2026 02:10:00 fw-01 : {BODY}"),
+        None,
+        &[("source.ip", "(absent)")],
+    );
+}

@@ -27,8 +27,11 @@ const PROTOCOLS: &[(&str, &str, &str)] = &[
     ("mysql", "tcp", "mysql"),
     ("ntlm", "tcp", "ntlm"),
     ("ntp", "udp", "ntp"),
+    // Asked for over HTTP (RFC 6960 appendix A).
+    ("ocsp", "tcp", ""),
     ("pop3", "tcp", "pop3"),
     ("postgresql", "tcp", "postgresql"),
+    ("quic", "udp", "quic"),
     ("radius", "udp", "radius"),
     ("rdp", "tcp", "rdp"),
     ("redis", "tcp", "redis"),
@@ -43,6 +46,8 @@ const PROTOCOLS: &[(&str, &str, &str)] = &[
     ("ssh", "tcp", "ssh"),
     ("ssl", "tcp", "tls"),
     ("syslog", "udp", "syslog"),
+    ("websocket", "tcp", "websocket"),
+    ("wireguard", "udp", "wireguard"),
 ];
 /// Log, member that says what was asked.
 const ACTIONS: &[(&str, &str)] = &[
@@ -52,6 +57,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ("http", "method"),
     ("irc", "command"),
     ("kerberos", "request_type"),
+    ("ldap", "opcode"),
     ("modbus", "func"),
     ("mysql", "cmd"),
     ("sip", "method"),
@@ -87,11 +93,21 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("ssl", "id.orig_h", "client.address"),
     ("ssl", "id.resp_h", "server.address"),
     ("syslog", "message", "message"),
+    ("known_certs", "port_num", "source.port"),
+    ("known_certs", "issuer_subject", "tls.server.issuer"),
+    ("known_devices", "mac", "source.mac"),
+    ("known_services", "port_num", "source.port"),
+    ("known_services", "port_proto", "network.transport"),
+    ("syslog", "facility", "log.syslog.facility.name"),
+    ("syslog", "severity", "log.syslog.severity.name"),
     ("weird", "name", "rule.name"),
+    ("x509", "certificate.subject", "tls.server.subject"),
+    ("x509", "certificate.issuer", "tls.server.issuer"),
 ];
 /// Log, member, and the value that means success.
 const OUTCOMES: &[(&str, &str, &str)] = &[
     ("kerberos", "success", "true"),
+    ("ldap", "result", "success"),
     ("mysql", "success", "true"),
     ("ntlm", "success", "true"),
     ("radius", "result", "success"),
@@ -106,7 +122,9 @@ pub fn set_fields(event: &mut Event, log: &str) {
         event.get(field).cloned()
     };
     if let Some((_, transport, protocol)) = PROTOCOLS.iter().find(|(known, _, _)| *known == log) {
-        event.set(Field::NETWORK_PROTOCOL, *protocol);
+        if !protocol.is_empty() {
+            event.set(Field::NETWORK_PROTOCOL, *protocol);
+        }
         if !transport.is_empty() {
             event.set(Field::NETWORK_TRANSPORT, *transport);
         }

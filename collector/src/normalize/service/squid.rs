@@ -19,8 +19,11 @@ use crate::parse::web_access;
 /// None; what is no number is no moment.
 pub fn date(text: &str) -> Found {
     let word = text.split(' ').next().unwrap_or_default();
-    let is_moment = word.len() == 14 && word.as_bytes().get(10) == Some(&b'.');
-    let stamp = is_moment.then(|| crate::parse::json::moment(&Value::from(word), 0)).flatten();
+    let (seconds, fraction) = word.split_once('.').unwrap_or((word, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_moment = seconds.len() == 10 && is_number(seconds) && is_number(fraction) && fraction.len() <= 6;
+    let stamp =
+        is_moment.then(|| crate::parse::json::moment(&Value::from(format!("{seconds}.{fraction}")), 0)).flatten();
     Ok(stamp.map(|stamp| (stamp, word.len())))
 }
 
@@ -54,14 +57,63 @@ pub fn set_fields(event: &mut Event, message: &str, context: &Context<'_>) {
     event.set(Field::OBSERVER_VENDOR, "Squid");
     event.set(Field::OBSERVER_PRODUCT, "Squid");
     event.set(Field::OBSERVER_TYPE, "proxy");
-    let words: Vec<&str> = message.split_ascii_whitespace().take(64).collect();
-    if let [elapsed, client, result, bytes, method, middle @ .., user, hierarchy, kind] = words.as_slice()
+    let plain = without_headers(message);
+    // Quotes stand only around what a format of one's own adds: Squid writes none into an address.
+    let (columns_text, added) = plain.split_once(" \"").unwrap_or((plain, ""));
+    let words: Vec<&str> = columns_text.split_ascii_whitespace().take(64).collect();
+    let words = words.get(..columns(&words)).unwrap_or_default();
+    if let [elapsed, client, result, bytes, method, middle @ .., user, hierarchy, kind] = words
         && !middle.is_empty()
         && result.contains('/')
     {
         native(event, [elapsed, client, result, bytes, method, user, hierarchy, kind], &middle.join(" "));
+        quoted(event, added);
     } else {
         combined(event, message, context.offset_s);
+    }
+}
+
+/// A native line without the headers that `log_mime_hdrs on` puts behind it in brackets; Squid writes no bracket into an address.
+fn without_headers(message: &str) -> &str {
+    match message.find(" [") {
+        Some(at) if message.ends_with(']') => message.get(..at).unwrap_or(message),
+        _ => message,
+    }
+}
+
+/// How many words are the native columns: up to the type behind the way to the server. Where the last but one is no such
+/// way, a format of one's own has more columns, and the first one behind an address counts.
+fn columns(words: &[&str]) -> usize {
+    let is_way = |word: &&str| {
+        word.split_once('/')
+            .is_some_and(|(way, _)| way.len() >= 4 && way.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+    };
+    if words.len() < 2 || is_way(&words[words.len() - 2]) {
+        return words.len();
+    }
+    let at = words.iter().skip(7).position(is_way).map(|at| at + 7);
+    at.map_or(words.len(), |at| (at + 2).min(words.len()))
+}
+
+/// What a format of one's own adds in quotes: the browser, and the page it came from.
+fn quoted(event: &mut Event, more: &str) {
+    for text in more.split('"').step_by(2).filter(|text| !matches!(*text, "" | "-")).take(4) {
+        let field = if text.contains("://") && !text.contains(' ') {
+            Field::HTTP_REQUEST_REFERRER
+        } else {
+            Field::USER_AGENT_ORIGINAL
+        };
+        event.set_default(field, Text::from(text));
+    }
+}
+
+/// An address without the port behind it, and the port.
+fn with_port(text: &str) -> (&str, &str) {
+    match text.rsplit_once(':') {
+        Some((address, port)) if !address.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (address, port)
+        }
+        _ => (text, ""),
     }
 }
 
@@ -71,7 +123,9 @@ fn native(event: &mut Event, words: [&str; 8], target: &str) {
     if let Ok(millis) = elapsed.parse::<i64>() {
         event.set(Field::EVENT_DURATION, millis.saturating_mul(1_000_000));
     }
+    let (client, port) = with_port(client);
     set_source(event, client);
+    set_text(event, Field::SOURCE_PORT, port);
     let (code, status) = result.split_once('/').unwrap_or((result, ""));
     outcome(event, code, status);
     // What went to the client; Elastic's module has it as the bytes of the client's side (ADR 23).
@@ -81,7 +135,9 @@ fn native(event: &mut Event, words: [&str; 8], target: &str) {
     set_user(event, user);
     let (way, server) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
     set_named(event, "squid.hierarchy", Some(way));
+    let (server, port) = with_port(server);
     set_text(event, Field::DESTINATION_IP, server);
+    set_text(event, Field::DESTINATION_PORT, port);
     if kind != "-" {
         set_named(event, "http.response.mime_type", Some(kind));
     }
@@ -220,7 +276,7 @@ mod tests {
 
     #[test]
     fn unusual_lines_of_every_kind() {
-        let rows: [(&str, &[(&str, &str)]); 12] = [
+        let rows: [(&str, &[(&str, &str)]); 15] = [
             (
                 "1795399800.250 12 2001:db8::9 TCP_TUNNEL/200 3900 CONNECT [2001:db8::5]:443 - HIER_DIRECT/2001:db8::5 -",
                 &[
@@ -283,6 +339,23 @@ mod tests {
             ("1795399800.250 9 192.0.2.9 TCP_MISS", &[("!source.ip", ""), ("event.module", "squid")]),
             ("1795399800.250", &[("event.module", "squid")]),
             ("2026/11/23 09:10:00| WARNING: disk space over limit", &[("!source.ip", ""), ("event.module", "squid")]),
+            (
+                r"1795399800.250 9 192.0.2.9 TCP_MISS/200 7 GET http://a.example/ an DIRECT/203.0.113.9 text/html [Host: a.example\r\nX: y NONE/- z\r\n] [HTTP/1.1 200 OK\r\n]",
+                &[("user.name", "an"), ("destination.ip", "203.0.113.9"), ("http.response.mime_type", "text/html")],
+            ),
+            (
+                r#"1795399800.250 9 192.0.2.9:51000 TCP_MISS/200 7 GET http://a.example/ an HIER_DIRECT/203.0.113.9:80 text/html "curl/8 NONE/-" "http://b.example/""#,
+                &[
+                    ("source.port", "51000"),
+                    ("destination.port", "80"),
+                    ("user_agent.original", "curl/8 NONE/-"),
+                    ("http.request.referrer", "http://b.example/"),
+                ],
+            ),
+            (
+                "1795399800 9 192.0.2.9 TCP_MISS/200 7 GET http://a.example/ an HIER_NONE/- -",
+                &[("user.name", "an"), ("source.ip", "192.0.2.9")],
+            ),
         ];
         for (line, told) in rows {
             check("squid", line, told);

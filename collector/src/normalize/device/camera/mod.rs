@@ -43,6 +43,14 @@ const MEANINGS: &[(&str, Act)] = &[
     ("ipconflict", TROUBLE),
     ("ipaddrconflict", TROUBLE),
     ("macconflict", TROUBLE),
+    ("badvideo", TROUBLE),
+    ("diskunformat", TROUBLE),
+    ("spareexception", TROUBLE),
+    ("poepowerexception", TROUBLE),
+    ("raidexception", TROUBLE),
+    ("recordexception", TROUBLE),
+    ("recordingfailure", TROUBLE),
+    ("ipcdisconnect", TROUBLE),
     ("reboot", Act("host", &["start"], "")),
     ("upgrade", Act("configuration", &["change"], "")),
     ("timechange", Act("configuration", &["change"], "")),
@@ -62,6 +70,8 @@ const HIKVISION: &[Row] = &[
     ("clientIPAddress", Field::SOURCE_IP),
     ("deviceSerialNo", Field::OBSERVER_SERIAL_NUMBER),
     ("AccessControllerEvent.netUser", Field::USER_NAME),
+    // Who stood at a door.
+    ("AccessControllerEvent.employeeNoString", Field::USER_ID),
     ("AccessControllerEvent.remoteHostAddr", Field::SOURCE_IP),
     ("AccessControllerEvent.deviceName", Field::OBSERVER_NAME),
     ("AccessControllerEvent.serialNo", Field::EVENT_ID),
@@ -277,5 +287,23 @@ mod tests {
         check(line, None, &told);
         check_dead("Code=A;action=Pulse;index=0;data={\"a\":", Profile::Dahua, "dahua: data is no JSON", 37);
         check("something else", Some(Profile::Dahua), &[("message", "something else"), ("event.action", "(absent)")]);
+    }
+
+    #[test]
+    fn who_stood_at_a_door_and_what_broke() {
+        let line = |kind: &str, more: &str| {
+            format!(
+                r#"{{"ipAddress":"192.0.2.64","dateTime":"2026-11-23T09:10:00+07:00","eventType":"{kind}","eventState":"active"{more}}}"#
+            )
+        };
+        check(
+            &line(
+                "AccessControllerEvent",
+                r#","AccessControllerEvent":{"deviceName":"cua-1","majorEventType":5,"subEventType":75,"employeeNoString":"1007"}"#,
+            ),
+            Some(Profile::Hikvision),
+            &[("user.id", "1007"), ("event.category", "authentication")],
+        );
+        check(&line("spareException", ""), Some(Profile::Hikvision), &[("event.type", "error")]);
     }
 }

@@ -62,6 +62,9 @@ const TABLE: &[Row] = &[
     ("suser", Field::SOURCE_USER_NAME),
     ("rule_uid", Field::RULE_UUID),
     ("ifname", Field::OBSERVER_INGRESS_INTERFACE_NAME),
+    ("TrendMicroDsFileMD5", Field::FILE_HASH_MD5),
+    ("TrendMicroDsFileSHA1", Field::FILE_HASH_SHA1),
+    ("TrendMicroDsFileSHA256", Field::FILE_HASH_SHA256),
     ("c6a2", Field::SOURCE_IP),
     ("c6a3", Field::DESTINATION_IP),
 ];
@@ -75,7 +78,7 @@ const RULE_LABELS: &[Row] = &[
 ];
 
 /// Times in the order they are believed: when the device received it, when it ended, when it began.
-const TIMES: [&str; 3] = ["rt", "end", "start"];
+const TIMES: [&str; 5] = ["rt", "FTNTFGTeventtime", "end", "start", "deviceReceiptTime"];
 
 /// A record taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

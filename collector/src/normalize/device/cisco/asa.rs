@@ -480,7 +480,7 @@ pub(super) const WORDINGS: &[Wording] = &[
         "",
         SEEN,
     ),
-    ("402117", "IPSEC: Received a non-IPsec packet (protocol= <>) from <source.ip> to <destination.ip>.", "", SEEN),
+    ("402117", "IPSEC: Received a non-IPsec packet (protocol= <>) from <source.ip> to <destination.ip*>.", "", SEEN),
     (
         "402119",
         "IPSEC: Received an <> packet (SPI= <>) from <source.ip> (user= <user.name*>) to <destination.ip> that failed anti-replay checking.",

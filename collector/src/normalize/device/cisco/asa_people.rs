@@ -34,6 +34,12 @@ pub(super) const WORDINGS: &[Wording] = &[
     ),
     (
         "113006",
+        "User '<user.name*>' locked out on exceeding <> successive failed authentication attempts",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "113006",
         "User <user.name*> locked out on exceeding <> successive failed authentication attempts",
         "login-failed",
         REFUSED,
@@ -88,15 +94,33 @@ pub(super) const WORDINGS: &[Wording] = &[
     ("611103", "User logged out: Uname: <user.name>", "logged-out", LOGOUT),
     (
         "109005",
-        "Authentication succeeded for user <> from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
+        "Authentication succeeded for user '<user.name*>' from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
+        "logged-in",
+        LOGIN,
+    ),
+    (
+        "109005",
+        "Authentication succeeded for user <user.name*> from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
         "logged-in",
         LOGIN,
     ),
     (
         "109006",
-        "Authentication failed for user <> from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
+        "Authentication failed for user '<user.name*>' from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
         "login-failed",
         REFUSED,
+    ),
+    (
+        "109006",
+        "Authentication failed for user <user.name*> from <source.ip>/<source.port> to <destination.ip>/<destination.port> on interface <observer.ingress.interface.name>",
+        "login-failed",
+        REFUSED,
+    ),
+    (
+        "315011",
+        "SSH session from <source.ip> on interface <observer.ingress.interface.name> for user \"<user.name*>\" disconnected by SSH server, reason: <event.reason>",
+        "logged-out",
+        LOGOUT,
     ),
     (
         "315011",

@@ -9,18 +9,23 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use nhatle_event::{Event, Field, Timestamp, Value};
+use nhatle_event::{Event, Field, Value};
 
 use super::template::Template;
 use super::{Act, act, ftd, observer, set_text};
 use crate::normalize::Context;
-use crate::parse::{self, Syslog};
+use crate::parse::Syslog;
 
 mod asa;
+mod asa_any;
 mod asa_more;
 mod asa_people;
+mod asa_vpn;
+mod front;
 mod ios;
 mod ios_more;
+#[cfg(test)]
+mod wording_more_tests;
 #[cfg(test)]
 mod wording_tests;
 
@@ -62,20 +67,24 @@ impl Table {
         table
     }
 
-    /// Fills in what the first fitting wording tells, of this name or else of its family.
-    fn fill(&self, code: &str, message: &str, event: &mut Event) {
+    /// Fills in what the first fitting wording tells, of this name or else of its family; whether one fits.
+    fn fill(&self, code: &str, message: &str, event: &mut Event) -> bool {
         let named = self.named.get(code).into_iter().flatten();
         let family = self.families.iter().filter(|(front, _)| code.starts_with(front)).map(|(_, compiled)| compiled);
-        if let Some((_, action, meaning)) = named.chain(family).find(|(template, ..)| template.fill(message, event)) {
-            if !action.is_empty() {
-                event.set(Field::EVENT_ACTION, *action);
-            }
-            act(event, *meaning);
+        let Some((_, action, meaning)) = named.chain(family).find(|(template, ..)| template.fill(message, event))
+        else {
+            return false;
+        };
+        if !action.is_empty() {
+            event.set(Field::EVENT_ACTION, *action);
         }
+        act(event, *meaning);
+        true
     }
 }
 
-static ASA: LazyLock<Table> = LazyLock::new(|| Table::new(&[asa::WORDINGS, asa_more::WORDINGS, asa_people::WORDINGS]));
+static ASA: LazyLock<Table> =
+    LazyLock::new(|| Table::new(&[asa::WORDINGS, asa_more::WORDINGS, asa_people::WORDINGS, asa_vpn::WORDINGS]));
 static IOS: LazyLock<Table> = LazyLock::new(|| Table::new(&[ios::WORDINGS, ios_more::WORDINGS]));
 
 /// The mark of a message: facility, severity, mnemonic, and what follows.
@@ -113,6 +122,11 @@ fn mark_at(text: &str) -> Option<Mark<'_>> {
 pub fn is_asa(parts: &Syslog<'_>) -> Option<bool> {
     let app = parts.app.unwrap_or_default();
     let text = parts.message.trim_start_matches([':', ' ']);
+    // A name before the mark, where the header has another or none.
+    let text = match text.split_once(' ').map(|(_, rest)| rest.trim_start_matches([':', ' '])) {
+        Some(rest) if app.is_empty() && rest.starts_with('%') => rest,
+        _ => text,
+    };
     let name = if app.starts_with('%') { app } else { text };
     let named = name.strip_prefix('%')?;
     let is_asa = ["ASA-", "FTD-", "PIX-", "FWSM-"].iter().any(|start| named.starts_with(start));
@@ -125,7 +139,7 @@ pub fn is_asa(parts: &Syslog<'_>) -> Option<bool> {
 pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     let (dataset, product, home) =
         if is_asa { ("cisco.asa", "asa", "cisco.asa.") } else { ("cisco.ios", "ios", "cisco.ios.") };
-    let front = front(parts, context);
+    let front = front::front(parts, context);
     let mut event = context.event(front.stamp.or(parts.timestamp), "cisco", dataset);
     observer(&mut event, "Cisco", product, if is_asa { "firewall" } else { "switch" });
     let joined;
@@ -156,12 +170,17 @@ pub fn event(parts: &Syslog<'_>, is_asa: bool, context: &Context<'_>) -> Event {
     if is_asa && ftd::fill(&code, message, &mut event) {
         // A list of values, which has no wording.
     } else if is_asa {
-        ASA.fill(&code, &without_users(&code, message, &mut event), &mut event);
+        let plain = without_users(&code, message, &mut event);
+        if !ASA.fill(&code, &plain, &mut event) {
+            asa_any::fill(&code, &plain, &mut event);
+        }
         more(&code, message, &mut event);
-        same_person(&mut event);
+        same_person(&code, &mut event);
         drop_untranslated(&mut event);
     } else {
         IOS.fill(&code, message, &mut event);
+        // The packets that a list has counted are those that came.
+        copy(&mut event, &[(Field::NETWORK_PACKETS, Field::SOURCE_PACKETS)]);
     }
     if is_asa {
         // What other readers of these devices call all that has no name of its own.
@@ -208,69 +227,13 @@ fn set_program(event: &mut Event, parts: &Syslog<'_>) {
     }
 }
 
-/// What stands between the syslog header and the mark.
-#[derive(Default)]
-struct Front<'a> {
-    stamp: Option<Timestamp>,
-    host: Option<&'a str>,
-    program: Option<(&'a str, Option<i64>)>,
-}
-
-/// How many words with a colon may stand before the mark.
-const FRONT_WORDS_MAX: usize = 6;
-
-/// Reads what devices put before their mark, in whatever order: a sequence number, their name (`logging origin-id`), the node
-/// of IOS XR, their own date (which counts, where a relay put another before it), the program of NX-OS and IOS XR:
-/// `4711: sw-01: *Nov 23 02:10:00.125 UTC: %SYS-5-…`, `: 2026 Nov 23 09:10:00 ICT: %DAEMON-3-…`.
-fn front<'a>(parts: &Syslog<'a>, context: &Context<'_>) -> Front<'a> {
-    let mut found = Front::default();
-    let mut left = parts.message;
-    for _ in 0..FRONT_WORDS_MAX {
-        left = left.trim_start_matches([':', ' ', '*', '.']);
-        if left.starts_with('%') {
-            return found;
-        }
-        // NX-OS writes the year first.
-        let year = left.get(..5).and_then(|text| text.strip_suffix(' ')).and_then(|text| text.parse::<u16>().ok());
-        let dated = year.and_then(|year| {
-            let (month, rest) = left.get(5..)?.split_once(' ')?;
-            let (day, rest) = rest.trim_start().split_once(' ')?;
-            let stamp =
-                parse::date::bsd(&format!("{month} {day} {year} {rest}"), context.record.received, context.offset_s);
-            let (stamp, used) = stamp.ok()??;
-            let used = (used + rest.len()).checked_sub(format!("{month} {day} {year} {rest}").len())?;
-            Some((stamp, rest.get(used..)?))
-        });
-        let dated = dated.or_else(|| {
-            let (stamp, used) = parse::date::bsd(left, context.record.received, context.offset_s).ok()??;
-            Some((stamp, left.get(used..)?))
-        });
-        if let Some((stamp, rest)) = dated {
-            (found.stamp, left) = (Some(stamp), rest);
-            continue;
-        }
-        let Some((word, rest)) =
-            left.split_once(':').filter(|(word, _)| !word.is_empty() && !word.contains([' ', '%']))
-        else {
-            break;
-        };
-        let program = word.strip_suffix(']').and_then(|word| word.split_once('['));
-        match program {
-            Some((name, pid)) => found.program = Some((name, pid.parse().ok())),
-            None if word.bytes().all(|byte| byte.is_ascii_digit()) => {}
-            None => found.host = found.host.or(Some(word)),
-        }
-        left = rest;
-    }
-    // Without a mark behind it that was no such front.
-    if left.trim_start_matches([':', ' ', '*', '.']).starts_with('%') { found } else { Front::default() }
-}
-
 /// The message without the users that stand in parentheses behind an address (`57621(LOCAL\\an)`), in `for user …` of an
 /// access list, and without the angle brackets of VPN messages; the first user behind an address is the source's.
 fn without_users<'a>(code: &str, message: &'a str, event: &mut Event) -> Cow<'a, str> {
     if ["113039", "716", "722"].iter().any(|front| code.starts_with(front)) && message.contains('<') {
-        return Cow::Owned(message.replace(['<', '>'], ""));
+        // The address that a session went on from stands behind that of its beginning.
+        let front = message.rsplit_once(" connection from IP ").filter(|_| code == "716059").map_or(message, |it| it.0);
+        return Cow::Owned(front.replace(['<', '>'], ""));
     }
     let mut left = Cow::Borrowed(message);
     if matches!(code, "106102" | "106103")
@@ -315,8 +278,13 @@ fn more(code: &str, message: &str, event: &mut Event) {
         "106007" if message.contains(" due to DNS ") => event.set(Field::NETWORK_PROTOCOL, "dns"),
         "302020" | "302021" => event.set(Field::NETWORK_PROTOCOL, "icmp"),
         "303002" => event.set(Field::NETWORK_PROTOCOL, "ftp"),
+        "106013" => {
+            set_text(event, Field::NETWORK_TRANSPORT, "icmp");
+            event.set(Field::NETWORK_DIRECTION, "inbound");
+        }
+        "338301" => copy(event, &[(Field::DNS_QUESTION_NAME, Field::SOURCE_DOMAIN)]),
         // The other address of the same machine: where Elastic's module puts it, and where ECS does.
-        "302012" | "305011" | "305012" => {
+        "302012" | "305009" | "305010" | "305011" | "305012" => {
             copy(
                 event,
                 &[(Field::DESTINATION_IP, Field::SOURCE_NAT_IP), (Field::DESTINATION_PORT, Field::SOURCE_NAT_PORT)],
@@ -361,6 +329,8 @@ fn who_began(code: &str, message: &str, event: &mut Event) {
     let is_source = match code {
         "302013" | "302015" => !is_outbound,
         "302020" => is_outbound,
+        // The answer of a name server: who asked is its destination.
+        "338301" => false,
         _ => return,
     };
     let (began, called) = ((Field::SOURCE_IP, Field::SOURCE_PORT), (Field::DESTINATION_IP, Field::DESTINATION_PORT));
@@ -382,10 +352,10 @@ fn copy(event: &mut Event, rows: &[(Field, Field)]) {
     }
 }
 
-/// Who signs in at an address is the user there.
-fn same_person(event: &mut Event) {
+/// Who signs in at an address is the user there, and so is whom a server of accounts was asked about.
+fn same_person(code: &str, event: &mut Event) {
     let Some(user) = event.text(Field::USER_NAME).map(Value::from) else { return };
-    if event.get(Field::SOURCE_IP).is_some() {
+    if event.get(Field::SOURCE_IP).is_some() || code.starts_with("113") {
         event.set_default(Field::SOURCE_USER_NAME, user);
     }
 }

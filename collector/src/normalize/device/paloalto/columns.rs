@@ -30,7 +30,12 @@ pub fn layout(kind: &str) -> Layout {
         "CONFIG" => ("panw.config", 13, CONFIG),
         "GLOBALPROTECT" => ("panw.globalprotect", 29, GLOBALPROTECT),
         "USERID" => ("panw.userid", 12, USERID),
-        "HIPMATCH" => ("panw.hipmatch", 13, HIPMATCH),
+        "HIPMATCH" | "HIP-MATCH" => ("panw.hipmatch", 13, HIPMATCH),
+        "START" | "END" | "TUNNEL" => ("panw.tunnel", 31, SESSION),
+        "SCTP" => ("panw.sctp", 31, SESSION),
+        "GTP" => ("panw.gtp", 31, SESSION),
+        "IPTAG" => ("panw.iptag", 11, IPTAG),
+        "CORRELATION" => ("panw.correlation", 12, CORRELATION),
         "AUTHENTICATION" => ("panw.authentication", 21, AUTHENTICATION),
         _ => ("panw.panos", 5, &[] as &[Column]),
     };
@@ -207,4 +212,25 @@ const AUTHENTICATION: &[Column] = &[
     Column(20, "event", Some(Field::EVENT_ACTION)),
     Column(21, "factor_number", None),
     Column(29, "", Some(Field::OBSERVER_NAME)),
+];
+
+const IPTAG: &[Column] = &[
+    Column(7, "virtual_system", None),
+    Column(8, "", Some(Field::SOURCE_IP)),
+    Column(9, "tag", None),
+    Column(10, "event", Some(Field::EVENT_ACTION)),
+    Column(12, "timeout", None),
+    Column(13, "data_source_name", None),
+];
+
+const CORRELATION: &[Column] = &[
+    Column(7, "", Some(Field::SOURCE_IP)),
+    Column(8, "", Some(Field::SOURCE_USER_NAME)),
+    Column(9, "virtual_system", None),
+    Column(10, "category", Some(Field::RULE_CATEGORY)),
+    Column(11, "severity", Some(Field::LOG_LEVEL)),
+    Column(17, "", Some(Field::OBSERVER_NAME)),
+    Column(19, "object", Some(Field::RULE_NAME)),
+    Column(20, "object_id", Some(Field::RULE_ID)),
+    Column(21, "evidence", Some(Field::MESSAGE)),
 ];

@@ -24,7 +24,7 @@ use columns::{Column, Layout, layout};
 const COLUMNS_MAX: usize = 160;
 /// How far into a line the first column may end, behind a header.
 const FRONT_MAX: usize = 200;
-const TYPES: [&str; 10] = [
+const TYPES: [&str; 18] = [
     "TRAFFIC",
     "THREAT",
     "SYSTEM",
@@ -35,6 +35,14 @@ const TYPES: [&str; 10] = [
     "AUTHENTICATION",
     "DECRYPTION",
     "CORRELATION",
+    "START",
+    "END",
+    "TUNNEL",
+    "SCTP",
+    "GTP",
+    "IPTAG",
+    "AUDIT",
+    "HIP-MATCH",
 ];
 
 /// Where the columns begin in a line with some header in front: at the column before `,yyyy/mm/dd`.
@@ -48,8 +56,12 @@ pub fn starts_at(text: &str) -> Option<usize> {
     let comma = commas.into_iter().find(|at| is_date(*at))?;
     let front = text.get(..comma)?;
     let at = front.rfind([' ', ':', '>']).map_or(0, |at| at + 1);
-    let mut columns = text.get(at..)?.splitn(5, ',').skip(3);
-    columns.next().is_some_and(|kind| TYPES.contains(&kind)).then_some(at)
+    let mut columns = text.get(at..)?.splitn(5, ',').skip(2);
+    let (serial, kind) = (columns.next()?, columns.next()?);
+    // A type of a newer version still has the columns that all share, behind a serial number.
+    let is_new = (3..=20).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    let is_serial = (8..=20).contains(&serial.len()) && serial.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (TYPES.contains(&kind) || (is_new && is_serial)).then_some(at)
 }
 
 /// Whether a message is PAN-OS's from its first byte.
@@ -165,7 +177,13 @@ fn mean<'a>(event: &mut Event, kind: &str, column: &impl Fn(usize) -> &'a str) {
             };
             act(event, Act("authentication", &["start"], outcome));
         }
-        "CORRELATION" => act(event, Act("intrusion_detection", &["info"], "")),
+        "CORRELATION" => {
+            event.set(Field::EVENT_KIND, "alert");
+            act(event, Act("intrusion_detection", &["info"], ""));
+        }
+        "START" | "TUNNEL" => act(event, Act("network", &["connection", "start"], "")),
+        "END" => act(event, Act("network", &["connection", "end"], "")),
+        "SCTP" | "GTP" => act(event, Act("network", &["connection"], "")),
         _ => act(event, Act("host", &["info"], "")),
     }
 }
@@ -239,6 +257,16 @@ fn threat<'a>(event: &mut Event, column: &impl Fn(usize) -> &'a str) {
             }
         }
     }
+    // Whom a proxy asked for: of several the first (RFC 7239 section 5.2 has them in this order).
+    let forwarded = column(48).split(',').next().unwrap_or_default().trim();
+    if let Ok(address) = forwarded.parse::<std::net::IpAddr>() {
+        event.set_named("network.forwarded_ip", Text::from(forwarded));
+        event.add(Field::RELATED_IP, address);
+    }
+    // A name that was asked for, where spyware is known by it.
+    if column(14).starts_with("dns") && column(4) == "spyware" {
+        set_text(event, Field::DNS_QUESTION_NAME, column(31));
+    }
     // The way of the attack: towards the server that was asked, or from it.
     match column(35) {
         "client-to-server" => event.set(Field::NETWORK_DIRECTION, "inbound"),
@@ -284,6 +312,46 @@ const WORDINGS: &[(&str, &str, Act)] = &[
     ("authenticated for user '<user.name*>'.", "", LOGIN),
     ("failed authentication for user '<user.name*>'. Reason: <event.reason> From: <source.ip*>.", "", REFUSED),
     ("failed authentication for user '<user.name*>'. <event.reason>", "", REFUSED),
+    (
+        "GlobalProtect <> user authentication succeeded. Login from: <source.ip>, Source region: <>, User name: <user.name*>, <>",
+        "",
+        LOGIN,
+    ),
+    (
+        "GlobalProtect <> user authentication failed. Login from: <source.ip>, Source region: <>, User name: <user.name*>, Client OS version: <>, Reason: <event.reason>, Auth type: <>",
+        "",
+        REFUSED,
+    ),
+    (
+        "GlobalProtect <> user authentication failed. Login from: <source.ip>, Source region: <>, User name: <user.name*>, <event.reason>",
+        "",
+        REFUSED,
+    ),
+    (
+        "GlobalProtect <> user login succeeded. Login from: <source.ip>, Source region: <>, User name: <user.name*>, <>",
+        "",
+        LOGIN,
+    ),
+    (
+        "GlobalProtect <> user logout succeeded. User name: <user.name*>, Client OS version: <>",
+        "",
+        Act("authentication", &["end"], "success"),
+    ),
+    (
+        "GlobalProtect <> client configuration generated. User name: <user.name*>, Private IP: <source.nat.ip>, <>",
+        "",
+        Act("network", &["connection", "start"], "success"),
+    ),
+    (
+        "IKE phase-<> negotiation is succeeded as <>. Established SA: <source.ip>[<source.port>]-<destination.ip>[<destination.port>] <>",
+        "",
+        Act("network", &["connection", "start"], "success"),
+    ),
+    (
+        "IKE phase-<> negotiation is failed as <>. Failed SA: <source.ip>[<source.port>]-<destination.ip>[<destination.port>] <>",
+        "",
+        Act("network", &["connection", "error"], "failure"),
+    ),
 ];
 
 static TEMPLATES: LazyLock<Wordings> = LazyLock::new(|| Wordings::new(WORDINGS));

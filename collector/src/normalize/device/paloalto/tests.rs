@@ -180,3 +180,49 @@ fn short_and_hostile_lines() {
     assert_eq!(split("a,\"b").last().map(AsRef::as_ref), Some("b"));
     assert_eq!(split("a,\"b\"c,d").len(), 3);
 }
+
+#[test]
+fn every_documented_type_is_read() {
+    let line = |rest: &str| format!("<14>Nov 23 09:10:00 pa-1 1,2026/11/23 09:10:00,012801000001,{rest}");
+    const SESSION: &str = "0,2560,2026/11/23 09:10:00,10.45.0.9,203.0.113.9,192.0.2.1,203.0.113.9,r,city\\an,,gre,vsys1,trust,untrust,e1,e2,fw,2026/11/23 09:10:00,4711,1,5,7,0,0,0x0,gre,allow,1,2,3";
+    for (kind, dataset) in [
+        ("START", "panw.tunnel"),
+        ("END", "panw.tunnel"),
+        ("SCTP", "panw.sctp"),
+        ("GTP", "panw.gtp"),
+        ("DECRYPTION", "panw.decryption"),
+    ] {
+        let told = [("event.dataset", dataset), ("source.ip", "10.45.0.9"), ("rule.name", "r"), ("user.name", "an")];
+        check(&line(&format!("{kind},{SESSION}")), Some(Profile::PaloAlto), &told);
+        check(&line(&format!("{kind},{SESSION}")), None, &told);
+    }
+    check(
+        &line("IPTAG,0,2560,2026/11/23 09:10:00,vsys1,10.45.0.9,bad-tag,register,1,300,,xmlapi,,1"),
+        None,
+        &[("source.ip", "10.45.0.9"), ("event.action", "register"), ("panw.panos.tag", "bad-tag")],
+    );
+    check(
+        &line(
+            "CORRELATION,Beacon-heuristics,2560,2026/11/23 09:10:00,10.45.0.9,city\\an,vsys1,compromised-host,medium,0,0,0,0,,pa-1,1,Beacon Detection,6005,Host visited known malware URL (10 times).",
+        ),
+        None,
+        &[("event.kind", "alert"), ("source.ip", "10.45.0.9"), ("rule.name", "Beacon Detection"), ("rule.id", "6005")],
+    );
+    check(
+        &line(
+            "SYSTEM,globalprotect,0,2026/11/23 09:10:00,,globalprotectgateway-auth-fail,GP-GW,0,0,general,informational,\"GlobalProtect gateway user authentication failed. Login from: 203.0.113.9, Source region: VN, User name: an, Client OS version: x, Reason: Authentication failed: Invalid username or password, Auth type: profile.\",1,0x0",
+        ),
+        None,
+        &[("source.ip", "203.0.113.9"), ("user.name", "an"), ("event.outcome", "failure")],
+    );
+}
+
+#[test]
+fn whom_a_proxy_asked_for_is_told() {
+    let line = "<14>Nov 23 09:10:00 pa-1 1,2026/11/23 09:10:00,012801000001,THREAT,url,2560,2026/11/23 09:10:00,192.0.2.3,203.0.113.9,,,r,,,web-browsing,vsys1,trust,untrust,e1,e2,fw,2026/11/23 09:10:00,4711,1,5,80,0,0,0x0,tcp,alert,\"a.example/x\",(9999),news,informational,client-to-server,1,0x0,VN,US,0,text/html,0,,,1,\"curl\",,\"198.51.100.7, 10.0.0.9\",,,,";
+    check(
+        line,
+        Some(Profile::PaloAlto),
+        &[("network.forwarded_ip", "198.51.100.7"), ("panw.panos.x_forwarded_for", "198.51.100.7, 10.0.0.9")],
+    );
+}
