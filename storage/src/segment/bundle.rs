@@ -201,7 +201,7 @@ impl Bundle {
     /// There is no such file.
     pub fn reader(&self, name: &str) -> Result<Read, String> {
         let file = self.file(Path::new(name)).map_err(|error| error.to_string())?;
-        Ok(Box::new(move |begin, most| {
+        Ok(Arc::new(move |begin, most| {
             let begin = usize::try_from(begin).unwrap_or(usize::MAX).min(file.len());
             let end = begin.saturating_add(most).min(file.len());
             file.read_bytes(begin..end).map_err(|error| error.to_string())

@@ -238,7 +238,7 @@ impl TextIndex {
         };
         for run in runs.iter().filter(|run| run.begins && run.ends) {
             keep(
-                self.each_dictionary(budget, |reader, head, budget, rows| {
+                self.each_dictionary(run.text, budget, |reader, head, budget, rows| {
                     self.add_whole(reader, head, run.text, budget, rows).map(|()| true)
                 })?
                 .unwrap_or_else(|| self.all()),
@@ -252,7 +252,7 @@ impl TextIndex {
         };
         if let Some(front) = longest(&mut runs.iter().filter(|run| run.begins)) {
             let mut test = |text: &str| long_s_as_s(text).starts_with(front.as_str());
-            return self.each_dictionary(budget, |reader, head, budget, rows| {
+            return self.each_dictionary(&front, budget, |reader, head, budget, rows| {
                 self.add_front(reader, (head, &front), budget, rows, &mut test)
             });
         }
@@ -261,20 +261,22 @@ impl TextIndex {
         };
         // A cut word may hold it behind the cut.
         let mut test = |text: &str| PART_BYTES_MAX - 4 < text.len() || long_s_as_s(text).contains(inside.as_str());
-        self.each_dictionary(budget, |reader, head, budget, rows| {
+        self.each_dictionary("", budget, |reader, head, budget, rows| {
             reader.add_that(head, head, &mut budget.0, rows, &mut test)
         })
     }
 
-    /// Asks the words, and the values that are not put among the words because they are one word.
+    /// Asks the words, and the values that are not put among the words because they are one word. What is asked for begins
+    /// with `front`, which may be nothing, or with that and each `s` of it as a `ſ`.
     fn each_dictionary(
         &self,
+        front: &str,
         budget: &mut Budget,
         mut ask: impl FnMut(&TermReader, &str, &mut Budget, &mut RowSet) -> Result<bool, String>,
     ) -> Result<Option<RowSet>, String> {
         let mut rows = self.overflow.clone();
         let mut is_done = ask(&self.words, "", budget, &mut rows)?;
-        for key in &self.contents.covering {
+        for key in self.covering_from(front) {
             is_done = is_done && ask(&self.exact, &format!("{key}{MARK}"), budget, &mut rows)?;
         }
         Ok(is_done.then_some(rows))

@@ -339,7 +339,9 @@ mod tests {
         #[test]
         fn any_bytes_give_rows_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60), kind in 0u8..3, count in 0u64..100, row_count in 1usize..400) {
             let bytes = [vec![kind], bytes].concat();
-            let _ = back(&bytes, 0, count, row_count);
+            if let Ok(rows) = back(&bytes, 0, count, row_count) {
+                prop_assert!(rows.iter().all(|row| row < row_count));
+            }
         }
     }
 }

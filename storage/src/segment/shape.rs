@@ -24,6 +24,13 @@ impl Shape {
         self.1 |= word.1;
     }
 
+    /// A word may be there that is no shorter than this one, and begins with a digit if this one does.
+    pub fn may_hold_from(&self, front: &str) -> bool {
+        let is_digit = front.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        let of_kind = if is_digit { 0xaaaa_aaaa_aaaa_aaaa } else { 0x5555_5555_5555_5555 };
+        front.is_empty() || self.0 & of_kind & (u64::MAX << (front.len().min(31) * 2)) != 0
+    }
+
     /// A word of this shape may be there.
     pub fn may_hold(&self, word: Shape) -> bool {
         self.0 & word.0 != 0 && self.1 & word.1 != 0
@@ -40,6 +47,9 @@ mod tests {
         let words = ["allow", "deny", "close", "10.0.0.1", ""];
         words.iter().for_each(|word| shape.add(Shape::of(word.as_bytes())));
         assert!(words.iter().all(|word| shape.may_hold(Shape::of(word.as_bytes()))));
+        assert!(words.iter().all(|word| (0..word.len()).all(|end| shape.may_hold_from(&word[..end]))));
+        let fronts = ["allowed", "10.0.0.1.1", "1234567890", "longer than all"];
+        assert!(!fronts.iter().any(|front| shape.may_hold_from(front)));
         let others: Vec<String> = (0..1000).map(|number| format!("w{number}")).collect();
         assert!(others.iter().filter(|word| shape.may_hold(Shape::of(word.as_bytes()))).count() < 200);
     }

@@ -72,8 +72,11 @@ impl IndexBuilder {
     }
 }
 
+/// Files by name.
+type Files = Vec<(&'static str, Vec<u8>)>;
+
 /// The filter and the files of an index of so many rows.
-fn write(row_count: usize, gathered: &Gathered) -> Result<(Vec<u8>, Vec<(&'static str, Vec<u8>)>), String> {
+fn write(row_count: usize, gathered: &Gathered) -> Result<(Vec<u8>, Files), String> {
     let Gathered { words, exact, is_by_words: by_words, .. } = gathered;
     let mut bloom = bloom::Builder::default();
     words.each_seen(|word| bloom.add(Kind::Word, word));
@@ -158,7 +161,10 @@ impl TextIndex {
         }
         let [words, exact] = match contents.version {
             ..=VERSION_TANTIVY => of_tantivy(bundle, row_count)?,
-            _ => [own(&bundle, WORDS, row_count)?, own(&bundle, EXACT, row_count)?],
+            _ => {
+                let lists = bundle.reader(LISTS)?;
+                [own(&bundle, WORDS, row_count, &lists)?, own(&bundle, EXACT, row_count, &lists)?]
+            }
         };
         let row_count = usize::try_from(row_count).map_err(|_past| "more rows than memory")?;
         let loose_keys = contents.keys.as_ref().map(|keys| {
@@ -198,6 +204,12 @@ impl TextIndex {
         self.covering_order.iter().filter(move |at| may_hold(**at)).map(|at| self.contents.covering[*at].as_str())
     }
 
+    /// The covering fields that may have a value that begins so, in the order of their terms.
+    pub(super) fn covering_from(&self, front: &str) -> impl Iterator<Item = &str> {
+        let may_hold = move |at: usize| self.contents.shapes.get(at).is_none_or(|known| known.may_hold_from(front));
+        self.covering_order.iter().filter(move |at| may_hold(**at)).map(|at| self.contents.covering[*at].as_str())
+    }
+
     /// The rows with this part somewhere in what bare words are looked for in.
     ///
     /// # Errors
@@ -231,7 +243,7 @@ impl TextIndex {
         if !self.words.add_that(prefix, "", &mut budget, &mut rows, &mut |term| each(term, false))? {
             return Ok(None);
         }
-        for key in &self.contents.covering {
+        for key in self.covering_from(prefix) {
             let key = format!("{key}{MARK}");
             let is_word = |term: &str| super::words::parts(term).next() == Some(term);
             let mut value = |term: &str| is_word(term) && each(term, true);
@@ -341,10 +353,14 @@ impl TextIndex {
     }
 }
 
-fn own(bundle: &Bundle, [terms, heads]: [&str; 2], row_count: u64) -> Result<TermReader, String> {
-    let heads = bundle.whole(heads)?;
-    let (terms, lists) = (bundle.reader(terms)?, bundle.reader(LISTS)?);
-    Dictionary::open(&heads, row_count, terms, lists).map(TermReader::Own)
+/// Terms of one kind, whose lists of rows stand with those of the other.
+fn own(
+    bundle: &Bundle,
+    [terms, heads]: [&str; 2],
+    row_count: u64,
+    lists: &super::dictionary::Read,
+) -> Result<TermReader, String> {
+    Dictionary::open(&bundle.whole(heads)?, row_count, bundle.reader(terms)?, lists.clone()).map(TermReader::Own)
 }
 
 /// Words and exact terms of an index of versions 1 and 2.
