@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 use nhatle_engine::alert::Alert;
+use nhatle_event::Seq;
+use nhatle_storage::{Dataset, ReadError, Store};
 
 /// How many alerts are kept in memory.
 pub const ALERTS_MAX: usize = 100_000;
@@ -26,6 +28,31 @@ impl AlertBook {
     /// An empty book.
     pub fn new() -> AlertBook {
         AlertBook { by_id: HashMap::with_capacity(1024), ..AlertBook::default() }
+    }
+
+    /// The newest alerts of the store.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn of(store: &Store) -> Result<AlertBook, ReadError> {
+        let snapshot = store.snapshot();
+        let mut book = AlertBook::new();
+        let total = snapshot.count(Dataset::Alerts);
+        let mut skip = total.saturating_sub(ALERTS_MAX as u64);
+        let mut after = Seq(0);
+        for segment in snapshot.segments(Dataset::Alerts) {
+            let rows = segment.meta().row_count;
+            if skip < rows {
+                break;
+            }
+            skip -= rows;
+            after = segment.meta().last_seq;
+        }
+        let stored = snapshot.events_after(Dataset::Alerts, after, usize::MAX)?;
+        for alert in stored.iter().filter_map(|stored| Alert::from_event(&stored.event)) {
+            book.insert(alert);
+        }
+        Ok(book)
     }
 
     /// Takes an alert in, and marks those it replaces. One that is known already changes nothing, unless it is a

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli_backup::{BackupArgs, RestoreArgs};
+use crate::cli_erase::EraseCommand;
 use crate::cli_evidence::{EvidenceArgs, ProofCommand, VerifyArgs};
 use crate::cli_reference::{AssetCommand, GeoCommand, IntelCommand};
 use crate::cli_retention::RetentionCommand;
@@ -95,6 +96,9 @@ pub enum Command {
     /// How long events are kept, and legal holds.
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Erase what is about a person from what is stored; the proof stays true.
+    #[command(subcommand)]
+    Erase(EraseCommand),
     /// Accounts of people.
     #[command(subcommand)]
     User(UserCommand),

@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod detect;
 mod doctor;
+mod erase;
 mod exceptions;
 mod faults;
 mod flows;

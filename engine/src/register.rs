@@ -3,7 +3,7 @@
 //! In: changes in the order they were written down, each as `(stream, kind, json, actor, at)`. Out: the
 //! state, and for a change someone wants to make, whether it would be refused. Streams are
 //! `incident/7`, `alert/ID`, `exception/3`, `hunt/2`, `outage/4`, `hold/2`,
-//! `retention/5`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
+//! `retention/5`, `erasure/6`, `reference/NAME`, `rule/ID`, `pack/NAME`, `account/NAME`, `token/NAME`, `enrollment/4`, `setup`. A stream this version does not know
 //! is kept by the register and skipped here, so that a newer one can be rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,7 @@ use crate::exception::{self, EXCEPTIONS_MAX, Exception, ExceptionChange};
 use crate::hunt::{self, HUNTS_MAX, Hunt, HuntChange};
 use crate::incident::{Change, Disposition, Incident, Opened, Refused, apply, apply_in_place};
 use crate::reference::{self, REFERENCES_MAX, Reference, ReferenceChange};
+use crate::retention::erasure::{self, Erasure, ErasureChange};
 use crate::retention::hold::{self, DROPS_MAX, DropChange, Dropped, HOLDS_MAX, Hold, HoldChange};
 use crate::rhythm::outage::{self, OUTAGES_MAX, Outage, OutageChange};
 use crate::rule_state::{self, PACKS_MAX, Pack, PackChange, RULE_STATES_MAX, RuleChange, RuleState};
@@ -113,6 +114,8 @@ pub enum AnyChange {
     Hold(u64, HoldChange),
     /// Of a job of deletion, by number.
     Drop(u64, DropChange),
+    /// Of an erasure of what is about a person, by number.
+    Erasure(u64, ErasureChange),
 }
 
 impl AnyChange {
@@ -134,6 +137,7 @@ impl AnyChange {
             AnyChange::Outage(number, _) => format!("outage/{number}"),
             AnyChange::Hold(number, _) => format!("hold/{number}"),
             AnyChange::Drop(number, _) => format!("retention/{number}"),
+            AnyChange::Erasure(number, _) => format!("erasure/{number}"),
         }
     }
 
@@ -155,6 +159,7 @@ impl AnyChange {
             AnyChange::Outage(_, change) => serde_json::to_value(change),
             AnyChange::Hold(_, change) => serde_json::to_value(change),
             AnyChange::Drop(_, change) => serde_json::to_value(change),
+            AnyChange::Erasure(_, change) => serde_json::to_value(change),
         };
         json.expect("changes are plain data with text keys")
     }
@@ -176,6 +181,7 @@ impl AnyChange {
             ("outage", Ok(number)) => Some(AnyChange::Outage(number, serde_json::from_str(json)?)),
             ("hold", Ok(number)) => Some(AnyChange::Hold(number, serde_json::from_str(json)?)),
             ("retention", Ok(number)) => Some(AnyChange::Drop(number, serde_json::from_str(json)?)),
+            ("erasure", Ok(number)) => Some(AnyChange::Erasure(number, serde_json::from_str(json)?)),
             ("alert", _) => Some(AnyChange::Alert(name.to_owned(), serde_json::from_str(json)?)),
             ("account", _) => Some(AnyChange::Account(name.to_owned(), serde_json::from_str(json)?)),
             ("token", _) => Some(AnyChange::Token(name.to_owned(), serde_json::from_str(json)?)),
@@ -211,6 +217,8 @@ pub struct RegisterState {
     pub holds: BTreeMap<u64, Hold>,
     /// The newest jobs of deletion by number.
     pub drops: BTreeMap<u64, Dropped>,
+    /// The newest erasures by number.
+    pub erasures: BTreeMap<u64, Erasure>,
     /// The newest hunts by number.
     pub hunts: BTreeMap<u64, Hunt>,
     /// Reference data by name: assets, places of addresses, lists of indicators.
@@ -300,6 +308,14 @@ impl RegisterState {
                 }
                 Ok(())
             }
+            AnyChange::Erasure(number, change) => {
+                let after = erasure::apply(self.erasures.get(number), change, at)?;
+                self.erasures.insert(*number, after);
+                if erasure::ERASURES_MAX < self.erasures.len() {
+                    self.erasures.pop_first();
+                }
+                Ok(())
+            }
             AnyChange::Hunt(number, change) => {
                 let after = hunt::apply(self.hunts.get(number), *number, change, actor, at)?;
                 self.hunts.insert(*number, after);
@@ -350,6 +366,11 @@ impl RegisterState {
     /// The number the next job of deletion gets.
     pub fn next_drop(&self) -> u64 {
         self.drops.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+
+    /// The number the next erasure gets.
+    pub fn next_erasure(&self) -> u64 {
+        self.erasures.last_key_value().map_or(1, |(number, _)| number + 1)
     }
 
     /// The number the next hunt gets.

@@ -19,6 +19,7 @@ pub mod rule_test;
 pub mod restore;
 pub mod drill;
 pub mod retention;
+pub mod erase;
 pub mod search;
 pub mod sql;
 pub mod serve;
@@ -80,6 +81,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Retention(command) => retention::run(&command),
+        Command::Erase(command) => erase::run(&command),
         Command::Doctor(args) => doctor::run(&args),
     };
     match result {

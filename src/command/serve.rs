@@ -18,13 +18,12 @@ use nhatle_collector::listen::serve::serve;
 use nhatle_collector::listen::{self, Sink};
 use nhatle_collector::{Settings, UnitRule};
 use nhatle_engine::account::{Role as EngineRole, SetupChange};
-use nhatle_engine::alert::Alert;
 use nhatle_engine::fit::Seen;
 use nhatle_engine::register::{AnyChange, RegisterState};
 use nhatle_event::json::hex;
-use nhatle_event::{Clock, Seq, SystemClock, Text};
+use nhatle_event::{Clock, SystemClock, Text};
 use nhatle_storage::sql::Sql;
-use nhatle_storage::{Dataset, Disk, OsDisk, Store};
+use nhatle_storage::{Disk, OsDisk, Store};
 use nhatle_ui::session::{random_token, token_sha256};
 use nhatle_ui::{Desk, Role, UiConfig};
 use tokio::net::TcpListener;
@@ -35,13 +34,14 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::{End, output};
-use crate::alerts::{ALERTS_MAX, AlertBook};
+use crate::alerts::AlertBook;
 use crate::canary::{self, Book, Kinds, book, kinds};
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigFile};
 use crate::desk::LiveDesk;
 use crate::desk::enrollments::Gate;
 use crate::enroll;
+use crate::erasure::key::SubjectKeys;
 use crate::exceptions::{self, Exceptions};
 use crate::followed;
 use crate::forward::receive::{self, Forwarders, Receiver};
@@ -118,7 +118,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let marks = store.marks();
     let places = PlaceBook::from_marks(|name| marks.get(name).cloned());
     let shared = Shared {
-        alerts: RwLock::new(alert_book(&store)?),
+        alerts: RwLock::new(AlertBook::of(&store).context("read stored alerts")?),
         sources: Mutex::new(SourceBook::open(&store).context("read the receipt book")?),
         noted: Mutex::default(),
         forwarders: Arc::new(Forwarders::new(places.below(receive::KEY))),
@@ -139,6 +139,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         source_settings: config.sources.clone(),
         grouping: Live::new(config.grouping),
         scrub: Scrub::open(&*disk),
+        subject_keys: SubjectKeys::new(config.storage.subject_keys),
         retention: Live::new(config.retention.clone()),
         retention_watch: crate::retention::job::Watch::default(),
         settings: Live::new(settings_of(config)),
@@ -156,28 +157,6 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     };
     shared.renew_exceptions();
     Ok(shared)
-}
-
-/// The newest alerts of the store.
-fn alert_book(store: &Store) -> anyhow::Result<AlertBook> {
-    let snapshot = store.snapshot();
-    let mut book = AlertBook::new();
-    let total = snapshot.count(Dataset::Alerts);
-    let mut skip = total.saturating_sub(ALERTS_MAX as u64);
-    let mut after = Seq(0);
-    for segment in snapshot.segments(Dataset::Alerts) {
-        let rows = segment.meta().row_count;
-        if skip < rows {
-            break;
-        }
-        skip -= rows;
-        after = segment.meta().last_seq;
-    }
-    let stored = snapshot.events_after(Dataset::Alerts, after, usize::MAX).context("read stored alerts")?;
-    for alert in stored.iter().filter_map(|stored| Alert::from_event(&stored.event)) {
-        book.insert(alert);
-    }
-    Ok(book)
 }
 
 /// What conversion depends on.

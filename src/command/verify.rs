@@ -89,6 +89,12 @@ fn verify_package(path: &Path, key: Option<&VerifierKey>) -> Result {
         said.push(format!("document: {name:?}, written down at {}", Timestamp(*at_ns)));
     }
     said.push(format!("proved: {} events, {} changes of the register", verdict.events, verdict.changes));
+    if 0 < verdict.erased {
+        said.push(format!(
+            "of {} of these events something was erased: that they stood there is proved, what is left of them is not",
+            verdict.erased
+        ));
+    }
     if let Some(head) = &verdict.head {
         said.push(format!("under: {}", check::said(head)));
     }
@@ -110,7 +116,7 @@ fn verify_store(args: &VerifyArgs, key: Option<VerifierKey>) -> Result {
     let checked = check::store(data, &Known { key, heads, is_deep: args.deep })?;
     let newest = checked.newest.iter().map(|newest| format!("newest: {}", check::said(newest)));
     let keys = checked.keys.iter().map(|key| format!("key: {}", key.text()));
-    let said = newest.chain(keys).collect();
+    let said = newest.chain(keys).chain(checked.erased).collect();
     Ok((checked.found, said))
 }
 

@@ -16,6 +16,7 @@ mod preview;
 mod proof;
 mod reference;
 mod retention;
+mod erasure;
 mod rules;
 mod search;
 mod sources;
@@ -57,6 +58,7 @@ pub struct LiveDesk {
     gate: Option<enrollments::Gate>,
     searches: search::Searches,
     checks: proof::Checks,
+    erasing: erasure::Running,
     sql: Option<Arc<Sql>>,
 }
 
@@ -73,8 +75,8 @@ impl LiveDesk {
     /// A desk over what a server shares; days begin at midnight of the zone.
     pub fn new(shared: Arc<Shared>, zone_offset_s: i32) -> LiveDesk {
         let guests = Guests::new(shared.clone(), zone_offset_s);
-        let (fits, searches, checks) = Default::default();
-        LiveDesk { shared, guests, fits, gate: None, searches, checks, sql: None }
+        let (fits, searches, checks, erasing) = Default::default();
+        LiveDesk { shared, guests, fits, gate: None, searches, checks, erasing, sql: None }
     }
 
     /// The same, for a server that listens.

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nhatle_event::json::hex;
+use nhatle_ui::model::erasure::{ErasurePlan, ErasuresView, NewErasure};
 use nhatle_ui::model::proof::{CheckView, EvidenceFile, FOUND_SHOWN_MAX, FoundRow, NewCheck, ProofView};
 use nhatle_ui::model::retention::{HoldChange, NewHold, RetentionView};
 use nhatle_ui::{Answer, DeskError, KeepingDesk, Localized, Refusal, Viewer};
 
-use super::{LiveDesk, failed, retention};
+use super::{LiveDesk, erasure, failed, retention};
 use crate::evidence::{self, EvidenceError, Subject};
 use crate::pki::heads;
 use crate::prove::RegisterHashes;
@@ -45,6 +46,14 @@ impl KeepingDesk for LiveDesk {
 
     fn run_retention(&self, viewer: &Viewer) -> Answer<()> {
         retention::run(self, viewer)
+    }
+
+    fn erasures(&self, viewer: &Viewer) -> Answer<ErasuresView> {
+        erasure::view(self, viewer)
+    }
+
+    fn erase(&self, viewer: &Viewer, new: &NewErasure) -> Answer<ErasurePlan> {
+        erasure::erase(self, viewer, new)
     }
 
     fn start_check(&self, viewer: &Viewer, new: &NewCheck) -> Answer<()> {

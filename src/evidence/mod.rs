@@ -235,6 +235,7 @@ pub fn build(
     let head = log::newest(disk)?.ok_or(ProveError::NoHead)?;
     let events = prove::events(disk, snapshot, &head, &gathered.seqs)?;
     let mut wanted: Vec<u64> = events.iter().map(|one| one.proof.leaf).collect();
+    wanted.extend(events.iter().filter_map(|one| Some(one.proof.erased.as_ref()?.leaf)));
     let mut changes = Vec::new();
     if !register.rows.is_empty() {
         let not_covered = || ProveError::NotCovered { what: "the register".to_owned() };

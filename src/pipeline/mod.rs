@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Context;
 use nhatle_collector::Settings;
 use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Intake, Sink};
@@ -46,6 +47,7 @@ use tokio::sync::watch;
 use crate::alerts::AlertBook;
 use crate::canary::run::Schedule;
 use crate::canary::{Book, Kinds};
+use crate::erasure::key::SubjectKeys;
 use crate::exceptions::Exceptions;
 use crate::forward::receive::Forwarders;
 use crate::inputs::Shown;
@@ -116,6 +118,8 @@ pub struct Shared {
     pub source_settings: nhatle_collector::SourceSettings,
     /// When alerts belong together.
     pub grouping: Live<Grouping>,
+    /// What makes erased events impossible to guess.
+    pub subject_keys: SubjectKeys,
     /// How far the files were read and checked, and what was found.
     pub scrub: Scrub,
     /// How long events are kept.
@@ -194,6 +198,17 @@ impl Shared {
     /// The alerts, for looking.
     pub fn alerts(&self) -> std::sync::RwLockReadGuard<'_, AlertBook> {
         self.alerts.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Reads the alerts of the store again: something was erased from them.
+    ///
+    /// # Errors
+    /// They cannot be read; those in memory stay as they are.
+    pub fn forget_alerts(&self) -> anyhow::Result<()> {
+        // Held over the reading: what the detector stores meanwhile it puts in behind it.
+        let mut alerts = self.alerts.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *alerts = AlertBook::of(&self.store).context("read stored alerts")?;
+        Ok(())
     }
 
     /// The rules in force now. They may be others at the next call.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, SystemClock};
+use nhatle_storage::proof::entry::ErasedEntry;
 use nhatle_storage::proof::{SignedHead, VerifierKey, check, head, log};
 use nhatle_storage::verify::Finding;
 use nhatle_storage::{Config, Disk, OsDisk, Store};
@@ -56,6 +57,8 @@ pub struct Checked {
     pub newest: Option<SignedHead>,
     /// The keys that signed.
     pub keys: Vec<VerifierKey>,
+    /// What was erased, in words, oldest first.
+    pub erased: Vec<String>,
 }
 
 /// Checks the store in this folder.
@@ -93,6 +96,7 @@ pub fn store(data: &Path, known: &Known) -> anyhow::Result<Checked> {
             done.found.extend(check::register(&checked.log, &hashes).into_iter().map(Found::from));
         }
         done.newest = checked.heads.last().cloned();
+        done.erased = checked.log.erased().map(|(leaf, entry)| said_erased(leaf, entry)).collect();
         done.keys = checked.log.keys.iter().map(|(_, key)| key.clone()).collect();
     }
     let damaged = crate::state::damage(&*disk).into_iter();
@@ -133,6 +137,16 @@ fn check_public(data: &Path, done: &mut Checked) {
         let what = "is no key of the log: it was replaced, and nothing is signed with it yet".to_owned();
         done.found.push(finding(PUBLIC_FILE, what));
     }
+}
+
+/// What was erased from a segment, in a line.
+fn said_erased(leaf: u64, entry: &ErasedEntry) -> String {
+    let ErasedEntry { erasure, events, rows, dir, by_dir, .. } = entry;
+    let (at, by) = (nhatle_event::Timestamp(entry.at_ns), &entry.by);
+    format!(
+        "erased: erasure {erasure}, leaf {leaf}: {events} of {rows} events of {dir}, now {by_dir}, {at}, by {by:?}, basis {:?}",
+        entry.basis
+    )
 }
 
 /// What a head is, in a line.

@@ -73,6 +73,15 @@ const SENTENCES: &[(&str, &str)] = &[
         "its events come to the root {}, it was sealed with {}",
         "các sự kiện của nó tính ra gốc {}, còn lúc niêm phong là {}",
     ),
+    // What was erased.
+    (
+        "event {} is called erased by erasure {}, the log does not say so (and {} more)",
+        "sự kiện {} được ghi là đã xóa theo lần xóa {}, nhật ký chứng minh không ghi như vậy (và {} sự kiện nữa)",
+    ),
+    ("leaf {} says another root of {} than it was sealed with", "mục {} ghi một gốc của {} khác với lúc niêm phong"),
+    ("it does not begin with the line {}", "không bắt đầu bằng dòng {}"),
+    ("line {} is none", "dòng {} không phải là một dòng của tệp"),
+    ("line {} is not in order", "dòng {} không đúng thứ tự"),
     ("no head was signed with the key given: {}", "không head nào được ký bằng khóa đã cho: {}"),
     ("there is no signed head: they were taken out", "không có head nào đã ký: chúng đã bị bỏ đi"),
     ("there is no signed head", "không có head nào đã ký"),

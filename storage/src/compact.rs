@@ -18,11 +18,12 @@ use nhatle_event::Timestamp;
 
 use crate::dataset::Dataset;
 use crate::disk::{join, remove_folder};
+use crate::erase::Erasure;
 use crate::error::{ReadError, WriteError};
 use crate::live::{self, LiveSegment};
 use crate::manifest::Manifest;
 use crate::recover::SEGMENTS;
-use crate::segment::merge::Pace;
+use crate::segment::merge::{Pace, Work};
 use crate::segment::meta::{SEGMENT_VERSION, SegmentMeta, Tier, WriteOptions};
 use crate::store::Store;
 
@@ -56,6 +57,17 @@ pub struct Compacted {
     pub bytes_before: u64,
     /// The bytes of the new one.
     pub bytes: u64,
+    /// How many events an erasure changed, and the root over them, where it was one.
+    pub erased: Option<(u64, String)>,
+}
+
+/// Why a segment is written anew.
+#[derive(Clone, Copy)]
+pub(crate) enum Aim<'a> {
+    /// To be kept so.
+    Tier(Tier),
+    /// To have less in it.
+    Erase(&'a Erasure<'a>),
 }
 
 /// What the choice knows of a segment.
@@ -107,7 +119,7 @@ impl Store {
             };
             choose(&segments.iter().map(piece).collect::<Vec<_>>(), today, self.config().merged_events_max)
         };
-        self.rewrite(&find, Tier::Recent, pace)
+        self.rewrite(&find, Aim::Tier(Tier::Recent), pace)
     }
 
     /// Writes one segment anew, smaller, of those that `is_due` names. `pace` as in [`Store::compact`]. `None` where there
@@ -128,7 +140,7 @@ impl Store {
             };
             segments.iter().position(is_it).map(|at| at..at + 1)
         };
-        self.rewrite(&find, Tier::Archive, pace)
+        self.rewrite(&find, Aim::Tier(Tier::Archive), pace)
     }
 
     /// Takes these segments out of the store, for good; the log of the proof says so, and why, before they go. Gives those that were there. Snapshots taken before keep them.
@@ -160,22 +172,31 @@ impl Store {
         Ok(dropped)
     }
 
-    fn rewrite(&self, find: Find<'_>, tier: Tier, pace: Pace<'_>) -> Result<Option<Compacted>, WriteError> {
+    pub(crate) fn rewrite(
+        &self,
+        find: Find<'_>,
+        aim: Aim<'_>,
+        pace: Pace<'_>,
+    ) -> Result<Option<Compacted>, WriteError> {
         if !self.is_writer() {
             return Err(WriteError::ReadOnly);
         }
         let Some(Run { inputs, dir }) = self.begin_merge(find)? else { return Ok(None) };
+        let (tier, work) = match aim {
+            Aim::Tier(tier) => (tier, Work::Keep),
+            Aim::Erase(erasure) => (inputs[0].meta().tier, Work::Erase(erasure)),
+        };
         let options = WriteOptions { dataset: inputs[0].meta().dataset, tier };
         let disk = &**self.disk();
         let merged = disk
             .create_folder(&dir)
             .map_err(|source| WriteError::io(&dir, source))
-            .and_then(|()| live::merge(self.form(), disk, &dir, &inputs, &options, pace));
+            .and_then(|()| live::merge(self.form(), disk, &dir, &inputs, (&options, work), pace));
         let failed = match merged {
-            Ok(Some(meta)) => match self.replace(&inputs, meta.clone()) {
-                Ok(true) => return Ok(Some(compacted(&inputs, &meta))),
+            Ok(Some(meta)) => match self.replace(&inputs, meta.clone(), aim) {
+                Ok(Some(erased)) => return Ok(Some(Compacted { erased, ..compacted(&inputs, &meta) })),
                 // Somebody dropped an input meanwhile.
-                Ok(false) => None,
+                Ok(None) => None,
                 Err(error) => Some(error),
             },
             Ok(None) => None,
@@ -211,25 +232,36 @@ impl Store {
         Ok(None)
     }
 
-    /// Publishes `merged` in the place of `inputs`, all of them or none: `false` where one of them is live no more. The
-    /// one place where a segment takes over the events of others; [`SegmentMeta::replaces`] names them.
-    fn replace(&self, inputs: &[Arc<LiveSegment>], merged: SegmentMeta) -> Result<bool, WriteError> {
+    /// Publishes `merged` in the place of `inputs`, all of them or none: `None` where one of them is live no more. The
+    /// one place where a segment takes over the events of others; [`SegmentMeta::replaces`] names them. Gives what of it was
+    /// erased.
+    fn replace(
+        &self,
+        inputs: &[Arc<LiveSegment>],
+        merged: SegmentMeta,
+        aim: Aim<'_>,
+    ) -> Result<Option<Option<(u64, String)>>, WriteError> {
         let mut sealer = self.sealer();
         self.settle(&mut sealer)?;
         let mut next = sealer.manifest.clone();
         let Some(place) = next.segments.iter().position(|meta| meta.dir == inputs[0].meta().dir) else {
-            return Ok(false);
+            return Ok(None);
         };
         let is_input = |meta: &SegmentMeta| inputs.iter().any(|input| input.meta().dir == meta.dir);
         let before = next.segments.len();
         next.segments.retain(|meta| !is_input(meta));
         if before - next.segments.len() != inputs.len() {
-            return Ok(false);
+            return Ok(None);
         }
+        // Nothing is erased that the log does not say; until here nobody could take the input away.
+        let erased = match aim {
+            Aim::Tier(_) => None,
+            Aim::Erase(erasure) => Some(self.announce_erased(inputs[0].meta(), &merged, erasure)?),
+        };
         next.segments.insert(place, merged);
         next.number += 1;
         self.publish(&mut sealer, next)?;
-        Ok(true)
+        Ok(Some(erased))
     }
 }
 
@@ -240,6 +272,7 @@ fn compacted(inputs: &[Arc<LiveSegment>], meta: &SegmentMeta) -> Compacted {
         events: meta.row_count,
         bytes_before: inputs.iter().map(|input| input.meta().bytes()).sum(),
         bytes: meta.bytes(),
+        erased: None,
     }
 }
 

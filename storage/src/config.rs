@@ -19,6 +19,9 @@ pub struct Config {
     /// So much room on the disk is kept for when it is full, by whoever owns the folder; 0 = none. The store itself does
     /// not touch it.
     pub reserve_bytes: u64,
+    /// Events with a person's fields get a key, so that what is erased of them cannot be guessed from what is kept, by whoever
+    /// appends. The store itself does not look at it.
+    pub subject_keys: bool,
 }
 
 impl Default for Config {
@@ -32,6 +35,7 @@ impl Default for Config {
             // It bounds the index that grows in memory meanwhile: some 12 bytes for each word and value of an event.
             merged_events_max: 524_288,
             reserve_bytes: 256 << 20,
+            subject_keys: false,
         }
     }
 }

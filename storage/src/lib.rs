@@ -32,6 +32,7 @@ pub mod store;
 pub mod proof;
 pub mod publish;
 pub mod compact;
+pub mod erase;
 pub mod verify;
 mod scrub_rest;
 pub mod scrub;
@@ -48,6 +49,8 @@ mod tests_rows;
 mod tests_world;
 #[cfg(test)]
 mod tests_compact;
+#[cfg(test)]
+mod tests_erase;
 #[cfg(test)]
 mod tests_story;
 #[cfg(test)]

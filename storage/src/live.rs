@@ -9,9 +9,12 @@ use crate::disk::Disk;
 use crate::error::{Corrupt, ReadError, WriteError};
 use crate::memtable::Row;
 use crate::segment::head::{IndexHead, KeptHead};
-use crate::segment::merge::Pace;
+use crate::segment::merge::{Pace, Work};
 use crate::segment::meta::{SegmentMeta, WriteOptions};
 use crate::segment::{self, Projection, Segment};
+
+/// What a batch of events may take in memory, about.
+const BATCH_BYTES: usize = 32 << 20;
 
 /// How the segments of a store are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +137,22 @@ impl LiveSegment {
         }
     }
 
+    /// All its events, some at a time, in no order; `false` of `see` ends it. Says whether it went to the end.
+    pub(crate) fn in_batches(&self, see: &mut dyn FnMut(Vec<Stored>) -> bool) -> Result<bool, ReadError> {
+        match self.form {
+            SegmentForm::Columns => {
+                for events in self.open()?.stream(BATCH_BYTES)? {
+                    if !see(events?) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            #[cfg(any(test, feature = "sim"))]
+            SegmentForm::Plain => Ok(see(self.events()?)),
+        }
+    }
+
     /// All its events, in `Seq` order.
     ///
     /// # Errors
@@ -158,13 +177,13 @@ pub fn merge(
     disk: &dyn Disk,
     dir: &str,
     inputs: &[Arc<LiveSegment>],
-    options: &WriteOptions,
+    (options, work): (&WriteOptions, Work<'_>),
     pace: Pace<'_>,
 ) -> Result<Option<SegmentMeta>, WriteError> {
     match form {
         SegmentForm::Columns => {
             let open = inputs.iter().map(|input| input.open()).collect::<Result<Vec<_>, _>>()?;
-            segment::merge::merge(disk, dir, &open, options, pace)
+            segment::merge::merge(disk, dir, &open, (options, work), pace)
         }
         #[cfg(any(test, feature = "sim"))]
         SegmentForm::Plain => {
@@ -175,7 +194,7 @@ pub fn merge(
                     return Ok(None);
                 }
             }
-            let mut meta = plain::write(disk, dir, &events.iter().collect::<Vec<_>>(), options)?;
+            let mut meta = plain::write_anew(disk, dir, inputs, events, (options, work))?;
             meta.tier = options.tier;
             meta.replaces = inputs.iter().map(|input| Replaced::of(input.meta())).collect();
             Ok(Some(meta))
@@ -211,8 +230,12 @@ use crate::segment::meta::Replaced;
 mod plain {
     use nhatle_event::{Seq, Stored, Timestamp, binary};
 
-    use super::{Disk, ReadError, SegmentMeta, WriteError, WriteOptions};
-    use crate::proof::canonical::Hashed;
+    use std::sync::Arc;
+
+    use super::{Disk, LiveSegment, ReadError, SegmentMeta, Work, WriteError, WriteOptions};
+    use crate::proof::canonical::{Canonical, Hashed};
+    use crate::proof::tree::Tree;
+    use crate::segment::erased::{Erased, Keeper};
     use crate::segment::meta::write_file;
 
     const FILE: &str = "events";
@@ -236,6 +259,29 @@ mod plain {
         let hashed = events.iter().map(|stored| Hashed::of(stored)).collect();
         SegmentMeta::of(options.dataset, dir, hashed, vec![file])
             .ok_or_else(|| WriteError::Unwritable { file: dir.to_owned(), reason: "no events".to_owned() })
+    }
+
+    /// [`write`] of what several segments hold, with something erased or not.
+    pub fn write_anew(
+        disk: &dyn Disk,
+        dir: &str,
+        inputs: &[Arc<LiveSegment>],
+        mut events: Vec<Stored>,
+        (options, work): (&WriteOptions, Work<'_>),
+    ) -> Result<SegmentMeta, WriteError> {
+        let before = inputs.iter().map(|input| Erased::read(disk, input.meta())).collect::<Result<Vec<_>, _>>()?;
+        let mut keeper = Keeper::of(before.into_iter());
+        if let Work::Erase(erasure) = work {
+            let unwritable = |reason: String| WriteError::Unwritable { file: dir.to_owned(), reason };
+            events.iter_mut().try_for_each(|stored| keeper.erase(stored, erasure)).map_err(unwritable)?;
+        }
+        let mut meta = write(disk, dir, &events.iter().collect::<Vec<_>>(), options)?;
+        let mut canonical = Canonical::default();
+        events.sort_unstable_by_key(|stored| stored.seq);
+        let leaves = events.iter().map(|stored| keeper.leaf(stored.seq, canonical.leaf(stored))).collect();
+        meta.events_root = nhatle_event::json::hex(&Tree::of(leaves).root());
+        meta.files.extend(keeper.into_erased().write(disk, dir)?);
+        Ok(meta)
     }
 
     pub fn read(disk: &dyn Disk, meta: &SegmentMeta) -> Result<Vec<Stored>, ReadError> {

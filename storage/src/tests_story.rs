@@ -115,6 +115,7 @@ impl Story {
             backlog_bytes_max: 1 << 20,
             merged_events_max: 1000,
             reserve_bytes: 0,
+            subject_keys: false,
         };
         Story {
             disk,

@@ -173,6 +173,7 @@ impl World {
             backlog_bytes_max: 1 << 20,
             merged_events_max: 20 + random.below(300),
             reserve_bytes: 0,
+            subject_keys: false,
         };
         World {
             disk: SimDisk::new(seed ^ 0x5eed),

@@ -287,18 +287,23 @@ def check_files(files, known_key):
         else:
             entries[number] = entry
 
-    events = changes = 0
+    events = changes = erased = 0
     for line, proof in lines_with("events.jsonl", "events"):
         event, entry = json.loads(line), entries.get(proof["leaf"], {})
+        leaf = leaf_hash(event_leaf_data(event))
+        if "erased" in proof:
+            leaf = leaf_before(entries.get(proof["erased"]["leaf"], {}), proof["erased"], event)
         holds = (
             entry.get("kind") == "segment"
             and entry["form"] == 1
             and event["seq"] == proof["seq"]
             and event["dataset"] == entry["dataset"]
-            and root_by_path(leaf_hash(event_leaf_data(event)), proof["index"], entry["rows"], path_of(proof))
+            and leaf is not None
+            and root_by_path(leaf, proof["index"], entry["rows"], path_of(proof))
             == bytes.fromhex(entry["root"])
         )
         events += holds
+        erased += holds and "erased" in proof
         if not holds:
             find("events.jsonl", f"event {proof['seq']} is not what was stored")
     for line, proof in lines_with("changes.jsonl", "changes"):
@@ -327,8 +332,65 @@ def check_files(files, known_key):
     if (about["format"], about["origin"], about["events"], about["changes"]) != (1, head["origin"], events, changes):
         find("about.json", "does not say what the package holds")
     print(f"proved: {events} events, {changes} changes of the register")
+    if erased:
+        print(f"of {erased} of these events something was erased: that they stood there is proved, what is left of them is not")
     print(f"under: head over {head['size']} leaves of {head['origin']}, {' '.join(head['more'])}")
     print(f"signed with: {files['key.txt'].decode().strip()}")
+
+
+# --- What was erased --------------------------------------------------------------------------------------------------
+
+
+def erased_record(seq, leaf):
+    return leaf_hash(struct.pack("<Q", seq) + leaf)
+
+
+def leaf_before(entry, proof, event):
+    """The leaf that an event was sealed with of which something was erased, where the log says that it was; else None."""
+    if entry.get("kind") != "erased" or entry["dataset"] != event["dataset"]:
+        return None
+    if not entry["first_seq"] <= event["seq"] <= entry["last_seq"]:
+        return None
+    was = bytes.fromhex(proof["was"])
+    path = [bytes.fromhex(step) for step in proof["path"]]
+    root = root_by_path(erased_record(event["seq"], was), proof["index"], entry["events"], path)
+    return was if root == bytes.fromhex(entry["erased"]) else None
+
+
+def check_erased(name, raw, meta, entries):
+    """Every event that a segment calls erased is one that the log says was."""
+    lines = raw.decode(errors="replace").split("\n")
+    if lines[0] != "nhatle erased 1" or lines[-1] != "":
+        return find(name, "is no list of erased events")
+    kept = []
+    for line in lines[1:-1]:
+        try:
+            seq, leaf, now, numbers = line.split(" ")
+            kept.append((int(seq), bytes.fromhex(leaf), [int(number) for number in numbers.split(",")]))
+            if len(bytes.fromhex(now)) != 32 or len(kept[-1][1]) != 32 or len(kept) > 1 and kept[-1][0] <= kept[-2][0]:
+                raise ValueError("not in order, or no hash")
+        except ValueError as error:
+            return find(name, f"line {len(kept) + 1} is none: {error}")
+    said = set()
+    for entry in entries:
+        if entry["kind"] != "erased" or entry["dataset"] != meta["dataset"]:
+            continue
+        if not meta["first_seq"] <= entry["first_seq"] <= entry["last_seq"] <= meta["last_seq"]:
+            continue
+        of_it = [
+            (seq, leaf)
+            for seq, leaf, numbers in kept
+            if entry["first_seq"] <= seq <= entry["last_seq"] and entry["erasure"] in numbers
+        ]
+        root = tree_root([erased_record(seq, leaf) for seq, leaf in of_it])
+        if len(of_it) == entry["events"] and root == bytes.fromhex(entry["erased"]):
+            said |= {(seq, entry["erasure"]) for seq, _ in of_it}
+    unsaid = [(seq, number) for seq, _, numbers in kept for number in numbers if (seq, number) not in said]
+    if unsaid:
+        seq, number = unsaid[0]
+        find(name, f"event {seq} is called erased by erasure {number}, the log does not say so")
+    elif kept:
+        print(f"erased: something of {len(kept)} of {meta['row_count']} events of {meta['dir']}: {', '.join(str(one[0]) for one in kept[:8])}")
 
 
 # --- A store --------------------------------------------------------------------------------------------------------
@@ -424,6 +486,15 @@ def check_store(folder, known_key, kept):
             raw = read(f"{name}/{file['name']}")
             if hashlib.sha256(raw).hexdigest() != file["sha256"]:
                 find(f"{name}/{file['name']}", "is not the file that was sealed")
+            elif file["name"] == "erased.leaves":
+                check_erased(f"{name}/{file['name']}", raw, meta, entries)
+    for entry in entries:
+        if entry["kind"] != "erased":
+            continue
+        before = logged.get(entry["dir"], {"form": 0})
+        if before["form"] == 1 and before["root"] != entry["root"]:
+            find("proof/log.jsonl", f"leaf {entry['leaf']} says another root of {entry['dir']} than it was sealed with")
+        print(f"erased: erasure {entry['erasure']}, leaf {entry['leaf']}: {entry['events']} events of {entry['dir']}, basis {entry['basis']!r}")
     sealed_to = max((entry["last_seq"] for entry in logged.values()), default=0)
     for name in segments.keys() - logged.keys():
         if segments[name]["last_seq"] <= sealed_to:

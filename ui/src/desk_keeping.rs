@@ -5,6 +5,7 @@
 
 use crate::account::Viewer;
 use crate::desk::{Answer, DeskError};
+use crate::model::erasure::{ErasurePlan, ErasuresView, NewErasure};
 use crate::model::proof::{EvidenceFile, NewCheck, ProofView};
 use crate::model::retention::{HoldChange, NewHold, RetentionView};
 
@@ -32,6 +33,14 @@ pub trait KeepingDesk {
     }
     /// Has the job of retention run now.
     fn run_retention(&self, _viewer: &Viewer) -> Answer<()> {
+        Err(DeskError::NotFound)
+    }
+    /// What was erased about persons; only for who sees the whole city.
+    fn erasures(&self, _viewer: &Viewer) -> Answer<ErasuresView> {
+        Ok(ErasuresView::default())
+    }
+    /// Counts what an erasure would touch; begins it where the count is confirmed ([`NewErasure::expect`]).
+    fn erase(&self, _viewer: &Viewer, _new: &NewErasure) -> Answer<ErasurePlan> {
         Err(DeskError::NotFound)
     }
     /// Begins a check of the whole store in the background; one at a time ([`crate::Refusal::WrongState`]).

@@ -197,6 +197,20 @@ const WORDS: &[Words] = &[
     },
     Words {
         verb: Verb::Get,
+        path: "/api/v1/erasures",
+        summary: "What was erased about persons, by whom and on what basis",
+        query: &[],
+        body: None,
+    },
+    Words {
+        verb: Verb::Post,
+        path: "/api/v1/erasures",
+        summary: "Counts what erasing a value would touch; with expect and basis it begins",
+        query: &[],
+        body: Some("NewErasure"),
+    },
+    Words {
+        verb: Verb::Get,
         path: "/api/v1/assets",
         summary: "Assets in force, and who sends and is none",
         query: &[],
@@ -528,6 +542,10 @@ fn schemas() -> Value {
             "heads": text, "is_deep": { "type": "boolean" } } },
         "NewHold": { "type": "object", "required": ["from", "to", "until", "reason"], "properties": {
             "from": text, "to": text, "until": text, "reason": text } },
+        "NewErasure": { "type": "object", "properties": {
+            "subject": text, "query": text, "fields": { "type": "array", "items": text },
+            "also": { "type": "array", "items": text }, "from": text, "to": text, "leave_held": { "type": "boolean" },
+            "basis": text, "expect": { "type": "integer", "minimum": 1 } } },
         "HoldChange": { "oneOf": [
             kind("extend", json!({ "until": text, "reason": text })),
             kind("release", json!({ "reason": text })),

@@ -160,6 +160,8 @@ pub const TABLE: &[Route] = &[
     route!(Post "/api/v1/retention/holds" ADMIN, pages::retention::api_hold),
     route!(Post "/api/v1/retention/holds/{number}/changes" ADMIN, pages::retention::api_change),
     route!(Post "/api/v1/retention/run" ADMIN, pages::retention::api_run),
+    route!(Get "/api/v1/erasures" PROVE, pages::erasure::json),
+    route!(Post "/api/v1/erasures" ADMIN, pages::erasure::api_new),
     route!(Get "/api/v1/exceptions" READ, api_exceptions::list),
     route!(Post "/api/v1/exceptions" SOC, api_exceptions::post),
     route!(Post "/api/v1/exceptions/preview" SOC, api_exceptions::preview),

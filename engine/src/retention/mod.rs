@@ -6,6 +6,7 @@
 //! days, so that it is never shorter than a calendar's. No clock, no disk.
 
 pub mod hold;
+pub mod erasure;
 mod profile;
 
 use nhatle_event::Timestamp;

@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use nhatle_event::Seq;
 use nhatle_event::json::hex;
 
 use super::canonical::FORM;
-use super::entry::{Entry, Leaf, SegmentEntry, unhex};
+use super::entry::{Entry, ErasedEntry, Leaf, SegmentEntry, unhex};
 use super::head::SignedHead;
 use super::log::{self, HEADS, LOG, NODES};
 use super::note::{KeyKind, VerifierKey};
@@ -17,7 +18,9 @@ use super::tree::{Hash, Tree, leaf_hash};
 use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::manifest::Manifest;
+use crate::publish::hold_segments;
 use crate::segment::Segment;
+use crate::segment::erased::{ERASED_FILE, Erased};
 use crate::segment::meta::SegmentMeta;
 use crate::snapshot::Snapshot;
 use crate::verify::Finding;
@@ -200,6 +203,8 @@ fn check_nodes(disk: &dyn Disk, tree: &Tree, covered: u64, findings: &mut Vec<Fi
 /// What the disk says.
 pub fn store(disk: &dyn Disk) -> Result<Option<Checked>, ReadError> {
     let mut attempt = 0;
+    // The files of a segment in which something was erased are read.
+    let _held = hold_segments(disk)?;
     loop {
         attempt += 1;
         let before = Manifest::newest(disk)?;
@@ -210,6 +215,7 @@ pub fn store(disk: &dyn Disk) -> Result<Option<Checked>, ReadError> {
         }
         let Some(mut checked) = checked else { return Ok(None) };
         check_segments(&before, &mut checked);
+        check_erased(disk, &before, &mut checked);
         return Ok(Some(checked));
     }
 }
@@ -259,6 +265,66 @@ fn check_segments(manifest: &Manifest, checked: &mut Checked) {
             let what = format!("segment {dir} is in no leaf of the log: it was put in later");
             checked.findings.push(finding(&path, 0, what));
         }
+    }
+}
+
+impl ReadLog {
+    /// What was erased, with the leaves that say so.
+    pub fn erased(&self) -> impl Iterator<Item = (u64, &ErasedEntry)> {
+        (0..).zip(&self.entries).filter_map(|(leaf, entry)| match entry {
+            Some(Entry::Erased(entry)) => Some((leaf, entry)),
+            _ => None,
+        })
+    }
+}
+
+/// Every event that a segment calls erased is one that the log says was, and the roots stayed.
+fn check_erased(disk: &dyn Disk, manifest: &Manifest, checked: &mut Checked) {
+    let mut findings = Vec::new();
+    let segments: BTreeMap<&str, &SegmentEntry> = checked.log.entries.iter().flatten().filter_map(segment_of).collect();
+    for (leaf, entry) in checked.log.erased() {
+        let sealed = segments.get(entry.dir.as_str()).filter(|before| before.form == FORM);
+        if sealed.is_some_and(|before| before.root != entry.root) {
+            let what = format!("leaf {leaf} says another root of {} than it was sealed with", entry.dir);
+            findings.push(finding(LOG, 0, what));
+        }
+    }
+    for meta in manifest.segments.iter().filter(|meta| meta.file(ERASED_FILE).is_some()) {
+        let path = meta.path(ERASED_FILE);
+        let erased = match Erased::read(disk, meta) {
+            Ok(erased) => erased,
+            Err(error) => {
+                findings.push(Finding::of(error));
+                continue;
+            }
+        };
+        let mut said: BTreeSet<(u64, u64)> = BTreeSet::new();
+        for (_, entry) in checked.log.erased() {
+            let is_inside = meta.first_seq.0 <= entry.first_seq && entry.last_seq <= meta.last_seq.0;
+            if !is_inside || entry.dataset != meta.dataset {
+                continue;
+            }
+            let (kept, root) = erased.of_erasure(entry.erasure, Seq(entry.first_seq), Seq(entry.last_seq));
+            if kept.len() as u64 == entry.events && unhex(&entry.erased) == Some(root) {
+                said.extend(kept.iter().map(|kept| (kept.seq.0, entry.erasure)));
+            }
+        }
+        let all = erased.all().iter().flat_map(|kept| kept.erasures.iter().map(|number| (kept.seq.0, *number)));
+        let mut unsaid = all.filter(|one| !said.contains(one));
+        if let Some((seq, number)) = unsaid.next() {
+            let more = unsaid.count();
+            let what =
+                format!("event {seq} is called erased by erasure {number}, the log does not say so (and {more} more)");
+            findings.push(finding(&path, 0, what));
+        }
+    }
+    checked.findings.extend(findings);
+}
+
+fn segment_of(entry: &Entry) -> Option<(&str, &SegmentEntry)> {
+    match entry {
+        Entry::Segment(segment) => Some((&segment.dir, segment)),
+        _ => None,
     }
 }
 

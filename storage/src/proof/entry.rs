@@ -67,6 +67,40 @@ pub enum Entry {
         /// When, in nanoseconds since 1970.
         at_ns: i64,
     },
+    /// Something was erased from events of a segment, which is written anew; its root stays.
+    Erased(ErasedEntry),
+}
+
+/// What was erased from a segment, as its leaf has it. It stands before the entry of the segment that takes the place of the
+/// old one; a crash between the two leaves it without effect, and another follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedEntry {
+    /// The number of the erasure in the register.
+    pub erasure: u64,
+    /// Whose events.
+    pub dataset: Dataset,
+    /// The folder of the segment that goes.
+    pub dir: String,
+    /// The folder of the one that takes its place.
+    pub by_dir: String,
+    /// The smallest `Seq` in it.
+    pub first_seq: u64,
+    /// The largest `Seq` in it.
+    pub last_seq: u64,
+    /// How many events it has.
+    pub rows: u64,
+    /// The root over its events as they were sealed: the same before and after.
+    pub root: String,
+    /// From how many of them something was erased.
+    pub events: u64,
+    /// The root over `Seq` and leaf of these ([`crate::segment::erased::root`]), in hexadecimal.
+    pub erased: String,
+    /// On what basis.
+    pub basis: String,
+    /// Who asked for it.
+    pub by: String,
+    /// When, in nanoseconds since 1970.
+    pub at_ns: i64,
 }
 
 /// A segment as its leaf has it.

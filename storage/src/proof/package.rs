@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nhatle_event::Seq;
 use nhatle_event::json::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -16,9 +17,11 @@ use super::entry::{Entry, Leaf, unhex};
 use super::event_json;
 use super::head::SignedHead;
 use super::note::{KeyKind, Note, SigningKey, VerifierKey};
-use super::prove::{EventProof, LeafProof, ProvenEvent, RowProof, unhex_path};
+use super::prove::{ErasedProof, EventProof, LeafProof, ProvenEvent, RowProof, unhex_path};
 use super::tree::{Hash, leaf_hash, root_of_inclusion};
+use crate::dataset::Dataset;
 use crate::register;
+use crate::segment::erased::record;
 
 /// What the package is about, and how many of each.
 pub const ABOUT: &str = "about.json";
@@ -159,6 +162,8 @@ pub struct Verdict {
     pub key: Option<VerifierKey>,
     /// How many events were proved.
     pub events: u64,
+    /// Of how many of them something was erased: that they stood there is proved, what is left of them is not.
+    pub erased: u64,
     /// How many rows of the register.
     pub changes: u64,
     /// The name under which the file of the package was written down, and when, nanoseconds since 1970.
@@ -335,10 +340,15 @@ impl Check<'_> {
                 continue;
             };
             let path = unhex_path(&proof.path).unwrap_or_default();
-            let root = root_of_inclusion(&canonical.leaf(&stored), proof.index, segment.rows, &path);
+            let leaf = match &proof.erased {
+                None => Some(canonical.leaf(&stored)),
+                Some(erased) => leaf_before(entries.get(&erased.leaf), erased, (dataset, seq)),
+            };
+            let root = leaf.and_then(|leaf| root_of_inclusion(&leaf, proof.index, segment.rows, &path));
             let is_proved = root.is_some() && root == segment.events_root();
             if is_proved && stored.seq.0 == seq && segment.dataset == dataset {
                 self.verdict.events += 1;
+                self.verdict.erased += u64::from(proof.erased.is_some());
             } else {
                 self.find(EVENTS, format!("event {seq} is not what was stored in {}", segment.dir));
             }
@@ -393,6 +403,16 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// The leaf that an event was sealed with of which something was erased, where the log says that it was.
+fn leaf_before(entry: Option<&Entry>, proof: &ErasedProof, (dataset, seq): (Dataset, u64)) -> Option<Hash> {
+    let Some(Entry::Erased(entry)) = entry else { return None };
+    let was = unhex(&proof.was)?;
+    let path = unhex_path(&proof.path)?;
+    let root = root_of_inclusion(&leaf_hash(&record(Seq(seq), &was)), proof.index, entry.events, &path);
+    let is_said = root.is_some() && root == unhex(&entry.erased) && entry.dataset == dataset;
+    (is_said && (entry.first_seq..=entry.last_seq).contains(&seq)).then_some(was)
 }
 
 fn read_change(line: &str) -> Option<register::Entry> {

@@ -8,13 +8,14 @@ use nhatle_event::{Seq, Stored};
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, FORM};
-use super::entry::{Entry, Leaf, SegmentEntry, unhex};
+use super::entry::{Entry, ErasedEntry, Leaf, SegmentEntry, unhex};
 use super::head::SignedHead;
 use super::log;
 use super::tree::{self, Hash, Tree, leaf_hash};
 use crate::dataset::Dataset;
 use crate::disk::Disk;
 use crate::error::ReadError;
+use crate::segment::erased::{Erased, record};
 use crate::segment::{Projection, Segment};
 use crate::snapshot::Snapshot;
 
@@ -66,6 +67,22 @@ pub struct EventProof {
     /// Its place in the segment, in order of `Seq`.
     pub index: u64,
     /// From the leaf to the root of the segment, in hexadecimal.
+    pub path: Vec<String>,
+    /// Something of it was erased: the path is from the leaf that it was sealed with, its content is not proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedProof>,
+}
+
+/// That something of an event was erased, and which leaf it was sealed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedProof {
+    /// The leaf of the log that says so.
+    pub leaf: u64,
+    /// The hash of the event's leaf as it was sealed, in hexadecimal.
+    pub was: String,
+    /// Its place among the erased events of that leaf, in order of `Seq`.
+    pub index: u64,
+    /// From there to the root over them, in hexadecimal.
     pub path: Vec<String>,
 }
 
@@ -119,11 +136,12 @@ pub type Leaves = Vec<(Seq, Hash)>;
 /// It cannot be read, or is damaged.
 pub fn segment_leaves(segment: &Segment, is_wanted: impl Fn(Seq) -> bool) -> Result<(Leaves, Vec<Stored>), ReadError> {
     let (mut leaves, mut wanted) = (Vec::with_capacity(segment.row_count()), Vec::new());
+    let erased = segment.erased()?;
     let mut canonical = Canonical::default();
     let rows: Vec<usize> = (0..segment.row_count()).collect();
     for rows in rows.chunks(BATCH_ROWS) {
         for stored in segment.fetch(rows, Projection::All)? {
-            leaves.push((stored.seq, canonical.leaf(&stored)));
+            leaves.push((stored.seq, erased.counts(stored.seq, canonical.leaf(&stored))));
             if is_wanted(stored.seq) {
                 wanted.push(stored);
             }
@@ -168,11 +186,20 @@ pub fn events(
             if entry.events_root() != Some(tree.root()) || entry.dataset != dataset {
                 return Err(ProveError::Altered { what: format!("segment {}", meta.dir) });
             }
+            let erased = segment.erased()?;
+            let said = if erased.is_empty() { Vec::new() } else { erased_entries(disk, head, dataset)? };
             for stored in wanted {
                 let seq = stored.seq;
+                let erased =
+                    match erased.of(seq) {
+                        None => None,
+                        Some(_) => Some(erased_proof(&erased, &said, seq).ok_or_else(|| ProveError::NotCovered {
+                            what: format!("what was erased from event {seq}"),
+                        })?),
+                    };
                 let index = leaves.partition_point(|(known, _)| *known < seq) as u64;
                 let path = tree.inclusion(index, tree.len()).unwrap_or_default();
-                let proof = EventProof { seq: seq.0, leaf, index, path: hex_path(&path) };
+                let proof = EventProof { seq: seq.0, leaf, index, path: hex_path(&path), erased };
                 proven.push(ProvenEvent { dataset, stored, proof });
                 left.retain(|known| *known != seq);
             }
@@ -185,6 +212,33 @@ pub fn events(
     }
     proven.sort_by_key(|one| one.stored.seq);
     Ok(proven)
+}
+
+/// What the log under the head says was erased from events of a dataset.
+fn erased_entries(disk: &dyn Disk, head: &SignedHead, dataset: Dataset) -> Result<Vec<(u64, ErasedEntry)>, ReadError> {
+    let lines = log::lines_from(disk, 0)?;
+    let leaves = lines.iter().filter(|line| line.contains("\"erased\"")).filter_map(|line| Leaf::parse(line).ok());
+    let of_this = |leaf: Leaf| match leaf.entry {
+        Entry::Erased(entry) if entry.dataset == dataset && leaf.leaf < head.head.size => Some((leaf.leaf, entry)),
+        _ => None,
+    };
+    Ok(leaves.filter_map(of_this).collect())
+}
+
+/// That the newest erasure that touched an event is in the log.
+fn erased_proof(erased: &Erased, said: &[(u64, ErasedEntry)], seq: Seq) -> Option<ErasedProof> {
+    let kept = erased.of(seq)?;
+    said.iter().rev().find_map(|(leaf, entry)| {
+        let is_of_it = kept.erasures.contains(&entry.erasure) && (entry.first_seq..=entry.last_seq).contains(&seq.0);
+        let (all, root) = erased.of_erasure(entry.erasure, Seq(entry.first_seq), Seq(entry.last_seq));
+        if !is_of_it || unhex(&entry.erased) != Some(root) {
+            return None;
+        }
+        let tree = Tree::of(all.iter().map(|one| leaf_hash(&record(one.seq, &one.leaf))).collect());
+        let index = all.iter().position(|one| one.seq == seq)? as u64;
+        let path = hex_path(&tree.inclusion(index, tree.len())?);
+        Some(ErasedProof { leaf: *leaf, was: nhatle_event::json::hex(&kept.leaf), index, path })
+    })
 }
 
 /// The leaf of a segment and what it says.

@@ -172,10 +172,17 @@ impl Prover {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), WriteError> {
-        let entry = Entry::Dropped { dirs: dirs.to_vec(), reason: reason.to_owned(), at_ns: now.0 };
-        self.append(disk, entry)?;
+        self.announce(disk, Entry::Dropped { dirs: dirs.to_vec(), reason: reason.to_owned(), at_ns: now.0 })?;
         self.announced.extend(dirs.iter().cloned());
         Ok(())
+    }
+
+    /// Writes down what is going to be done, before it is.
+    ///
+    /// # Errors
+    /// It could not be written down; then it must not be done.
+    pub fn announce(&mut self, disk: &dyn Disk, entry: Entry) -> Result<(), WriteError> {
+        self.append(disk, entry)
     }
 
     /// Writes down the register as it is, where it is not as it was written down last. Says whether it did.

@@ -18,6 +18,7 @@ use arrow_select::interleave::interleave_record_batch;
 use nhatle_event::json::hex;
 use nhatle_event::{Seq, Stored, Timestamp};
 
+use super::erased::{ERASED_FILE, Keeper};
 use super::frequent::{Census, Frequent, SAMPLE_ROWS};
 use super::meta::{Kinds, Replaced, SegmentMeta, WriteOptions, write_file};
 use super::object::ObjectWriter;
@@ -26,6 +27,7 @@ use super::text_index::IndexBuilder;
 use super::writer::RowsWriter;
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::{Disk, join};
+use crate::erase::Erasure;
 use crate::error::{Corrupt, WriteError};
 use crate::proof::canonical::{self, Canonical, Hashed};
 use crate::proof::tree::{Hash, Tree};
@@ -42,6 +44,15 @@ const RUN_ROWS: usize = 256;
 /// What is asked between two batches: `false` gives the work up.
 pub type Pace<'a> = &'a mut dyn FnMut() -> bool;
 
+/// What happens to the events on the way.
+#[derive(Clone, Copy)]
+pub enum Work<'a> {
+    /// Nothing.
+    Keep,
+    /// Something of them is erased.
+    Erase(&'a Erasure<'a>),
+}
+
 /// Merges `inputs` (at least one) into a segment in the folder `dir`, which is there and empty, durably. `None` where
 /// `pace` gave it up; what is in the folder then is of no use.
 ///
@@ -51,7 +62,7 @@ pub fn merge(
     disk: &dyn Disk,
     dir: &str,
     inputs: &[Arc<Segment>],
-    options: &WriteOptions,
+    (options, work): (&WriteOptions, Work<'_>),
     pace: Pace<'_>,
 ) -> Result<Option<SegmentMeta>, WriteError> {
     let rows_path = join(dir, ROWS_FILE);
@@ -65,11 +76,12 @@ pub fn merge(
     };
     let mut rows = RowsWriter::new(object, options.tier, frequent).map_err(parquet_failed)?;
     let mut index = IndexBuilder::default();
-    let mut summary = Summary::default();
+    let before = inputs.iter().map(|input| input.erased()).collect::<Result<Vec<_>, _>>()?;
+    let mut summary = Summary { keeper: Keeper::of(before.into_iter()), ..Summary::default() };
     let mut merged = Merged::new(inputs)?;
     // Tables of the columns that are written go over as they are; others are made anew from their events.
     let schema = rows.schema().clone();
-    let as_tables = merged.has_columns(&schema);
+    let as_tables = matches!(work, Work::Keep) && merged.has_columns(&schema);
     if as_tables {
         for input in inputs {
             rows.spill(input.spilled()?);
@@ -79,9 +91,14 @@ pub fn merge(
         if !pace() {
             return Ok(None);
         }
-        let taken = merged.take()?;
+        let mut taken = merged.take()?;
         if taken.events.is_empty() {
             break;
+        }
+        if let Work::Erase(erasure) = work {
+            for stored in &mut taken.events {
+                summary.keeper.erase(stored, erasure).map_err(|reason| unwritable(ERASED_FILE, reason))?;
+            }
         }
         let hashed: Vec<Hashed<'_>> = taken.events.iter().map(Hashed::of).collect();
         if as_tables {
@@ -105,8 +122,10 @@ pub fn merge(
     for input in inputs {
         check_input(input.meta(), &summary.leaves)?;
     }
+    let erased = std::mem::take(&mut summary.keeper).into_erased().write(disk, dir)?;
+    let files = [rows, index].into_iter().chain(erased).collect();
     let metas = inputs.iter().map(|input| input.meta());
-    let meta = summary.meta(options, dir, vec![rows, index], metas.map(Replaced::of).collect());
+    let meta = summary.meta(options, dir, files, metas.map(Replaced::of).collect());
     meta.map(Some).ok_or_else(|| unwritable("", "no events".to_owned()))
 }
 
@@ -170,6 +189,7 @@ pub(super) struct Summary {
     committed: Option<(Timestamp, Timestamp)>,
     kinds: Kinds,
     canonical: Canonical,
+    keeper: Keeper,
 }
 
 impl Summary {
@@ -183,7 +203,8 @@ impl Summary {
         widen(&mut self.timestamps, stored.event.timestamp);
         widen(&mut self.committed, stored.committed);
         self.kinds.add(&stored.event);
-        self.leaves.push((stored.seq, self.canonical.leaf_of(hashed)));
+        let made = self.canonical.leaf_of(hashed);
+        self.leaves.push((stored.seq, self.keeper.leaf(stored.seq, made)));
     }
 
     /// The meta of a segment of these rows; `None` where there are none.
@@ -414,7 +435,7 @@ mod tests {
             for dir in ["merged", "whole"] {
                 disk.create_folder(dir).unwrap();
             }
-            let merged = merge(&*disk, "merged", &inputs, &options, &mut || true).unwrap().unwrap();
+            let merged = merge(&*disk, "merged", &inputs, (&options, Work::Keep), &mut || true).unwrap().unwrap();
             let whole = write(&*disk, "whole", &all, &options).unwrap();
             prop_assert_eq!(&merged.events_root, &whole.events_root);
             let [merged, whole] = [merged, whole].map(|meta| Segment::open(disk.clone(), &meta).unwrap());

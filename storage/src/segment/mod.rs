@@ -13,6 +13,7 @@
 pub mod meta;
 pub mod object;
 pub mod merge;
+pub mod erased;
 pub mod words;
 pub mod terms;
 pub mod rows;

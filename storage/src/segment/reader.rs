@@ -22,6 +22,7 @@ use super::bundle::Bundle;
 use super::cache::Cache;
 use super::checked_file::CheckedFile;
 use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
+use super::erased::Erased;
 use super::frequent::Frequent;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
 use super::spans::wanted;
@@ -397,6 +398,14 @@ impl Segment {
         let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
         let reader = self.reader(&footer, None, &all, batch_rows)?;
         Ok(RowStream { footer, reader })
+    }
+
+    /// Of which of its events something was erased.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn erased(&self) -> Result<Erased, ReadError> {
+        Erased::read(&*self.disk, &self.meta)
     }
 
     /// When its first and its last event were committed.

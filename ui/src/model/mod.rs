@@ -30,6 +30,7 @@ macro_rules! words {
 pub mod alert;
 pub mod proof;
 pub mod retention;
+pub mod erasure;
 pub mod alive;
 pub mod enrollment;
 pub mod exception;

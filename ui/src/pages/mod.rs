@@ -17,6 +17,7 @@ pub mod preview;
 pub mod proof;
 pub mod reference;
 pub mod retention;
+pub mod erasure;
 pub mod rule;
 pub mod search;
 pub mod sign_in;

@@ -1,0 +1,147 @@
+//! Erasing what is about a person, for the API: the same as `nhatle erase`, one at a time, on a thread of its own that works
+//! at most half of the time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nhatle_ui::model::erasure::{ErasurePlan, ErasureRow, ErasuresView, NewErasure};
+use nhatle_ui::{Answer, DeskError, Refusal as UiRefusal, Viewer};
+use tracing::{error, info};
+
+use super::{LiveDesk, failed};
+use crate::erasure::{self, Begun, NOT_REACHED, Order, Plan, Refusal, Wanted};
+use crate::pipeline::Shared;
+
+/// How many are shown.
+const SHOWN_MAX: usize = 100;
+/// The longest rest between two batches.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// The one that is on its way.
+#[derive(Default)]
+pub(super) struct Running(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    is_running: bool,
+    trouble: Option<String>,
+}
+
+/// It is over when this goes, however that comes about.
+struct Turn(Arc<Mutex<State>>);
+
+impl Turn {
+    fn say(&self, trouble: Option<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_running = false;
+    }
+}
+
+/// What was erased.
+pub(super) fn view(desk: &LiveDesk, viewer: &Viewer) -> Answer<ErasuresView> {
+    sees_all(desk, viewer)?;
+    let row = |(number, one): (&u64, &nhatle_engine::retention::erasure::Erasure)| ErasureRow {
+        number: *number,
+        begun: one.begun,
+        done: one.done,
+        by: one.by.clone(),
+        basis: one.basis.clone(),
+        events: one.events,
+        segments: one.segments,
+    };
+    let erasures = desk.shared.registry.read(|state| state.erasures.iter().rev().take(SHOWN_MAX).map(row).collect());
+    let state = desk.erasing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(ErasuresView { erasures, is_running: state.is_running, trouble: state.trouble.clone() })
+}
+
+/// It speaks of everything that is stored, so only who sees all of it may ask.
+fn sees_all(desk: &LiveDesk, viewer: &Viewer) -> Answer<()> {
+    if desk.limit(viewer).is_some() { Err(DeskError::NotFound) } else { Ok(()) }
+}
+
+/// Counts, or begins where the count was confirmed.
+pub(super) fn erase(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answer<ErasurePlan> {
+    sees_all(desk, viewer)?;
+    let shared = &desk.shared;
+    let wanted = Wanted {
+        subject: new.subject.clone(),
+        query: new.query.clone(),
+        fields: new.fields.clone(),
+        also: new.also.clone(),
+        from: new.from.clone(),
+        to: new.to.clone(),
+        leave_held: new.leave_held,
+    };
+    let Some(expect) = new.expect else {
+        let plan =
+            erasure::preview(&shared.store.snapshot(), &shared.registry, &wanted, desk.now()).map_err(refused)?;
+        return Ok(shown(plan, None));
+    };
+    let turn = {
+        let mut state = desk.erasing.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_running {
+            return Err(DeskError::Refused(UiRefusal::WrongState));
+        }
+        state.is_running = true;
+        Turn(desk.erasing.0.clone())
+    };
+    let (actor, by) = (viewer.user.clone(), viewer.user.clone());
+    let order = Order { actor, by, basis: new.basis.clone().unwrap_or_default(), expect };
+    let begun = erasure::begin((&shared.store, &shared.registry), &wanted, order, desk.now()).map_err(refused)?;
+    let answer = shown(begun.plan.clone(), Some((begun.number, begun.receipt.clone())));
+    let shared = shared.clone();
+    let work = move || {
+        turn.say(None);
+        if let Err(failure) = run(&shared, begun) {
+            error!(error = format!("{failure:#}"), "an erasure did not come to its end; ask for it again");
+            turn.say(Some(format!("{failure:#}")));
+        }
+    };
+    std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;
+    Ok(answer)
+}
+
+fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
+    let mut since = Instant::now();
+    let mut pace = || {
+        std::thread::sleep(since.elapsed().min(REST_MAX));
+        since = Instant::now();
+        true
+    };
+    let done = begun.erase((&shared.store, &shared.registry), &|| shared.clock.now(), &mut pace)?;
+    shared.forget_alerts()?;
+    shared.tick();
+    info!(number = done.number, events = done.events, segments = done.segments, "erased on request");
+    Ok(())
+}
+
+fn shown(plan: Plan, begun: Option<(u64, String)>) -> ErasurePlan {
+    let (number, receipt) = begun.unzip();
+    ErasurePlan {
+        number,
+        receipt,
+        events: plan.events,
+        named: plan.named,
+        datasets: plan.datasets,
+        days: plan.days,
+        segments: plan.segments,
+        segment_events: plan.segment_events,
+        unsealed: plan.unsealed,
+        fields: plan.fields,
+        held: plan.held,
+        not_reached: NOT_REACHED.iter().map(|(key, _)| (*key).to_owned()).collect(),
+    }
+}
+
+/// What is refused says why.
+fn refused(error: anyhow::Error) -> DeskError {
+    match error.downcast::<Refusal>() {
+        Ok(refusal) => DeskError::Problems(vec![refusal.to_string()]),
+        Err(other) => DeskError::Failed(other.into()),
+    }
+}

@@ -1,0 +1,426 @@
+//! Erasing what is about a person from what is stored, on request: first a preview, which counts and says what it does not
+//! reach, then the job. In: [`Wanted`], the store, the register. Out: segments written anew without the person's values; the
+//! proof stays true (ADR 38); in the register who erased on what basis, without the value. Failure: [`Refusal`] with why, or
+//! what the store says; what was not done then is done by running it again.
+
+pub mod key;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use nhatle_engine::incident::Refused;
+use nhatle_engine::register::{AnyChange, RegisterState};
+use nhatle_engine::retention::erasure::{self, Erasing, ErasureChange};
+use nhatle_engine::retention::hold::Hold;
+use nhatle_event::{Event, Seq, Stored, Timestamp};
+use nhatle_storage::compact::day_of;
+use nhatle_storage::erase::Erasure;
+use nhatle_storage::query::Query;
+use nhatle_storage::segment::merge::Pace;
+use nhatle_storage::segment::meta::SegmentMeta;
+use nhatle_storage::{Dataset, ReadError, Snapshot, Store};
+use nhatle_ui::session::random_token;
+use serde::{Deserialize, Serialize};
+
+use crate::prove::RegisterHashes;
+use crate::registry::{RecordError, Registry};
+
+/// How many fields of the touched events a preview lists.
+const FIELDS_SHOWN_MAX: usize = 20;
+
+/// What an erasure does not reach, for whoever asks for one: a key and the sentence.
+pub const NOT_REACHED: &[(&str, &str)] = &[
+    ("backups", "backups made before: they keep what they hold until they are deleted"),
+    ("evidence", "evidence packages, reports and exports that were handed out"),
+    ("register", "the register: notes, exceptions and accounts that people wrote, and its sign-ins"),
+    ("state", "files of state/ (counters of correlation and of sources) until they are overwritten"),
+    ("later", "what arrives from now on, and what the sources themselves and the wards' forwarders still hold"),
+    ("unknown_forms", "the value written in another way: encoded, shortened, with other accents, inside a longer word"),
+    (
+        "guess",
+        "whoever holds everything else of an event, its bytes as received included, can still try values against its hash",
+    ),
+];
+
+/// What somebody wants erased.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wanted {
+    /// The value; without one, what the fields have in the events that the query finds.
+    pub subject: Option<String>,
+    /// Only in the events that this line of the search language finds.
+    pub query: Option<String>,
+    /// The fields that are asked; [`erasure::FIELDS`] where there are none.
+    pub fields: Vec<String>,
+    /// Fields that go too, whatever they hold, in each event that is touched.
+    pub also: Vec<String>,
+    /// `@timestamp` is not before this.
+    pub from: Option<String>,
+    /// `@timestamp` is before this.
+    pub to: Option<String>,
+    /// Events under a legal hold stay, the others go; else nothing goes.
+    pub leave_held: bool,
+}
+
+/// Why nothing is erased.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// What is wanted makes no sense.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Neither a value nor a query, or a line or time that is none.
+    #[error("{0}")]
+    Unclear(String),
+    /// Nothing to erase.
+    #[error("no event has anything of it")]
+    Nothing,
+    /// Legal holds keep some of it.
+    #[error("legal holds keep some of it: {}; leave those events out, or end the hold", said(.0))]
+    Held(BTreeMap<u64, u64>),
+    /// The count is another than the one that was confirmed.
+    #[error("{found} events have something of it, {expected} were confirmed: look at the preview again")]
+    OtherCount {
+        /// How many there are.
+        found: u64,
+        /// How many were confirmed.
+        expected: u64,
+    },
+    /// A hold was placed or ended while it was counted.
+    #[error("legal holds were changed meanwhile: look at the preview again")]
+    HoldsChanged,
+}
+
+fn said(held: &BTreeMap<u64, u64>) -> String {
+    held.iter().map(|(hold, events)| format!("hold {hold} ({events} events)")).collect::<Vec<_>>().join(", ")
+}
+
+/// What is wanted, read.
+pub struct Aim {
+    erasing: Erasing,
+    query: Query,
+    /// What the mark in the register is made of.
+    marked: String,
+    fields: Vec<String>,
+    leave_held: bool,
+    is_by_query: bool,
+}
+
+/// What an erasure would touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// How many events it would touch.
+    pub events: u64,
+    /// Of them, in how many a named field has the value; in the others it stands elsewhere.
+    pub named: u64,
+    /// By dataset.
+    pub datasets: BTreeMap<String, u64>,
+    /// On how many days (UTC) they happened.
+    pub days: u64,
+    /// How many segments would be written anew.
+    pub segments: u64,
+    /// Their events.
+    pub segment_events: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// How many of the events are in no segment yet; they are sealed first.
+    pub unsealed: u64,
+    /// The fields of which something would go, with the number of events; the most frequent.
+    pub fields: Vec<(String, u64)>,
+    /// Events that a legal hold keeps, by hold; not among `events`.
+    pub held: BTreeMap<u64, u64>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its number in the register.
+    pub number: u64,
+    /// How many events were touched.
+    pub events: u64,
+    /// How many segments were written anew.
+    pub segments: u64,
+    /// Whoever has this and the value can show that it is the one: the register has only a mark made of both.
+    pub receipt: String,
+    /// The work was given up before its end; running it again does the rest.
+    pub is_given_up: bool,
+}
+
+impl Wanted {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It makes no sense.
+    pub fn aim(&self) -> Result<Aim, Refusal> {
+        if self.subject.is_none() && self.query.is_none() {
+            return Err(Refusal::Unclear("neither a value nor a query".to_owned()));
+        }
+        let fields = match self.fields.is_empty() {
+            true => erasure::FIELDS.iter().map(|name| (*name).to_owned()).collect(),
+            false => self.fields.clone(),
+        };
+        let erasing = Erasing::new(self.subject.as_deref(), &fields, &self.also)?;
+        let line = self.query.as_deref().unwrap_or_default();
+        if self.subject.is_none() && line.trim().is_empty() {
+            return Err(Refused::Empty("query").into());
+        }
+        let query = Query::parse(line).map_err(|error| Refusal::Unclear(format!("query: {}", error.reason)))?;
+        let time = |text: &Option<String>, otherwise| match text {
+            None => Ok(otherwise),
+            Some(text) => Timestamp::parse(text, 0)
+                .or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z"), 0))
+                .ok_or_else(|| Refusal::Unclear(format!("no time: {text}"))),
+        };
+        let query = query.between(time(&self.from, Timestamp::MIN)?, time(&self.to, Timestamp::MAX)?);
+        let is_by_query = self.subject.is_none();
+        let marked = self.subject.clone().unwrap_or_else(|| line.to_owned());
+        Ok(Aim { erasing, query, marked, fields, leave_held: self.leave_held, is_by_query })
+    }
+}
+
+impl Aim {
+    /// What is left of an event; `None` where nothing of it goes, holds not looked at.
+    fn left_of(&self, stored: &Stored, number: u64) -> Option<Event> {
+        if !self.query.matches(stored) {
+            return None;
+        }
+        self.erasing.left_of(&stored.event, number)
+    }
+
+    fn may_hold(&self, meta: &SegmentMeta) -> bool {
+        self.query.from <= meta.timestamp_max && (meta.timestamp_min < self.query.to || self.query.to == Timestamp::MAX)
+    }
+}
+
+/// The hold that keeps an event.
+fn hold_of(stored: &Stored, holds: &[(u64, Hold)], now: Timestamp) -> Option<u64> {
+    let (happened, committed) = (stored.event.timestamp, stored.committed);
+    let (first, last) = (happened.min(committed), happened.max(committed));
+    holds.iter().find(|(_, hold)| hold.keeps(first, last, now)).map(|(number, _)| *number)
+}
+
+/// The holds in force.
+fn holds_of(state: &RegisterState, now: Timestamp) -> Vec<(u64, Hold)> {
+    let in_force = state.holds.iter().filter(|(_, hold)| now < hold.until);
+    in_force.map(|(number, hold)| (*number, hold.clone())).collect()
+}
+
+/// Counts what would be erased. Nothing is changed.
+///
+/// # Errors
+/// A segment cannot be read, or is damaged.
+pub fn plan(snapshot: &Snapshot, aim: &Aim, holds: &[(u64, Hold)], now: Timestamp) -> Result<Plan, ReadError> {
+    let mut counts = Counts::default();
+    for dataset in Dataset::ALL {
+        for segment in snapshot.segments(dataset).filter(|segment| aim.may_hold(segment.meta())) {
+            let before = counts.plan.events;
+            segment.each(&mut |stored| {
+                counts.add(aim, (dataset, stored), holds, now);
+                true
+            })?;
+            if before < counts.plan.events {
+                counts.plan.segments += 1;
+                counts.plan.segment_events += segment.meta().row_count;
+                counts.plan.segment_bytes += segment.meta().bytes();
+            }
+        }
+        let before = counts.plan.events;
+        snapshot.recent(dataset).for_each(|row| counts.add(aim, (dataset, &row.stored()), holds, now));
+        counts.plan.unsealed += counts.plan.events - before;
+    }
+    Ok(counts.done())
+}
+
+#[derive(Default)]
+struct Counts {
+    plan: Plan,
+    days: BTreeSet<i64>,
+    fields: BTreeMap<&'static str, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, aim: &Aim, (dataset, stored): (Dataset, &Stored), holds: &[(u64, Hold)], now: Timestamp) {
+        let Some(left) = aim.left_of(stored, 0) else { return };
+        if let Some(hold) = hold_of(stored, holds, now) {
+            *self.plan.held.entry(hold).or_default() += 1;
+            return;
+        }
+        self.plan.events += 1;
+        self.plan.named += u64::from(aim.erasing.is_named(&stored.event));
+        *self.plan.datasets.entry(dataset.name().to_owned()).or_default() += 1;
+        self.days.insert(day_of(stored.event.timestamp));
+        let changed = stored.event.fields().iter().filter(|(field, value)| left.get(*field) != Some(value));
+        changed.for_each(|(field, _)| *self.fields.entry(field.name()).or_default() += 1);
+    }
+
+    fn done(self) -> Plan {
+        let mut fields: Vec<(String, u64)> =
+            self.fields.into_iter().map(|(name, events)| (name.to_owned(), events)).collect();
+        fields.sort_by(|one, other| other.1.cmp(&one.1));
+        fields.truncate(FIELDS_SHOWN_MAX);
+        Plan { days: self.days.len() as u64, fields, ..self.plan }
+    }
+}
+
+/// In whose name, on what basis, and how many events were confirmed.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Who the register names as the actor.
+    pub actor: String,
+    /// The account in whose name it is done.
+    pub by: String,
+    /// On what basis.
+    pub basis: String,
+    /// How many events the preview counted.
+    pub expect: u64,
+}
+
+/// What is counted, confirmed and written down, and not erased yet.
+pub struct Begun {
+    aim: Aim,
+    holds: Vec<(u64, Hold)>,
+    order: Order,
+    /// Its number in the register.
+    pub number: u64,
+    /// See [`Done::receipt`].
+    pub receipt: String,
+    /// What it will touch.
+    pub plan: Plan,
+}
+
+/// Seals what is not sealed, counts, and writes down that it begins.
+///
+/// # Errors
+/// A [`Refusal`]; the store or the register cannot be read or written.
+pub fn begin(
+    (store, registry): (&Store, &Registry),
+    wanted: &Wanted,
+    order: Order,
+    now: Timestamp,
+) -> anyhow::Result<Begun> {
+    let aim = wanted.aim()?;
+    aim.erasing.check_basis(&order.basis).map_err(Refusal::from)?;
+    store.seal().context("seal what is not sealed")?;
+    registry.catch_up()?;
+    let holds = registry.read(|state| holds_of(state, now));
+    let plan = plan(&store.snapshot(), &aim, &holds, now).context("look at what is stored")?;
+    if !plan.held.is_empty() && !aim.leave_held {
+        return Err(Refusal::Held(plan.held).into());
+    }
+    if plan.events == 0 {
+        return Err(Refusal::Nothing.into());
+    }
+    if plan.events != order.expect {
+        return Err(Refusal::OtherCount { found: plan.events, expected: order.expect }.into());
+    }
+    let receipt = random_token();
+    let change = ErasureChange::Begin {
+        mark: erasure::mark_of(&receipt, &aim.marked),
+        is_by_query: aim.is_by_query,
+        fields: aim.fields.clone(),
+        basis: order.basis.clone(),
+        by: order.by.clone(),
+        events: plan.events,
+        segments: plan.segments,
+    };
+    let number = registry.record(&order.actor, now, |state| {
+        if holds_of(state, now) != holds {
+            return Err(Failure(Refusal::HoldsChanged.into()));
+        }
+        let number = state.next_erasure();
+        Ok((vec![AnyChange::Erasure(number, change.clone())], number))
+    });
+    let number = number.map_err(|failure: Failure| failure.0)?;
+    record_register(store, registry)?;
+    Ok(Begun { aim, holds, order, number, receipt, plan })
+}
+
+/// An error of either kind, for [`Registry::record`].
+struct Failure(anyhow::Error);
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Failure {
+        Failure(anyhow::Error::new(error).context("write down the erasure"))
+    }
+}
+
+impl Begun {
+    /// Erases, segment by segment, and writes down that it is done. `pace` as in [`Store::compact`].
+    ///
+    /// # Errors
+    /// The store or the register cannot be read or written. What is erased stays erased; running it again does the rest.
+    pub fn erase(
+        self,
+        (store, registry): (&Store, &Registry),
+        now: &dyn Fn() -> Timestamp,
+        pace: Pace<'_>,
+    ) -> anyhow::Result<Done> {
+        let Begun { aim, holds, order, number, receipt, .. } = self;
+        let began = now();
+        let change = |stored: &Stored| {
+            let left = aim.left_of(stored, number)?;
+            hold_of(stored, &holds, began).is_none().then_some(left)
+        };
+        let erasure = Erasure { number, basis: &order.basis, by: &order.by, change: &change };
+        let mut done = Done { number, events: 0, segments: 0, receipt, is_given_up: false };
+        for dataset in Dataset::ALL {
+            let mut up_to = Seq(0);
+            loop {
+                // The snapshot goes before anything is written: whoever holds one keeps the old files.
+                let next = next_of(&store.snapshot(), dataset, up_to);
+                let Some(meta) = next else { break };
+                if !pace() {
+                    done.is_given_up = true;
+                    return Ok(done);
+                }
+                let erased = match aim.may_hold(&meta) {
+                    true => store.erase(&meta.dir, &erasure, pace).context("write a segment anew")?,
+                    false => None,
+                };
+                match erased {
+                    Some(erased) => {
+                        done.events += erased.events;
+                        done.segments += 1;
+                    }
+                    // Merged with others meanwhile: it is looked for again.
+                    None if next_of(&store.snapshot(), dataset, up_to).is_none_or(|now| now.dir != meta.dir) => {
+                        continue;
+                    }
+                    None => {}
+                }
+                up_to = meta.last_seq;
+            }
+        }
+        // Files of the old segments that somebody read meanwhile.
+        store.sweep();
+        let end = ErasureChange::Done { events: done.events, segments: done.segments };
+        registry.change(&order.actor, now(), &AnyChange::Erasure(number, end)).context("write down that it is done")?;
+        record_register(store, registry)?;
+        Ok(done)
+    }
+}
+
+/// The first segment of a dataset with events behind this one.
+fn next_of(snapshot: &Snapshot, dataset: Dataset, up_to: Seq) -> Option<SegmentMeta> {
+    snapshot.segments(dataset).map(|segment| segment.meta()).find(|meta| up_to < meta.last_seq).cloned()
+}
+
+/// Puts the register as it is under a head.
+fn record_register(store: &Store, registry: &Registry) -> anyhow::Result<()> {
+    let mut hashes = RegisterHashes::default();
+    registry.hash(&mut hashes)?;
+    if let Some(state) = hashes.state() {
+        store.record_register(state).context("write the register's state into the log of the proof")?;
+    }
+    Ok(())
+}
+
+/// Counts with the holds of the register.
+///
+/// # Errors
+/// What is wanted makes no sense; the store or the register cannot be read.
+pub fn preview(snapshot: &Snapshot, registry: &Registry, wanted: &Wanted, now: Timestamp) -> anyhow::Result<Plan> {
+    let aim = wanted.aim()?;
+    registry.catch_up()?;
+    let holds = registry.read(|state| holds_of(state, now));
+    Ok(plan(snapshot, &aim, &holds, now).context("look at what is stored")?)
+}
