@@ -183,12 +183,12 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     let text = message.get(..end).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     let has = |word: &&str| memmem::find(lower.as_bytes(), word.as_bytes()).is_some();
-    if !ROOTS.iter().any(|root| has(&root)) || quotes_a_line(text) {
+    if !ROOTS.iter().any(|root| has(root)) || quotes_a_line(text) {
         return false;
     }
-    let outcome = if FAILED.iter().any(|phrase| has(&phrase)) {
+    let outcome = if FAILED.iter().any(|phrase| has(phrase)) {
         Outcome::Failure
-    } else if SUCCEEDED.iter().any(|phrase| has(&phrase)) {
+    } else if SUCCEEDED.iter().any(|phrase| has(phrase)) {
         Outcome::Success
     } else {
         return false;
@@ -243,8 +243,7 @@ fn address(text: &str, lower: &str) -> Option<(IpAddr, Option<u16>)> {
     }
     let front = lower.get(..first.from)?.trim_end_matches("::ffff:");
     let back = text.get(end..)?;
-    let bare = front
-        .trim_end_matches(|c: char| matches!(c, '[' | '(' | '\'' | '"' | '=' | ':' | ' ' | '<' | '`' | '\\' | '{'));
+    let bare = front.trim_end_matches(['[', '(', '\'', '"', '=', ':', ' ', '<', '`', '\\', '{']);
     let word = bare.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
     let is_marked =
         FROM.contains(&word) || ["_ip", "_addr", "_address", "_host", "clientip"].iter().any(|end| word.ends_with(end));

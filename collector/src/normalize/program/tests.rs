@@ -8,9 +8,12 @@ const OUT: (&str, &str) = ("event.outcome", "failure");
 const IN: (&str, &str) = ("event.outcome", "success");
 const PORT: (&str, &str) = ("source.port", "4411");
 
+/// Program, message, fields.
+type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// Messages of programs behind a syslog header.
 #[track_caller]
-fn tagged(rows: &[(&str, &str, &[(&str, &str)])]) {
+fn tagged(rows: &[Row<'_>]) {
     for (program, message, told) in rows {
         check("", &format!("<38>Nov 23 20:10:00 may-01 {program}[7]: {message}"), told);
     }
