@@ -18,6 +18,7 @@ pub mod terms;
 pub mod rows;
 pub(crate) mod attrs;
 pub mod frequent;
+mod kinds;
 pub mod columns;
 mod bundle;
 pub mod bloom;
@@ -33,9 +34,12 @@ pub mod loose;
 mod checked_file;
 mod sound;
 mod ahead;
+mod pages;
+mod pick;
 mod made;
 mod spans;
 mod cache;
+mod recent;
 mod writer;
 mod reader;
 #[cfg(test)]
@@ -48,6 +52,8 @@ mod tests_columns;
 mod tests_dictionary;
 #[cfg(test)]
 pub(crate) mod tests_old;
+#[cfg(test)]
+mod tests_pick;
 #[cfg(test)]
 mod tests_sound;
 
