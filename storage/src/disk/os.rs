@@ -90,9 +90,12 @@ impl Disk for OsDisk {
     fn read_range(&self, path: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut file = File::open(self.place(path)?)?;
         file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = vec![0; length];
-        file.read_exact(&mut bytes)?;
-        Ok(bytes)
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length)?;
+        match file.take(length as u64).read_to_end(&mut bytes)? {
+            read if read < length => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(bytes),
+        }
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {

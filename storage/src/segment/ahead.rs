@@ -20,6 +20,9 @@ const AHEAD_BYTES: u64 = 1 << 20;
 /// So much is kept of a row group that is not read at once; a page that is larger by itself is kept alone.
 const KEPT_BYTES_MAX: u64 = 32 << 20;
 
+/// So much is kept where pages are asked for about in the order of the file.
+const BEHIND_BYTES_MAX: u64 = 512 << 10;
+
 /// What is going to be read of one row group: ranges of bytes, ascending.
 #[derive(Default)]
 pub struct Wanted {
@@ -76,6 +79,7 @@ fn joined(ranges: &[Range<u64>], gap: u64) -> Vec<Range<u64>> {
 #[derive(Clone)]
 pub struct Ahead {
     file: CheckedFile,
+    kept_bytes_max: u64,
     /// In the order of the file.
     groups: Arc<Vec<Wanted>>,
     kept: Arc<Mutex<Kept>>,
@@ -116,10 +120,10 @@ impl Kept {
         Some(self.pieces.remove(at)).filter(|piece| piece.holds(start, end))
     }
 
-    fn keep(&mut self, piece: Piece) {
+    fn keep(&mut self, piece: Piece, bytes_max: u64) {
         let mut bytes = self.bytes() + piece.kept_bytes();
         let mut gone = 0;
-        while KEPT_BYTES_MAX < bytes && gone < self.pieces.len() {
+        while bytes_max < bytes && gone < self.pieces.len() {
             bytes -= self.pieces[gone].kept_bytes();
             gone += 1;
         }
@@ -136,7 +140,12 @@ impl Ahead {
     /// The file, of which these pages are asked for.
     pub fn new(file: CheckedFile, mut groups: Vec<Wanted>) -> Ahead {
         groups.sort_by_key(Wanted::first);
-        Ahead { file, groups: Arc::new(groups), kept: Arc::default() }
+        Ahead { file, kept_bytes_max: KEPT_BYTES_MAX, groups: Arc::new(groups), kept: Arc::default() }
+    }
+
+    /// The same for whoever asks about in the order of the file: what lies behind is let go, so that its memory is used again.
+    pub fn in_order(file: CheckedFile, groups: Vec<Wanted>) -> Ahead {
+        Ahead { kept_bytes_max: BEHIND_BYTES_MAX, ..Ahead::new(file, groups) }
     }
 
     fn read(&self, start: u64, end: u64) -> std::result::Result<Bytes, crate::error::ReadError> {
@@ -164,7 +173,7 @@ impl Ahead {
         };
         let place = |at: u64| usize::try_from(at - piece.start).unwrap_or(usize::MAX);
         let bytes = piece.bytes.slice(place(start)..place(end));
-        kept.keep(piece);
+        kept.keep(piece, self.kept_bytes_max);
         Ok(bytes)
     }
 }

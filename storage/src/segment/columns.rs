@@ -382,6 +382,90 @@ pub fn project(events: &[&Stored], names: &[&str]) -> Result<RecordBatch, ArrowE
     RecordBatch::try_new_with_options(Arc::new(Schema::new(columns)), arrays, &options)
 }
 
+/// A value as it stands in a column of a file.
+pub(super) enum Raw<'a> {
+    Bytes(&'a [u8]),
+    /// Eight bytes, whatever they are.
+    Number(i64),
+    Flag(bool),
+}
+
+/// What of an event the values of a column are: [`from_batch`] for one value.
+pub(super) struct Slot<'a> {
+    name: &'a str,
+    of: &'a DataType,
+    /// As many names may be known as there is room for.
+    field: Option<Field>,
+}
+
+impl<'a> Slot<'a> {
+    /// Of the column of this name and type; `None` where its type is not the one it has in our files.
+    pub fn of_column(name: &'a str, of: &'a DataType) -> Option<Slot<'a>> {
+        let is_stamp = || matches!(of, DataType::Timestamp(TimeUnit::Nanosecond, _));
+        let (is_right, field) = match name {
+            SEQ => (*of == DataType::UInt64, None),
+            TIMESTAMP | CREATED | INGESTED => (is_stamp(), None),
+            ORIGINAL => (*of == DataType::Binary, None),
+            ATTRS => (*of == DataType::Utf8, None),
+            _ => {
+                let is_plain = matches!(of, DataType::Utf8 | DataType::Int64 | DataType::Float64 | DataType::Boolean);
+                (is_plain || is_stamp(), Field::intern(name))
+            }
+        };
+        is_right.then_some(Slot { name, of, field })
+    }
+
+    /// Puts a value into its event; `None` where it is no value of this column.
+    pub fn put(&self, stored: &mut Stored, raw: Raw<'_>) -> Option<()> {
+        let value = match (self.name, raw) {
+            (SEQ, Raw::Number(number)) => {
+                stored.seq = Seq(number.cast_unsigned());
+                return Some(());
+            }
+            (TIMESTAMP, Raw::Number(nanos)) => {
+                stored.event.timestamp = Timestamp(nanos);
+                return Some(());
+            }
+            (CREATED, Raw::Number(nanos)) => {
+                stored.event.received = Timestamp(nanos);
+                return Some(());
+            }
+            (INGESTED, Raw::Number(nanos)) => {
+                stored.committed = Timestamp(nanos);
+                return Some(());
+            }
+            (ORIGINAL, Raw::Bytes(bytes)) => {
+                stored.event.original = bytes.into();
+                return Some(());
+            }
+            (ATTRS, Raw::Bytes(bytes)) => return attrs::decode(str::from_utf8(bytes).ok()?, &mut stored.event).ok(),
+            (_, raw) => self.value(raw)?,
+        };
+        match self.field {
+            Some(field) => stored.event.set(field, value),
+            None => stored.event.set_named(self.name, value),
+        }
+        Some(())
+    }
+
+    fn value(&self, raw: Raw<'_>) -> Option<Value> {
+        Some(match (self.of, raw) {
+            (DataType::Utf8, Raw::Bytes(bytes)) => {
+                let text = str::from_utf8(bytes).ok()?;
+                match self.field.is_some_and(|field| field.kind() == Kind::Ip) {
+                    true => Value::Ip(text.parse().ok()?),
+                    false => Value::Text(Text::from(text)),
+                }
+            }
+            (DataType::Int64, Raw::Number(number)) => Value::Long(number),
+            (DataType::Float64, Raw::Number(bits)) => Value::Double(f64::from_bits(bits.cast_unsigned())),
+            (DataType::Timestamp(..), Raw::Number(nanos)) => Value::Date(Timestamp(nanos)),
+            (DataType::Boolean, Raw::Flag(flag)) => Value::Boolean(flag),
+            _ => return None,
+        })
+    }
+}
+
 /// The events of a table. Columns that are not there leave their part of the event empty.
 ///
 /// # Errors

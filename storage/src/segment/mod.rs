@@ -19,6 +19,7 @@ pub mod terms;
 pub mod rows;
 pub(crate) mod attrs;
 pub mod frequent;
+mod kinds;
 pub mod columns;
 mod bundle;
 pub mod bloom;
@@ -38,9 +39,12 @@ pub mod loose;
 mod checked_file;
 mod sound;
 mod ahead;
+mod pages;
+mod pick;
 mod made;
 mod spans;
 mod cache;
+mod recent;
 mod writer;
 mod reader;
 #[cfg(test)]
@@ -49,6 +53,8 @@ mod tests;
 mod tests_columns;
 #[cfg(test)]
 pub(crate) mod tests_old;
+#[cfg(test)]
+mod tests_pick;
 #[cfg(test)]
 mod tests_sound;
 

@@ -24,11 +24,14 @@ use super::checked_file::CheckedFile;
 use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
 use super::erased::Erased;
 use super::frequent::Frequent;
+use super::kinds::Kinds;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
+use super::pick::pick;
+use super::recent::Recent;
 use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
-use super::writer::{FREQUENT_KEY, GROUP_ROWS, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY};
+use super::writer::{FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY};
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
 use crate::error::ReadError;
@@ -36,6 +39,12 @@ use crate::error::ReadError;
 const FOOTERS_BYTES_MAX: usize = 64 << 20;
 const KEYS_BYTES_MAX: usize = 128 << 20;
 const INDEXES_BYTES_MAX: usize = 256 << 20;
+/// Some thousand events: those of the pages of results that were looked at last.
+const ROWS_BYTES_MAX: usize = 16 << 20;
+/// What is fetched by more rows at a time is gone through once, and nothing of it kept.
+const KEPT_ROWS_MAX: usize = 128;
+/// What a value of an event takes besides its text.
+const VALUE_BYTES: usize = 64;
 /// How many rows are decoded at a time.
 const BATCH_ROWS: usize = 8192;
 /// So many columns are read in pieces larger than a page where every row is.
@@ -46,6 +55,8 @@ const STREAM_ROWS_MIN: usize = 16;
 static FOOTERS: Cache<Footer> = Cache::new(FOOTERS_BYTES_MAX);
 static KEYS: Cache<RowKeys> = Cache::new(KEYS_BYTES_MAX);
 static INDEXES: Cache<TextIndex> = Cache::new(INDEXES_BYTES_MAX);
+/// Whole events, by the number of the segment and the row.
+static ROWS: Recent<(u64, usize), Stored> = Recent::new(ROWS_BYTES_MAX);
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Footer {
@@ -53,10 +64,14 @@ pub(super) struct Footer {
     pub metadata: ArrowReaderMetadata,
     /// The same with other types of columns, made when first asked for ([`super::spans`]).
     pub by_numbers: OnceLock<ArrowReaderMetadata>,
+    /// The number of the segment.
+    pub number: u64,
     /// The fields with a column, or the name of one but for its case, that have values in `attrs` too.
     pub spilled: Vec<String>,
     /// The fields with a column of their own in this segment.
     pub frequent: Vec<String>,
+    /// Which columns the rows of a kind have; none in a segment of before.
+    pub kinds: Kinds,
 }
 
 /// What a row is ordered by and named with, for every row of a segment in the order of rows.
@@ -182,10 +197,24 @@ impl Segment {
     /// # Errors
     /// It cannot be read, or is damaged.
     pub fn fetch(&self, rows: &[usize], projection: Projection<'_>) -> Result<Vec<Stored>, ReadError> {
-        match rows.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.decode(Some(rows), projection),
+        match projection {
+            _ if rows.is_empty() => Ok(Vec::new()),
+            Projection::All if rows.len() <= KEPT_ROWS_MAX => self.fetch_and_keep(rows),
+            _ => self.decode(Some(rows), projection),
         }
+    }
+
+    /// Whole events, which are kept: who found some looks at one of them next, or asks for the same again.
+    fn fetch_and_keep(&self, rows: &[usize]) -> Result<Vec<Stored>, ReadError> {
+        let kept: Vec<Option<Arc<Stored>>> = rows.iter().map(|row| ROWS.get((self.number, *row))).collect();
+        let missing = rows.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+        let missing: Vec<usize> = missing.map(|(row, _)| *row).collect();
+        let read = if missing.is_empty() { Vec::new() } else { self.decode(Some(&missing), Projection::All)? };
+        for (row, stored) in missing.iter().zip(&read) {
+            ROWS.put((self.number, *row), Arc::new(stored.clone()), event_bytes(stored));
+        }
+        let mut read = read.into_iter();
+        Ok(kept.into_iter().filter_map(|kept| kept.map(|one| (*one).clone()).or_else(|| read.next())).collect())
     }
 
     /// The event of this `Seq`.
@@ -210,7 +239,7 @@ impl Segment {
         KEYS.get(self.number, || {
             let footer = self.footer()?;
             let mut keys = RowKeys { timestamps: Vec::new(), seqs: Vec::new() };
-            for batch in self.batches(&footer, None, &[SEQ, TIMESTAMP])? {
+            for batch in self.batches(&footer, None, footer.named(&[SEQ, TIMESTAMP]))? {
                 let column = |name: &str| batch.column_by_name(name);
                 let seqs = column(SEQ).and_then(|array| array.as_primitive_opt::<UInt64Type>());
                 let stamps = column(TIMESTAMP).and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>());
@@ -317,26 +346,44 @@ impl Segment {
             let names = |key| names(&metadata, key).map_err(|reason| file.unreadable(reason));
             let spilled = names(SPILLED_KEY)?;
             let frequent = if has_frequent { names(FREQUENT_KEY)? } else { Vec::new() };
-            Ok((Footer { file, metadata, by_numbers: OnceLock::new(), spilled, frequent }, bytes))
+            let kinds = match said(&metadata, KINDS_KEY) {
+                Some(text) => Kinds::from_json(text).map_err(|reason| file.unreadable(reason))?,
+                None => Kinds::default(),
+            };
+            let bytes = bytes + kinds.bytes();
+            let (by_numbers, number) = (OnceLock::new(), self.number);
+            Ok((Footer { file, metadata, by_numbers, number, spilled, frequent, kinds }, bytes))
         })
     }
 
     fn decode(&self, rows: Option<&[usize]>, projection: Projection<'_>) -> Result<Vec<Stored>, ReadError> {
         let footer = self.footer()?;
-        let names = match projection {
-            Projection::All => None,
-            Projection::Keys(keys) => Some(footer.columns(keys)),
-            Projection::Others => Some(footer.others()),
-            Projection::Fields => None,
-        };
-        let is_in = |name: &&str| match projection {
-            Projection::Fields => ![ORIGINAL, HASH, CREATED, INGESTED].contains(name),
-            _ => true,
-        };
-        let columns = footer.metadata.schema().fields().iter().map(|column| column.name().as_str());
-        let all: Vec<&str> = columns.filter(is_in).collect();
+        let leaves = footer.leaves(projection);
+        if let Some(events) = rows.and_then(|rows| pick(&footer, rows, &leaves)) {
+            return Ok(events);
+        }
+        self.decode_tables(&footer, rows, leaves)
+    }
+
+    #[cfg(test)]
+    pub(super) fn pick_rows(&self, rows: &[usize], leaves: &[usize]) -> Result<Option<Vec<Stored>>, ReadError> {
+        Ok(pick(&*self.footer()?, rows, leaves))
+    }
+
+    #[cfg(test)]
+    pub(super) fn decode_rows(&self, rows: &[usize], leaves: &[usize]) -> Result<Vec<Stored>, ReadError> {
+        self.decode_tables(&*self.footer()?, Some(rows), leaves.to_vec())
+    }
+
+    /// The events, by Parquet's reader and tables.
+    fn decode_tables(
+        &self,
+        footer: &Footer,
+        rows: Option<&[usize]>,
+        leaves: Vec<usize>,
+    ) -> Result<Vec<Stored>, ReadError> {
         let mut events = Vec::with_capacity(rows.map_or(self.row_count().min(GROUP_ROWS), <[usize]>::len));
-        for batch in self.batches(&footer, rows, names.as_ref().unwrap_or(&all))? {
+        for batch in self.batches(footer, rows, leaves)? {
             events.extend(columns::from_batch(&batch).map_err(|reason| footer.file.unreadable(reason))?);
         }
         if rows.is_some_and(|rows| rows.len() != events.len()) {
@@ -345,8 +392,13 @@ impl Segment {
         Ok(events)
     }
 
-    fn batches(&self, footer: &Footer, rows: Option<&[usize]>, names: &[&str]) -> Result<Vec<RecordBatch>, ReadError> {
-        let reader = self.reader(footer, rows, names, BATCH_ROWS)?;
+    fn batches(
+        &self,
+        footer: &Footer,
+        rows: Option<&[usize]>,
+        leaves: Vec<usize>,
+    ) -> Result<Vec<RecordBatch>, ReadError> {
+        let reader = self.reader(footer, rows, leaves, BATCH_ROWS)?;
         reader.map(|batch| batch.map_err(|error| footer.file.arrow_error(error))).collect()
     }
 
@@ -354,13 +406,9 @@ impl Segment {
         &self,
         footer: &Footer,
         rows: Option<&[usize]>,
-        names: &[&str],
+        chosen: Vec<usize>,
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader, ReadError> {
-        // Not by name: Parquet would take the dots in a name for nesting. Every column is one leaf.
-        let columns = footer.metadata.schema().fields().iter().enumerate();
-        let chosen = columns.filter(|(_, column)| names.contains(&column.name().as_str())).map(|(at, _)| at);
-        let chosen: Vec<usize> = chosen.collect();
         let file = match rows {
             Some(rows) => ahead(footer, rows, &chosen),
             None if chosen.len() <= FEW_COLUMNS => {
@@ -395,8 +443,8 @@ impl Segment {
         let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1);
         let row_bytes = row_bytes.saturating_mul(5).saturating_add(1);
         let batch_rows = (bytes / row_bytes).clamp(STREAM_ROWS_MIN, BATCH_ROWS);
-        let all: Vec<&str> = footer.metadata.schema().fields().iter().map(|column| column.name().as_str()).collect();
-        let reader = self.reader(&footer, None, &all, batch_rows)?;
+        let all = (0..footer.metadata.schema().fields().len()).collect();
+        let reader = self.reader(&footer, None, all, batch_rows)?;
         Ok(RowStream { footer, reader })
     }
 
@@ -415,7 +463,7 @@ impl Segment {
     pub fn committed(&self) -> Result<(Timestamp, Timestamp), ReadError> {
         let footer = self.footer()?;
         let (mut first, mut last) = (i64::MAX, i64::MIN);
-        for batch in self.batches(&footer, None, &[INGESTED])? {
+        for batch in self.batches(&footer, None, footer.named(&[INGESTED]))? {
             let column = batch.column_by_name(INGESTED);
             let Some(stamps) = column.and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>()) else {
                 return Err(footer.file.unreadable("no column of the time of commit".to_owned()));
@@ -489,6 +537,27 @@ impl Drop for Segment {
 }
 
 impl Footer {
+    /// The columns that are read, by their numbers. Not by name: Parquet would take the dots in a name for nesting. Every
+    /// column is one leaf.
+    fn leaves(&self, projection: Projection<'_>) -> Vec<usize> {
+        let columns = self.metadata.schema().fields().iter().enumerate();
+        match projection {
+            Projection::Keys(keys) => self.named(&self.columns(keys)),
+            Projection::Others => self.named(&self.others()),
+            // The hash is made from the bytes, never trusted.
+            Projection::All => columns.filter(|(_, column)| column.name() != HASH).map(|(at, _)| at).collect(),
+            Projection::Fields => {
+                let is_in = |name: &str| ![ORIGINAL, HASH, CREATED, INGESTED].contains(&name);
+                columns.filter(|(_, column)| is_in(column.name())).map(|(at, _)| at).collect()
+            }
+        }
+    }
+
+    fn named(&self, names: &[&str]) -> Vec<usize> {
+        let columns = self.metadata.schema().fields().iter().enumerate();
+        columns.filter(|(_, column)| names.contains(&column.name().as_str())).map(|(at, _)| at).collect()
+    }
+
     /// The columns that hold the values of these keys.
     fn columns(&self, keys: &[Text]) -> Vec<&str> {
         let mut names = vec![SEQ, TIMESTAMP];
@@ -517,6 +586,13 @@ impl Footer {
     fn others(&self) -> Vec<&str> {
         self.frequent.iter().map(String::as_str).chain([SEQ, TIMESTAMP, ATTRS]).collect()
     }
+}
+
+/// About how much memory an event takes.
+fn event_bytes(stored: &Stored) -> usize {
+    let values = stored.event.fields().iter().flat_map(|(_, value)| value.each());
+    let values = values.map(|value| value.text().map_or(0, str::len) + VALUE_BYTES).sum::<usize>();
+    stored.event.original.len() + values + size_of::<Stored>() + VALUE_BYTES
 }
 
 /// What the metadata of the file says under this key.

@@ -70,7 +70,7 @@ fn value() -> impl Strategy<Value = Value> {
     prop_oneof![4 => single(), 1 => proptest::collection::vec(single(), 0..4).prop_map(Value::List)]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(super) fn event() -> impl Strategy<Value = Event> {
     let known = proptest::collection::vec((0u32..190, value()), 0..12);
     let dynamic = proptest::collection::vec((proptest::sample::select(&NAMES[..]), value()), 0..4);
     let vendor = proptest::collection::vec(("[a-zA-Z=\"\\\\đ .]{1,12}|[a-cA-C]|[Ss]ource\\.ip", value()), 0..5);

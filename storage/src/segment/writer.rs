@@ -16,6 +16,7 @@ use nhatle_event::{Field, Kind, Stored};
 
 use super::columns::{ATTRS, CREATED, INGESTED, ORIGINAL, SEQ, TIMESTAMP, Tables};
 use super::frequent::{self, Census, Frequent};
+use super::kinds::Noting;
 use super::merge::Summary;
 use super::meta::{SegmentMeta, Tier, WriteOptions, write_file};
 use super::object::ObjectWriter;
@@ -61,6 +62,8 @@ pub const SPILLED_KEY: &str = "nhatle.attrs_columns";
 /// The fields that have a column in this segment though the field table gives them none, as a JSON array, in the metadata
 /// of the file.
 pub const FREQUENT_KEY: &str = "nhatle.frequent_columns";
+/// Which columns the rows of a kind have values in ([`super::kinds`]), as JSON, in the metadata of the file.
+pub const KINDS_KEY: &str = "nhatle.kinds";
 
 /// Writes `events` (of one dataset, at least one, in any order) as a segment into the folder `dir`, which is there and
 /// empty, durably.
@@ -149,6 +152,7 @@ fn write_in_steps(
 pub struct RowsWriter<W: std::io::Write + Send> {
     writer: ArrowWriter<W>,
     tables: Tables,
+    kinds: Noting,
     /// See [`RowsWriter::spill`].
     spilled: Vec<String>,
 }
@@ -162,7 +166,7 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         let properties = properties(tier, &frequent)?;
         let tables = Tables::new(frequent);
         let writer = ArrowWriter::try_new(to, tables.schema().clone(), Some(properties))?;
-        Ok(RowsWriter { writer, tables, spilled: Vec::new() })
+        Ok(RowsWriter { writer, tables, kinds: Noting::default(), spilled: Vec::new() })
     }
 
     /// The columns of the file.
@@ -184,7 +188,8 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
                 is_room
             };
             let count = rest.iter().take(BATCH_ROWS).take_while(fits).count().max(1);
-            self.writer.write(&self.tables.make(&rest[..count])?)?;
+            let table = self.tables.make(&rest[..count])?;
+            self.push_table(&table)?;
             rest = &rest[count..];
         }
         Ok(())
@@ -195,6 +200,7 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     /// # Errors
     /// What Parquet says.
     pub fn push_table(&mut self, table: &RecordBatch) -> parquet::errors::Result<()> {
+        self.kinds.add(table);
         self.writer.write(table)
     }
 
@@ -217,7 +223,11 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         };
         let frequent = json(serde_json::to_string(&frequent))?;
         let spilled = json(serde_json::to_string(&self.spilled))?;
-        for (key, value) in [(VERSION_KEY, ROWS_VERSION.to_owned()), (SPILLED_KEY, spilled), (FREQUENT_KEY, frequent)] {
+        let kinds = json(self.kinds.end().to_json())?;
+        let version = ROWS_VERSION.to_owned();
+        for (key, value) in
+            [(VERSION_KEY, version), (SPILLED_KEY, spilled), (FREQUENT_KEY, frequent), (KINDS_KEY, kinds)]
+        {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
         self.writer.into_inner()
