@@ -183,12 +183,12 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     let text = message.get(..end).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     let has = |word: &&str| memmem::find(lower.as_bytes(), word.as_bytes()).is_some();
-    if !ROOTS.iter().any(|root| has(root)) || quotes_a_line(text) {
+    if !ROOTS.iter().any(&has) || quotes_a_line(text) {
         return false;
     }
-    let outcome = if FAILED.iter().any(|phrase| has(phrase)) {
+    let outcome = if FAILED.iter().any(&has) {
         Outcome::Failure
-    } else if SUCCEEDED.iter().any(|phrase| has(phrase)) {
+    } else if SUCCEEDED.iter().any(&has) {
         Outcome::Success
     } else {
         return false;

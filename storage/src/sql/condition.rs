@@ -104,8 +104,8 @@ impl Condition {
     }
 
     /// What is asked, and of which columns of the table.
-    pub fn asked(&self) -> (Arc<dyn PhysicalExpr>, Vec<usize>) {
-        (Arc::clone(&self.expr), self.columns.clone())
+    pub fn asked(&self) -> (Option<Arc<dyn PhysicalExpr>>, Vec<usize>) {
+        (Some(Arc::clone(&self.expr)), self.columns.clone())
     }
 
     fn ask(&self, values: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {

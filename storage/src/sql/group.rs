@@ -265,8 +265,7 @@ impl ExecutionPlan for GroupExec {
         let walk = Walk::new(
             Arc::clone(&self.asked),
             self.parts.get(partition).cloned().unwrap_or_default(),
-            (Arc::clone(&self.keys), Arc::clone(&self.measured)),
-            self.question(),
+            (Arc::clone(&self.keys), Arc::clone(&self.measured), self.question()),
             Tally::new(self.schema.clone(), self.measures.clone()),
             consumer.register(context.memory_pool()),
             BaselineMetrics::new(&self.metrics, partition),

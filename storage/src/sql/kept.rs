@@ -44,13 +44,16 @@ pub fn is_known(word: &str) -> bool {
     with(|kept| kept.questions.iter().any(|(question, _)| format!("{question:?}").contains(word)))
 }
 
+/// An expression over these columns of the table, in its own order; without one, the column itself.
+pub type Over = (Option<Arc<dyn PhysicalExpr>>, Vec<usize>);
+
 /// What groups are made of: equal questions have equal groups of the same rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// What holds for the rows, with the table's columns it is about; without what is only about time.
-    pub conditions: Vec<(Arc<dyn PhysicalExpr>, Vec<usize>)>,
+    pub conditions: Vec<Over>,
     /// What groups are made by, likewise.
-    pub keys: Vec<(Option<Arc<dyn PhysicalExpr>>, Vec<usize>)>,
+    pub keys: Vec<Over>,
     /// What is reckoned, and of which columns.
     pub measures: Vec<Measure>,
     /// The columns that measures are about.

@@ -107,12 +107,11 @@ impl Stream for Walk {
 }
 
 impl Walk {
-    /// Over these parts. The keys come with the columns that measures are about.
+    /// Over these parts. The keys come with the columns that measures are about, and the number of the question ([`kept`]).
     pub fn new(
         asked: Arc<Asked>,
         parts: Vec<Part>,
-        (keys, measured): (Arc<Vec<Key>>, Arc<Vec<usize>>),
-        question: Option<u64>,
+        (keys, measured, question): (Arc<Vec<Key>>, Arc<Vec<usize>>, Option<u64>),
         tally: Tally,
         reservation: MemoryReservation,
         metrics: BaselineMetrics,
@@ -398,8 +397,7 @@ mod tests {
         Walk::new(
             Arc::new(asked),
             parts,
-            (Arc::new(vec![Key::Column(message)]), Arc::default()),
-            None,
+            (Arc::new(vec![Key::Column(message)]), Arc::default(), None),
             Tally::new(schema, vec![Measure::Rows]),
             MemoryConsumer::new("test").register(pool),
             BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
