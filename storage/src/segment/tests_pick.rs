@@ -184,5 +184,6 @@ fn rows_of_a_kind_have_values_in_the_columns_it_says_and_in_no_others() {
             spared += usize::from(!of_kind.contains(number));
         }
     }
-    assert!(unsaid < 500 && 6_000 * 30 < spared, "{unsaid} rows of no kind, {spared} columns spared");
+    // More kinds than are said.
+    assert!((1..1_000).contains(&unsaid) && 6_000 * 30 < spared, "{unsaid} rows of no kind, {spared} columns spared");
 }
