@@ -60,6 +60,7 @@ mod tests_sound;
 
 pub(crate) use made::Wanted;
 pub use reader::{Projection, RowKeys, RowStream, Segment};
+pub(crate) use recent::Recent;
 pub(crate) use spans::{Picked, SpanBatches, Spans};
 pub use terms::is_unit_code;
 pub(crate) use texts::Texts;

@@ -68,7 +68,7 @@ pub struct Walk {
     /// Groups that are being given and kept.
     kept: Option<(Place, Vec<RecordBatch>)>,
     /// Groups that were made before, and so many tables of them are given.
-    before: Option<(Arc<Vec<RecordBatch>>, usize)>,
+    before: Option<(Arc<Known>, usize)>,
 }
 
 /// What is being read.
@@ -146,8 +146,11 @@ impl Walk {
 
     /// The next table of groups that are being given.
     fn next_given(&mut self) -> Option<Result<RecordBatch>> {
-        if let Some((tables, given)) = &mut self.before {
-            let table = tables.get(*given).cloned();
+        if let Some((known, given)) = &mut self.before {
+            let table = match &**known {
+                Known::Groups(tables) => tables.get(*given).cloned(),
+                Known::TooMany => None,
+            };
             *given += 1;
             if let Some(table) = table {
                 return Some(Ok(table));
@@ -166,7 +169,7 @@ impl Walk {
         }
         self.given = None;
         if let Some((place, tables)) = self.kept.take() {
-            kept::keep(place, Known::Groups(Arc::new(tables)));
+            kept::keep(place, Known::Groups(tables));
         }
         self.tally.clear();
         self.reservation.free();
@@ -208,12 +211,12 @@ impl Walk {
             Part::Recent => self.open = Some(Open::Recent(self.asked.recent())),
             Part::Group { segment, group, .. } => {
                 if let Some(place) = self.place(segment, group)? {
-                    match kept::known(&place) {
-                        Some(Known::Groups(tables)) => {
-                            self.before = Some((tables, 0));
+                    match kept::known(place) {
+                        Some(known) if matches!(*known, Known::Groups(_)) => {
+                            self.before = Some((known, 0));
                             return Ok(());
                         }
-                        Some(Known::TooMany) => {}
+                        Some(_too_many) => {}
                         None if 0 < self.tally.len() => {
                             // What was counted before it is not its own.
                             self.next -= 1;
