@@ -131,6 +131,28 @@ fn open_again(spool: Spool, disk: &SimDisk) -> Spool {
 }
 
 #[test]
+fn a_disk_that_is_full_for_a_moment_sheds_nothing() {
+    let disk = SimDisk::new(4);
+    let mut spool = open(&disk, 1 << 20).unwrap();
+    spool.append(1, &records(1, 1, 20, 300), &keep(1, 20), NOW).unwrap();
+    spool.sync().unwrap();
+    let fill = || disk.fail_at(disk.calls(), ErrorKind::StorageFull);
+    let later = |seconds: i64| NOW.plus_nanos(seconds * 1_000_000_000);
+    for seconds in [0, 3, 9] {
+        fill();
+        let refused = spool.append(1, &records(1, 21, 20, 300), &keep(1, 40), later(seconds));
+        assert!(matches!(refused, Err(SpoolError::Full)), "after {seconds} s: {refused:?}");
+    }
+    assert_eq!(spool.shed, [0; LANES]);
+    fill();
+    spool.append(1, &records(1, 21, 20, 300), &keep(1, 40), later(10)).unwrap();
+    assert_eq!(spool.shed[0], 20, "what is full for longer sheds the oldest");
+    fill();
+    let refused = spool.append(1, &records(1, 41, 20, 300), &keep(1, 60), later(11));
+    assert!(matches!(refused, Err(SpoolError::Full)), "it had room meanwhile, so the time begins anew: {refused:?}");
+}
+
+#[test]
 fn a_spool_of_before_inputs_told_their_losses_goes_on() {
     let disk = SimDisk::new(3);
     let mut spool = open(&disk, 1 << 20).unwrap();

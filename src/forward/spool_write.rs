@@ -15,6 +15,8 @@ use super::spool_file::{self, Frame};
 const FRAME_RECORDS_BYTES: usize = 256 << 10;
 /// A file is closed at a sixteenth of the bound, within these: what is shed at once is never more.
 const FILE_BYTES: (u64, u64) = (64 << 10, 8 << 20);
+/// So long a full disk is waited for before anything is shed.
+const FULL_GRACE_NS: i64 = 10_000_000_000;
 
 impl Spool {
     /// Appends records to a lane, and moves places. Durable only after [`Spool::sync`].
@@ -52,11 +54,18 @@ impl Spool {
         loop {
             match self.write(at_lane, frames[0].first, &bytes) {
                 Ok(()) => break,
-                // The disk has less than the bound: what goes for want of room goes as it would at the bound.
-                Err(SpoolError::Io { source, .. }) if is_full(&source) && !self.is_poisoned => self.shed(lane, now)?,
+                // The disk has less than the bound. What is on its way to the city frees room soon, and who can wait does;
+                // past that, what goes for want of room goes as it would at the bound.
+                Err(SpoolError::Io { source, .. }) if is_full(&source) && !self.is_poisoned => {
+                    if self.is_newly_full(now) {
+                        return Err(SpoolError::Full);
+                    }
+                    self.shed(lane, now)?;
+                }
                 Err(error) => return Err(error),
             }
         }
+        self.full_since = None;
         self.order = order;
         self.lanes[at_lane].next = next;
         frames.iter().for_each(|frame| self.take_places(lane, frame));
@@ -144,6 +153,16 @@ impl Spool {
         lane.is_dirty = false;
         lane.synced = lane.next;
         Ok(())
+    }
+
+    /// The disk is full for less than [`FULL_GRACE_NS`].
+    fn is_newly_full(&mut self, now: Timestamp) -> bool {
+        let since = *self.full_since.get_or_insert(now);
+        // A clock that was set back begins anew.
+        if now < since {
+            self.full_since = Some(now);
+        }
+        now.since(since) < FULL_GRACE_NS
     }
 
     fn make_room(&mut self, lane: u32, bytes: u64, now: Timestamp) -> Result<(), SpoolError> {

@@ -173,7 +173,6 @@ fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Ar
         let (mut book, mut marks) = book.before_batch(&planned.other);
         marks.extend(planned.places.take_touched());
         marks.extend(known.resent.marks(planned.has_sessions.then_some(after_seq), now));
-        shared.subject_keys.put(planned.rows.iter_mut().map(|(_, event)| event), now);
         let began = shared.clock.now();
         let result = shared.store.append_encoded(&mut planned.rows, &planned.encoded, &by_name(&marks));
         Counters::add(&shared.counters.append_ns, nanos(shared.clock.now().since(began)));

@@ -75,7 +75,7 @@ pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<P
         let began = shared.clock.now();
         settings.tables = shared.tables.current();
         let part = |batch: Batch| {
-            let (rows, encoded) = convert(&batch.records, &settings);
+            let (rows, encoded) = convert(&batch.records, &settings, |rows| keyed(shared, rows));
             Part { rows, encoded, waiting: batch.done, keep: batch.keep, delivery: batch.delivery }
         };
         let converted: Vec<Part> = batches.into_iter().map(part).collect();
@@ -94,12 +94,21 @@ fn size(batch: &Batch) -> (usize, usize) {
     (batch.records.len(), batch.records.iter().map(|record| record.bytes.len()).sum())
 }
 
-fn convert(records: &[Record], settings: &Settings) -> (Vec<(Dataset, Event)>, Vec<Encoded>) {
+/// Gives rows the keys of whom they are about, where that is asked for; before they are encoded.
+fn keyed(shared: &Shared, rows: &mut [(Dataset, Event)]) {
+    shared.subject_keys.put(rows.iter_mut().map(|(_, event)| event), shared.clock.now());
+}
+
+fn convert(
+    records: &[Record],
+    settings: &Settings,
+    keyed: impl Fn(&mut [(Dataset, Event)]) + Sync,
+) -> (Vec<(Dataset, Event)>, Vec<Encoded>) {
     if records.len() < PARALLEL_FROM {
-        let (rows, encoded) = piece(records, settings);
+        let (rows, encoded) = piece(records, settings, &keyed);
         return (rows, vec![encoded]);
     }
-    let pieces: Vec<_> = records.par_chunks(PIECE_RECORDS).map(|records| piece(records, settings)).collect();
+    let pieces: Vec<_> = records.par_chunks(PIECE_RECORDS).map(|records| piece(records, settings, &keyed)).collect();
     let mut all = Vec::with_capacity(records.len());
     let encoded = pieces.into_iter().map(|(mut rows, encoded)| {
         all.append(&mut rows);
@@ -109,14 +118,15 @@ fn convert(records: &[Record], settings: &Settings) -> (Vec<(Dataset, Event)>, V
     (all, encoded)
 }
 
-fn piece(records: &[Record], settings: &Settings) -> (Vec<(Dataset, Event)>, Encoded) {
+fn piece(
+    records: &[Record],
+    settings: &Settings,
+    keyed: impl Fn(&mut [(Dataset, Event)]),
+) -> (Vec<(Dataset, Event)>, Encoded) {
+    let mut rows: Vec<(Dataset, Event)> = records.iter().map(|record| row(record, settings)).collect();
+    keyed(&mut rows);
     let mut encoded = Encoded::with_capacity(records.len());
-    let mut rows = Vec::with_capacity(records.len());
-    for record in records {
-        let (dataset, event) = row(record, settings);
-        encoded.push(dataset, &event);
-        rows.push((dataset, event));
-    }
+    rows.iter().for_each(|(dataset, event)| encoded.push(*dataset, event));
     (rows, encoded)
 }
 

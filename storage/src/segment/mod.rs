@@ -47,6 +47,7 @@ mod cache;
 mod recent;
 mod writer;
 mod reader;
+mod row_keys;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -59,8 +60,9 @@ mod tests_pick;
 mod tests_sound;
 
 pub(crate) use made::Wanted;
-pub use reader::{Projection, RowKeys, RowStream, Segment};
+pub use reader::{Projection, RowStream, Segment};
 pub(crate) use recent::Recent;
+pub use row_keys::RowKeys;
 pub(crate) use spans::{Picked, SpanBatches, Spans};
 pub use terms::is_unit_code;
 pub(crate) use texts::Texts;

@@ -28,6 +28,7 @@ use super::kinds::Kinds;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
 use super::pick::pick;
 use super::recent::Recent;
+use super::row_keys::RowKeys;
 use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
@@ -72,67 +73,6 @@ pub(super) struct Footer {
     pub frequent: Vec<String>,
     /// Which columns the rows of a kind have; none in a segment of before.
     pub kinds: Kinds,
-}
-
-/// What a row is ordered by and named with, for every row of a segment in the order of rows.
-#[derive(Debug)]
-pub struct RowKeys {
-    timestamps: Vec<i64>,
-    seqs: Vec<u64>,
-}
-
-impl RowKeys {
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.seqs.len()
-    }
-
-    /// There is no row.
-    pub fn is_empty(&self) -> bool {
-        self.seqs.is_empty()
-    }
-
-    /// When the event of a row happened.
-    pub fn timestamp(&self, row: usize) -> Timestamp {
-        Timestamp(self.timestamps[row])
-    }
-
-    /// The `Seq` of a row.
-    pub fn seq(&self, row: usize) -> Seq {
-        Seq(self.seqs[row])
-    }
-
-    /// The first row that is not before this moment; rows are in order of time.
-    pub fn first_at(&self, stamp: Timestamp) -> usize {
-        self.timestamps.partition_point(|nanos| *nanos < stamp.0)
-    }
-
-    /// The row of this `Seq`.
-    pub fn row_of(&self, seq: Seq) -> Option<usize> {
-        self.seqs.iter().position(|one| *one == seq.0)
-    }
-
-    /// The rows of these `Seq`s (ascending), in order.
-    pub fn rows_of(&self, seqs: &[Seq]) -> Vec<usize> {
-        (0..self.seqs.len()).filter(|row| seqs.binary_search(&Seq(self.seqs[*row])).is_ok()).collect()
-    }
-
-    /// The first `count` rows, by `Seq`, of those with a `Seq` past this one; in no order.
-    pub fn first_after(&self, seq: Seq, count: usize) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.seqs.len()).filter(|row| seq.0 < self.seqs[*row]).collect();
-        if count < rows.len() {
-            rows.select_nth_unstable_by_key(count, |row| self.seqs[*row]);
-            rows.truncate(count);
-        }
-        rows
-    }
-
-    /// The rows with a `Seq` past this one, in order of `Seq`.
-    pub fn after(&self, seq: Seq) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.seqs.len()).filter(|row| seq.0 < self.seqs[*row]).collect();
-        rows.sort_by_key(|row| self.seqs[*row]);
-        rows
-    }
 }
 
 /// Which part of the rows is read.
@@ -238,7 +178,7 @@ impl Segment {
     pub fn keys(&self) -> Result<Arc<RowKeys>, ReadError> {
         KEYS.get(self.number, || {
             let footer = self.footer()?;
-            let mut keys = RowKeys { timestamps: Vec::new(), seqs: Vec::new() };
+            let mut keys = RowKeys::default();
             for batch in self.batches(&footer, None, footer.named(&[SEQ, TIMESTAMP]))? {
                 let column = |name: &str| batch.column_by_name(name);
                 let seqs = column(SEQ).and_then(|array| array.as_primitive_opt::<UInt64Type>());

@@ -243,19 +243,40 @@ pub(super) const TABLES: &[Table] = &[
         ],
     ),
     (
+        // `process.name` stays the kernel, as rules ask for it; whom it is about has names of its own.
         &["kernel"],
         &[
-            ("<process.name>[<process.pid>]: segfault at <event.reason>", "process_crashed", ERROR),
-            ("traps: <process.name>[<process.pid>] <event.reason>", "process_crashed", ERROR),
-            ("<process.name>[<process.pid>]: general protection <event.reason>", "process_crashed", ERROR),
-            ("Out of memory: Killed process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
-            ("Out of memory: Kill process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
             (
-                "Memory cgroup out of memory: Killed process <process.pid> (<process.name>)<event.reason>",
+                "<linux.kernel.process.name>[<linux.kernel.process.pid>]: segfault at <event.reason>",
+                "process_crashed",
+                ERROR,
+            ),
+            ("traps: <linux.kernel.process.name>[<linux.kernel.process.pid>] <event.reason>", "process_crashed", ERROR),
+            (
+                "<linux.kernel.process.name>[<linux.kernel.process.pid>]: general protection <event.reason>",
+                "process_crashed",
+                ERROR,
+            ),
+            (
+                "Out of memory: Killed process <linux.kernel.process.pid> (<linux.kernel.process.name>)<event.reason>",
                 "process_killed",
                 ERROR,
             ),
-            ("Killed process <process.pid> (<process.name>)<event.reason>", "process_killed", ERROR),
+            (
+                "Out of memory: Kill process <linux.kernel.process.pid> (<linux.kernel.process.name>)<event.reason>",
+                "process_killed",
+                ERROR,
+            ),
+            (
+                "Memory cgroup out of memory: Killed process <linux.kernel.process.pid> (<linux.kernel.process.name>)<event.reason>",
+                "process_killed",
+                ERROR,
+            ),
+            (
+                "Killed process <linux.kernel.process.pid> (<linux.kernel.process.name>)<event.reason>",
+                "process_killed",
+                ERROR,
+            ),
             ("usb <device.id>: New USB device found, <event.reason>", "device_attached", DEVICE),
             ("usb <device.id>: USB disconnect, <event.reason>", "device_removed", DEVICE),
             ("device <observer.ingress.interface.name> entered promiscuous mode", "promiscuous_mode", FOUND),

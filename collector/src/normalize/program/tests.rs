@@ -60,7 +60,7 @@ fn accounts_and_privileges() {
         (
             "kernel",
             "[ 7.1] ten[77]: segfault at 7f ip 00007f sp 00007f error 6 in ld.so",
-            &[("process.name", "ten"), ("process.pid", "77")],
+            &[("linux.kernel.process.name", "ten"), ("linux.kernel.process.pid", "77")],
         ),
         ("xinetd", "FAIL: ftp address from=203.0.113.9", &[FROM, OUT]),
     ]);
