@@ -503,6 +503,16 @@ fn a_full_disk_sheds_as_the_bound_would() {
         sender.write_all(some.as_bytes()).unwrap();
         sent += 1000;
     }
+    // A disk that is full for a moment is waited for, ten seconds; this one is full for longer. It may have no room for the status.
+    let has_shed = || {
+        let status = std::fs::read(world.folder.path().join("ward/status.json")).unwrap_or_default();
+        serde_json::from_slice::<Value>(&status)
+            .is_ok_and(|status| status["shed"][2].as_u64().is_some_and(|shed| 0 < shed))
+    };
+    let began = std::time::Instant::now();
+    while !has_shed() && began.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let server = world.serve();
     wait_for("sent or named", PATIENCE, || {
         let lost = world.forwarder_row(&server)["lost"].as_u64().unwrap_or(0) as usize;

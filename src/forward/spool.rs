@@ -169,8 +169,8 @@ pub struct Spool {
     pub(super) is_poisoned: bool,
     /// Records shed since the start, by lane.
     pub shed: [u64; LANES],
-    /// Since when the disk has no room, as far as writing has shown.
-    pub(super) full_since: Option<Timestamp>,
+    /// Since when the disk has no room, and when that was found last.
+    pub(super) full: Option<(Timestamp, Timestamp)>,
 }
 
 pub(super) fn at(path: &str) -> impl FnOnce(io::Error) -> SpoolError {
@@ -212,8 +212,7 @@ impl Spool {
         };
         let lanes = [lane(1), lane(2), lane(3)];
         let (places, shed) = (BTreeMap::new(), [0; LANES]);
-        let mut spool =
-            Spool { disk, bytes_max, lanes, state, places, order: 0, is_poisoned: false, shed, full_since: None };
+        let mut spool = Spool { disk, bytes_max, lanes, state, places, order: 0, is_poisoned: false, shed, full: None };
         if is_new {
             // Before the first record: an epoch that is forgotten would be taken for another one.
             spool.keep_state()?;

@@ -148,8 +148,14 @@ fn a_disk_that_is_full_for_a_moment_sheds_nothing() {
     spool.append(1, &records(1, 21, 20, 300), &keep(1, 40), later(10)).unwrap();
     assert_eq!(spool.shed[0], 20, "what is full for longer sheds the oldest");
     fill();
-    let refused = spool.append(1, &records(1, 41, 20, 300), &keep(1, 60), later(11));
-    assert!(matches!(refused, Err(SpoolError::Full)), "it had room meanwhile, so the time begins anew: {refused:?}");
+    spool.append(1, &records(1, 41, 20, 300), &keep(1, 60), later(11)).unwrap();
+    assert_eq!(spool.shed[0], 40, "and does not wait again for each batch");
+    fill();
+    let refused = spool.append(1, &records(1, 61, 20, 300), &keep(1, 80), later(80));
+    assert!(
+        matches!(refused, Err(SpoolError::Full)),
+        "it had room for a minute, so it is waited for again: {refused:?}"
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ const FRAME_RECORDS_BYTES: usize = 256 << 10;
 const FILE_BYTES: (u64, u64) = (64 << 10, 8 << 20);
 /// So long a full disk is waited for before anything is shed.
 const FULL_GRACE_NS: i64 = 10_000_000_000;
+const FULL_FORGOTTEN_NS: i64 = 60_000_000_000;
 
 impl Spool {
     /// Appends records to a lane, and moves places. Durable only after [`Spool::sync`].
@@ -65,7 +66,6 @@ impl Spool {
                 Err(error) => return Err(error),
             }
         }
-        self.full_since = None;
         self.order = order;
         self.lanes[at_lane].next = next;
         frames.iter().for_each(|frame| self.take_places(lane, frame));
@@ -155,13 +155,13 @@ impl Spool {
         Ok(())
     }
 
-    /// The disk is full for less than [`FULL_GRACE_NS`].
+    /// The disk is full for less than [`FULL_GRACE_NS`]. Shedding gives room to a few writes, so it is full until it was not
+    /// found so for [`FULL_FORGOTTEN_NS`].
     fn is_newly_full(&mut self, now: Timestamp) -> bool {
-        let since = *self.full_since.get_or_insert(now);
         // A clock that was set back begins anew.
-        if now < since {
-            self.full_since = Some(now);
-        }
+        let known = self.full.filter(|(_, last)| (0..FULL_FORGOTTEN_NS).contains(&now.since(*last)));
+        let since = known.map_or(now, |(since, _)| since);
+        self.full = Some((since, now));
         now.since(since) < FULL_GRACE_NS
     }
 
