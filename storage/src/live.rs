@@ -19,7 +19,7 @@ const BATCH_BYTES: usize = 32 << 20;
 /// How the segments of a store are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentForm {
-    /// Parquet and Tantivy.
+    /// Parquet and an index.
     Columns,
     /// The events as the log encodes them, in one file. For the simulator only.
     #[cfg(any(test, feature = "sim"))]
