@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::pages::PASSWORD;
+use crate::pages::{PASSWORD, Visitor, csrf};
 use crate::proof::{python, text, verify};
-use crate::support::{NHATLE, PATIENCE, Server, request, run, stdout, token, wait_for};
+use crate::support::{Answer, NHATLE, PATIENCE, Server, request, run, stdout, token, wait_for};
 
 const NAME: &str = "nguyen.van.an";
 
@@ -324,4 +324,60 @@ fn a_running_server_erases_on_an_administrators_request() {
     server.stop();
     assert_eq!(files_with(&data.join("segments"), NAME.as_bytes()), Vec::<String>::new());
     whole(&data, &head);
+}
+
+#[test]
+fn an_administrator_counts_and_erases_on_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    (0..2).for_each(|round| import(&data, round));
+    add_admin(&data);
+    token(&data, "boss", "admin", None);
+    let auditor = format!("Bearer {}", token(&data, "minh", "auditor", None));
+    let server = Server::start_without_sentinel(&data, &[]);
+    let mut visitor = Visitor { web: server.http, cookies: Vec::new() };
+    let login = format!("csrf={}&user=lan&password={}", csrf(&visitor.get("/login")), PASSWORD.replace(' ', "+"));
+    assert_eq!(visitor.post("/login", &login).status, 303);
+    let csrf = csrf(&visitor.get("/erasures"));
+    let said = |answer: &Answer, what: &str| {
+        assert!(answer.status == 303 && answer.head.contains(what), "{what}: {} {}", answer.head, answer.body);
+    };
+    let settled = |visitor: &mut Visitor, mark: &str| {
+        wait_for(mark, PATIENCE, || visitor.get("/erasures").body.contains(mark));
+        visitor.get("/erasures")
+    };
+
+    let before = count(&data, NAME);
+    // What makes no sense is said on the page; nothing is lost by it.
+    said(&visitor.post("/erasures/count", &format!("csrf={csrf}&subject=lan&q=user.name:(")), "done=counting");
+    let page = settled(&mut visitor, "Không xóa gì:");
+    assert!(page.body.contains("chưa rõ") && !page.head.to_ascii_lowercase().contains("refresh:"), "{}", page.body);
+    said(&visitor.post("/erasures/forget", &format!("csrf={csrf}")), "done=forgotten");
+    assert!(!visitor.get("/erasures").body.contains("Không xóa gì:"));
+    // A basis before anything was counted.
+    said(&visitor.post("/erasures/confirm", &format!("csrf={csrf}&basis=x&read=yes")), "refused=wrong-state");
+
+    said(&visitor.post("/erasures/count", &format!("csrf={csrf}&subject={NAME}")), "done=counting");
+    let page = settled(&mut visitor, "Xóa vĩnh viễn ở");
+    assert!(page.body.contains(NAME) && page.body.contains("user.name"), "{}", page.body);
+    assert!(page.body.contains("bản sao lưu đã làm trước đây"), "{}", page.body);
+    // It names whom it is about: nobody else sees it.
+    let seen = request(server.http, "GET", "/api/v1/erasures", &[("Authorization", &auditor)], b"").unwrap();
+    assert!(seen.status == 200 && !seen.body.contains(NAME), "{}", seen.body);
+    assert_eq!(visitor.post("/erasures/confirm", &format!("csrf={csrf}&basis=x")).status, 400, "not read");
+    said(&visitor.post("/erasures/confirm", &format!("csrf={csrf}&basis={NAME}&read=yes")), "done=erasing");
+    settled(&mut visitor, "không hợp lệ");
+    assert_eq!(count(&data, NAME), before, "the basis may not name the person, and nothing went");
+
+    said(&visitor.post("/erasures/count", &format!("csrf={csrf}&subject={NAME}")), "done=counting");
+    settled(&mut visitor, "Xóa vĩnh viễn ở");
+    said(&visitor.post("/erasures/confirm", &format!("csrf={csrf}&basis=so+7&read=yes")), "done=erasing");
+    let page = settled(&mut visitor, "id=\"receipt\"");
+    assert!(!page.body.contains(NAME), "{}", page.body);
+    wait_for("the erasure", PATIENCE, || !visitor.get("/erasures").body.contains("chưa xong"));
+    assert_eq!(count(&data, NAME), 0);
+    let page = visitor.get("/erasures?lang=en");
+    assert!(page.body.contains("so 7") && page.body.contains("lan"), "{}", page.body);
+    said(&visitor.post("/erasures/forget", &format!("csrf={csrf}")), "done=forgotten");
+    assert!(!visitor.get("/erasures").body.contains("id=\"receipt\""));
 }

@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nhatle_ui::model::erasure::{ErasurePlan, ErasureRow, ErasuresView, NewErasure};
+use nhatle_ui::model::erasure::{ErasureLook, ErasurePlan, ErasureRow, ErasuresView, NewErasure};
 use nhatle_ui::{Answer, DeskError, Refusal as UiRefusal, Viewer};
 use tracing::{error, info};
 
-use super::{LiveDesk, failed};
+use super::{LiveDesk, erasure_look, failed};
 use crate::erasure::{self, Begun, NOT_REACHED, Order, Plan, Refusal, Wanted};
 use crate::pipeline::Shared;
 
@@ -18,17 +18,38 @@ const SHOWN_MAX: usize = 100;
 const REST_MAX: Duration = Duration::from_secs(1);
 
 /// The one that is on its way.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Running(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     is_running: bool,
     trouble: Option<String>,
+    look: Option<(String, ErasureLook)>,
+}
+
+impl Running {
+    /// Changes what was counted on the page and for whom.
+    pub(super) fn with_look<T>(&self, act: impl FnOnce(&mut Option<(String, ErasureLook)>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).look)
+    }
+
+    /// Takes the turn.
+    ///
+    /// # Errors
+    /// Another one is on its way.
+    pub(super) fn take_turn(&self) -> Answer<Turn> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_running {
+            return Err(DeskError::Refused(UiRefusal::WrongState));
+        }
+        state.is_running = true;
+        Ok(Turn(self.0.clone()))
+    }
 }
 
 /// It is over when this goes, however that comes about.
-struct Turn(Arc<Mutex<State>>);
+pub(super) struct Turn(Arc<Mutex<State>>);
 
 impl Turn {
     fn say(&self, trouble: Option<String>) {
@@ -55,12 +76,13 @@ pub(super) fn view(desk: &LiveDesk, viewer: &Viewer) -> Answer<ErasuresView> {
         segments: one.segments,
     };
     let erasures = desk.shared.registry.read(|state| state.erasures.iter().rev().take(SHOWN_MAX).map(row).collect());
+    let look = erasure_look::of(desk, viewer);
     let state = desk.erasing.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(ErasuresView { erasures, is_running: state.is_running, trouble: state.trouble.clone() })
+    Ok(ErasuresView { erasures, is_running: state.is_running, trouble: state.trouble.clone(), look })
 }
 
 /// It speaks of everything that is stored, so only who sees all of it may ask.
-fn sees_all(desk: &LiveDesk, viewer: &Viewer) -> Answer<()> {
+pub(super) fn sees_all(desk: &LiveDesk, viewer: &Viewer) -> Answer<()> {
     if desk.limit(viewer).is_some() { Err(DeskError::NotFound) } else { Ok(()) }
 }
 
@@ -68,7 +90,26 @@ fn sees_all(desk: &LiveDesk, viewer: &Viewer) -> Answer<()> {
 pub(super) fn erase(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answer<ErasurePlan> {
     sees_all(desk, viewer)?;
     let shared = &desk.shared;
-    let wanted = Wanted {
+    let wanted = wanted_of(new);
+    let Some(expect) = new.expect else {
+        let plan =
+            erasure::preview(&shared.store.snapshot(), &shared.registry, &wanted, desk.now()).map_err(refused)?;
+        return Ok(shown(plan, None));
+    };
+    let turn = desk.erasing.take_turn()?;
+    let (actor, by) = (viewer.user.clone(), viewer.user.clone());
+    let order = Order { actor, by, basis: new.basis.clone().unwrap_or_default(), expect };
+    let begun = erasure::begin((&shared.store, &shared.registry), &wanted, order, desk.now()).map_err(refused)?;
+    let answer = shown(begun.plan.clone(), Some((begun.number, begun.receipt.clone())));
+    let shared = shared.clone();
+    let work = move || run_to_the_end(&shared, &turn, begun);
+    std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;
+    Ok(answer)
+}
+
+/// What is wanted, as the program takes it.
+pub(super) fn wanted_of(new: &NewErasure) -> Wanted {
+    Wanted {
         subject: new.subject.clone(),
         query: new.query.clone(),
         fields: new.fields.clone(),
@@ -76,34 +117,16 @@ pub(super) fn erase(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answe
         from: new.from.clone(),
         to: new.to.clone(),
         leave_held: new.leave_held,
-    };
-    let Some(expect) = new.expect else {
-        let plan =
-            erasure::preview(&shared.store.snapshot(), &shared.registry, &wanted, desk.now()).map_err(refused)?;
-        return Ok(shown(plan, None));
-    };
-    let turn = {
-        let mut state = desk.erasing.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_running {
-            return Err(DeskError::Refused(UiRefusal::WrongState));
-        }
-        state.is_running = true;
-        Turn(desk.erasing.0.clone())
-    };
-    let (actor, by) = (viewer.user.clone(), viewer.user.clone());
-    let order = Order { actor, by, basis: new.basis.clone().unwrap_or_default(), expect };
-    let begun = erasure::begin((&shared.store, &shared.registry), &wanted, order, desk.now()).map_err(refused)?;
-    let answer = shown(begun.plan.clone(), Some((begun.number, begun.receipt.clone())));
-    let shared = shared.clone();
-    let work = move || {
-        turn.say(None);
-        if let Err(failure) = run(&shared, begun) {
-            error!(error = format!("{failure:#}"), "an erasure did not come to its end; ask for it again");
-            turn.say(Some(format!("{failure:#}")));
-        }
-    };
-    std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;
-    Ok(answer)
+    }
+}
+
+/// Erases, and keeps what went wrong for who asks.
+pub(super) fn run_to_the_end(shared: &Shared, turn: &Turn, begun: Begun) {
+    turn.say(None);
+    if let Err(failure) = run(shared, begun) {
+        error!(error = format!("{failure:#}"), "an erasure did not come to its end; ask for it again");
+        turn.say(Some(format!("{failure:#}")));
+    }
 }
 
 fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
@@ -120,7 +143,7 @@ fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shown(plan: Plan, begun: Option<(u64, String)>) -> ErasurePlan {
+pub(super) fn shown(plan: Plan, begun: Option<(u64, String)>) -> ErasurePlan {
     let (number, receipt) = begun.unzip();
     ErasurePlan {
         number,

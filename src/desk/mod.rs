@@ -17,6 +17,7 @@ mod proof;
 mod reference;
 mod retention;
 mod erasure;
+mod erasure_look;
 mod rules;
 mod search;
 mod sources;

@@ -8,7 +8,7 @@ use nhatle_ui::model::proof::{CheckView, EvidenceFile, FOUND_SHOWN_MAX, FoundRow
 use nhatle_ui::model::retention::{HoldChange, NewHold, RetentionView};
 use nhatle_ui::{Answer, DeskError, KeepingDesk, Localized, Refusal, Viewer};
 
-use super::{LiveDesk, erasure, failed, retention};
+use super::{LiveDesk, erasure, erasure_look, failed, retention};
 use crate::evidence::{self, EvidenceError, Subject};
 use crate::pki::heads;
 use crate::prove::RegisterHashes;
@@ -54,6 +54,18 @@ impl KeepingDesk for LiveDesk {
 
     fn erase(&self, viewer: &Viewer, new: &NewErasure) -> Answer<ErasurePlan> {
         erasure::erase(self, viewer, new)
+    }
+
+    fn look_at_erasure(&self, viewer: &Viewer, new: &NewErasure) -> Answer<()> {
+        erasure_look::count(self, viewer, new)
+    }
+
+    fn confirm_erasure(&self, viewer: &Viewer, basis: &str) -> Answer<()> {
+        erasure_look::confirm(self, viewer, basis)
+    }
+
+    fn forget_erasure(&self, viewer: &Viewer) -> Answer<()> {
+        erasure_look::forget(self, viewer)
     }
 
     fn start_check(&self, viewer: &Viewer, new: &NewCheck) -> Answer<()> {

@@ -43,6 +43,18 @@ pub trait KeepingDesk {
     fn erase(&self, _viewer: &Viewer, _new: &NewErasure) -> Answer<ErasurePlan> {
         Err(DeskError::NotFound)
     }
+    /// The same count in the background, for the page; it stands in the view of whoever asked ([`ErasuresView::look`]).
+    fn look_at_erasure(&self, _viewer: &Viewer, _new: &NewErasure) -> Answer<()> {
+        Err(DeskError::NotFound)
+    }
+    /// Begins what the viewer has counted, on this basis.
+    fn confirm_erasure(&self, _viewer: &Viewer, _basis: &str) -> Answer<()> {
+        Err(DeskError::NotFound)
+    }
+    /// Lets the count go, and the receipt with it.
+    fn forget_erasure(&self, _viewer: &Viewer) -> Answer<()> {
+        Err(DeskError::NotFound)
+    }
     /// Begins a check of the whole store in the background; one at a time ([`crate::Refusal::WrongState`]).
     fn start_check(&self, _viewer: &Viewer, _new: &NewCheck) -> Answer<()> {
         Err(DeskError::NotFound)

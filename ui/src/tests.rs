@@ -480,6 +480,7 @@ fn both_languages_are_complete_and_every_message_is_used() {
         "done-",
         "enrollment-standing-",
         "entry-",
+        "erasure-not-",
         "error-",
         "exception-step-",
         "explain-",

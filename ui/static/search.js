@@ -53,10 +53,12 @@ export function startSearch(page) {
   const control = new AbortController();
   let isOver = false;
 
-  const end = (text) => {
+  const end = (text, isWhole = false) => {
     isOver = true;
     if (text) said.textContent = text;
     stop.disabled = true;
+    // What was stopped or broke off can be searched to the end.
+    all.hidden = isWhole;
   };
   stop.addEventListener("click", () => {
     if (isOver) return;
@@ -92,7 +94,7 @@ export function startSearch(page) {
       else if (next) next.closest(".pager").classList.add("over");
       const none = page.querySelector("[data-none]");
       if (none && part.none) none.hidden = false;
-      end(part.text);
+      end(part.text, true);
     }
   };
   fetch(box.dataset.parts, { signal: control.signal, credentials: "same-origin" })

@@ -6,6 +6,7 @@ use nhatle_event::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{as_text, as_text_or_null};
+use crate::account::Localized;
 
 /// An erasure that is wanted. Without `expect` it is counted only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -69,6 +70,47 @@ pub struct ErasuresView {
     pub is_running: bool,
     /// Why the last one ended before its end.
     pub trouble: Option<String>,
+    /// What this viewer has counted on the page; the API counts at once.
+    #[serde(skip)]
+    pub look: Option<ErasureLook>,
+}
+
+/// A count that an administrator asked for on the page, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasureLook {
+    /// What is wanted; without the value once it is erased.
+    pub asked: NewErasure,
+    /// When it was asked for.
+    pub begun: Timestamp,
+    /// How far it is.
+    pub state: LookState,
+}
+
+/// How far a count on the page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookState {
+    /// Everything of the span is being looked at.
+    Counting,
+    /// What it would touch; nothing is erased yet.
+    Counted(ErasurePlan),
+    /// It was confirmed: it is counted once more, and written down.
+    Beginning,
+    /// It is written down, and being erased or done.
+    Begun {
+        /// Its number in the register.
+        number: u64,
+        /// See [`ErasurePlan::receipt`].
+        receipt: String,
+    },
+    /// Nothing is erased, and why.
+    Refused(Localized),
+}
+
+impl LookState {
+    /// Whether somebody has to wait.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, LookState::Counting | LookState::Beginning)
+    }
 }
 
 /// One erasure.

@@ -333,6 +333,9 @@ pub(crate) fn day_around(first: Timestamp, last: Timestamp) -> (Timestamp, Times
 /// Codes of `?done=`.
 pub(crate) const DONE: &[&str] = &[
     "check",
+    "counting",
+    "erasing",
+    "forgotten",
     "retention",
     "taken",
     "released",

@@ -63,7 +63,7 @@ pub(crate) async fn json(asked: Asked) -> Page {
 }
 
 /// A moment of a form, as RFC 3339 in the zone of the pages.
-fn moment(asked: &Asked, name: &'static str) -> Result<String, Failure> {
+pub(super) fn moment(asked: &Asked, name: &'static str) -> Result<String, Failure> {
     let text = asked.form.text(name);
     let padded = match text.len() {
         10 => format!("{text}T00:00:00"),
