@@ -167,13 +167,11 @@ impl PreviewHit {
     /// The hit of an event.
     pub fn of(stored: &Stored) -> PreviewHit {
         use nhatle_event::Field;
-        let message = stored.event.text(Field::MESSAGE).filter(|text| !text.is_empty());
-        let original = || String::from_utf8_lossy(&stored.event.original).chars().take(400).collect();
         PreviewHit {
             event_id: stored.id().to_string(),
             at: stored.event.timestamp,
             host: stored.event.text(Field::HOST_NAME).unwrap_or_default().to_owned(),
-            text: message.map_or_else(original, |text| text.chars().take(400).collect()),
+            text: crate::brief::of(&stored.event).chars().take(400).collect(),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::explain::ExplainView;
 use super::{Page, Shell, day_around, html};
 use crate::api_search::line;
+use crate::brief;
 use crate::chart::{Bar, bars};
 use crate::desk::SyntaxError;
 use crate::failure::Failure;
@@ -61,6 +62,8 @@ pub(crate) struct EventSheet {
     pub at: Timestamp,
     pub received: Timestamp,
     pub committed: Timestamp,
+    /// What it is about, in one line.
+    pub brief: String,
     pub lines: Vec<FieldLine>,
     pub original: String,
     pub hex: String,
@@ -86,6 +89,7 @@ impl EventSheet {
             at: event.timestamp,
             received: event.received,
             committed: stored.committed,
+            brief: render::short(&brief::of(event), 160),
             lines,
             original: render::original(&event.original),
             hex: render::hex_dump(&event.original),
@@ -124,8 +128,6 @@ impl HitLine {
     pub fn new(stored: &Stored, here: &str) -> HitLine {
         let event = &stored.event;
         let field = |field: Field| event.get(field).and_then(|value| value.each().next()?.as_text().map(String::from));
-        let text = field(Field::MESSAGE).or_else(|| field(Field::PROCESS_COMMAND_LINE));
-        let text = text.unwrap_or_else(|| String::from_utf8_lossy(&event.original).into_owned());
         let id = stored.id().to_string();
         HitLine {
             is_here: id == here,
@@ -137,7 +139,7 @@ impl HitLine {
             ),
             dataset: render::short(&field(Field::EVENT_DATASET).unwrap_or_default(), 40),
             user: render::short(&field(Field::USER_NAME).unwrap_or_default(), 40),
-            text: render::short(&text, 240),
+            text: render::short(&brief::of(event), 240),
         }
     }
 }
