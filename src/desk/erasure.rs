@@ -9,7 +9,7 @@ use nhatle_ui::{Answer, DeskError, Refusal as UiRefusal, Viewer};
 use tracing::{error, info};
 
 use super::{LiveDesk, failed};
-use crate::erasure::{self, Begun, NOT_REACHED, Order, Plan, Refusal, Wanted};
+use crate::erasure::{self, Begun, Interrupted, NOT_REACHED, Order, Plan, Refusal, Wanted};
 use crate::pipeline::Shared;
 
 /// How many are shown.
@@ -33,6 +33,16 @@ struct Turn(Arc<Mutex<State>>);
 impl Turn {
     fn say(&self, trouble: Option<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
+    }
+
+    fn end(self, ended: anyhow::Result<()>) {
+        if let Err(failure) = ended {
+            error!(
+                error = format!("{failure:#}"),
+                "an erasure did not come to its end; it goes on when the server starts again"
+            );
+            self.say(Some(format!("{failure:#}")));
+        }
     }
 }
 
@@ -94,16 +104,33 @@ pub(super) fn erase(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answe
     let order = Order { actor, by, basis: new.basis.clone().unwrap_or_default(), expect };
     let begun = erasure::begin((&shared.store, &shared.registry), &wanted, order, desk.now()).map_err(refused)?;
     let answer = shown(begun.plan.clone(), Some((begun.number, begun.receipt.clone())));
+    turn.say(None);
     let shared = shared.clone();
-    let work = move || {
-        turn.say(None);
-        if let Err(failure) = run(&shared, begun) {
-            error!(error = format!("{failure:#}"), "an erasure did not come to its end; ask for it again");
-            turn.say(Some(format!("{failure:#}")));
-        }
-    };
+    let work = move || turn.end(run(&shared, begun));
     std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;
     Ok(answer)
+}
+
+/// Takes up again what was interrupted when the server ended, on a thread of its own.
+pub(super) fn take_up(desk: &LiveDesk) -> anyhow::Result<()> {
+    let shared = desk.shared.clone();
+    let interrupted = erasure::interrupted(&shared.store, &shared.registry)?;
+    if interrupted.is_empty() {
+        return Ok(());
+    }
+    desk.erasing.0.lock().unwrap_or_else(PoisonError::into_inner).is_running = true;
+    let turn = Turn(desk.erasing.0.clone());
+    let work = move || {
+        let each = |one: Interrupted| {
+            info!(number = one.number, "an erasure that was interrupted goes on");
+            run(&shared, erasure::resume((&shared.store, &shared.registry), one, shared.clock.now())?)
+        };
+        // One that a hold stops does not stop the others.
+        let ends: Vec<_> = interrupted.into_iter().map(each).collect();
+        turn.end(ends.into_iter().collect());
+    };
+    std::thread::Builder::new().name("erase".to_owned()).spawn(work)?;
+    Ok(())
 }
 
 fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
@@ -113,9 +140,11 @@ fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
         since = Instant::now();
         true
     };
-    let done = begun.erase((&shared.store, &shared.registry), &|| shared.clock.now(), &mut pace)?;
+    let done = begun.erase((&shared.store, &shared.registry), &|| shared.clock.now(), &mut pace);
+    // Alerts that are erased are not shown any more, however it ended.
     shared.forget_alerts()?;
     shared.tick();
+    let done = done?;
     info!(number = done.number, events = done.events, segments = done.segments, "erased on request");
     Ok(())
 }

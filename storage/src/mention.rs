@@ -23,7 +23,7 @@ use crate::segment::words::{fold, name_key};
 use crate::segment::{Projection, Segment, Spans};
 
 /// How many rows are read at a time.
-const BATCH_ROWS: usize = 4096;
+const BATCH_ROWS: usize = 512;
 /// How many runs of a value are looked for.
 const RUNS_MAX: usize = 8;
 /// Where more than one row in so many may have it, all are read in a row.
