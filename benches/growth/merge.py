@@ -32,7 +32,7 @@ def merging_s(pid):
 
 
 class Sender(threading.Thread):
-    """Sends twenty lines, waits for the answer (which comes when they are durable), and again."""
+    """Sends a line, waits for the answer (which comes when it is durable), and again: few, so that they are no part of what is merged."""
 
     def __init__(self, host, token, lines):
         super().__init__(daemon=True)
@@ -44,8 +44,7 @@ class Sender(threading.Thread):
         for at in itertools.count():
             if self.is_over:
                 return
-            some = [self.lines[(at * 20 + one) % len(self.lines)] for one in range(20)]
-            body = "".join(json.dumps({"message": line}) + "\n" for line in some)
+            body = json.dumps({"message": self.lines[at % len(self.lines)]}) + "\n"
             began = time.monotonic()
             connection.request("POST", "/api/v1/events", body.encode(), headers)
             answer = connection.getresponse()
@@ -53,7 +52,7 @@ class Sender(threading.Thread):
             if answer.status != 200:
                 raise SystemExit(f"sent, answered {answer.status}")
             self.waits.append((began, time.monotonic() - began))
-            time.sleep(0.05)
+            time.sleep(0.1)
 
 
 def waits(of, begin, end):

@@ -372,8 +372,8 @@ impl Segment {
         builder.build().map_err(|error| footer.file.error(error))
     }
 
-    /// The events one batch after the other, in the order of rows, each with its table: about `bytes` of memory at a time, or
-    /// [`STREAM_ROWS_MIN`] rows.
+    /// The events one batch after the other, in the order of rows, each with its table: about `bytes` of memory at a time where
+    /// the rows of a page are of like size, or [`STREAM_ROWS_MIN`] rows.
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
