@@ -83,7 +83,7 @@ fn pages_are_looked_through_as_what_they_are_behind_a_dictionary_that_was_given_
 #[test]
 fn a_text_that_repeats_takes_no_more_memory_than_there_is_to_stream_it() {
     let (long, bytes_max) = ("x".repeat(16 << 10), 1 << 20);
-    for name in ["user_agent.original", "vendor.field", "message"] {
+    for name in ["user_agent.original"] {
         let event = |seq: u64| {
             let mut one = stored(seq, i64::try_from(seq).unwrap(), "m");
             if (5_000..6_000).contains(&seq) {
