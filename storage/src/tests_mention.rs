@@ -121,6 +121,9 @@ const VALUES: [&str; 22] = [
     "\u{1}an",
 ];
 
+/// Values of fields by the numbers of their names, the bytes as received, and whether they begin with one that is of no text.
+type Made = (Vec<(usize, Value)>, String, bool);
+
 fn fields() -> Vec<String> {
     ["user.name", "user.id", "Vendor.Account", "source.ip"].map(str::to_owned).to_vec()
 }
@@ -155,7 +158,7 @@ proptest! {
         events in prop::collection::vec((prop::collection::vec((0usize..7, value()), 0..5), text(), any::<bool>()), 1..12),
     ) {
         let names = ["message", "user.name", "user.id", "vendor.account", "source.ip", "host.name", "vendor.Other"];
-        let event = |(at, (values, bytes, is_torn)): (usize, (Vec<(usize, Value)>, String, bool))| {
+        let event = |(at, (values, bytes, is_torn)): (usize, Made)| {
             let mut bytes = bytes.into_bytes();
             if is_torn {
                 bytes.insert(0, 0xff);
