@@ -17,7 +17,14 @@ pub enum EraseCommand {
         after_help = "Example: nhatle erase run --subject - --basis 'Luật 91/2025/QH15, đơn số 12' --by lan --expect 41 --data data < value.txt"
     )]
     Run(EraseRunArgs),
-    /// Say what was erased, by whom and on what basis.
+    /// Go on with what was interrupted, where the server does not run; a server does so when it starts.
+    #[command(after_help = "Example: nhatle erase resume --data data")]
+    Resume {
+        /// Where the store is.
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Say what was erased, by whom and on what basis, and what is not finished.
     #[command(after_help = "Example: nhatle erase show --data data")]
     Show {
         /// Where the store is; a server may be running on it.

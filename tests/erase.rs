@@ -7,7 +7,12 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use nhatle::erasure::{self, Order, Wanted};
+use nhatle::registry::Registry;
+use nhatle_event::{Clock, SystemClock};
+use nhatle_storage::{Config, OsDisk, Store};
 use serde_json::{Value, json};
 
 use crate::pages::{PASSWORD, Visitor, csrf};
@@ -380,4 +385,48 @@ fn an_administrator_counts_and_erases_on_the_page() {
     assert!(page.body.contains("so 7") && page.body.contains("lan"), "{}", page.body);
     said(&visitor.post("/erasures/forget", &format!("csrf={csrf}")), "done=forgotten");
     assert!(!visitor.get("/erasures").body.contains("id=\"receipt\""));
+}
+
+#[test]
+fn an_erasure_that_was_interrupted_is_said_and_goes_on_when_the_server_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    (0..2).for_each(|round| import(&data, round));
+    add_admin(&data);
+    // It begins and is written down; then the process ends.
+    let begin = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (clock, disk) = (Arc::new(SystemClock), Arc::new(OsDisk::new(&data).unwrap()));
+        let store = Store::open(disk, Config::default(), clock.clone()).unwrap();
+        store.sign_with(nhatle::pki::heads::open_or_make(&data).unwrap());
+        let registry = Registry::open(&data, runtime.handle().clone()).unwrap();
+        let wanted = Wanted { subject: Some(NAME.to_owned()), ..Wanted::default() };
+        let expect = erasure::preview(&store.snapshot(), &registry, &wanted, clock.now()).unwrap().events;
+        let order = Order { actor: "cli".to_owned(), by: "lan".to_owned(), basis: "đơn số 12".to_owned(), expect };
+        erasure::begin((&store, &registry), &wanted, order, clock.now()).unwrap();
+        registry.close();
+        expect
+    };
+    let events = begin();
+    let shown = || stdout(&["erase", "show", "--data", text(&data)]);
+    assert!(shown().contains("erasure 1") && shown().contains("nhatle erase resume"), "{}", shown());
+    assert!(0 < count(&data, NAME));
+    let server = Server::start(&data, &[]);
+    wait_for("the erasure", PATIENCE, || shown().contains("done"));
+    server.stop();
+    assert!(shown().contains(&format!("{events} events of")), "{}", shown());
+    assert_eq!(count(&data, NAME), 0);
+    let (code, said) = erase(&["resume", "--data", text(&data)]);
+    assert!(code == Some(0) && said.contains("nothing was interrupted"), "{said}");
+    let kept = files_with(&data.join("state"), NAME.as_bytes());
+    assert!(!kept.iter().any(|file| file.contains("/erasure-")), "{kept:?}");
+
+    // Where no server runs, by the command.
+    import(&data, 2);
+    let events = begin();
+    let (code, said) = erase(&["resume", "--data", text(&data)]);
+    assert!(code == Some(0) && said.contains(&format!("erasure 2: {events} events")), "{said}");
+    assert_eq!(count(&data, NAME), 0);
+    let (code, said) = verify(&["--data", text(&data), "--deep"]);
+    assert_eq!(code, Some(0), "{said}");
 }

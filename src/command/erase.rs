@@ -5,6 +5,7 @@
 //! the one confirmed): nothing is changed then.
 
 use std::io::{BufRead, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -30,6 +31,7 @@ pub fn run(command: &EraseCommand) -> anyhow::Result<End> {
     match command {
         EraseCommand::Plan(args) => plan(args),
         EraseCommand::Run(args) => erase(args),
+        EraseCommand::Resume { data } => resume(&data.data),
         EraseCommand::Show { data, json } => show(&data.data, *json),
     }
 }
@@ -63,7 +65,7 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn folder(data: &std::path::Path) -> anyhow::Result<Arc<dyn Disk>> {
+fn folder(data: &Path) -> anyhow::Result<Arc<dyn Disk>> {
     if !data.is_dir() {
         return Err(UsageError(format!("{} is no folder", data.display())).into());
     }
@@ -113,10 +115,8 @@ fn said(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn erase(args: &EraseRunArgs) -> anyhow::Result<End> {
-    let data = &args.data.data;
-    let (wanted, disk) = (wanted(&args.wanted)?, folder(data)?);
-    let store = match Store::open(disk, StorageConfig::default(), Arc::new(SystemClock)) {
+fn open(data: &Path) -> anyhow::Result<Store> {
+    let store = match Store::open(folder(data)?, StorageConfig::default(), Arc::new(SystemClock)) {
         Err(OpenError::Locked { .. }) => {
             let what = "a server has this folder: ask it with POST /api/v1/erasures, or stop it first";
             return Err(UsageError(what.to_owned()).into());
@@ -124,6 +124,31 @@ fn erase(args: &EraseRunArgs) -> anyhow::Result<End> {
         other => other.context("open store")?,
     };
     store.sign_with(heads::open_or_make(data)?);
+    Ok(store)
+}
+
+fn resume(data: &Path) -> anyhow::Result<End> {
+    let store = open(data)?;
+    with_registry(data, |registry| -> anyhow::Result<()> {
+        let interrupted = erasure::interrupted(&store, registry)?;
+        if interrupted.is_empty() {
+            output::line("nothing was interrupted")?;
+        }
+        for one in interrupted {
+            let begun = erasure::resume((&store, registry), one, SystemClock.now()).map_err(refused)?;
+            let done = begun.erase((&store, registry), &|| SystemClock.now(), &mut || true)?;
+            let erasure::Done { number, events, segments, .. } = done;
+            output::line(&format!("erasure {number}: {events} events of {segments} segments have it no more"))?;
+        }
+        Ok(())
+    })??;
+    Ok(End::Done)
+}
+
+fn erase(args: &EraseRunArgs) -> anyhow::Result<End> {
+    let data = &args.data.data;
+    let wanted = wanted(&args.wanted)?;
+    let store = open(data)?;
     let by = args.by.to_lowercase();
     let order = Order { actor: ACTOR.to_owned(), by, basis: args.basis.clone(), expect: args.expect };
     let done = with_registry(data, |registry| -> anyhow::Result<_> {
@@ -156,21 +181,30 @@ fn erase(args: &EraseRunArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn show(data: &std::path::Path, as_json: bool) -> anyhow::Result<End> {
-    folder(data)?;
+/// What an erasure that is not done waits for.
+fn unfinished(goes_on: bool) -> &'static str {
+    match goes_on {
+        true => "not finished (a server goes on with it, also after a restart; without one, nhatle erase resume)",
+        false => "not finished (what it needs to go on is not there any more: ask for it again)",
+    }
+}
+
+fn show(data: &Path, as_json: bool) -> anyhow::Result<End> {
+    let disk = folder(data)?;
     let erasures = with_registry(data, |registry| registry.read(|state| state.erasures.clone()))?;
     for (number, one) in erasures {
         let done = one.done.map(|done| done.to_string());
+        let goes_on = done.is_none() && erasure::unfinished::is_kept(&*disk, &one.mark);
         output::line(&match as_json {
             true => {
                 json!({"number": number, "begun": one.begun.to_string(), "done": done, "by": one.by, "basis": one.basis,
-                "events": one.events, "segments": one.segments})
+                "events": one.events, "segments": one.segments, "goes_on": goes_on})
                 .to_string()
             }
             false => format!(
                 "erasure {number}: begun {}, {}: {} events of {} segments, by {}: {}",
                 one.begun,
-                done.map_or_else(|| "not finished".to_owned(), |done| format!("done {done}")),
+                done.map_or_else(|| unfinished(goes_on).to_owned(), |done| format!("done {done}")),
                 one.events,
                 one.segments,
                 one.by,

@@ -240,6 +240,9 @@ impl Server {
         };
         let desk = LiveDesk::new(shared.clone(), config.collector.default_offset_minutes * 60).behind(gate);
         let desk = desk.asking(Arc::new(Sql::new(config.sql.clone()).context("begin to take queries")?));
+        if let Err(trouble) = desk.take_up() {
+            error!(error = format!("{trouble:#}"), "cannot see whether an erasure was interrupted");
+        }
         let live_desk = Arc::new(desk);
         let desk: Arc<dyn Desk> = live_desk.clone();
         let (limits, known) = watch::channel(push_limits(config));

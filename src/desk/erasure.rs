@@ -9,7 +9,7 @@ use nhatle_ui::{Answer, DeskError, Refusal as UiRefusal, Viewer};
 use tracing::{error, info};
 
 use super::{LiveDesk, erasure_look, failed};
-use crate::erasure::{self, Begun, NOT_REACHED, Order, Plan, Refusal, Wanted};
+use crate::erasure::{self, Begun, Interrupted, NOT_REACHED, Order, Plan, Refusal, Wanted};
 use crate::pipeline::Shared;
 
 /// How many are shown.
@@ -52,8 +52,18 @@ impl Running {
 pub(super) struct Turn(Arc<Mutex<State>>);
 
 impl Turn {
-    fn say(&self, trouble: Option<String>) {
+    pub(super) fn say(&self, trouble: Option<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
+    }
+
+    pub(super) fn end(self, ended: anyhow::Result<()>) {
+        if let Err(failure) = ended {
+            error!(
+                error = format!("{failure:#}"),
+                "an erasure did not come to its end; it goes on when the server starts again"
+            );
+            self.say(Some(format!("{failure:#}")));
+        }
     }
 }
 
@@ -101,8 +111,9 @@ pub(super) fn erase(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answe
     let order = Order { actor, by, basis: new.basis.clone().unwrap_or_default(), expect };
     let begun = erasure::begin((&shared.store, &shared.registry), &wanted, order, desk.now()).map_err(refused)?;
     let answer = shown(begun.plan.clone(), Some((begun.number, begun.receipt.clone())));
+    turn.say(None);
     let shared = shared.clone();
-    let work = move || run_to_the_end(&shared, &turn, begun);
+    let work = move || turn.end(run(&shared, begun));
     std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;
     Ok(answer)
 }
@@ -120,25 +131,39 @@ pub(super) fn wanted_of(new: &NewErasure) -> Wanted {
     }
 }
 
-/// Erases, and keeps what went wrong for who asks.
-pub(super) fn run_to_the_end(shared: &Shared, turn: &Turn, begun: Begun) {
-    turn.say(None);
-    if let Err(failure) = run(shared, begun) {
-        error!(error = format!("{failure:#}"), "an erasure did not come to its end; ask for it again");
-        turn.say(Some(format!("{failure:#}")));
+/// Takes up again what was interrupted when the server ended, on a thread of its own.
+pub(super) fn take_up(desk: &LiveDesk) -> anyhow::Result<()> {
+    let shared = desk.shared.clone();
+    let interrupted = erasure::interrupted(&shared.store, &shared.registry)?;
+    if interrupted.is_empty() {
+        return Ok(());
     }
+    let turn = desk.erasing.take_turn().map_err(|_busy| anyhow::anyhow!("an erasure is on its way"))?;
+    let work = move || {
+        let each = |one: Interrupted| {
+            info!(number = one.number, "an erasure that was interrupted goes on");
+            run(&shared, erasure::resume((&shared.store, &shared.registry), one, shared.clock.now())?)
+        };
+        // One that a hold stops does not stop the others.
+        let ends: Vec<_> = interrupted.into_iter().map(each).collect();
+        turn.end(ends.into_iter().collect());
+    };
+    std::thread::Builder::new().name("erase".to_owned()).spawn(work)?;
+    Ok(())
 }
 
-fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
+pub(super) fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
     let mut since = Instant::now();
     let mut pace = || {
         std::thread::sleep(since.elapsed().min(REST_MAX));
         since = Instant::now();
         true
     };
-    let done = begun.erase((&shared.store, &shared.registry), &|| shared.clock.now(), &mut pace)?;
+    let done = begun.erase((&shared.store, &shared.registry), &|| shared.clock.now(), &mut pace);
+    // Alerts that are erased are not shown any more, however it ended.
     shared.forget_alerts()?;
     shared.tick();
+    let done = done?;
     info!(number = done.number, events = done.events, segments = done.segments, "erased on request");
     Ok(())
 }

@@ -6,7 +6,7 @@
 use nhatle_ui::model::erasure::{ErasureLook, LookState, NewErasure};
 use nhatle_ui::{Answer, DeskError, Localized, Refusal as UiRefusal, Viewer};
 
-use super::erasure::{Running, run_to_the_end, sees_all, shown, wanted_of};
+use super::erasure::{Running, run, sees_all, shown, wanted_of};
 use super::{LiveDesk, failed};
 use crate::erasure::{self, Order, Refusal};
 
@@ -89,7 +89,8 @@ pub(super) fn confirm(desk: &LiveDesk, viewer: &Viewer, basis: &str) -> Answer<(
         Err(error) => count.say(said(error)),
         Ok(begun) => {
             count.say(LookState::Begun { number: begun.number, receipt: begun.receipt.clone() });
-            run_to_the_end(&shared, &turn, begun);
+            turn.say(None);
+            turn.end(run(&shared, begun));
         }
     };
     std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;

@@ -96,6 +96,14 @@ impl LiveDesk {
         desk
     }
 
+    /// Goes on with what was interrupted when the server ended.
+    ///
+    /// # Errors
+    /// What is kept of it cannot be read.
+    pub fn take_up(&self) -> anyhow::Result<()> {
+        erasure::take_up(self)
+    }
+
     fn unit_tree(&self) -> Arc<Units> {
         self.shared.units.get()
     }

@@ -1,9 +1,12 @@
 //! Erasing what is about a person from what is stored, on request: first a preview, which counts and says what it does not
 //! reach, then the job. In: [`Wanted`], the store, the register. Out: segments written anew without the person's values; the
 //! proof stays true (ADR 38); in the register who erased on what basis, without the value. Failure: [`Refusal`] with why, or
-//! what the store says; what was not done then is done by running it again.
+//! what the store says; what was not done then is done when it is taken up again ([`unfinished`]).
 
 pub mod key;
+pub mod unfinished;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +18,9 @@ use nhatle_engine::retention::hold::Hold;
 use nhatle_event::{Event, Seq, Stored, Timestamp};
 use nhatle_storage::compact::day_of;
 use nhatle_storage::erase::Erasure;
+use nhatle_storage::mention::{Mention, Narrowed};
 use nhatle_storage::query::Query;
+use nhatle_storage::segment::erased::ERASED_FILE;
 use nhatle_storage::segment::merge::Pace;
 use nhatle_storage::segment::meta::SegmentMeta;
 use nhatle_storage::{Dataset, ReadError, Snapshot, Store};
@@ -24,6 +29,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::prove::RegisterHashes;
 use crate::registry::{RecordError, Registry};
+
+use unfinished::Unfinished;
 
 /// How many fields of the touched events a preview lists.
 const FIELDS_SHOWN_MAX: usize = 20;
@@ -103,6 +110,7 @@ pub struct Aim {
     fields: Vec<String>,
     leave_held: bool,
     is_by_query: bool,
+    narrowed: Narrowed,
 }
 
 /// What an erasure would touch.
@@ -141,7 +149,7 @@ pub struct Done {
     pub segments: u64,
     /// Whoever has this and the value can show that it is the one: the register has only a mark made of both.
     pub receipt: String,
-    /// The work was given up before its end; running it again does the rest.
+    /// The work was given up before its end; taken up again, it does the rest.
     pub is_given_up: bool,
 }
 
@@ -173,7 +181,9 @@ impl Wanted {
         let query = query.between(time(&self.from, Timestamp::MIN)?, time(&self.to, Timestamp::MAX)?);
         let is_by_query = self.subject.is_none();
         let marked = self.subject.clone().unwrap_or_else(|| line.to_owned());
-        Ok(Aim { erasing, query, marked, fields, leave_held: self.leave_held, is_by_query })
+        let mention = self.subject.as_deref().and_then(|value| Mention::of(value, &fields));
+        let narrowed = Narrowed { query: query.clone(), mention };
+        Ok(Aim { erasing, query, marked, fields, leave_held: self.leave_held, is_by_query, narrowed })
     }
 }
 
@@ -213,8 +223,8 @@ pub fn plan(snapshot: &Snapshot, aim: &Aim, holds: &[(u64, Hold)], now: Timestam
     for dataset in Dataset::ALL {
         for segment in snapshot.segments(dataset).filter(|segment| aim.may_hold(segment.meta())) {
             let before = counts.plan.events;
-            segment.each(&mut |stored| {
-                counts.add(aim, (dataset, stored), holds, now);
+            segment.each_of(&aim.narrowed, &mut |events| {
+                events.iter().for_each(|stored| counts.add(aim, (dataset, stored), holds, now));
                 true
             })?;
             if before < counts.plan.events {
@@ -262,7 +272,7 @@ impl Counts {
 }
 
 /// In whose name, on what basis, and how many events were confirmed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// Who the register names as the actor.
     pub actor: String,
@@ -313,8 +323,11 @@ pub fn begin(
         return Err(Refusal::OtherCount { found: plan.events, expected: order.expect }.into());
     }
     let receipt = random_token();
+    let mark = erasure::mark_of(&receipt, &aim.marked);
+    let kept = Unfinished { wanted: wanted.clone(), order: order.clone(), receipt: receipt.clone() };
+    kept.keep(&**store.disk(), &mark)?;
     let change = ErasureChange::Begin {
-        mark: erasure::mark_of(&receipt, &aim.marked),
+        mark: mark.clone(),
         is_by_query: aim.is_by_query,
         fields: aim.fields.clone(),
         basis: order.basis.clone(),
@@ -329,9 +342,50 @@ pub fn begin(
         let number = state.next_erasure();
         Ok((vec![AnyChange::Erasure(number, change.clone())], number))
     });
-    let number = number.map_err(|failure: Failure| failure.0)?;
+    let number = match number {
+        Ok(number) => number,
+        Err(Failure(error)) => {
+            // What is left here the next start removes.
+            drop(unfinished::forget(&**store.disk(), &mark));
+            return Err(error);
+        }
+    };
     record_register(store, registry)?;
     Ok(Begun { aim, holds, order, number, receipt, plan })
+}
+
+/// Those that began and did not come to their end, to be taken up again one after the other ([`resume`]).
+///
+/// # Errors
+/// What is kept of them or the register cannot be read.
+pub fn interrupted(store: &Store, registry: &Registry) -> anyhow::Result<Vec<Interrupted>> {
+    registry.catch_up()?;
+    let all = registry.read(|state| unfinished::all(&**store.disk(), state))?;
+    Ok(all.into_iter().map(|(number, kept)| Interrupted { number, kept }).collect())
+}
+
+/// Takes one up again: what it erased before it was interrupted stays so and is not erased again.
+///
+/// # Errors
+/// A [`Refusal`] where a hold was placed meanwhile that keeps some of what is left; the store or the register cannot be read.
+pub fn resume((store, registry): (&Store, &Registry), one: Interrupted, now: Timestamp) -> anyhow::Result<Begun> {
+    let Interrupted { number, kept: Unfinished { wanted, order, receipt } } = one;
+    let aim = wanted.aim()?;
+    registry.catch_up()?;
+    let holds = registry.read(|state| holds_of(state, now));
+    let plan = plan(&store.snapshot(), &aim, &holds, now).context("look at what is stored")?;
+    if !plan.held.is_empty() && !aim.leave_held {
+        return Err(Refusal::Held(plan.held).into());
+    }
+    record_register(store, registry)?;
+    Ok(Begun { aim, holds, order, number, receipt, plan })
+}
+
+/// One that did not come to its end.
+pub struct Interrupted {
+    /// Its number in the register.
+    pub number: u64,
+    kept: Unfinished,
 }
 
 /// An error of either kind, for [`Registry::record`].
@@ -347,7 +401,7 @@ impl Begun {
     /// Erases, segment by segment, and writes down that it is done. `pace` as in [`Store::compact`].
     ///
     /// # Errors
-    /// The store or the register cannot be read or written. What is erased stays erased; running it again does the rest.
+    /// The store or the register cannot be read or written. What is erased stays erased; taken up again, it does the rest.
     pub fn erase(
         self,
         (store, registry): (&Store, &Registry),
@@ -356,11 +410,17 @@ impl Begun {
     ) -> anyhow::Result<Done> {
         let Begun { aim, holds, order, number, receipt, .. } = self;
         let began = now();
+        let mut is_given_up = false;
+        let pace: Pace<'_> = &mut || {
+            is_given_up = is_given_up || !pace();
+            !is_given_up
+        };
         let change = |stored: &Stored| {
             let left = aim.left_of(stored, number)?;
             hold_of(stored, &holds, began).is_none().then_some(left)
         };
-        let erasure = Erasure { number, basis: &order.basis, by: &order.by, change: &change };
+        let erasure =
+            Erasure { number, basis: &order.basis, by: &order.by, narrowed: Some(&aim.narrowed), change: &change };
         let mut done = Done { number, events: 0, segments: 0, receipt, is_given_up: false };
         for dataset in Dataset::ALL {
             let mut up_to = Seq(0);
@@ -385,6 +445,10 @@ impl Begun {
                     None if next_of(&store.snapshot(), dataset, up_to).is_none_or(|now| now.dir != meta.dir) => {
                         continue;
                     }
+                    None if !pace() => {
+                        done.is_given_up = true;
+                        return Ok(done);
+                    }
                     None => {}
                 }
                 up_to = meta.last_seq;
@@ -392,11 +456,29 @@ impl Begun {
         }
         // Files of the old segments that somebody read meanwhile.
         store.sweep();
+        // What was erased before it was interrupted is of it, too.
+        let (events, segments) = erased_by(&store.snapshot(), number).context("count what was erased")?;
+        (done.events, done.segments) = (done.events.max(events), done.segments.max(segments));
         let end = ErasureChange::Done { events: done.events, segments: done.segments };
         registry.change(&order.actor, now(), &AnyChange::Erasure(number, end)).context("write down that it is done")?;
         record_register(store, registry)?;
+        let mark = erasure::mark_of(&done.receipt, &aim.marked);
+        unfinished::forget(&**store.disk(), &mark).context("remove what was kept to go on with it")?;
         Ok(done)
     }
+}
+
+/// How many events of how many segments an erasure touched, as the segments say.
+fn erased_by(snapshot: &Snapshot, number: u64) -> Result<(u64, u64), ReadError> {
+    let (mut events, mut segments) = (0, 0);
+    for segment in Dataset::ALL.into_iter().flat_map(|dataset| snapshot.segments(dataset)) {
+        let meta = segment.meta();
+        if meta.file(ERASED_FILE).is_some() {
+            let touched = segment.open()?.erased()?.of_erasure(number, meta.first_seq, meta.last_seq).0.len() as u64;
+            (events, segments) = (events + touched, segments + u64::from(0 < touched));
+        }
+    }
+    Ok((events, segments))
 }
 
 /// The first segment of a dataset with events behind this one.

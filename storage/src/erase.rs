@@ -12,8 +12,9 @@ use nhatle_event::{Event, Stored};
 
 use crate::compact::Aim;
 use crate::dataset::Dataset;
-use crate::error::{ReadError, WriteError};
+use crate::error::WriteError;
 use crate::live::LiveSegment;
+use crate::mention::Narrowed;
 use crate::proof::entry::{Entry, ErasedEntry};
 use crate::segment::erased::Erased;
 use crate::segment::merge::Pace;
@@ -32,6 +33,8 @@ pub struct Erasure<'a> {
     pub basis: &'a str,
     /// Who asked for it.
     pub by: &'a str,
+    /// What it can be about: events that are left out here are not changed. `None` is any.
+    pub narrowed: Option<&'a Narrowed>,
     /// What is erased.
     pub change: Change<'a>,
 }
@@ -47,16 +50,6 @@ pub struct ErasedSegment {
     pub rows: u64,
 }
 
-impl LiveSegment {
-    /// Goes through all its events, some at a time, in no order; `false` of `see` ends it. Says whether it went to the end.
-    ///
-    /// # Errors
-    /// It cannot be read, or is damaged.
-    pub fn each(&self, see: &mut dyn FnMut(&Stored) -> bool) -> Result<bool, ReadError> {
-        self.in_batches(&mut |events| events.iter().all(&mut *see))
-    }
-}
-
 impl Store {
     /// Erases in the live segment of this folder. `pace` as in [`Store::compact`]. `None` where there is no such segment (any
     /// more), nothing of it is to be erased, or the work was given up.
@@ -70,8 +63,12 @@ impl Store {
         }
         let is_it = |segment: &Arc<LiveSegment>| segment.meta().dir == dir;
         let Some(segment) = self.live_segments().into_iter().find(is_it) else { return Ok(None) };
-        let has_none = |events: Vec<Stored>| events.iter().all(|stored| (erasure.change)(stored).is_none());
-        if segment.in_batches(&mut |events| pace() && has_none(events))? {
+        let has_none = |events: &[Stored]| events.iter().all(|stored| (erasure.change)(stored).is_none());
+        let has_none = match erasure.narrowed {
+            Some(narrowed) => segment.each_of(narrowed, &mut |events| pace() && has_none(events)),
+            None => segment.in_batches(&mut |events| pace() && has_none(&events)),
+        };
+        if has_none? {
             return Ok(None);
         }
         drop(segment);

@@ -32,6 +32,7 @@ pub mod store;
 pub mod proof;
 pub mod publish;
 pub mod compact;
+pub mod mention;
 pub mod erase;
 pub mod verify;
 mod scrub_rest;
@@ -51,6 +52,8 @@ mod tests_world;
 mod tests_compact;
 #[cfg(test)]
 mod tests_erase;
+#[cfg(test)]
+mod tests_mention;
 #[cfg(test)]
 mod tests_story;
 #[cfg(test)]

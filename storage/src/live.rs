@@ -47,6 +47,11 @@ impl LiveSegment {
         &self.meta
     }
 
+    /// How it is written.
+    pub(crate) fn form(&self) -> SegmentForm {
+        self.form
+    }
+
     /// The segment, opened at the first call.
     ///
     /// # Errors

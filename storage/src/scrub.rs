@@ -4,7 +4,8 @@
 //!
 //! One pass goes through the segments by the name of their folder, oldest first, then through the log files, then manifests
 //! and proof at once. Where it is, is a small text that its owner keeps, so that a pass goes on after a restart. Merged away
-//! meanwhile: the new segment is read in its turn. What else there is (the register) its owner reads and [settles](Place::settle).
+//! meanwhile: the new segment is read in its turn. A log file is read at
+//! once and may be more than may be read now; then nothing is read until the time that goes with it has passed. What else there is (the register) its owner reads and [settles](Place::settle).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Place {
     pub log: Option<u64>,
     /// Bytes read in this pass.
     pub bytes: u64,
+    /// Bytes that were read beyond what might be.
+    pub owed: u64,
     /// When the pass began, nanoseconds.
     pub begun_ns: i64,
     /// When the last whole pass ended, nanoseconds; 0 = there was none.
@@ -67,12 +70,16 @@ impl Place {
         if self.begun_ns == 0 {
             self.begun_ns = now_ns;
         }
-        let mut left = bytes_max;
+        let mut left = bytes_max.saturating_sub(self.owed);
+        self.owed = self.owed.saturating_sub(bytes_max);
         let mut new = Vec::new();
         if self.log.is_none() && !self.read_segments(disk, &segments, &mut left, &mut new) {
             return (new, false);
         }
         if !self.read_logs(disk, &mut left, &mut new) {
+            return (new, false);
+        }
+        if left == 0 {
             return (new, false);
         }
         let is_rest = |file: &str| file.starts_with(manifest::FOLDER) || file.starts_with(PROOF);
@@ -132,7 +139,8 @@ impl Place {
             new.extend(self.settle(|file| files.iter().any(|one| one == file), read.findings));
             self.log = Some(read.number + 1);
             self.bytes += read.bytes;
-            *left = left.saturating_sub(read.bytes.max(1));
+            self.owed = self.owed.saturating_add(read.bytes.saturating_sub(*left));
+            *left = left.saturating_sub(read.bytes.max(BLOCK_BYTES as u64));
         }
     }
 
@@ -177,7 +185,8 @@ impl Place {
         }
         self.block += 1;
         self.bytes += length as u64;
-        *left = left.saturating_sub(length as u64);
+        // A short file costs the disk about what a block does.
+        *left = left.saturating_sub(block);
         true
     }
 
@@ -198,6 +207,21 @@ mod tests {
     use crate::tests_rows::event;
     use crate::tests_world::SimClock;
     use crate::{Config, Store};
+
+    #[test]
+    fn a_log_file_is_paid_for_before_anything_else_is_read() {
+        let disk = crate::disk::sim::SimDisk::new(1);
+        let clock = Arc::new(SimClock::new(5));
+        let store = Store::open_with(Arc::new(disk.clone()), Config::default(), clock, SegmentForm::Plain).unwrap();
+        store.append(vec![(Dataset::Events, event(1, 900_000))], &[]).unwrap();
+        let (snapshot, mut place) = (store.snapshot(), Place::default());
+        let mut steps = 0;
+        while !place.read_on(&disk, &snapshot, 100_000, 7).1 {
+            steps += 1;
+            assert!(place.bytes < 4_000_000 && place.log < Some(3), "{place:?}");
+        }
+        assert!((10..40).contains(&steps), "{steps}");
+    }
 
     #[test]
     fn every_flipped_bit_and_missing_file_is_found_whatever_the_pace() {

@@ -31,6 +31,16 @@ fn seeds() -> Range<u64> {
     }
 }
 
+/// Seeds that broke a promise once: a disk that failed while the log of the proof was opened.
+const BROKEN_ONCE: [u64; 1] = [26_995];
+
+#[test]
+fn no_seed_that_broke_a_promise_once_does_so_again() {
+    for seed in BROKEN_ONCE {
+        run(seed, STEPS, SegmentForm::Plain, Honesty::Honest).unwrap();
+    }
+}
+
 #[test]
 fn no_seed_breaks_a_promise() {
     let (seeds, started) = (seeds(), Instant::now());

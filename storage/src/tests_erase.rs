@@ -54,7 +54,7 @@ fn without_an(stored: &Stored) -> Option<Event> {
 }
 
 fn erasure(number: u64) -> Erasure<'static> {
-    Erasure { number, basis: "đơn số 12", by: "lan", change: &without_an }
+    Erasure { number, basis: "đơn số 12", by: "lan", narrowed: None, change: &without_an }
 }
 
 /// Erases in all segments; how many events and segments.

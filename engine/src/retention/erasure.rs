@@ -362,6 +362,8 @@ pub enum ErasureChange {
 /// An erasure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
+    /// [`mark_of`] what was to be erased.
+    pub mark: String,
     /// When it began.
     pub begun: Timestamp,
     /// When it was done.
@@ -382,7 +384,7 @@ pub struct Erasure {
 /// It has no basis or name, erases nothing, or is done already.
 pub fn apply(before: Option<&Erasure>, change: &ErasureChange, at: Timestamp) -> Result<Erasure, Refused> {
     match (before, change) {
-        (None, ErasureChange::Begin { basis, by, events, segments, .. }) => {
+        (None, ErasureChange::Begin { mark, basis, by, events, segments, .. }) => {
             if basis.trim().is_empty() || by.trim().is_empty() {
                 return Err(Refused::Empty("basis"));
             }
@@ -392,8 +394,8 @@ pub fn apply(before: Option<&Erasure>, change: &ErasureChange, at: Timestamp) ->
             if *events == 0 {
                 return Err(Refused::Empty("events"));
             }
-            let (by, basis) = (by.clone(), basis.clone());
-            Ok(Erasure { begun: at, done: None, by, basis, events: *events, segments: *segments })
+            let (mark, by, basis) = (mark.clone(), by.clone(), basis.clone());
+            Ok(Erasure { mark, begun: at, done: None, by, basis, events: *events, segments: *segments })
         }
         (Some(_), ErasureChange::Begin { .. }) => Err(Refused::Exists),
         (Some(before), ErasureChange::Done { events, segments }) if before.done.is_none() => {

@@ -15,12 +15,12 @@ use super::tree::{self, Hash, Tree, leaf_hash};
 use crate::dataset::Dataset;
 use crate::disk::Disk;
 use crate::error::ReadError;
+use crate::segment::Segment;
 use crate::segment::erased::{Erased, record};
-use crate::segment::{Projection, Segment};
 use crate::snapshot::Snapshot;
 
-/// How many rows of a segment are decoded at a time.
-const BATCH_ROWS: usize = 8192;
+/// What a batch of events may take in memory, about.
+const BATCH_BYTES: usize = 32 << 20;
 /// How many entries at the end of the log are looked through for one whose number is not known.
 const SOUGHT_MAX: u64 = 65_536;
 
@@ -138,9 +138,8 @@ pub fn segment_leaves(segment: &Segment, is_wanted: impl Fn(Seq) -> bool) -> Res
     let (mut leaves, mut wanted) = (Vec::with_capacity(segment.row_count()), Vec::new());
     let erased = segment.erased()?;
     let mut canonical = Canonical::default();
-    let rows: Vec<usize> = (0..segment.row_count()).collect();
-    for rows in rows.chunks(BATCH_ROWS) {
-        for stored in segment.fetch(rows, Projection::All)? {
+    for events in segment.stream(BATCH_BYTES)? {
+        for stored in events? {
             leaves.push((stored.seq, erased.counts(stored.seq, canonical.leaf(&stored))));
             if is_wanted(stored.seq) {
                 wanted.push(stored);
@@ -188,6 +187,7 @@ pub fn events(
             }
             let erased = segment.erased()?;
             let said = if erased.is_empty() { Vec::new() } else { erased_entries(disk, head, dataset)? };
+            let said: Vec<Said<'_>> = said.iter().filter_map(|(leaf, entry)| Said::of(*leaf, entry, &erased)).collect();
             for stored in wanted {
                 let seq = stored.seq;
                 let erased =
@@ -225,19 +225,33 @@ fn erased_entries(disk: &dyn Disk, head: &SignedHead, dataset: Dataset) -> Resul
     Ok(leaves.filter_map(of_this).collect())
 }
 
-/// That the newest erasure that touched an event is in the log.
-fn erased_proof(erased: &Erased, said: &[(u64, ErasedEntry)], seq: Seq) -> Option<ErasedProof> {
-    let kept = erased.of(seq)?;
-    said.iter().rev().find_map(|(leaf, entry)| {
-        let is_of_it = kept.erasures.contains(&entry.erasure) && (entry.first_seq..=entry.last_seq).contains(&seq.0);
+/// An entry of the log that says what was erased from a segment, and the tree over that.
+struct Said<'a> {
+    leaf: u64,
+    entry: &'a ErasedEntry,
+    seqs: Vec<Seq>,
+    tree: Tree,
+}
+
+impl<'a> Said<'a> {
+    /// `None` where the segment has not what the entry says, or no more.
+    fn of(leaf: u64, entry: &'a ErasedEntry, erased: &Erased) -> Option<Said<'a>> {
         let (all, root) = erased.of_erasure(entry.erasure, Seq(entry.first_seq), Seq(entry.last_seq));
-        if !is_of_it || unhex(&entry.erased) != Some(root) {
+        if all.is_empty() || unhex(&entry.erased) != Some(root) {
             return None;
         }
         let tree = Tree::of(all.iter().map(|one| leaf_hash(&record(one.seq, &one.leaf))).collect());
-        let index = all.iter().position(|one| one.seq == seq)? as u64;
-        let path = hex_path(&tree.inclusion(index, tree.len())?);
-        Some(ErasedProof { leaf: *leaf, was: nhatle_event::json::hex(&kept.leaf), index, path })
+        Some(Said { leaf, entry, seqs: all.iter().map(|one| one.seq).collect(), tree })
+    }
+}
+
+/// That the newest erasure that touched an event is in the log.
+fn erased_proof(erased: &Erased, said: &[Said<'_>], seq: Seq) -> Option<ErasedProof> {
+    let kept = erased.of(seq)?;
+    said.iter().rev().filter(|said| kept.erasures.contains(&said.entry.erasure)).find_map(|said| {
+        let index = said.seqs.binary_search(&seq).ok()? as u64;
+        let path = hex_path(&said.tree.inclusion(index, said.tree.len())?);
+        Some(ErasedProof { leaf: said.leaf, was: nhatle_event::json::hex(&kept.leaf), index, path })
     })
 }
 

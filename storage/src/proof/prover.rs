@@ -41,6 +41,8 @@ pub struct Prover {
     log: Option<ProofLog>,
     key: Option<(String, SigningKey)>,
     waiting: Vec<Entry>,
+    /// Segments of before, with the leaves the manifest says, until the log could be opened to see which it has.
+    unsure: Vec<(SegmentEntry, Option<u64>)>,
     /// Segments whose dropping is in the log already.
     announced: BTreeSet<String>,
     trouble: Option<String>,
@@ -51,30 +53,42 @@ pub struct Prover {
 impl Prover {
     /// Opens the log beside the manifest that recovery found. What is missing in it waits for the first entry of this life.
     pub fn open(disk: &dyn Disk, manifest: &mut Manifest) -> Prover {
-        let mut prover = Prover::default();
+        let unsure = manifest.segments.iter().map(|meta| (SegmentEntry::of(meta), meta.leaf)).collect();
+        let mut prover = Prover { unsure, ..Prover::default() };
         prover.open_log(disk);
-        let Some(size) = prover.log.as_ref().map(ProofLog::size) else { return prover };
-        let is_unknown = |leaf: Option<u64>| leaf.is_none_or(|leaf| size <= leaf);
-        if manifest.segments.iter().all(|meta| !is_unknown(meta.leaf)) {
-            return prover;
-        }
-        let tail = match segments_of_tail(disk, size) {
-            Ok(tail) => tail,
-            Err(error) => {
-                prover.give_up(&error.to_string());
-                return prover;
-            }
-        };
-        for meta in manifest.segments.iter_mut().filter(|meta| is_unknown(meta.leaf)) {
-            match tail.get(&meta.dir) {
-                Some(leaf) => meta.leaf = Some(*leaf),
-                None => {
-                    meta.leaf = prover.next_leaf();
-                    prover.waiting.push(Entry::Segment(SegmentEntry::of(meta)));
-                }
-            }
+        let leaves = prover.settle(disk);
+        for meta in &mut manifest.segments {
+            meta.leaf = leaves.get(&meta.dir).copied().or(meta.leaf);
         }
         prover
+    }
+
+    /// Segments that the open log has not wait to be written down, before all else. Gives the leaves of those that were not known
+    /// to be in it.
+    fn settle(&mut self, disk: &dyn Disk) -> BTreeMap<String, u64> {
+        let Some(size) = self.log.as_ref().map(ProofLog::size) else { return BTreeMap::new() };
+        let mut unsure = std::mem::take(&mut self.unsure);
+        let is_unknown = |leaf: Option<u64>| leaf.is_none_or(|leaf| size <= leaf);
+        unsure.retain(|(_, leaf)| is_unknown(*leaf));
+        if unsure.is_empty() {
+            return BTreeMap::new();
+        }
+        let mut leaves = match segments_of_tail(disk, size) {
+            Ok(tail) => tail,
+            Err(error @ ReadError::Io { .. }) => {
+                self.trouble = Some(error.to_string());
+                (self.log, self.unsure) = (None, unsure);
+                return BTreeMap::new();
+            }
+            Err(error) => {
+                self.give_up(&error.to_string());
+                return BTreeMap::new();
+            }
+        };
+        unsure.retain(|(entry, _)| !leaves.contains_key(&entry.dir));
+        leaves.extend((size..).zip(&unsure).map(|(leaf, (entry, _))| (entry.dir.clone(), leaf)));
+        self.waiting.splice(0..0, unsure.into_iter().map(|(entry, _)| Entry::Segment(entry)));
+        leaves
     }
 
     /// How it stands.
@@ -244,6 +258,7 @@ impl Prover {
         }
         if self.log.is_none() {
             self.open_log(disk);
+            self.settle(disk);
         }
         let Some(log) = &mut self.log else { return };
         match log.append(disk, &self.waiting) {
@@ -296,6 +311,7 @@ impl Prover {
         self.is_broken = true;
         self.log = None;
         self.waiting.clear();
+        self.unsure.clear();
     }
 }
 

@@ -189,6 +189,43 @@ fn a_store_that_nobody_proved_is_taken_over_whole() {
 }
 
 #[test]
+fn a_disk_that_fails_while_a_store_is_opened_leaves_no_segment_out_of_the_log() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk, SegmentForm::Plain);
+    for round in 0..3 {
+        append(&store, round * 5..round * 5 + 5);
+        store.seal().expect("seals");
+    }
+    drop(store);
+    // The log has the first segment only, as where its end was torn off, and the manifest does not say which it has.
+    let text = String::from_utf8(disk.read(LOG).expect("reads")).expect("text");
+    let first = text.lines().next().expect("a line");
+    disk.replace(LOG, format!("{first}\n").as_bytes()).expect("writes");
+    disk.remove(NODES).expect("removes");
+    let mut manifest = Manifest::newest(&disk).expect("reads");
+    manifest.segments.iter_mut().for_each(|meta| meta.leaf = None);
+    manifest.publish(&disk).expect("writes");
+    let mut opened = 0;
+    for call in 0..80 {
+        let disk = disk.fork();
+        disk.fail_at(disk.calls() + call, std::io::ErrorKind::Other);
+        let clock = Arc::new(SimClock::new(5));
+        let store = Store::open_with(Arc::new(disk.clone()), Config::default(), clock, SegmentForm::Plain);
+        let Ok(store) = store else { continue };
+        opened += 1;
+        disk.calm();
+        store.sign_with(key());
+        store.catch_up_proof();
+        assert_eq!(findings(&disk), Vec::<String>::new(), "call {call}");
+        let log = String::from_utf8(disk.read(LOG).expect("reads")).expect("text");
+        for meta in Manifest::newest(&disk).expect("reads").segments {
+            assert_eq!(log.matches(&format!("{:?}", meta.dir)).count(), 1, "call {call}: {log}");
+        }
+    }
+    assert!(10 < opened, "{opened}");
+}
+
+#[test]
 fn a_power_cut_anywhere_leaves_a_proof_that_holds() {
     for call in 0..260 {
         let (disk, key) = (SimDisk::new(call), SigningKey::generate().expect("randomness"));

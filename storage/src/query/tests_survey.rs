@@ -177,6 +177,37 @@ fn explain_counts_every_segment_once_and_says_why() {
 }
 
 #[test]
+fn explain_says_what_the_index_spared_a_pattern() {
+    let names: [&[&str]; 6] =
+        [&["an", "binh"], &["administrator", "lan", "Minh"], &["lan"], &[], &["mi", "n"], &["jasmin"]];
+    let event = |piece: usize, at: usize| {
+        let mut values = vec![("host.name", "web"), ("message", "administrator minh")];
+        if let Some(name) = names[piece].get(at % names[piece].len().max(1)) {
+            values.push(("user.name", *name));
+        }
+        simple((piece * 30 + at) as i64, &values)
+    };
+    let pieces: Vec<Vec<Event>> = (0..6).map(|piece| (0..30).map(|at| event(piece, at)).collect()).collect();
+    let world = world(&pieces, &[]);
+    let query = Query::parse("user.name:*min*").unwrap();
+    let (hits, survey) = walk(&world, &query, Page::first(1_000), &Control::default());
+    assert_eq!(hits, world.expected(&query));
+    let explain = survey.explain;
+    // Of six segments two have such a value and one has no such field; the other three are told by their dictionaries alone.
+    let share = &explain.segments;
+    assert_eq!((share.all, share.no_field, share.no_words, share.candidates), (6, 1, 3, 2), "{share:?}");
+    let test = &explain.tests[0];
+    assert_eq!((test.test.as_str(), test.how), ("user.name:*min*", How::Dictionary));
+    assert_eq!((test.segments_asked, test.segments_without), (6, 4), "{test:?}");
+    assert_eq!((test.rows, test.rows_sure), (50, 50), "a short value in the index is the value: {test:?}");
+    assert_eq!(
+        (explain.rows.candidates, explain.rows.sure, explain.rows.looked_at),
+        (50, 50, 0),
+        "no row is read to see"
+    );
+}
+
+#[test]
 fn the_tail_gives_what_came_since_and_counts_what_it_leaves_out() {
     let world = store();
     let query = Query::parse("host.name:web").unwrap();

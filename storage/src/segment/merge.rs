@@ -22,7 +22,7 @@ use super::erased::{ERASED_FILE, Keeper};
 use super::frequent::{Census, Frequent, SAMPLE_ROWS};
 use super::meta::{Kinds, Replaced, SegmentMeta, WriteOptions, write_file};
 use super::object::ObjectWriter;
-use super::reader::{Projection, RowStream, Segment};
+use super::reader::{Projection, RowStream, Segment, event_bytes};
 use super::text_index::IndexBuilder;
 use super::writer::RowsWriter;
 use super::{INDEX_FILE, ROWS_FILE};
@@ -34,7 +34,7 @@ use crate::proof::tree::{Hash, Tree};
 
 /// What the batches of all inputs may take in memory.
 const INPUT_BYTES: usize = 64 << 20;
-/// How many rows, and how many bytes as received, are written at a time.
+/// How many rows, and how many bytes of events in memory, are written at a time.
 const OUTPUT_ROWS: usize = 4096;
 const OUTPUT_BYTES: usize = 32 << 20;
 
@@ -374,7 +374,7 @@ impl Merged {
                 Some(stored) => std::mem::replace(&mut top.0.stored, stored),
                 None => PeekMut::pop(top).0.stored,
             };
-            bytes += stored.event.original.len();
+            bytes += event_bytes(&stored);
             taken.events.push(stored);
         }
         Ok(taken)
@@ -392,6 +392,32 @@ mod tests {
     use super::*;
     use crate::dataset::Dataset;
     use crate::disk::OsDisk;
+
+    #[test]
+    fn what_is_taken_at_a_time_is_bounded_whatever_field_is_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(folder.path()).unwrap());
+        disk.create_folder("s").unwrap();
+        let long = "x".repeat(20 << 10);
+        let event = |seq: u64| {
+            let mut event = Event::new(Timestamp(seq as i64), *b"short");
+            event.set_named("user_agent.original", long.as_str());
+            Stored { seq: Seq(seq), committed: Timestamp(7), event }
+        };
+        let options = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
+        let meta = write(&*disk, "s", &(1..=3_000).map(event).collect::<Vec<_>>(), &options).unwrap();
+        let mut merged = Merged::new(&[Arc::new(Segment::open(disk, &meta).unwrap())]).unwrap();
+        let mut counts = Vec::new();
+        loop {
+            let taken = merged.take().unwrap();
+            if taken.events.is_empty() {
+                break;
+            }
+            assert!(taken.events.iter().map(event_bytes).sum::<usize>() < OUTPUT_BYTES + (64 << 10));
+            counts.push(taken.events.len());
+        }
+        assert!(1 < counts.len() && counts.iter().sum::<usize>() == 3_000, "{counts:?}");
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]

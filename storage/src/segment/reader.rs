@@ -14,7 +14,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::Length;
 
 use super::ahead::Ahead;
@@ -32,7 +32,9 @@ use super::row_keys::RowKeys;
 use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
-use super::writer::{FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY};
+use super::writer::{
+    FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY,
+};
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
 use crate::error::ReadError;
@@ -370,8 +372,8 @@ impl Segment {
         builder.build().map_err(|error| footer.file.error(error))
     }
 
-    /// The events one batch after the other, in the order of rows, each with its table: about `bytes` of memory at a time, where rows are of
-    /// like size.
+    /// The events one batch after the other, in the order of rows, each with its table: about `bytes` of memory at a time where
+    /// the rows of a page are of like size, or [`STREAM_ROWS_MIN`] rows.
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
@@ -381,7 +383,8 @@ impl Segment {
         let plain = groups.fold(0i64, |sum, group| sum.saturating_add(group.total_byte_size().max(0)));
         // An event in memory is several times its columns: each field has a value of its own. The columns are there, too.
         let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1);
-        let row_bytes = row_bytes.saturating_mul(5).saturating_add(1);
+        let largest = texts_bytes_max(footer.metadata.metadata()).saturating_mul(3);
+        let row_bytes = row_bytes.saturating_mul(5).max(largest).saturating_add(1);
         let batch_rows = (bytes / row_bytes).clamp(STREAM_ROWS_MIN, BATCH_ROWS);
         let all = (0..footer.metadata.schema().fields().len()).collect();
         let reader = self.reader(&footer, None, all, batch_rows)?;
@@ -432,6 +435,38 @@ fn ahead(footer: &Footer, rows: &[usize], chosen: &[usize]) -> Ahead {
         (begin, rest) = (begin + count, behind);
     }
     Ahead::new(footer.file.clone(), groups)
+}
+
+/// How many bytes the texts of a row have, decoded, where they have most: a text that repeats stands once in its dictionary and
+/// takes its length in each row that is read, and a few long ones among many short ones may follow each other.
+fn texts_bytes_max(metadata: &ParquetMetaData) -> usize {
+    let mut most = 0u64;
+    for (group, of_columns) in metadata.offset_index().into_iter().flatten().enumerate() {
+        let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0).min(GROUP_ROWS);
+        // Of so many rows each.
+        let mut stretches = vec![0u64; rows.div_ceil(PAGE_ROWS)];
+        for of_column in of_columns {
+            let Some(bytes) = of_column.unencoded_byte_array_data_bytes() else { continue };
+            let first = |at: usize| {
+                let page = of_column.page_locations().get(at);
+                page.map_or(rows, |page| usize::try_from(page.first_row_index).unwrap_or(rows)).min(rows)
+            };
+            for (at, bytes) in bytes.iter().enumerate() {
+                let (begin, end) = (first(at), first(at + 1));
+                let of_row = u64::try_from(*bytes).unwrap_or(0) / (end.saturating_sub(begin) as u64).max(1);
+                for (stretch, sum) in
+                    stretches.iter_mut().enumerate().take(end.div_ceil(PAGE_ROWS)).skip(begin / PAGE_ROWS)
+                {
+                    let here = end.min((stretch + 1) * PAGE_ROWS).saturating_sub(begin.max(stretch * PAGE_ROWS));
+                    *sum = sum.saturating_add(of_row.saturating_mul(here as u64));
+                }
+            }
+        }
+        let of_rows =
+            stretches.iter().enumerate().map(|(stretch, sum)| sum / (rows - stretch * PAGE_ROWS).min(PAGE_ROWS) as u64);
+        most = most.max(of_rows.max().unwrap_or(0));
+    }
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// A table and its events.
@@ -529,7 +564,7 @@ impl Footer {
 }
 
 /// About how much memory an event takes.
-fn event_bytes(stored: &Stored) -> usize {
+pub(super) fn event_bytes(stored: &Stored) -> usize {
     let values = stored.event.fields().iter().flat_map(|(_, value)| value.each());
     let values = values.map(|value| value.text().map_or(0, str::len) + VALUE_BYTES).sum::<usize>();
     stored.event.original.len() + values + size_of::<Stored>() + VALUE_BYTES

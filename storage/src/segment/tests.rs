@@ -79,3 +79,31 @@ fn pages_are_looked_through_as_what_they_are_behind_a_dictionary_that_was_given_
         assert!(!found.value(5999), "from row {first}: no page without it is kept behind the dictionary's");
     }
 }
+
+#[test]
+fn a_text_that_repeats_takes_no_more_memory_than_there_is_to_stream_it() {
+    let (long, bytes_max) = ("x".repeat(16 << 10), 1 << 20);
+    for name in ["user_agent.original"] {
+        let event = |seq: u64| {
+            let mut one = stored(seq, i64::try_from(seq).unwrap(), "m");
+            if (5_000..6_000).contains(&seq) {
+                one.event.set_named(name, long.as_str());
+            } else {
+                one.event.set_named(name, "short");
+            }
+            one
+        };
+        let events: Vec<Stored> = (1..=20_000).map(event).collect();
+        let (_folder, segment) = segment(&events);
+        let (mut most, mut count, mut batches) = (0, 0, 0);
+        for batch in segment.stream(bytes_max).unwrap() {
+            let batch = batch.unwrap();
+            let texts = batch.iter().flat_map(|one| one.event.fields()).filter_map(|(_, value)| value.text());
+            most = most.max(texts.map(str::len).sum::<usize>());
+            (count, batches) = (count + batch.len(), batches + 1);
+        }
+        assert_eq!(count, events.len());
+        // Within a page the mean counts. Unbounded it was the whole 16 MiB.
+        assert!(most <= 2 * bytes_max && batches < 2_000, "{name}: {most} bytes in one of {batches} batches");
+    }
+}

@@ -17,6 +17,7 @@ use super::shape::Shape;
 use super::term_reader::TermReader;
 use super::terms::{COVERING_MAX, KEYS_MAX, MARK, OVERFLOW, PART_BYTES_MAX, exact_term, is_by_words, unit_term};
 use super::words::front;
+use crate::mention::Run;
 
 /// How many terms one test may go through before the index gives up and the rows are looked at.
 pub const TERMS_SCANNED_MAX: usize = 262_144;
@@ -305,6 +306,34 @@ impl TextIndex {
         let mut found = self.found(rows, has_cut);
         found.maybe.add(&maybe);
         Ok(Some(found))
+    }
+
+    /// The rows that may have a word with each of these runs, whatever field the word is of.
+    ///
+    /// # Errors
+    /// The index is not readable; the reason.
+    pub fn rows_that_may(&self, runs: &[Run]) -> Result<RowSet, String> {
+        let mut of_runs: Vec<RowSet> = runs.iter().map(|_| RowSet::none(self.row_count)).collect();
+        let mut add_those = |term: &[u8], head: usize, add: &mut dyn FnMut(&mut RowSet) -> Result<(), String>| {
+            // A word that was cut may have anything behind the cut.
+            let word = std::str::from_utf8(term).ok().and_then(|term| term.get(head..));
+            let word = word.filter(|word| word.len() <= PART_BYTES_MAX - 4);
+            for (run, rows) in runs.iter().zip(&mut of_runs) {
+                if word.is_none_or(|word| run.is_in(word)) {
+                    add(rows)?;
+                }
+            }
+            Ok(true)
+        };
+        self.words.each("", &mut |term, add| add_those(term, 0, add))?;
+        for key in &self.contents.covering {
+            let head = format!("{key}{MARK}");
+            self.exact.each(&head, &mut |term, add| add_those(term, head.len(), add))?;
+        }
+        let mut rows = RowSet::all(self.row_count);
+        of_runs.iter().for_each(|of_run| rows.keep(of_run));
+        rows.add(&self.overflow);
+        Ok(rows)
     }
 
     /// How many rows have this part at most, as [`TextIndex::word`] would find it, without reading which.

@@ -188,6 +188,8 @@ fn text_of_any_size_and_depth_is_an_error_and_no_overflow() {
         "(".repeat(60_000),
         format!("SELECT {}1", "-".repeat(3)),
         format!("SELECT {}1", "- ".repeat(5_000)),
+        format!("SELECT count(*) FROM events WHERE nhatle.seq{} > 0", " + 1".repeat(410)),
+        format!("SELECT count(*) FROM events WHERE nhatle.seq{} > 0", "::bigint".repeat(410)),
         format!("SELECT {}true", "NOT ".repeat(5_000)),
         format!("SELECT 1{}", " + 1".repeat(5_000)),
         format!("SELECT * FROM events WHERE {}true", "true OR ".repeat(5_000)),
@@ -213,7 +215,7 @@ fn text_of_any_size_and_depth_is_an_error_and_no_overflow() {
     assert_eq!(rows(&sql, &nested(20), &world).unwrap().1.len(), 1);
     let chain = format!("SELECT count(*) FROM events WHERE user.name = 'x'{}", " OR user.name = 'y'".repeat(700));
     assert_eq!(rows(&sql, &chain, &world).unwrap().1.len(), 1);
-    let sum = format!("SELECT max(nhatle.seq{}) FROM events", " + nhatle.seq".repeat(1_400));
+    let sum = format!("SELECT max(nhatle.seq{}) FROM events", " + nhatle.seq".repeat(390));
     assert_eq!(rows(&sql, &sum, &world).unwrap().1.len(), 1);
     let list = format!("SELECT count(*) FROM events WHERE nhatle.seq IN (1{})", ", 2".repeat(5_000));
     assert_eq!(rows(&sql, &list, &world).unwrap().1.len(), 1);

@@ -32,6 +32,9 @@ const TOKENS_MAX: usize = 20_000;
 const NESTING_MAX: usize = 64;
 /// How many operators a query may have: a chain of them is a tree as deep.
 const OPERATORS_MAX: usize = 1_500;
+/// How many of them make a value of values (`+`, `||`, `::`): planning a condition with a chain of these takes the third power of
+/// its length, a minute of a core for 1,400.
+const VALUED_MAX: usize = 400;
 /// How many words that begin a part of a query (SELECT, JOIN, UNION, WITH): planning takes longer with each.
 const PARTS_MAX: usize = 100;
 /// How many WITHs may stand in a query; each may have many names. Weighing those inside of others takes twice as long with
@@ -47,6 +50,10 @@ const RECURSION_MAX: usize = 64;
 /// The names of columns that are no plain words.
 static DOTTED: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| events::names().filter(|name| name.contains(['.', '@'])).collect());
+
+/// How many words the longest of them has.
+static DOTTED_WORDS_MAX: LazyLock<usize> =
+    LazyLock::new(|| DOTTED.iter().map(|name| name.split('.').count()).max().unwrap_or(0));
 
 /// Reads a query.
 ///
@@ -85,7 +92,9 @@ fn joined(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let run = name_at(&tokens[at..]);
         if 1 < run.len() || run.first().is_some_and(|word| word.starts_with('@')) {
             let length = run.len() * 2 - 1;
-            let begin = (0..run.len()).find(|begin| DOTTED.contains(run[*begin..].join(".").as_str()));
+            // No longer end of it is a name of ours.
+            let first = run.len().saturating_sub(*DOTTED_WORDS_MAX);
+            let begin = (first..run.len()).find(|begin| DOTTED.contains(run[*begin..].join(".").as_str()));
             let span = tokens[at].span;
             match begin {
                 Some(begin) => {
@@ -139,7 +148,7 @@ fn name_at(tokens: &[TokenWithSpan]) -> Vec<String> {
 }
 
 fn check_size(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
-    let (mut depth, mut operators, mut parts, mut withs) = (0usize, 0usize, 0usize, 0usize);
+    let (mut depth, mut operators, mut valued, mut parts, mut withs) = (0usize, 0usize, 0usize, 0usize, 0usize);
     for token in tokens {
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
@@ -179,7 +188,10 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
             | Token::SemiColon
             | Token::Placeholder(_)
             | Token::EOF => {}
-            _ => operators += 1,
+            Token::Eq | Token::DoubleEq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => {
+                operators += 1
+            }
+            _ => (operators, valued) = (operators + 1, valued + 1),
         }
         if NESTING_MAX < depth {
             return Err(refused(format!("more than {NESTING_MAX} parentheses inside of each other")));
@@ -189,6 +201,7 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     let bounds = [
         (tokens.len(), TOKENS_MAX, "words and signs"),
         (operators, OPERATORS_MAX, "operators"),
+        (valued, VALUED_MAX, "operators that make a value"),
         (withs, WITHS_MAX, "WITHs"),
         (parts, PARTS_MAX, "SELECTs, FROMs and JOINs"),
     ];
