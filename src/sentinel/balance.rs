@@ -6,10 +6,10 @@
 //! look at the hour's events, source and moment of receipt only, some segments at a time.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nhatle_event::{Field, Timestamp};
-use nhatle_storage::query::Query;
+use nhatle_storage::query::{Control, Query};
 use nhatle_storage::{Dataset, ReadError, Snapshot};
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,8 @@ pub const MARK: &str = "sources.checked";
 const DIFFERENCES_MAX: usize = 100;
 /// How many hours before the newest are checked at the first start.
 const FIRST_HOURS: i64 = 2;
-/// A rest between segments: nobody waits for this.
-const REST: Duration = Duration::from_millis(20);
+/// The longest rest between two steps: nobody waits for this, so it works at most half of the time.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// A source whose hour does not add up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +56,13 @@ pub struct Checked {
 /// The sources whose hour does not add up.
 ///
 /// # Errors
-/// A segment cannot be read, or is damaged.
-pub fn compare(book: &SourceBook, snapshot: &Snapshot, hour: i64) -> Result<Vec<Difference>, ReadError> {
+/// A segment cannot be read, or is damaged; it was told to stop.
+pub fn compare(
+    book: &SourceBook,
+    snapshot: &Snapshot,
+    hour: i64,
+    control: &Control,
+) -> Result<Vec<Difference>, ReadError> {
     let parts = history::of_hour(book, snapshot, hour)?;
     let after = parts.values().map(|part| part.after_seq).min().unwrap_or(u64::MAX);
     let begin = Timestamp(hour.saturating_mul(HOUR_NS));
@@ -65,8 +70,12 @@ pub fn compare(book: &SourceBook, snapshot: &Snapshot, hour: i64) -> Result<Vec<
     let query = Query::parse(&text).expect("two moments are of the language");
     let query = query.in_datasets(&[Dataset::Events, Dataset::DeadLetters]);
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
-    let counts =
-        snapshot.count_by(&query, Field::NHATLE_SOURCE, (after, book.counted.0), || std::thread::sleep(REST))?;
+    let mut since = Instant::now();
+    let rest = || {
+        std::thread::sleep(since.elapsed().min(REST_MAX));
+        since = Instant::now();
+    };
+    let counts = snapshot.count_by(&query, Field::NHATLE_SOURCE, (after, book.counted.0), control, rest)?;
     for (source, count) in counts {
         let name = if parts.contains_key(&source) { source } else { OTHER_SOURCE.to_owned() };
         *found.entry(name).or_default() += count;
@@ -91,8 +100,8 @@ pub fn compare(book: &SourceBook, snapshot: &Snapshot, hour: i64) -> Result<Vec<
     Ok(differences)
 }
 
-/// Checks the next hour that is over and stored. Says whether there was one.
-pub fn check_next(shared: &Shared, newest: i64) -> bool {
+/// Checks the next hour that is over and stored, until it is told to stop. Says whether there was one.
+pub fn check_next(shared: &Shared, newest: i64, control: &Control) -> bool {
     let next = match shared.feed.checked().through {
         0 => newest - FIRST_HOURS + 1,
         through => through + 1,
@@ -105,7 +114,7 @@ pub fn check_next(shared: &Shared, newest: i64) -> bool {
         let book = shared.book();
         (book.clone(), shared.store.snapshot())
     };
-    match compare(&book, &snapshot, next) {
+    match compare(&book, &snapshot, next, control) {
         Ok(differences) => {
             let begin = Timestamp(next.saturating_mul(HOUR_NS));
             let now = shared.clock.now();
@@ -125,6 +134,7 @@ pub fn check_next(shared: &Shared, newest: i64) -> bool {
             }
             true
         }
+        Err(ReadError::Stopped(_)) => false,
         Err(error) => {
             tracing::warn!(%error, "an hour of the receipt book not checked");
             false
@@ -185,7 +195,7 @@ mod tests {
         let (store, mut book) = stored(folder.path());
         let check = |book: &SourceBook| {
             let snapshot = store.snapshot();
-            [6, 7, 8].map(|hour| compare(book, &snapshot, hour).expect("reads"))
+            [6, 7, 8].map(|hour| compare(book, &snapshot, hour, &Control::default()).expect("reads"))
         };
         assert_eq!(check(&book), [vec![], vec![], vec![]]);
         book.keep(&store, &Tally::new(), Timestamp(20 * HOUR_NS), true).expect("is written");

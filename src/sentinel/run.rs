@@ -1,4 +1,4 @@
-//! The thread of the sentinel: ticks, state, and one hour of the receipt book after the other.
+//! The threads of the sentinel: one for ticks and state, one for the receipt book, one hour after the other.
 
 use std::io;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nhatle_engine::rhythm::{Beat, Calendar, Finding, Sentinel};
 use nhatle_event::Timestamp;
 use nhatle_storage::Disk;
+use nhatle_storage::query::Control;
 use tracing::{info, warn};
 
 use super::{alert, balance};
@@ -31,30 +32,50 @@ const FILE_BYTES_MAX: u64 = 1 << 28;
 /// The running thread.
 pub struct Running {
     is_stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Running {
     /// Ends it; its state is written.
     pub fn stop(self) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        if self.thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the sentinel panicked");
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("the sentinel panicked");
+            }
         }
     }
 }
 
-/// Starts the thread; none without a calendar.
+/// Starts the threads, one that watches and one that checks the book, which takes as long as an hour has events; none without a
+/// calendar.
 ///
 /// # Errors
 /// The system gives no thread.
 pub fn start(shared: &Arc<Shared>, calendar: Option<Calendar>) -> io::Result<Running> {
     let is_stopping = Arc::new(AtomicBool::new(false));
-    let Some(calendar) = calendar else { return Ok(Running { is_stopping, thread: None }) };
-    let (shared, stopping) = (shared.clone(), is_stopping.clone());
-    let work = move || run(&shared, &calendar, &stopping);
-    let thread = std::thread::Builder::new().name("sentinel".to_owned()).spawn(work)?;
-    Ok(Running { is_stopping, thread: Some(thread) })
+    let mut running = Running { is_stopping: is_stopping.clone(), threads: Vec::new() };
+    let Some(calendar) = calendar else { return Ok(running) };
+    let spawn =
+        |name: &str, work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    let (watched, stopping) = (shared.clone(), is_stopping.clone());
+    running.threads.push(spawn("sentinel", Box::new(move || run(&watched, &calendar, &stopping)))?);
+    let checked = shared.clone();
+    running.threads.push(spawn("balance", Box::new(move || check(&checked, is_stopping)))?);
+    Ok(running)
+}
+
+/// Checks the book, hour by hour, until told to stop.
+fn check(shared: &Shared, is_stopping: Arc<AtomicBool>) {
+    let control = Control::by(is_stopping);
+    let mut ticked = Instant::now();
+    while !control.is_canceled() {
+        std::thread::sleep(SLICE);
+        if TICK <= ticked.elapsed() {
+            ticked = Instant::now();
+            balance::check_next(shared, hour_of(shared.clock.now().plus_nanos(-CHECK_AFTER_NS)) - 1, &control);
+        }
+    }
 }
 
 /// Runs until told to stop.
@@ -69,8 +90,6 @@ fn run(shared: &Shared, calendar: &Calendar, is_stopping: &AtomicBool) {
         }
         ticked = Instant::now();
         tick(shared, &mut sentinel);
-        let newest = hour_of(shared.clock.now().plus_nanos(-CHECK_AFTER_NS)) - 1;
-        balance::check_next(shared, newest);
         if STATE_INTERVAL <= kept.elapsed() {
             kept = Instant::now();
             keep(&*shared.disk, &sentinel);
@@ -198,9 +217,9 @@ mod tests {
         // Counted twice: the book says two, the store holds one.
         shared.book().after_batch(&tally, rows.last().map(|last| last.seq));
         shared.book().add(&tally);
-        assert!(balance::check_next(&shared, hour + 1));
-        assert!(balance::check_next(&shared, hour + 1), "the next hour");
-        assert!(!balance::check_next(&shared, hour + 1), "there is no other");
+        assert!(balance::check_next(&shared, hour + 1, &Control::default()));
+        assert!(balance::check_next(&shared, hour + 1, &Control::default()), "the next hour");
+        assert!(!balance::check_next(&shared, hour + 1, &Control::default()), "there is no other");
         let checked = shared.feed.checked().clone();
         assert_eq!((checked.hours, checked.through, checked.differences.len()), (2, hour + 1, 1));
         let alerts: Vec<_> = shared.alerts().newest_first().cloned().collect();

@@ -114,16 +114,17 @@ impl Snapshot {
     }
 
     /// How many events match for each value of a field, exactly, among those with a `Seq` after the first and up to the
-    /// second of `seqs`; events without the field are under "". `rest` is called after each segment: it may take its time.
+    /// second of `seqs`; events without the field are under "". `rest` is called after each step of rows: it may take its time.
     ///
     /// # Errors
-    /// A segment cannot be read, or is damaged.
+    /// A segment cannot be read, or is damaged; it was told to stop.
     pub fn count_by(
         &self,
         query: &Query,
         field: Field,
         (after, through): (u64, u64),
-        rest: impl Fn(),
+        control: &Control,
+        mut rest: impl FnMut(),
     ) -> Result<BTreeMap<String, u64>, ReadError> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut add = |stored: &Stored| {
@@ -152,12 +153,13 @@ impl Snapshot {
             let mut plan = Plan::new(query, segment.open()?)?;
             let rows = plan.rows_behind(None, Order::OldestFirst)?;
             for rows in rows.chunks(STEP_ROWS) {
+                control.check()?;
                 plan.check(query, rows)?;
                 let mut rows: Vec<usize> = rows.iter().copied().filter(|row| plan.holds(*row)).collect();
                 rows.sort_unstable();
                 plan.segment.fetch(&rows, Projection::Keys(&keys))?.iter().for_each(&mut add);
+                rest();
             }
-            rest();
         }
         Ok(counts)
     }
