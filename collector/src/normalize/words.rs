@@ -20,7 +20,7 @@ const TEXT_BYTES_MAX: usize = 2048;
 const ADDRESSES_MAX: usize = 8;
 
 /// Parts of words without which no phrase stands in a message.
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 11] = [
     "fail",
     "invalid",
     "incorrect",
@@ -31,7 +31,6 @@ const ROOTS: [&str; 12] = [
     "logged in",
     "accepted",
     "mismatch",
-    "no such user",
     "login",
 ];
 /// What this reader calls it.
@@ -39,7 +38,6 @@ pub(super) const ACTION: &str = "sign_in";
 
 const FAILED: [&str; 57] = [
     "authentication fail",
-    "authentication attempt",
     "authentication error",
     "authentication was not successful",
     "failed authentication",
@@ -69,6 +67,8 @@ const FAILED: [&str; 57] = [
     "sign-in failed",
     "signin failed",
     "unsuccessful login",
+    "unsuccessful log",
+    "unsuccessful auth",
     "invalid login",
     "invalid password",
     "invalid username",
@@ -91,7 +91,6 @@ const FAILED: [&str; 57] = [
     "password mismatch",
     "password verification failed",
     "access denied for user",
-    "no such user",
     "password incorrect",
     "password check failed",
     "tried to login with wrong",
@@ -143,7 +142,7 @@ const FROM: [&str; 17] = [
 const ACCOUNT: [&str; 9] = ["username", "user name", "userid", "user", "account", "login", "email", "for", "set_id"];
 
 /// Words that stand behind those and are no account.
-const NO_ACCOUNT: [&str; 28] = [
+const NO_ACCOUNT: [&str; 38] = [
     "not",
     "is",
     "does",
@@ -172,6 +171,16 @@ const NO_ACCOUNT: [&str; 28] = [
     "at",
     "ip",
     "db",
+    "logged",
+    "logins",
+    "management",
+    "here",
+    "probably",
+    "account",
+    "accounts",
+    "authentication",
+    "authentications",
+    "attempts",
 ];
 
 /// Sets what a message says of a sign-in. Whether it does.
@@ -186,9 +195,12 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     if !ROOTS.iter().any(&has) || quotes_a_line(text) {
         return false;
     }
-    let outcome = if FAILED.iter().any(&has) {
+    let says = |phrase: &&str| says(&lower, phrase);
+    // `An authentication attempt by the user lan from 203.0.113.9 failed`.
+    let is_attempt = || says(&"authentication attempt") && (says(&"failed") || says(&"invalid"));
+    let outcome = if FAILED.iter().any(says) || is_attempt() {
         Outcome::Failure
-    } else if SUCCEEDED.iter().any(&has) {
+    } else if SUCCEEDED.iter().any(says) {
         Outcome::Success
     } else {
         return false;
@@ -208,6 +220,34 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
         set_user(event, user);
     }
     true
+}
+
+/// How many places of a phrase are looked at.
+const PLACES_MAX: usize = 8;
+
+/// Words that take away what stands behind them: `no failed login`, `max failed login attempts`, `not successfully authenticated`.
+const DENIALS: [&str; 12] =
+    ["no", "not", "never", "without", "0", "zero", "max", "maximum", "if", "when", "allowed", "permitted"];
+
+/// Whether a text says a phrase: it begins where a word does, and the word before it does not take it away.
+fn says(lower: &str, phrase: &str) -> bool {
+    memmem::find_iter(lower.as_bytes(), phrase.as_bytes()).take(PLACES_MAX).any(|at| {
+        let front = lower.get(..at).unwrap_or_default();
+        let before = front.trim_end_matches([' ', '-', '_', ':', '=']);
+        let word = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let is_denied = DENIALS.contains(&word) && before.len() < front.len();
+        // `login success: false` is a value of a program that tells of both.
+        let back = lower.get(at + phrase.len()..).unwrap_or_default().trim_start_matches([' ', '"', '\'']);
+        let is_false = back.strip_prefix([':', '=']).is_some_and(|value| {
+            let value = value.trim_start_matches([' ', '"', '\'']);
+            ["false", "no", "0"].iter().any(|none| {
+                value
+                    .strip_prefix(none)
+                    .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'))
+            })
+        });
+        !front.ends_with(|c: char| c.is_ascii_alphanumeric()) && !is_denied && !is_false
+    })
 }
 
 /// Whether a text holds another program's line with its priority: what that says is not what this program says.
@@ -370,5 +410,23 @@ mod tests {
         check("", "2026-11-23 02:10:00 Login failed, build 10.11.12.13 is old", &[OUT, NO_ADDRESS]);
         check("", "2026-11-23 02:10:00 disk failed on 10.11.12.13", &[("!event.outcome", ""), NO_ADDRESS]);
         check("", "2026-11-23 02:10:00 user and password failed to authenticate", &[OUT, ("!user.name", "")]);
+        for line in [
+            "<22>Nov 23 02:10:00 may-01 thu[7]: A00001: <lan@example.com>... No such user here",
+            "2026-11-23 02:10:00 INFO cong: no failed login attempts since 203.0.113.9 was seen",
+            "2026-11-23 02:10:00 INFO cong: max failed login attempts set to 5",
+            "2026-11-23 02:10:00 INFO cong: login success: false, invalidated",
+            "2026-11-23 02:10:00 INFO cong: client 203.0.113.9 not successfully authenticated yet",
+            "2026-11-23 02:10:00 INFO cong: authentication attempt by user lan begins",
+            "2026-11-23 02:10:00 INFO cong: relogin failures are counted",
+        ] {
+            check("", line, &[("!event.outcome", ""), ("!event.category", "")]);
+        }
+        check("", "2026-11-23 02:10:00 INFO cong: unsuccessful authentication for lan", &[OUT, LAN]);
+        check(
+            "",
+            "<38>Nov 23 02:10:00 may-01 cong[7]: An authentication attempt by the user lan from 203.0.113.9 failed",
+            &[OUT, LAN, FROM],
+        );
+        check("", "2026-11-23 02:10:00 INFO cong: remote user logged in from 203.0.113.9", &[FROM, ("!user.name", "")]);
     }
 }
