@@ -1,7 +1,7 @@
 //! Sign-ins of programs that no table knows, by the words that nearly every program uses for them.
 //!
 //! In: the message of such a program. Out: an authentication with its outcome, the address and the account where they stand
-//! beyond doubt. Promise: `source.ip` only where the message holds one address (or one list of a proxy's) and a word
+//! beyond doubt; nothing where neither is told. Promise: `source.ip` only where the message holds one address (or one list of a proxy's) and a word
 //! such as `from` or `ip=` stands before it, or it stands in brackets, first or last; `user.name` only behind a word
 //! such as `user` and in quotes or as one word. A program that logs no address can so be made to name one by an account
 //! that is called like it: the programs of [`super::program`] and [`super::daemon`] are read by their own wordings. Cost: of a
@@ -36,7 +36,11 @@ const ROOTS: [&str; 11] = [
 /// What this reader calls it.
 pub(super) const ACTION: &str = "sign_in";
 
-const FAILED: [&str; 57] = [
+const FAILED: [&str; 54] = [
+    "invalid username or",
+    "invalid user or",
+    "incorrect username or",
+    "wrong username or",
     "authentication fail",
     "authentication error",
     "authentication was not successful",
@@ -71,18 +75,11 @@ const FAILED: [&str; 57] = [
     "unsuccessful auth",
     "invalid login",
     "invalid password",
-    "invalid username",
-    "invalid user name",
-    "invalid user ",
     "invalid credential",
-    "invalid account",
     "invalid email or password",
     "incorrect password",
-    "incorrect username",
     "incorrect credentials",
-    "incorrect user",
     "wrong password",
-    "wrong username",
     "wrong credentials",
     "bad password",
     "bad credentials",
@@ -94,6 +91,17 @@ const FAILED: [&str; 57] = [
     "password incorrect",
     "password check failed",
     "tried to login with wrong",
+];
+
+/// Phrases that settings and errors of input have, too: they say it only of an account that follows.
+const FAILED_OF: [&str; 7] = [
+    "invalid username",
+    "invalid user name",
+    "invalid user ",
+    "invalid account",
+    "incorrect username",
+    "incorrect user",
+    "wrong username",
 ];
 
 const SUCCEEDED: [&str; 18] = [
@@ -142,7 +150,7 @@ const FROM: [&str; 17] = [
 const ACCOUNT: [&str; 9] = ["username", "user name", "userid", "user", "account", "login", "email", "for", "set_id"];
 
 /// Words that stand behind those and are no account.
-const NO_ACCOUNT: [&str; 38] = [
+const NO_ACCOUNT: [&str; 56] = [
     "not",
     "is",
     "does",
@@ -181,6 +189,24 @@ const NO_ACCOUNT: [&str; 38] = [
     "authentication",
     "authentications",
     "attempts",
+    "agent",
+    "input",
+    "id",
+    "type",
+    "format",
+    "settings",
+    "preferences",
+    "queued",
+    "ok",
+    "unlocked",
+    "locked",
+    "data",
+    "request",
+    "session",
+    "token",
+    "string",
+    "status",
+    "names",
 ];
 
 /// Sets what a message says of a sign-in. Whether it does.
@@ -198,25 +224,29 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     let says = |phrase: &&str| says(&lower, phrase);
     // `An authentication attempt by the user lan from 203.0.113.9 failed`.
     let is_attempt = || says(&"authentication attempt") && (says(&"failed") || says(&"invalid"));
-    let outcome = if FAILED.iter().any(says) || is_attempt() {
+    let user = account(text, &lower);
+    let outcome = if FAILED.iter().any(says) || is_attempt() || (user.is_some() && FAILED_OF.iter().any(says)) {
         Outcome::Failure
     } else if SUCCEEDED.iter().any(says) {
         Outcome::Success
     } else {
         return false;
     };
+    let user = user.filter(|_| event.get(Field::USER_NAME).is_none());
+    let found = address(text, &lower).filter(|_| event.get(Field::SOURCE_IP).is_none());
+    // Words of nobody from nowhere are as often about sign-ins as of one.
+    let is_somebody = [Field::USER_NAME, Field::SOURCE_IP].iter().any(|field| event.get(*field).is_some());
+    if !is_somebody && user.is_none() && found.is_none() {
+        return false;
+    }
     authentication(event, ACTION, outcome);
-    if event.get(Field::SOURCE_IP).is_none()
-        && let Some((address, port)) = address(text, &lower)
-    {
+    if let Some((address, port)) = found {
         set_source(event, &address.to_string());
         if let Some(port) = port {
             event.set(Field::SOURCE_PORT, port);
         }
     }
-    if event.get(Field::USER_NAME).is_none()
-        && let Some(user) = account(text, &lower)
-    {
+    if let Some(user) = user {
         set_user(event, user);
     }
     true
@@ -407,9 +437,13 @@ mod tests {
             "2026-11-23 02:10:00 Login failed for user 'x from 198.51.100.1' from 203.0.113.9",
             &[OUT, NO_ADDRESS],
         );
-        check("", "2026-11-23 02:10:00 Login failed, build 10.11.12.13 is old", &[OUT, NO_ADDRESS]);
+        check("", "2026-11-23 02:10:00 Login failed for lan, build 10.11.12.13 is old", &[OUT, NO_ADDRESS]);
         check("", "2026-11-23 02:10:00 disk failed on 10.11.12.13", &[("!event.outcome", ""), NO_ADDRESS]);
-        check("", "2026-11-23 02:10:00 user and password failed to authenticate", &[OUT, ("!user.name", "")]);
+        check(
+            "",
+            "2026-11-23 02:10:00 user and password failed to authenticate, ip=203.0.113.9",
+            &[OUT, FROM, ("!user.name", "")],
+        );
         for line in [
             "<22>Nov 23 02:10:00 may-01 thu[7]: A00001: <lan@example.com>... No such user here",
             "2026-11-23 02:10:00 INFO cong: no failed login attempts since 203.0.113.9 was seen",
@@ -418,6 +452,12 @@ mod tests {
             "2026-11-23 02:10:00 INFO cong: client 203.0.113.9 not successfully authenticated yet",
             "2026-11-23 02:10:00 INFO cong: authentication attempt by user lan begins",
             "2026-11-23 02:10:00 INFO cong: relogin failures are counted",
+            "2026-11-23 02:10:00 INFO cong: rule 'auth failed' loaded",
+            "2026-11-23 02:10:00 INFO cong: user preferences: login error page updated",
+            "2026-11-23 02:10:00 INFO cong: account unlocked after failed login",
+            "2026-11-23 02:10:00 WARN cong: invalid user agent string from 203.0.113.9",
+            "2026-11-23 02:10:00 WARN cong: invalid account type 5 in config",
+            "2026-11-23 02:10:00 INFO cong: database login ok, migrating",
         ] {
             check("", line, &[("!event.outcome", ""), ("!event.category", "")]);
         }
