@@ -90,6 +90,9 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     if let Some(host) = parts.host {
         event.set(Field::OBSERVER_NAME, host);
     }
+    if let Some(app) = parts.app {
+        event.set(Field::PROCESS_NAME, app);
+    }
     finish(&mut event);
     event
 }
@@ -123,6 +126,7 @@ mod tests {
                 ("user.name", "(absent)"),
                 ("observer.name", "srx-01"),
                 ("host.name", "srx-01"),
+                ("process.name", "RT_FLOW"),
             ],
         );
         check(
