@@ -192,7 +192,11 @@ fn charon(event: &mut Event, message: &str) {
         if let Some((_, there)) = ends.split_once("]...") {
             let (address, id) = there.split_once('[').unwrap_or((there, ""));
             set_source(event, address);
-            set_user(event, id.strip_suffix(']').unwrap_or(id));
+            // A gateway is called by its address, which is no account.
+            let id = id.strip_suffix(']').unwrap_or(id);
+            if id.parse::<IpAddr>().is_err() {
+                set_user(event, id);
+            }
         }
     } else if let Some((user, how)) =
         text.strip_prefix("authentication of '").and_then(|rest| rest.rsplit_once("' with "))
@@ -270,7 +274,10 @@ fn samba_audit(event: &mut Event, message: &str) {
     event.set(Field::EVENT_OUTCOME, if words.get(at) == Some(&"ok") { "success" } else { "failure" });
     set_user(event, words.first().copied().unwrap_or_default());
     set_source(event, address);
-    if let Some(path) = words.get(at + 1..).filter(|rest| !rest.is_empty()) {
+    // How it was opened stands before the path.
+    let path = words.get(at + 1..).unwrap_or_default();
+    let path = if operation == "open" && matches!(path, ["r" | "w", _, ..]) { &path[1..] } else { path };
+    if !path.is_empty() {
         event.set(Field::FILE_PATH, path.join("|"));
     }
 }

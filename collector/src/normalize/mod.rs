@@ -20,6 +20,7 @@ mod words;
 #[cfg(test)]
 mod daemon_tests;
 pub mod sshd;
+mod eset;
 pub mod firewall;
 pub mod service;
 pub mod auditd;

@@ -274,6 +274,7 @@ fn other(event: &mut Event, message: &str) {
     } else if let Some((_, user)) =
         message.rsplit_once("subsystem request for ").and_then(|(_, rest)| rest.split_once(" by user "))
     {
+        category(event, "session", &["info"]);
         event.set(Field::EVENT_ACTION, "ssh_subsystem");
         set_user(event, user.split(' ').next().unwrap_or(user));
         return;

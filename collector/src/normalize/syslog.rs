@@ -55,6 +55,8 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Ok(event) = device::of_parts(parts, device, context)
     {
         event
+    } else if device::junos::is_junos(parts) {
+        device::junos::event(parts, context)
     } else if matches!(context.profile, None | Some(Profile::Syslog))
         && let Some((inner, device)) = device::passed_on(parts, context)
         && let Ok(mut event) = device::of_parts(&inner, device, context)

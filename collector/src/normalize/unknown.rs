@@ -6,7 +6,7 @@
 
 use nhatle_event::{Event, Field, Timestamp, Value};
 
-use super::{Context, application, program, set_sent, words};
+use super::{Context, application, eset, program, set_sent, words};
 use crate::parse::{self, Fault};
 use crate::profile::Profile;
 
@@ -25,10 +25,15 @@ pub(super) fn fill_from_usual_names(event: &mut Event) {
         if event.get(field).is_some() {
             continue;
         }
-        let found = names.iter().filter_map(|name| Field::lookup(name)).find_map(|name| event.text(name));
-        if let Some(text) = found.map(Value::from) {
+        let told = names.iter().filter_map(|name| Field::lookup(name)).filter_map(|name| event.text(name));
+        // What programs write where there is nobody.
+        let found = told.into_iter().find(|text| field != Field::USER_NAME || !matches!(*text, "" | "-" | "--"));
+        if let Some(text) = found.map(nhatle_event::Text::from) {
             event.set(field, text);
         }
+    }
+    if let Some(user) = event.text(Field::USER_NAME).filter(|user| *user != "-").map(nhatle_event::Text::from) {
+        event.add(Field::RELATED_USER, user);
     }
     // Who is at the other end, by the names that say so and nothing else.
     const CLIENTS: [&str; 19] = [
@@ -64,6 +69,9 @@ pub(super) fn fill_from_usual_names(event: &mut Event) {
                 event.set_default(Field::SOURCE_PORT, port);
             }
         }
+    }
+    if eset::set_fields(event) {
+        return;
     }
     set_http(event);
     set_said(event);

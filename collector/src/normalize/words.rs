@@ -1,7 +1,7 @@
 //! Sign-ins of programs that no table knows, by the words that nearly every program uses for them.
 //!
 //! In: the message of such a program. Out: an authentication with its outcome, the address and the account where they stand
-//! beyond doubt. Promise: `source.ip` only where the message holds one address (or one list of a proxy's) and a word
+//! beyond doubt; nothing where neither is told. Promise: `source.ip` only where the message holds one address (or one list of a proxy's) and a word
 //! such as `from` or `ip=` stands before it, or it stands in brackets, first or last; `user.name` only behind a word
 //! such as `user` and in quotes or as one word. A program that logs no address can so be made to name one by an account
 //! that is called like it: the programs of [`super::program`] and [`super::daemon`] are read by their own wordings. Cost: of a
@@ -20,7 +20,7 @@ const TEXT_BYTES_MAX: usize = 2048;
 const ADDRESSES_MAX: usize = 8;
 
 /// Parts of words without which no phrase stands in a message.
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 11] = [
     "fail",
     "invalid",
     "incorrect",
@@ -31,15 +31,17 @@ const ROOTS: [&str; 12] = [
     "logged in",
     "accepted",
     "mismatch",
-    "no such user",
     "login",
 ];
 /// What this reader calls it.
 pub(super) const ACTION: &str = "sign_in";
 
-const FAILED: [&str; 57] = [
+const FAILED: [&str; 54] = [
+    "invalid username or",
+    "invalid user or",
+    "incorrect username or",
+    "wrong username or",
     "authentication fail",
-    "authentication attempt",
     "authentication error",
     "authentication was not successful",
     "failed authentication",
@@ -69,20 +71,15 @@ const FAILED: [&str; 57] = [
     "sign-in failed",
     "signin failed",
     "unsuccessful login",
+    "unsuccessful log",
+    "unsuccessful auth",
     "invalid login",
     "invalid password",
-    "invalid username",
-    "invalid user name",
-    "invalid user ",
     "invalid credential",
-    "invalid account",
     "invalid email or password",
     "incorrect password",
-    "incorrect username",
     "incorrect credentials",
-    "incorrect user",
     "wrong password",
-    "wrong username",
     "wrong credentials",
     "bad password",
     "bad credentials",
@@ -91,10 +88,20 @@ const FAILED: [&str; 57] = [
     "password mismatch",
     "password verification failed",
     "access denied for user",
-    "no such user",
     "password incorrect",
     "password check failed",
     "tried to login with wrong",
+];
+
+/// Phrases that settings and errors of input have, too: they say it only of an account that follows.
+const FAILED_OF: [&str; 7] = [
+    "invalid username",
+    "invalid user name",
+    "invalid user ",
+    "invalid account",
+    "incorrect username",
+    "incorrect user",
+    "wrong username",
 ];
 
 const SUCCEEDED: [&str; 18] = [
@@ -143,7 +150,7 @@ const FROM: [&str; 17] = [
 const ACCOUNT: [&str; 9] = ["username", "user name", "userid", "user", "account", "login", "email", "for", "set_id"];
 
 /// Words that stand behind those and are no account.
-const NO_ACCOUNT: [&str; 28] = [
+const NO_ACCOUNT: [&str; 56] = [
     "not",
     "is",
     "does",
@@ -172,6 +179,34 @@ const NO_ACCOUNT: [&str; 28] = [
     "at",
     "ip",
     "db",
+    "logged",
+    "logins",
+    "management",
+    "here",
+    "probably",
+    "account",
+    "accounts",
+    "authentication",
+    "authentications",
+    "attempts",
+    "agent",
+    "input",
+    "id",
+    "type",
+    "format",
+    "settings",
+    "preferences",
+    "queued",
+    "ok",
+    "unlocked",
+    "locked",
+    "data",
+    "request",
+    "session",
+    "token",
+    "string",
+    "status",
+    "names",
 ];
 
 /// Sets what a message says of a sign-in. Whether it does.
@@ -186,28 +221,63 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     if !ROOTS.iter().any(&has) || quotes_a_line(text) {
         return false;
     }
-    let outcome = if FAILED.iter().any(&has) {
+    let says = |phrase: &&str| says(&lower, phrase);
+    // `An authentication attempt by the user lan from 203.0.113.9 failed`.
+    let is_attempt = || says(&"authentication attempt") && (says(&"failed") || says(&"invalid"));
+    let user = account(text, &lower);
+    let outcome = if FAILED.iter().any(says) || is_attempt() || (user.is_some() && FAILED_OF.iter().any(says)) {
         Outcome::Failure
-    } else if SUCCEEDED.iter().any(&has) {
+    } else if SUCCEEDED.iter().any(says) {
         Outcome::Success
     } else {
         return false;
     };
+    let user = user.filter(|_| event.get(Field::USER_NAME).is_none());
+    let found = address(text, &lower).filter(|_| event.get(Field::SOURCE_IP).is_none());
+    // Words of nobody from nowhere are as often about sign-ins as of one.
+    let is_somebody = [Field::USER_NAME, Field::SOURCE_IP].iter().any(|field| event.get(*field).is_some());
+    if !is_somebody && user.is_none() && found.is_none() {
+        return false;
+    }
     authentication(event, ACTION, outcome);
-    if event.get(Field::SOURCE_IP).is_none()
-        && let Some((address, port)) = address(text, &lower)
-    {
+    if let Some((address, port)) = found {
         set_source(event, &address.to_string());
         if let Some(port) = port {
             event.set(Field::SOURCE_PORT, port);
         }
     }
-    if event.get(Field::USER_NAME).is_none()
-        && let Some(user) = account(text, &lower)
-    {
+    if let Some(user) = user {
         set_user(event, user);
     }
     true
+}
+
+/// How many places of a phrase are looked at.
+const PLACES_MAX: usize = 8;
+
+/// Words that take away what stands behind them: `no failed login`, `max failed login attempts`, `not successfully authenticated`.
+const DENIALS: [&str; 12] =
+    ["no", "not", "never", "without", "0", "zero", "max", "maximum", "if", "when", "allowed", "permitted"];
+
+/// Whether a text says a phrase: it begins where a word does, and the word before it does not take it away.
+fn says(lower: &str, phrase: &str) -> bool {
+    memmem::find_iter(lower.as_bytes(), phrase.as_bytes()).take(PLACES_MAX).any(|at| {
+        let front = lower.get(..at).unwrap_or_default();
+        let before = front.trim_end_matches([' ', '-', '_', ':', '=']);
+        let word = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let is_denied = DENIALS.contains(&word) && before.len() < front.len();
+        // `login success: false` is a value of a program that tells of both.
+        let back = lower.get(at + phrase.len()..).unwrap_or_default().trim_start_matches([' ', '"', '\'']);
+        let is_false = back.strip_prefix([':', '=']).is_some_and(|value| {
+            let value = value.trim_start_matches([' ', '"', '\'']);
+            ["false", "no", "0"].iter().any(|none| {
+                value
+                    .strip_prefix(none)
+                    .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'))
+            })
+        });
+        !front.ends_with(|c: char| c.is_ascii_alphanumeric()) && !is_denied && !is_false
+    })
 }
 
 /// Whether a text holds another program's line with its priority: what that says is not what this program says.
@@ -367,8 +437,36 @@ mod tests {
             "2026-11-23 02:10:00 Login failed for user 'x from 198.51.100.1' from 203.0.113.9",
             &[OUT, NO_ADDRESS],
         );
-        check("", "2026-11-23 02:10:00 Login failed, build 10.11.12.13 is old", &[OUT, NO_ADDRESS]);
+        check("", "2026-11-23 02:10:00 Login failed for lan, build 10.11.12.13 is old", &[OUT, NO_ADDRESS]);
         check("", "2026-11-23 02:10:00 disk failed on 10.11.12.13", &[("!event.outcome", ""), NO_ADDRESS]);
-        check("", "2026-11-23 02:10:00 user and password failed to authenticate", &[OUT, ("!user.name", "")]);
+        check(
+            "",
+            "2026-11-23 02:10:00 user and password failed to authenticate, ip=203.0.113.9",
+            &[OUT, FROM, ("!user.name", "")],
+        );
+        for line in [
+            "<22>Nov 23 02:10:00 may-01 thu[7]: A00001: <lan@example.com>... No such user here",
+            "2026-11-23 02:10:00 INFO cong: no failed login attempts since 203.0.113.9 was seen",
+            "2026-11-23 02:10:00 INFO cong: max failed login attempts set to 5",
+            "2026-11-23 02:10:00 INFO cong: login success: false, invalidated",
+            "2026-11-23 02:10:00 INFO cong: client 203.0.113.9 not successfully authenticated yet",
+            "2026-11-23 02:10:00 INFO cong: authentication attempt by user lan begins",
+            "2026-11-23 02:10:00 INFO cong: relogin failures are counted",
+            "2026-11-23 02:10:00 INFO cong: rule 'auth failed' loaded",
+            "2026-11-23 02:10:00 INFO cong: user preferences: login error page updated",
+            "2026-11-23 02:10:00 INFO cong: account unlocked after failed login",
+            "2026-11-23 02:10:00 WARN cong: invalid user agent string from 203.0.113.9",
+            "2026-11-23 02:10:00 WARN cong: invalid account type 5 in config",
+            "2026-11-23 02:10:00 INFO cong: database login ok, migrating",
+        ] {
+            check("", line, &[("!event.outcome", ""), ("!event.category", "")]);
+        }
+        check("", "2026-11-23 02:10:00 INFO cong: unsuccessful authentication for lan", &[OUT, LAN]);
+        check(
+            "",
+            "<38>Nov 23 02:10:00 may-01 cong[7]: An authentication attempt by the user lan from 203.0.113.9 failed",
+            &[OUT, LAN, FROM],
+        );
+        check("", "2026-11-23 02:10:00 INFO cong: remote user logged in from 203.0.113.9", &[FROM, ("!user.name", "")]);
     }
 }

@@ -132,6 +132,15 @@ fn apache_behind_date(mut rest: &str, timestamp: Timestamp) -> ErrorLine<'_> {
         rest = after;
     }
     line.message = rest.trim_start();
+    // The system's own words for an error may stand before the client: `(13)Permission denied: [client 203.0.113.9:4411] …`.
+    if line.client.is_none()
+        && let Some((number, words)) = line.message.strip_prefix('(').and_then(|rest| rest.split_once(')'))
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && let Some((_, client)) = words.split_once(": [client ")
+    {
+        line.client = client.split(']').next();
+    }
     line
 }
 
@@ -212,6 +221,10 @@ mod tests {
         assert_eq!(line.timestamp.to_string(), "2026-02-03T04:05:06.123456Z");
         assert_eq!((line.level, line.module, line.pid, line.tid), ("error", Some("core"), Some(7), Some(8)));
         assert_eq!((line.client, line.message), (Some("[2001:db8::1]:99"), "AH1: no [x]"));
+        let text =
+            "[Tue Feb 03 04:05:06.1 2026] [core:error] [pid 7] (13)Permission denied: [client 10.0.0.1:9] AH1: no";
+        let line = parse(text, 0).expect("exists").expect("is one");
+        assert_eq!(line.client, Some("10.0.0.1:9"));
         let line =
             parse("[Tue Feb 03 04:05:06 2026] [error] [client 10.0.0.1] [x] no", 0).expect("exists").expect("is one");
         assert_eq!((line.level, line.client, line.message), ("error", Some("10.0.0.1"), "[x] no"));

@@ -29,10 +29,12 @@ pub fn is_alert(message: &str) -> bool {
 /// Without the moment and the mark in front.
 fn unmarked(message: &str) -> &str {
     let front = message.get(..message.len().min(64)).unwrap_or_default();
-    match front.find("[**] ") {
+    let rest = match front.find("[**] ") {
         Some(at) => message.get(at + "[**] ".len()..).unwrap_or_default(),
         None => message,
-    }
+    };
+    // Over syslog an inline sensor's verdict stands before the numbers.
+    ["[Drop] ", "[wDrop] "].iter().find_map(|mark| rest.strip_prefix(mark)).unwrap_or(rest)
 }
 
 fn take(text: &str) -> Option<Alert<'_>> {
@@ -170,6 +172,8 @@ mod tests {
         ];
         for profile in [None, Some(Profile::Suricata)] {
             check(&format!("<134>Nov 23 09:10:00 ids suricata[7]: {BACK}"), profile, &told);
+            let dropped = [("event.type", "info,denied"), ("rule.name", "ET X [1] y"), ("source.ip", "203.0.113.9")];
+            check(&format!("<134>Nov 23 09:10:00 ids suricata[7]: [Drop] {BACK}"), profile, &dropped);
             let marked = BACK.replace(" [Classification", " [**] [Classification");
             check(&format!("11/23/2026-09:10:00.123456  [**] {marked}"), profile, &told);
             check(&format!("11/23-09:10:00.123456  [**] {marked}"), profile, &told);

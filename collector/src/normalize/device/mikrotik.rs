@@ -89,9 +89,11 @@ const WORDINGS: &[(&str, &str, Act)] = &[
     ("<mikrotik.object*> removed by <mikrotik.by>", "removed", REMOVED),
     ("<mikrotik.server> assigned <client.ip> for <client.mac> <client.domain>", "dhcp-assigned", INFO),
     ("<mikrotik.server> assigned <client.ip> for <client.mac>", "dhcp-assigned", INFO),
+    ("<mikrotik.server> assigned <client.ip> to <client.mac> <client.domain>", "dhcp-assigned", INFO),
     ("<mikrotik.server> assigned <client.ip> to <client.mac>", "dhcp-assigned", INFO),
     ("<mikrotik.server> deassigned <client.ip> for <client.mac> <client.domain>", "dhcp-deassigned", INFO),
     ("<mikrotik.server> deassigned <client.ip> for <client.mac>", "dhcp-deassigned", INFO),
+    ("<mikrotik.server> deassigned <client.ip> from <client.mac> <client.domain>", "dhcp-deassigned", INFO),
     ("<mikrotik.server> deassigned <client.ip> from <client.mac>", "dhcp-deassigned", INFO),
 ];
 
@@ -102,6 +104,17 @@ const WORDINGS_BY_TOPIC: &[(&str, &str, &str, Act)] = &[
     ("ppp", "<user.name*> logged in, <source.nat.ip>", "vpn-started", LOGIN),
     ("ppp", "<user.name*> logged out, <> from <source.ip>", "vpn-ended", LOGOUT),
     ("ppp", "<user.name*> logged out, <>", "vpn-ended", LOGOUT),
+    // The tunnel's own interface, which is called after whoever dialed in.
+    ("ppp", "<<mikrotik.tunnel>: authenticated", "vpn-authenticated", LOGIN),
+    ("ppp", "<<mikrotik.tunnel>: connected", "vpn-connected", STARTED),
+    ("ppp", "<<mikrotik.tunnel>: disconnected", "vpn-disconnected", Act("network", &["connection", "end"], "success")),
+    (
+        "ppp",
+        "<<mikrotik.tunnel>: terminating... - <event.reason>",
+        "vpn-terminating",
+        Act("network", &["connection", "end"], ""),
+    ),
+    ("ssh", "publickey accepted for user: <user.name*>", "authentication_success", LOGIN),
     ("ipsec", "<source.ip> parsing packet failed, possible cause: <event.reason>", "vpn-refused", BROKEN),
     ("ipsec", "<source.ip> failed to <event.reason>", "vpn-refused", BROKEN),
     ("hotspot", "<user.name*> (<source.ip>): login failed: <event.reason>", "authentication_failed", REFUSED),
@@ -281,9 +294,24 @@ fn packet(event: &mut Event, words: &str) {
     let Some((source, destination)) = flow.split_once("->") else { return };
     side(event, Field::SOURCE_IP, Field::SOURCE_PORT, source);
     side(event, Field::DESTINATION_IP, Field::DESTINATION_PORT, destination);
+    if let Some((_, nat)) = proto.split_once(", NAT ") {
+        translated(event, nat);
+    }
     let length = proto.rsplit_once(", len ").and_then(|(_, length)| length.split(' ').next()?.parse::<i64>().ok());
     if let Some(length) = length {
         event.set(Field::NETWORK_BYTES, Value::Long(length));
+    }
+}
+
+/// `(10.45.0.9:5000->192.0.2.1:5000)->203.0.113.9:53` of a source, `203.0.113.9:5000->(192.0.2.1:80->10.45.0.5:80)` of a
+/// destination: what each became.
+fn translated(event: &mut Event, nat: &str) {
+    let inside = |text: &'_ str| Some(text.strip_prefix('(')?.split_once(')')?.0.split_once("->")?.1.to_owned());
+    if let Some(source) = inside(nat) {
+        side(event, Field::SOURCE_NAT_IP, Field::SOURCE_NAT_PORT, &source);
+    }
+    if let Some(destination) = nat.rsplit_once("->(").and_then(|(_, rest)| rest.split_once(')')?.0.split_once("->")) {
+        side(event, Field::DESTINATION_NAT_IP, Field::DESTINATION_NAT_PORT, destination.1);
     }
 }
 
@@ -420,6 +448,34 @@ mod tests {
                 ("event.action", "user-added"),
             ],
         );
+    }
+
+    #[test]
+    fn translations_leases_and_who_dialed_in() {
+        let line = "firewall,info forward: in:bridge out:ether1, connection-state:established,snat proto UDP, 10.45.0.9:5000->203.0.113.9:53, NAT (10.45.0.9:5000->192.0.2.1:6000)->203.0.113.9:53, len 60";
+        let told = [
+            ("source.ip", "10.45.0.9"),
+            ("destination.ip", "203.0.113.9"),
+            ("destination.port", "53"),
+            ("source.nat.ip", "192.0.2.1"),
+            ("source.nat.port", "6000"),
+            ("destination.nat.ip", "(absent)"),
+            ("network.bytes", "60"),
+        ];
+        check(line, Some(Profile::Mikrotik), &told);
+        let line = "firewall,info dstnat: in:ether1 out:bridge, proto TCP (SYN), 203.0.113.9:5000->192.0.2.1:80, NAT 203.0.113.9:5000->(192.0.2.1:80->10.45.0.5:8080), len 60";
+        let told =
+            [("destination.nat.ip", "10.45.0.5"), ("destination.nat.port", "8080"), ("source.nat.ip", "(absent)")];
+        check(line, Some(Profile::Mikrotik), &told);
+        for (line, told) in [
+            ("dhcp,info dhcp1 assigned 10.45.0.9 to 00:11:22:33:44:55 may-1", ("client.mac", "00:11:22:33:44:55")),
+            ("dhcp,info dhcp1 assigned 10.45.0.9 to 00:11:22:33:44:55 may-1", ("client.domain", "may-1")),
+            ("l2tp,ppp,info <l2tp-an>: authenticated", ("event.action", "vpn-authenticated")),
+            ("pptp,ppp,info <pptp-an>: terminating... - peer disconnected", ("event.reason", "peer disconnected")),
+            ("ssh,info publickey accepted for user: an", ("user.name", "an")),
+        ] {
+            check(&format!("<30>Nov 23 09:10:00 mt-01 {line}"), None, &[told]);
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod zeek_protocols;
 pub mod stamp;
 mod sides;
 pub(super) mod community;
+pub(super) mod junos;
 pub mod cef;
 pub mod leef;
 pub mod paloalto;
@@ -398,7 +399,14 @@ pub(super) fn set_pairs<'a>(
 
 /// What follows from the fields of any device: who is related, the network's type, the sum of bytes.
 pub(super) fn finish(event: &mut Event) {
-    let sides = [Field::SOURCE_IP, Field::DESTINATION_IP, Field::SOURCE_NAT_IP, Field::DESTINATION_NAT_IP];
+    let sides = [
+        Field::SOURCE_IP,
+        Field::DESTINATION_IP,
+        Field::SOURCE_NAT_IP,
+        Field::DESTINATION_NAT_IP,
+        Field::CLIENT_IP,
+        Field::HOST_IP,
+    ];
     for address in sides.map(|field| event.get(field)?.as_ip()).into_iter().flatten() {
         event.add(Field::RELATED_IP, address);
     }
@@ -406,14 +414,20 @@ pub(super) fn finish(event: &mut Event) {
         event.set_default(Field::NETWORK_TYPE, if address.is_ipv6() { "ipv6" } else { "ipv4" });
     }
     split_url(event);
-    for field in [Field::USER_NAME, Field::USER_TARGET_NAME, Field::SOURCE_USER_NAME] {
+    for field in [
+        Field::USER_NAME,
+        Field::USER_EFFECTIVE_NAME,
+        Field::USER_TARGET_NAME,
+        Field::SOURCE_USER_NAME,
+        Field::DESTINATION_USER_NAME,
+    ] {
         // Words that Elastic's modules keep as the name of nobody (ADR 23).
         let name = event.text(field).filter(|name| !matches!(*name, "-" | "No Authentication Required"));
         if let Some(user) = name.map(Text::from) {
             event.add(Field::RELATED_USER, user);
         }
     }
-    for field in [Field::FILE_HASH_MD5, Field::FILE_HASH_SHA1, Field::FILE_HASH_SHA256] {
+    for field in [Field::FILE_HASH_MD5, Field::FILE_HASH_SHA1, Field::FILE_HASH_SHA256, Field::PROCESS_HASH_SHA256] {
         if let Some(hash) = event.text(field).map(Text::from) {
             event.add(Field::RELATED_HASH, hash);
         }

@@ -183,6 +183,9 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
         event.set(Field::EVENT_KIND, "alert");
     }
     mean(&mut event, &pairs, kind, category);
+    if event.get(Field::EVENT_CATEGORY).is_some() {
+        event.set_default(Field::EVENT_TYPE, "info");
+    }
     if let Some(user) = event.text(Field::SOURCE_USER_NAME).map(Text::from) {
         event.set(Field::USER_NAME, user);
     }

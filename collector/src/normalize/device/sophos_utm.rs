@@ -118,7 +118,7 @@ fn mean(event: &mut Event, pairs: &Pairs<'_>, category: &'static str) {
     let meaning = match category {
         "authentication" if has(&["fail", "denied"]) => Act(category, &["start"], "failure"),
         "authentication" if has(&["logout", "logged out"]) => Act(category, &["end"], "success"),
-        "authentication" => Act(category, &["start"], "success"),
+        "authentication" if has(&["success", "logged in", "login"]) => Act(category, &["start"], "success"),
         "network" if has(&["started"]) => Act(category, &["connection", "start"], "success"),
         "network" if has(&["terminated", "ended"]) => Act(category, &["connection", "end"], "success"),
         "network" => Act(category, &["connection"], ""),

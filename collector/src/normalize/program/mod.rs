@@ -15,6 +15,7 @@ use super::device::template::{Rows, Wordings};
 use super::device::{Act, act, finish};
 use super::linux::set_source;
 
+mod appliance;
 mod host;
 mod mail;
 mod mail_table;
@@ -67,7 +68,7 @@ struct Tables {
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     let mut tables = Tables { wordings: Vec::new(), by_name: HashMap::new(), by_front: Vec::new() };
-    let all = [host::TABLES, mail_table::TABLES, network::TABLES, web_table::TABLES];
+    let all = [appliance::TABLES, host::TABLES, mail_table::TABLES, network::TABLES, web_table::TABLES];
     for (at, (names, rows)) in all.into_iter().flatten().enumerate() {
         tables.wordings.push(Wordings::new(rows));
         for name in *names {

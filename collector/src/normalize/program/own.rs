@@ -11,7 +11,9 @@ use nhatle_event::{Event, Field};
 use super::super::application;
 use super::super::device::Act;
 use super::super::device::template::{Rows, Wordings};
-use super::{BANNED, COMES, DENIED, END, FOUND, GOES, IN, NO_ACCESS, OUT, mail, network, pairs, settle, web_line};
+use super::{
+    BANNED, COMES, DENIED, END, FOUND, GOES, IN, NO_ACCESS, OUT, appliance, mail, network, pairs, settle, web_line,
+};
 
 /// How many fronts of a line are tried.
 const FRONTS_MAX: usize = 7;
@@ -99,7 +101,31 @@ const ROWS: Rows = &[
     ("type=\"LOGIN_ERROR\", <>ipAddress=\"<source.address>\", error=\"<event.reason>\"", "web_login", OUT),
     ("type=LOGIN, realmId=<>, clientId=<>, userId=<user.id>, ipAddress=<source.address>, <>", "web_login", IN),
     ("type=LOGOUT, realmId=<>, clientId=<>, userId=<user.id>, ipAddress=<source.address>", "web_logout", END),
-    // LiteSpeed, cPanel, DirectAdmin, lighttpd, Monitorix.
+    // cPanel's `login_log`.
+    (
+        "[<>] <source.address> - <user.name*> \"<http.request.method> <url.original> HTTP/<>\" FAILED LOGIN <service.name>: <event.reason>",
+        "web_login",
+        OUT,
+    ),
+    (
+        "[<>] <source.address> - <user.name*> \"<http.request.method> <url.original> HTTP/<>\" DEFERRED LOGIN <service.name>: <event.reason>",
+        "web_login",
+        OUT,
+    ),
+    ("[<>] <source.address> - <user.name*> (possessor: <>) - SUCCESS LOGIN <service.name>", "web_login", IN),
+    ("[<>] <source.address> - <user.name*> - SUCCESS LOGIN <service.name>", "web_login", IN),
+    // Synology's services write no colon behind their names.
+    (
+        "WinFileService Event: <event.action>, Path: <file.path*>, File/Folder: <>, Size: <>, User: <user.name>, IP: <source.address>",
+        "",
+        appliance::FILE,
+    ),
+    (
+        "FileStation Event: <event.action>, Path: <file.path*>, File/Folder: <>, Size: <>, User: <user.name>, IP: <source.address>",
+        "",
+        appliance::FILE,
+    ),
+    // LiteSpeed, DirectAdmin, lighttpd, Monitorix.
     ("Failed Login Attempt - username:<user.name*> ip:<source.address> url:", "web_login", OUT),
     ("password doesn't match for <url.path> username: <user.name*>, IP: <source.address>", "web_login", OUT),
     ("password doesn't match for <url.path> username: <user.name*> IP: <source.address>", "web_login", OUT),
@@ -235,13 +261,14 @@ fn webmin(event: &mut Event, text: &str) -> bool {
     let Some((front, what)) = text.split_once(" global miniserv.pl \"") else { return false };
     let Some((user, address)) = front.rsplit_once(" - ") else { return false };
     let user = user.rsplit_once("] ").map_or(user, |(_, user)| user);
-    match what.split('"').next() {
-        Some("failed") => super::act(event, OUT),
-        Some("login") => super::act(event, IN),
-        Some("logout" | "timeout") => super::act(event, END),
-        _ => super::act(event, Act("web", &["access"], "")),
-    }
-    event.set(Field::EVENT_ACTION, "webmin_login");
+    let (meaning, action) = match what.split('"').next() {
+        Some("failed") => (OUT, "webmin_login"),
+        Some("login" | "successful") => (IN, "webmin_login"),
+        Some("logout" | "timeout") => (END, "webmin_logout"),
+        _ => (Act("web", &["access"], ""), "webmin_request"),
+    };
+    super::act(event, meaning);
+    event.set(Field::EVENT_ACTION, action);
     event.set(Field::SOURCE_ADDRESS, address);
     event.set(Field::USER_NAME, user);
     true

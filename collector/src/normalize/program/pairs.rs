@@ -28,6 +28,11 @@ pub(super) fn security_event(event: &mut Event, message: &str) -> bool {
             act(event, super::super::device::Act("authentication", &["info"], ""));
             event.set(Field::EVENT_ACTION, "sip_challenge");
         }
+        // What the server refused for reasons of its own.
+        "SessionLimit" | "MemoryLimit" | "LoadAverageLimit" | "RequestNotSupported" | "RequestBadFormat" => {
+            act(event, super::super::device::Act("network", &["connection", "denied"], "failure"));
+            event.set(Field::EVENT_ACTION, "sip_refused");
+        }
         _ => authentication(event, "sip_login", Outcome::Failure),
     }
     if !is_success {

@@ -292,3 +292,79 @@ fn headers_without_a_date_and_with_others() {
         ),
     ]);
 }
+
+#[test]
+fn storage_switches_and_firewalls_under_names_of_their_own() {
+    for (line, told) in [
+        (
+            "<30>Nov 23 09:10:00 nas-01 Connection: User [lan] from [203.0.113.9] failed to log in via [DSM] due to authorization failure.",
+            &[LAN, FROM, OUT, ("event.action", "login")][..],
+        ),
+        (
+            "<30>Nov 23 09:10:00 nas-01 WinFileService Event: write, Path: /chung/a.docx, File/Folder: File, Size: 12 KB, User: lan, IP: 203.0.113.9",
+            &[LAN, FROM, ("file.path", "/chung/a.docx"), ("event.action", "write"), ("event.category", "file")],
+        ),
+        (
+            "<30>Nov 23 09:10:00 nas-02 qlogd[7]: conn log: Users: lan, Source IP: 203.0.113.9, Computer name: ---, Connection type: HTTP, Accessed resources: Administration, Action: Login Fail",
+            &[LAN, FROM, OUT],
+        ),
+        (
+            "<30>Nov 23 09:10:00 nas-02 qlogd[7]: conn log: Users: lan, Source IP: 203.0.113.9, Computer name: MAY-7, Connection type: SAMBA, Accessed resources: chung/a, b.docx, Action: Read",
+            &[LAN, FROM, ("file.path", "chung/a, b.docx"), ("event.action", "Read")],
+        ),
+        (
+            "<189>Nov 23 2026 09:10:00 sw-01 %%01SSH/4/SSH_FAIL(s)[11]:Failed to login through SSH. (IP=203.0.113.9, UserName=lan, Times=1, FailedReason=User password authentication failed).",
+            &[LAN, FROM, OUT, ("event.reason", "User password authentication failed")],
+        ),
+        ("<189>Nov 23 09:10:00 2026 sw-02 %%10SHELL/5/SHELL_LOGIN: lan logged in from 203.0.113.9.", &[LAN, FROM, IN]),
+        (
+            "<189>Nov 23 09:10:00 2026 sw-02 %%10SHELL/6/SHELL_CMD: -Line=vty0-IPAddr=203.0.113.9-User=lan; Command is display version",
+            &[LAN, FROM, ("process.command_line", "display version")],
+        ),
+        (
+            "<38>Nov 23 09:10:00 fw-01 audit[7]: /index.php: Web GUI authentication error for user 'lan' from: 203.0.113.9",
+            &[LAN, FROM, OUT],
+        ),
+        ("<38>Nov 23 09:10:00 fw-01 audit[7]: user lan authenticated successfully for WebGui [using x]", &[LAN, IN]),
+        (
+            "<38>Nov 23 09:10:00 fw-01 openvpn[7]: openvpn server 'ovpns1' user 'lan' address '203.0.113.9' - connected",
+            &[LAN, FROM, ("event.action", "vpn_connected")],
+        ),
+        ("<38>Nov 23 09:10:00 fw-01 openvpn[7]: user 'lan' could not authenticate.", &[LAN, OUT]),
+    ] {
+        check("", line, told);
+    }
+    check(
+        "cisco_ios",
+        "<190>*Nov 23 09:10:00: sw-03 %LOGIN-5-LOGIN_SUCCESS: User login from vty0 (203.0.113.9) OK.",
+        &[FROM, IN],
+    );
+    own(&[
+        (
+            "[2026-11-23 20:10:00 +0700] info [cpaneld] 203.0.113.9 - lan \"POST /login/?login_only=1 HTTP/1.1\" FAILED LOGIN cpaneld: user password incorrect",
+            &[LAN, FROM, OUT, ("url.path", "/login/"), ("!source.domain", "")],
+        ),
+        (
+            "[2026-11-23 20:10:00 +0700] info [cpsrvd] 203.0.113.9 - lan (possessor: root) - SUCCESS LOGIN cpaneld",
+            &[LAN, FROM, IN],
+        ),
+        ("[2026-11-23 20:10:00 +0700] info [cpsrvd] 203.0.113.9 - lan - SUCCESS LOGIN whostmgrd", &[LAN, FROM, IN]),
+    ]);
+    tagged(&[
+        ("systemd", "Created slice user-1000.slice.", &[("service.name", "user-1000.slice")]),
+        ("systemd", "Created slice user-1000.slice - User Slice of UID 1000.", &[("service.name", "user-1000.slice")]),
+        ("systemd", "Reached target Network is Online.", &[("service.name", "Network is Online")]),
+        (
+            "snoopy",
+            "[uid:1000 sid:1 tty:/dev/pts/0 cwd:/home/lan filename:/usr/bin/id]: id -u",
+            &[("user.id", "1000"), ("process.command_line", "id -u")],
+        ),
+        ("smbd_audit", "lan|203.0.113.9|may-7|chung|open|ok|r|a.docx", &[LAN, FROM, ("file.path", "a.docx")]),
+    ]);
+    // The address of a gateway is no account.
+    check(
+        "",
+        "<30>Nov 23 09:10:00 fw-01 charon[7]: 10[IKE] <con1|1> IKE_SA con1[1] established between 192.0.2.1[192.0.2.1]...203.0.113.9[203.0.113.9]",
+        &[FROM, ("!user.name", "")],
+    );
+}

@@ -9,9 +9,9 @@ use std::sync::{Arc, LazyLock};
 use nhatle_event::event::FIELDS_MAX;
 use nhatle_event::{Event, Field, Kind, Record, Text, Timestamp, Value};
 
-use super::steps;
 use super::system::{PART_COUNT, PARTS, Part, WindowsEvent};
 use super::table::{How, Ready, ReadyMove, meaning_of};
+use super::{channels, steps};
 
 /// Bits of `Keywords` that say how an audited action ended (winmeta.xml).
 const AUDIT_FAILURE: u64 = 0x0010_0000_0000_0000;
@@ -148,7 +148,7 @@ fn dataset_of(source: &WindowsEvent) -> Option<&'static str> {
             "windows.defender"
         }
         ("Microsoft-Windows-Sysmon/Operational", _) | (_, "Microsoft-Windows-Sysmon") => "windows.sysmon",
-        _ => return None,
+        _ => return channels::CHANNELS.iter().find(|(known, ..)| *known == channel).map(|(_, dataset, _)| *dataset),
     })
 }
 

@@ -12,6 +12,7 @@
 //!
 //! Source: ECS 8.17; the Winlogbeat modules' documented fields; Microsoft's audit event reference.
 
+mod channels;
 mod ecs;
 mod json;
 mod words;

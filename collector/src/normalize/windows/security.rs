@@ -329,6 +329,9 @@ const NEW_SERVICE: &[Move] = &[
     same("ServiceType", "service.type"),
     same("ImagePath", "process.command_line"),
     how("AccountName", "user.target.name", How::AccountName),
+    // As the event's text calls them.
+    same("ServiceFileName", "process.command_line"),
+    how("ServiceAccount", "user.target.name", How::AccountName),
 ];
 
 /// The System log.
@@ -418,8 +421,8 @@ const MALWARE: &[Move] = &[
     same("Threat Name", "rule.name"),
     same("Threat ID", "rule.id"),
     same("Category Name", "rule.category"),
-    same("Path", "file.path"),
-    how("Path", "file.name", How::FileName),
+    how("Path", "file.path", How::Resource),
+    how("Path", "file.name", How::ResourceName),
     same("Process Name", "process.executable"),
     how("Process Name", "process.name", How::FileName),
     same("FWLink", "event.url"),

@@ -58,6 +58,8 @@ const ACCOUNT_LABELS: &[(&str, &str)] = &[
     ("Group Name", "UserName"),
     ("User ID", "Sid"),
     ("Account Domain", "DomainName"),
+    ("Domain Name", "DomainName"),
+    ("Supplied Realm Name", "DomainName"),
     ("Group Domain", "DomainName"),
     ("Logon ID", "LogonId"),
 ];
@@ -150,7 +152,8 @@ pub(crate) fn event(message: &str, context: &Context<'_>) -> Option<Event> {
         "" | "N/A" => {}
         level => event.set(Part::LevelText, Value::from(level)),
     }
-    for (name, value) in data(text) {
+    let told = if *source == "Microsoft-Windows-Sysmon" { sysmon(text) } else { data(text) };
+    for (name, value) in told {
         event.add_named(EVENT_DATA, name.as_str(), Value::from(value));
     }
     if !matches!(*account, "" | "N/A") {
@@ -158,6 +161,23 @@ pub(crate) fn event(message: &str, context: &Context<'_>) -> Option<Event> {
     }
     let bytes = context.record.bytes.clone();
     Some(to_event(event, bytes, context.record.received, context.record))
+}
+
+/// What a text of Sysmon's tells: it writes the names of the data themselves, each with its value.
+fn sysmon(text: &str) -> Vec<(Text, &str)> {
+    let mut found: Vec<(&str, &str, bool)> = Vec::new();
+    for word in text.split("  ").map(str::trim).take(WORDS_MAX) {
+        let Some((name, value)) = word.split_once(": ") else { continue };
+        if name.is_empty() || name.len() > 40 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            continue;
+        }
+        match found.iter_mut().find(|(known, ..)| *known == name) {
+            Some((_, _, is_twice)) => *is_twice = true,
+            None => found.push((name, value.trim(), false)),
+        }
+    }
+    let sure = found.into_iter().filter(|(_, value, is_twice)| !is_twice && !matches!(*value, "" | "-"));
+    sure.map(|(name, value, _)| (Text::from(name), value)).collect()
 }
 
 /// What a text's labels tell: the data's name and its value.
@@ -273,6 +293,42 @@ mod tests {
             "",
             &line("x    Network Information:   Source Network Address:  198.51.100.1"),
             &[("!source.ip", ""), ("!winlog.event_data.TargetUserName", "")],
+        );
+    }
+
+    #[test]
+    fn sysmon_and_services_are_as_from_xml() {
+        let line = |log: &str, id: u16, source: &str, text: &str| {
+            format!(
+                "<14>Nov 23 09:10:00 may-01 MSWinEventLog\t1\t{log}\t77\tMon Nov 23 09:10:00 2026\t{id}\t{source}\tSYSTEM\tUser\tInformation\tmay-01\tx\t\t{text}\t77"
+            )
+        };
+        const SYSMON: &str = "Microsoft-Windows-Sysmon";
+        let text = "Process Create:  RuleName: -  UtcTime: 2026-11-23 02:10:00.123  ProcessId: 500  Image: C:\\Windows\\cmd.exe  CommandLine: cmd /c echo a: b  User: HUE\\lan  Hashes: MD5=0123456789abcdef0123456789abcdef  ParentProcessId: 400  ParentImage: C:\\x.exe";
+        let log = format!("{SYSMON}/Operational");
+        check(
+            "",
+            &line(&log, 1, SYSMON, text),
+            &[
+                ("process.executable", "C:\\Windows\\cmd.exe"),
+                ("process.command_line", "cmd /c echo a: b"),
+                ("process.parent.pid", "400"),
+                ("process.hash.md5", "0123456789abcdef0123456789abcdef"),
+                ("user.name", "lan"),
+                ("event.action", "process-created"),
+            ],
+        );
+        // A command line that tells a name again.
+        check(
+            "",
+            &line(&log, 1, SYSMON, &text.replace("a: b", "a  ParentImage: C:\\y.exe")),
+            &[("!process.parent.executable", ""), ("process.executable", "C:\\Windows\\cmd.exe")],
+        );
+        let text = "A service was installed in the system.    Service Name:  x  Service File Name:  C:\\x.exe  Service Account:  LocalSystem";
+        check(
+            "",
+            &line("System", 7045, "Service Control Manager", text),
+            &[("service.name", "x"), ("process.command_line", "C:\\x.exe"), ("user.target.name", "LocalSystem")],
         );
     }
 

@@ -43,6 +43,8 @@ pub(super) fn changed(how: How, text: &str) -> Option<Value> {
             let is_set = |bit: u32| number & (1 << (31 - bit.min(31))) != 0;
             return listed(list.iter().filter(|(bit, _)| is_set(*bit)).map(|(_, name)| Value::from(*name)));
         }
+        How::Resource => resource(text),
+        How::ResourceName => split_path(resource(text)).1,
         How::Lower => return Some(Value::from(text.to_lowercase())),
     };
     (!found.is_empty()).then(|| Value::from(found))
@@ -95,6 +97,12 @@ pub(super) fn moment(value: &Value) -> Option<Timestamp> {
 fn address(text: &str) -> Option<IpAddr> {
     let address: IpAddr = text.parse().or_else(|_padded| text.trim().parse()).ok()?;
     Some(address.to_canonical())
+}
+
+/// `file:_C:\x.exe; containerfile:_C:\y.zip`: the first, without its kind.
+fn resource(text: &str) -> &str {
+    let first = text.split("; ").next().unwrap_or(text);
+    first.split_once(":_").map_or(first, |(_, path)| path)
 }
 
 /// Directory and last part of a path with either kind of slash.

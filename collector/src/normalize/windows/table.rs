@@ -9,7 +9,7 @@ use foldhash::{HashMap, HashMapExt};
 use nhatle_event::Field;
 
 use super::system::{EVENT_DATA, USER_DATA};
-use super::{security, sysmon};
+use super::{channels, security, sysmon};
 
 /// How a value is changed on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub(super) enum How {
     Bits(&'static [(u32, &'static str)]),
     /// In lower case.
     Lower,
+    /// The first of Defender's resources: `file:_C:\x.exe; file:_C:\y.exe`.
+    Resource,
+    /// The last part of its path.
+    ResourceName,
 }
 
 /// Copies a data field to an ECS field.
@@ -127,7 +131,8 @@ static MEANINGS: LazyLock<Meanings> = LazyLock::new(|| {
         ("windows.sysmon", sysmon::SYSMON),
     ];
     let mut meanings = Meanings::with_capacity(256);
-    for (dataset, rows) in tables {
+    let more = channels::CHANNELS.iter().map(|(_, dataset, rows)| (*dataset, *rows));
+    for (dataset, rows) in tables.into_iter().chain(more) {
         for meaning in rows {
             for code in meaning.codes {
                 meanings.entry((dataset, *code)).or_default().push(ready(meaning));

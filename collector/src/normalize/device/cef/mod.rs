@@ -62,6 +62,8 @@ const TABLE: &[Row] = &[
     ("suser", Field::SOURCE_USER_NAME),
     ("rule_uid", Field::RULE_UUID),
     ("ifname", Field::OBSERVER_INGRESS_INTERFACE_NAME),
+    ("BitdefenderGZMalwareName", Field::RULE_NAME),
+    ("BitdefenderGZMalwareHash", Field::FILE_HASH_SHA256),
     ("TrendMicroDsFileMD5", Field::FILE_HASH_MD5),
     ("TrendMicroDsFileSHA1", Field::FILE_HASH_SHA1),
     ("TrendMicroDsFileSHA256", Field::FILE_HASH_SHA256),
@@ -73,6 +75,10 @@ const TABLE: &[Row] = &[
 const RULE_LABELS: &[Row] = &[
     ("ruleid", Field::RULE_ID),
     ("rulename", Field::RULE_NAME),
+    // What antivirus found.
+    ("virusname", Field::RULE_NAME),
+    ("threatname", Field::RULE_NAME),
+    ("malwarename", Field::RULE_NAME),
     ("ruleuid", Field::RULE_UUID),
     ("matchedcategory", Field::RULE_CATEGORY),
 ];
@@ -257,8 +263,15 @@ pub fn fill(event: &mut Event, record: &Parts<'_>) {
     let lower = name.to_ascii_lowercase();
     if ["login", "logon", "log in", "signed in", "authentication"].iter().any(|word| lower.contains(word)) {
         let is_bad = ["fail", "denied", "invalid", "incorrect"].iter().any(|word| lower.contains(word));
-        let outcome = if is_bad { "failure" } else { outcome };
+        let is_good = ["success", "succeeded", "signed in", "logged in"].iter().any(|word| lower.contains(word));
+        let outcome = match (is_bad, outcome) {
+            (true, _) => "failure",
+            (false, "") if is_good => "success",
+            (false, told) => told,
+        };
         act(event, Act("authentication", &["start"], outcome));
+    } else if is_malware(&lower, class) {
+        act(event, Act("malware", &["info"], outcome));
     } else if event.get(Field::SOURCE_IP).is_some() && event.get(Field::DESTINATION_IP).is_some() {
         act(event, Act("network", &["connection"], outcome));
     } else if !outcome.is_empty() {
@@ -267,6 +280,15 @@ pub fn fill(event: &mut Event, record: &Parts<'_>) {
     for kind in denied_or_allowed {
         event.add(Field::EVENT_TYPE, *kind);
     }
+}
+
+/// Whether a record is of malware that was found (Kaspersky's classes name it), and not of the words that find it.
+fn is_malware(lower: &str, class: &str) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    class.starts_with("GNRL_EV_VIRUS_FOUND")
+        || (has(&["malware", "virus", "malicious object", "trojan", "ransomware"])
+            && has(&["detect", "found", "infected", "blocked", "cleaned", "quarantine", "deleted"])
+            && !has(&["update", "definition", "signature"]))
 }
 
 /// What a table row cannot say: a hash by its length, an application in small letters, who did it.

@@ -79,3 +79,34 @@ fn hostile_records_end_soon() {
     assert!(parse(&"CEF:0|".repeat(50_000)).is_ok(), "pipes only");
     assert_eq!(extension("== =a = b=\0\u{fffd} ").first().map(|(key, _)| *key), Some("b"));
 }
+
+#[test]
+fn what_antivirus_found_and_who_signed_in() {
+    let line = |header: &str, pairs: &str| format!("<14>Nov 23 09:10:00 av-01 CEF:0|{header}|{pairs}");
+    check(
+        &line(
+            "KasperskyLab|SecurityCenter|13.2|GNRL_EV_VIRUS_FOUND|Object found|4",
+            r"dhost=may-7 dst=10.45.0.9 filePath=C:\\x.com cs1=EICAR-Test-File cs1Label=VirusName duser=an",
+        ),
+        None,
+        &[("event.category", "malware"), ("rule.name", "EICAR-Test-File"), ("user.name", "an")],
+    );
+    check(
+        &line(
+            "Bitdefender|GravityZone|6.24|35|Malware detected|8",
+            r"dvchost=may-7 BitdefenderGZMalwareName=EICAR act=blocked filePath=C:\\x.com suser=an",
+        ),
+        None,
+        &[("event.category", "malware"), ("rule.name", "EICAR"), ("event.type", "info,denied")],
+    );
+    check(
+        &line("KasperskyLab|SecurityCenter|13.2|x|Virus definitions update found|4", "dhost=may-7"),
+        None,
+        &[("event.category", "(absent)")],
+    );
+    check(
+        &line("Trend Micro|Deep Security Manager|20|600|User Signed In|3", "src=203.0.113.9 suser=an"),
+        None,
+        &[("event.category", "authentication"), ("event.outcome", "success"), ("source.ip", "203.0.113.9")],
+    );
+}

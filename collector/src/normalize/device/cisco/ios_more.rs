@@ -263,6 +263,14 @@ pub(super) const WORDINGS: &[Wording] = &[
         "vpn-state-changed",
         SEEN,
     ),
+    // Ruijie's RGOS, whose marks are of the same form.
+    ("LOGIN-LOGIN_SUCCESS", "User login from <cisco.ios.line> (<source.ip>) OK<>", "logged-in", LOGIN),
+    ("LOGIN-LOGIN_SUCCESS", "User <user.name*> login from <source.ip> OK<>", "logged-in", LOGIN),
+    ("LOGIN-LOGIN_SUCCESS", "", "logged-in", LOGIN),
+    ("LOGIN-LOGIN_FAIL", "User login from <cisco.ios.line> (<source.ip>) failed<>", "login-failed", REFUSED),
+    ("LOGIN-LOGIN_FAIL", "", "login-failed", REFUSED),
+    ("LOGIN-LOGOUT", "User logout from <cisco.ios.line> (<source.ip>)<>", "logged-out", LOGOUT),
+    ("SSH-SSH_LOGIN", "User <user.name*> login from <source.ip> OK<>", "logged-in", LOGIN),
     (
         "FMANFP-IPACCESSLOGP",
         "<>list <rule.name> denied <network.transport> <source.ip>(<source.port>)<> -> <destination.ip>(<destination.port>), <network.packets> packet<>",
