@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, TimestampNanosecondArray};
+use arrow_array::{ArrayRef, RecordBatch, TimestampNanosecondArray, UInt64Array};
+use arrow_schema::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -31,7 +32,7 @@ use super::parts::{Asked, Opened, Part, Rows};
 use super::spread::{Spread, groups};
 use nhatle_event::Timestamp;
 
-use crate::segment::columns::TIMESTAMP;
+use crate::segment::columns::{SEQ, TIMESTAMP};
 use crate::segment::meta::SegmentMeta;
 
 /// The parts that each thread reads, in turn.
@@ -268,7 +269,7 @@ impl Walk {
         if let Some(rows) = &mut self.open {
             if let (Rows::Spread(spread), false) = (&mut *rows, self.narrowed.is_empty()) {
                 let wants = |first, last| {
-                    !self.narrowed.iter().any(|filter| is_out(&self.asked, filter, &Narrowed { first, last }))
+                    !self.narrowed.iter().any(|filter| is_out(self.asked.schema(), filter, &Narrowed { first, last }))
                 };
                 spread.narrow(&wants);
             }
@@ -290,7 +291,7 @@ impl Walk {
             Part::Recent => self.open = Some(self.asked.recent()),
             Part::Group { segment, .. } => {
                 let times = Narrowed::of(self.asked.base.live(segment).meta());
-                let is_out = self.narrowed.iter().any(|filter| is_out(&self.asked, filter, &times));
+                let is_out = self.narrowed.iter().any(|filter| is_out(self.asked.schema(), filter, &times));
                 if !is_out && let Some(opened) = self.asked.base.access(segment)? {
                     self.waiting.extend(groups(&opened, part).map(|group| (Arc::clone(&opened), group)));
                 }
@@ -329,8 +330,8 @@ impl Iterator for Walk {
 }
 
 /// No row passes the filter, by their times.
-fn is_out(asked: &Asked, filter: &Arc<dyn PhysicalExpr>, times: &Narrowed) -> bool {
-    let built = PruningPredicateBuilder::new().with_file_schema(asked.schema().clone()).try_build(Arc::clone(filter));
+fn is_out(schema: &SchemaRef, filter: &Arc<dyn PhysicalExpr>, times: &Narrowed) -> bool {
+    let built = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter));
     built.and_then(|predicate| predicate.prune(times)).is_ok_and(|kept| kept == [false])
 }
 
@@ -364,8 +365,10 @@ impl PruningStatistics for Narrowed {
         1
     }
 
-    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
-        None
+    /// Every row has its time and its number. Said, because `ORDER BY … DESC` puts nulls first: what is narrowed for it also wants
+    /// rows without a time, and where none is known to be missing no row would be out.
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        matches!(column.name.as_str(), TIMESTAMP | SEQ).then(|| Arc::new(UInt64Array::from(vec![0])) as ArrayRef)
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
@@ -378,5 +381,46 @@ impl PruningStatistics for Narrowed {
         _values: &std::collections::HashSet<ScalarValue>,
     ) -> Option<arrow_array::BooleanArray> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::Operator;
+    use datafusion::physical_expr::expressions::{binary, col, is_null, lit};
+
+    use super::*;
+    use crate::sql::events::SCHEMA;
+
+    type Expr = Arc<dyn PhysicalExpr>;
+
+    /// As DataFusion makes it of the newest row so far: with nulls first, as `DESC` has them, or last.
+    fn newer_than(schema: &SchemaRef, nanos: i64, seq: u64, has_nulls: bool) -> Expr {
+        let stamp = lit(ScalarValue::TimestampNanosecond(Some(nanos), Some("UTC".into())));
+        let of = |name: &str| col(name, schema).expect("a column");
+        let op = |left: Expr, op: Operator, right: Expr| binary(left, op, right, schema).expect("types agree");
+        let above = |name: &str, value: Expr| {
+            let above = op(of(name), Operator::Gt, value);
+            match has_nulls {
+                true => op(is_null(of(name)).expect("is made"), Operator::Or, above),
+                false => above,
+            }
+        };
+        let same = op(of(TIMESTAMP), Operator::Eq, Arc::clone(&stamp));
+        let then = op(same, Operator::And, above(SEQ, lit(seq)));
+        op(above(TIMESTAMP, stamp), Operator::Or, then)
+    }
+
+    #[test]
+    fn older_rows_are_out_also_where_nulls_would_come_first() {
+        let columns = [SEQ, TIMESTAMP].map(|name| SCHEMA.index_of(name).expect("a column"));
+        let schema = Arc::new(SCHEMA.project(&columns).expect("two columns"));
+        let times = |first, last| Narrowed { first: Timestamp(first), last: Timestamp(last) };
+        for has_nulls in [false, true] {
+            let filter = newer_than(&schema, 1_000, 7, has_nulls);
+            assert!(is_out(&schema, &filter, &times(1, 999)), "older, nulls first: {has_nulls}");
+            assert!(!is_out(&schema, &filter, &times(1, 1_000)), "the same moment: its number may be higher");
+            assert!(!is_out(&schema, &filter, &times(999, 2_000)));
+        }
     }
 }
