@@ -1,6 +1,6 @@
-//! What an event is about, in one line of a table. In: an event. Out: its message; else what was run, asked of a web server, or
-//! sent from where to where; else, of a record that is JSON, XML or pairs, its code, action and own fields; else its bytes as
-//! received. Plain text, not cut and not made harmless: whoever shows it does ([`crate::render::short`]).
+//! What an event is about, in one line of a table. In: an event. Out: its message, where that is not the whole record; else what
+//! was run, or asked of a web server; else, of a record that is JSON, XML or pairs, its code, action, ends and own fields; else
+//! its bytes as received. Plain text, not cut and not made harmless: whoever shows it does ([`crate::render::short`]).
 
 use nhatle_event::{Event, Field};
 
@@ -41,15 +41,12 @@ const WINDOWS: [&str; 13] = [
 
 /// See the module.
 pub(crate) fn of(event: &Event) -> String {
-    if let Some(text) = event.text(Field::MESSAGE).filter(|text| !text.is_empty()) {
-        return text.to_owned();
-    }
-    if let Some(command) = text(event, Field::PROCESS_COMMAND_LINE) {
-        return command;
-    }
-    request(event)
-        .or_else(|| structured(event))
-        .unwrap_or_else(|| String::from_utf8_lossy(&event.original).into_owned())
+    let message = event.text(Field::MESSAGE).filter(|text| !text.is_empty());
+    // A message that is the whole record says no more than its bytes do.
+    let is_own = message.is_some_and(|text| text.as_bytes() != event.original.trim_ascii());
+    let own = || message.filter(|_| is_own).map(str::to_owned);
+    let told = own().or_else(|| text(event, Field::PROCESS_COMMAND_LINE)).or_else(|| request(event));
+    told.or_else(|| structured(event)).unwrap_or_else(|| String::from_utf8_lossy(&event.original).into_owned())
 }
 
 /// The first value of a field as text.
@@ -145,7 +142,10 @@ mod tests {
             (Field::HTTP_RESPONSE_STATUS_CODE, 404u16.into()),
             (Field::SOURCE_IP, Value::Ip([192, 0, 2, 7].into())),
         ];
-        assert_eq!(of(&event("<190>1 - - - - - ...", &fields)), "GET /trang?x=1 404 ← 192.0.2.7");
+        let line = "<190>1 - - - - - ...";
+        assert_eq!(of(&event(line, &fields)), "GET /trang?x=1 404 ← 192.0.2.7");
+        let whole = [&fields[..], &[(Field::MESSAGE, line.into())]].concat();
+        assert_eq!(of(&event(line, &whole)), "GET /trang?x=1 404 ← 192.0.2.7", "a message that is the whole line");
     }
 
     #[test]
