@@ -60,8 +60,12 @@ def draw(group, unit, series):
     for mark in marks:
         out.append(f'<line x1="{LEFT}" x2="{LEFT + wide}" y1="{up(mark):.1f}" y2="{up(mark):.1f}" stroke="#ddd"/>')
         out.append(f'<text x="{LEFT - 6}" y="{up(mark) + 4:.1f}" text-anchor="end">{short(float(f"{mark:.3g}"))}</text>')
+    last = -math.inf
     for x in xs:
-        out.append(f'<text x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{short(x)}</text>')
+        # Not where it would stand in the one before.
+        if across(x) - last > 38:
+            last = across(x)
+            out.append(f'<text x="{last:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{short(x)}</text>')
     out.append(f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 8}" text-anchor="middle">events in the store</text>')
     for place, (name, points) in enumerate(series.items()):
         ink = INKS[place % len(INKS)]
