@@ -295,14 +295,16 @@ impl Stage {
                     return;
                 }
                 Err(WriteError::Behind { .. }) => {}
-                Err(error) if !is_told => {
-                    is_told = true;
-                    error!(%error, "alerts not stored");
+                Err(error) => {
+                    if !is_told {
+                        is_told = true;
+                        error!(%error, "alerts not stored");
+                    }
+                    // A full disk may come before it.
                     if matches!(error, WriteError::Poisoned | WriteError::ReadOnly) {
                         return;
                     }
                 }
-                Err(_) => {}
             }
             std::thread::sleep(RETRY_INTERVAL);
         }
