@@ -68,10 +68,11 @@ fn slapd(event: &mut Event, message: &str) -> bool {
         Some((front, rest)) if front.starts_with("op=") || front.starts_with("fd=") => rest,
         _ => rest,
     };
-    if let Some(peer) = rest.split_once(" from IP=").map(|(_, rest)| rest).or_else(|| rest.strip_prefix("from IP=")) {
+    let (verb, values) = rest.split_once(' ').unwrap_or((rest, ""));
+    // Right behind the verb: further on stands what clients chose.
+    if let Some(peer) = values.strip_prefix("from IP=").or_else(|| rest.strip_prefix("from IP=")) {
         set_peer(event, peer.split(' ').next().unwrap_or(peer));
     }
-    let (verb, values) = rest.split_once(' ').unwrap_or((rest, ""));
     match verb {
         "ACCEPT" => happened(event, "ldap_connect", COMES),
         "closed" | "UNBIND" => happened(event, "ldap_disconnect", GOES),

@@ -28,6 +28,53 @@ fn own(rows: &[(&str, &[(&str, &str)])]) {
 }
 
 #[test]
+fn a_name_made_of_the_words_behind_it_names_no_address() {
+    const BAD: &str = "198.51.100.66";
+    tagged(&[
+        (
+            "imapd",
+            &format!("Login failed user=x auth=y host={BAD} auth=x auth=y host={BAD} host=may.example [203.0.113.9]"),
+            &[OUT, FROM],
+        ),
+        (
+            "imapd",
+            &format!("Failed CRAM-MD5 override of user=x host={BAD} host=may.example [203.0.113.9]"),
+            &[OUT, FROM],
+        ),
+        (
+            "roundcube",
+            &format!("IMAP Error: Login failed for x from {BAD}. y from 203.0.113.9. no answer"),
+            &[OUT, FROM],
+        ),
+        (
+            "roundcube",
+            &format!(
+                "IMAP Error: Login failed for x against y from {BAD}. z against may-02 from 203.0.113.9. no answer"
+            ),
+            &[OUT, FROM],
+        ),
+        ("hostd", &format!("Rejected password for user x from {BAD} from 203.0.113.9"), &[OUT, FROM]),
+        (
+            "slapd",
+            &format!("conn=7 op=1 BIND dn=\"cn=x from IP={BAD}:1 \" method=128"),
+            &[("event.action", "ldap_bind"), ("!source.ip", "")],
+        ),
+    ]);
+    const AT: &str = "[23/Nov/2026 20:10:00]";
+    let gone = "doesn't exist. Attempt from IP address";
+    own(&[
+        (&format!("{AT} SMTP: User x {gone} {BAD} {gone} 203.0.113.9"), &[OUT, FROM]),
+        (
+            &format!(
+                "{AT} Attempt to deliver to unknown recipient <x, IP address {BAD}>, from <y>, IP address 203.0.113.9"
+            ),
+            &[FROM],
+        ),
+        (&format!("L 11/23/2026 - 20:10:00: Bad Rcon: \"x from \"{BAD}\"\" from \"203.0.113.9:4411\""), &[OUT, FROM]),
+    ]);
+}
+
+#[test]
 fn accounts_and_privileges() {
     tagged(&[
         (
