@@ -241,12 +241,7 @@ mod tests {
             shared.store.seal().expect("seals");
             shared.registry.close();
         }
-        let segments = std::fs::read_dir(folder.path().join("segments")).expect("is listed");
-        for segment in segments.flatten() {
-            let rows = segment.path().join("rows.parquet");
-            let length = std::fs::metadata(&rows).expect("is there").len();
-            std::fs::write(&rows, vec![7; length as usize]).expect("is written");
-        }
+        crate::alerts::tests::damage_first_segment(folder.path());
         let shared = shared(folder.path(), &runtime);
         shared.feed.checked().through = hour;
         assert!(balance::check_next(&shared, hour + 2, &Control::default()));
