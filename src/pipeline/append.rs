@@ -14,6 +14,7 @@ use nhatle_collector::Receipt;
 use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Keep, Refusal};
 use nhatle_event::{Event, Stored, Timestamp};
+use nhatle_storage::wal::FRAME_BYTES_MAX;
 use nhatle_storage::{Dataset, Encoded, Store, WriteError};
 use tracing::{debug, error};
 
@@ -27,9 +28,10 @@ use crate::telemetry::Counters;
 
 /// Converted batches are written together up to so many rows.
 const ROWS_TOGETHER_MAX: usize = 8_192;
-/// And up to so many bytes, as the log holds them: its frames have a bound ([`nhatle_storage::wal::FRAME_BYTES_MAX`]), and
-/// what the batch says beside its rows stands in them, too.
+/// And up to so many bytes, as the log holds them.
 const BYTES_TOGETHER_MAX: usize = 32 << 20;
+/// One part alone may have so many: what the batch says beside its rows stands in the same frame.
+const PART_BYTES_MAX: usize = FRAME_BYTES_MAX - (8 << 20);
 /// How long a full batch waits at most while sealing is behind: so reading slows down before it has to stop.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How often it is looked whether there is room again.
@@ -104,7 +106,7 @@ fn fitting(parts: Vec<Part>) -> Vec<Vec<Part>> {
 /// Makes parts durable and hands them on. `false` where nobody looks at them any more.
 fn write(shared: &Shared, known: &mut Known, mut parts: Vec<Part>, to_detect: &committed::Sender) -> bool {
     if let [part] = &mut parts[..]
-        && BYTES_TOGETHER_MAX < part.bytes()
+        && PART_BYTES_MAX < part.bytes()
         && 1 < part.rows.len()
     {
         return write_in_pieces(shared, known, std::mem::replace(part, Part::of(Vec::new())), to_detect);
@@ -176,7 +178,8 @@ impl Keeper {
 
     fn keep_if_due(&mut self, shared: &Shared, resent: &mut Resent) {
         let now = shared.clock.now();
-        let is_end = self.next_end <= now;
+        // Also where the clock was set back by hours.
+        let is_end = self.next_end <= now || SourceBook::next_end(now) < self.next_end;
         if !is_end && self.kept.elapsed() < CHECKPOINT_INTERVAL {
             return;
         }
