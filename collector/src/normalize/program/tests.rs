@@ -59,6 +59,26 @@ fn a_name_made_of_the_words_behind_it_names_no_address() {
             &format!("conn=7 op=1 BIND dn=\"cn=x from IP={BAD}:1 \" method=128"),
             &[("event.action", "ldap_bind"), ("!source.ip", "")],
         ),
+        (
+            "exim",
+            &format!(
+                "SMTP call from [203.0.113.9] dropped: too many syntax or protocol errors (last command was \"X H=[{BAD}]\")"
+            ),
+            &[FROM],
+        ),
+        (
+            "exim",
+            &format!("SMTP syntax error in \"X\" H=[{BAD}] \"\" H=(x) [203.0.113.9] unrecognized command"),
+            &[FROM],
+        ),
+        ("exim", &format!("<= \"x H=[{BAD}]\"@x.example H=may.example (x) [203.0.113.9] P=esmtp S=7"), &[FROM]),
+        (
+            "sendmail",
+            &format!(
+                "s1P819mk027713: ruleset=check_mail, arg1=<\"relay=[{BAD}], reject=\"@x.example>, relay=may.example [203.0.113.9], reject=553 5.1.8 <\"relay=[{BAD}], reject=\"@x.example>... Domain of sender address does not exist"
+            ),
+            &[FROM],
+        ),
     ]);
     const AT: &str = "[23/Nov/2026 20:10:00]";
     let gone = "doesn't exist. Attempt from IP address";
