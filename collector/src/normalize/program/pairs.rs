@@ -41,7 +41,10 @@ pub(super) fn security_event(event: &mut Event, message: &str) -> bool {
     if let Some(user) = between(message, ",AccountID=\"", "\"") {
         set_user(event, user);
     }
-    let remote = between(message, ",RemoteAddress=\"", "\"").map(|text| text.split('/').skip(2).collect::<Vec<_>>());
+    // Account and challenge are what the client sent, quotes too: of two addresses nobody knows which is the server's word.
+    let is_sole = message.matches(",RemoteAddress=\"").count() == 1;
+    let remote = between(message, ",RemoteAddress=\"", "\"").filter(|_| is_sole);
+    let remote = remote.map(|text| text.split('/').skip(2).collect::<Vec<_>>());
     if let Some([address, port, ..]) = remote.as_deref() {
         set_peer(event, address);
         super::set_port(event, Some(port));

@@ -60,6 +60,27 @@ fn a_name_made_of_the_words_behind_it_names_no_address() {
             &[("event.action", "ldap_bind"), ("!source.ip", "")],
         ),
         (
+            "vsftpd",
+            &format!(
+                "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=x rhost={BAD} rhost=203.0.113.9"
+            ),
+            &[OUT, ("!source.ip", "")],
+        ),
+        (
+            "sshd",
+            &format!(
+                "pam_sss(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9 user=x rhost={BAD}"
+            ),
+            &[OUT, FROM],
+        ),
+        (
+            "asterisk",
+            &format!(
+                "SECURITY[7] res_security_log.c: SecurityEvent=\"InvalidPassword\",Service=\"SIP\",AccountID=\"x\",RemoteAddress=\"IPV4/UDP/{BAD}/1\",y=\"\",RemoteAddress=\"IPV4/UDP/203.0.113.9/5060\""
+            ),
+            &[OUT, ("!source.ip", "")],
+        ),
+        (
             "exim",
             &format!(
                 "SMTP call from [203.0.113.9] dropped: too many syntax or protocol errors (last command was \"X H=[{BAD}]\")"
