@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt};
 use nhatle_engine::alert::Alert;
 use nhatle_event::Seq;
-use nhatle_storage::{Dataset, ReadError, Store};
+use nhatle_storage::{Dataset, ReadError, Snapshot, Store};
 
 /// How many alerts are kept in memory.
 pub const ALERTS_MAX: usize = 100_000;
@@ -30,12 +30,15 @@ impl AlertBook {
         AlertBook { by_id: HashMap::with_capacity(1024), ..AlertBook::default() }
     }
 
-    /// The newest alerts of the store.
+    /// The newest alerts of the store. Without those of a damaged segment: it must not keep the server from starting.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// Something else than a segment cannot be read.
     pub fn of(store: &Store) -> Result<AlertBook, ReadError> {
-        let snapshot = store.snapshot();
+        store.snapshot().serve_rest(AlertBook::of_snapshot).map(|(book, _damaged)| book)
+    }
+
+    fn of_snapshot(snapshot: &Snapshot) -> Result<AlertBook, ReadError> {
         let mut book = AlertBook::new();
         let total = snapshot.count(Dataset::Alerts);
         let mut skip = total.saturating_sub(ALERTS_MAX as u64);
@@ -109,8 +112,34 @@ impl AlertBook {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use nhatle_event::Timestamp;
+
     use super::*;
+
+    /// Other bytes in the rows of the oldest segment below a data folder.
+    pub(crate) fn damage_first_segment(data: &std::path::Path) {
+        let segments = std::fs::read_dir(data.join("segments")).expect("is listed");
+        let first = segments.flatten().map(|segment| segment.path()).min().expect("there is one");
+        let rows = first.join("rows.parquet");
+        let length = std::fs::read(&rows).expect("is there").len();
+        std::fs::write(&rows, vec![7; length]).expect("is written");
+    }
+
+    #[test]
+    fn a_damaged_segment_does_not_keep_the_others_alerts_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there"));
+        let clock = Arc::new(nhatle_event::SystemClock);
+        let store = Store::open(disk, nhatle_storage::Config::default(), clock).expect("opens");
+        for id in ["a", "b"] {
+            store.append(vec![(Dataset::Alerts, alert(id, 1).to_event(Timestamp(2)))], &[]).expect("is written");
+            store.seal().expect("seals");
+        }
+        damage_first_segment(folder.path());
+        let book = AlertBook::of(&store).expect("opens");
+        assert_eq!((book.contains("a"), book.contains("b")), (false, true));
+    }
 
     fn alert(id: &str, at_ns: i64) -> Alert {
         let json = serde_json::json!({

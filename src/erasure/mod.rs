@@ -8,6 +8,7 @@ pub mod unfinished;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
@@ -92,8 +93,8 @@ pub enum Refusal {
         /// How many were confirmed.
         expected: u64,
     },
-    /// A hold was placed or ended while it was counted.
-    #[error("legal holds were changed meanwhile: look at the preview again")]
+    /// A hold was placed or ended while it was counted, or one was placed while it was erased.
+    #[error("legal holds were changed meanwhile: what they keep stays; look at the preview again")]
     HoldsChanged,
 }
 
@@ -203,9 +204,12 @@ impl Aim {
 
 /// The hold that keeps an event.
 fn hold_of(stored: &Stored, holds: &[(u64, Hold)], now: Timestamp) -> Option<u64> {
+    holds.iter().find(|(_, hold)| is_kept_by(hold, stored, now)).map(|(number, _)| *number)
+}
+
+fn is_kept_by(hold: &Hold, stored: &Stored, now: Timestamp) -> bool {
     let (happened, committed) = (stored.event.timestamp, stored.committed);
-    let (first, last) = (happened.min(committed), happened.max(committed));
-    holds.iter().find(|(_, hold)| hold.keeps(first, last, now)).map(|(number, _)| *number)
+    hold.keeps(happened.min(committed), happened.max(committed), now)
 }
 
 /// The holds in force.
@@ -410,6 +414,7 @@ impl Begun {
     ) -> anyhow::Result<Done> {
         let Begun { aim, holds, order, number, receipt, .. } = self;
         let began = now();
+        let is_held_anew = Cell::new(false);
         let mut is_given_up = false;
         let pace: Pace<'_> = &mut || {
             is_given_up = is_given_up || !pace();
@@ -417,7 +422,13 @@ impl Begun {
         };
         let change = |stored: &Stored| {
             let left = aim.left_of(stored, number)?;
-            hold_of(stored, &holds, began).is_none().then_some(left)
+            if hold_of(stored, &holds, began).is_some() {
+                return None;
+            }
+            // A hold placed since it began counts.
+            let is_held = registry.read(|state| state.holds.values().any(|hold| is_kept_by(hold, stored, began)));
+            is_held_anew.set(is_held || is_held_anew.get());
+            (!is_held).then_some(left)
         };
         let erasure =
             Erasure { number, basis: &order.basis, by: &order.by, narrowed: Some(&aim.narrowed), change: &change };
@@ -432,6 +443,7 @@ impl Begun {
                     done.is_given_up = true;
                     return Ok(done);
                 }
+                registry.catch_up().context("read the register")?;
                 let erased = match aim.may_hold(&meta) {
                     true => store.erase(&meta.dir, &erasure, pace).context("write a segment anew")?,
                     false => None,
@@ -456,16 +468,30 @@ impl Begun {
         }
         // Files of the old segments that somebody read meanwhile.
         store.sweep();
-        // What was erased before it was interrupted is of it, too.
-        let (events, segments) = erased_by(&store.snapshot(), number).context("count what was erased")?;
-        (done.events, done.segments) = (done.events.max(events), done.segments.max(segments));
-        let end = ErasureChange::Done { events: done.events, segments: done.segments };
-        registry.change(&order.actor, now(), &AnyChange::Erasure(number, end)).context("write down that it is done")?;
-        record_register(store, registry)?;
-        let mark = erasure::mark_of(&done.receipt, &aim.marked);
-        unfinished::forget(&**store.disk(), &mark).context("remove what was kept to go on with it")?;
-        Ok(done)
+        if is_held_anew.get() && !aim.leave_held {
+            return Err(Refusal::HoldsChanged.into());
+        }
+        end((store, registry), (&aim, &order), done, now())
     }
+}
+
+/// Writes down that it is done.
+fn end(
+    (store, registry): (&Store, &Registry),
+    (aim, order): (&Aim, &Order),
+    mut done: Done,
+    now: Timestamp,
+) -> anyhow::Result<Done> {
+    // What was erased before it was interrupted is of it, too.
+    let (events, segments) = erased_by(&store.snapshot(), done.number).context("count what was erased")?;
+    (done.events, done.segments) = (done.events.max(events), done.segments.max(segments));
+    let change = ErasureChange::Done { events: done.events, segments: done.segments };
+    let change = AnyChange::Erasure(done.number, change);
+    registry.change(&order.actor, now, &change).context("write down that it is done")?;
+    record_register(store, registry)?;
+    let mark = erasure::mark_of(&done.receipt, &aim.marked);
+    unfinished::forget(&**store.disk(), &mark).context("remove what was kept to go on with it")?;
+    Ok(done)
 }
 
 /// How many events of how many segments an erasure touched, as the segments say.

@@ -89,6 +89,40 @@ fn what_is_given_up_at_any_step_is_not_done_and_is_taken_up_again() {
 }
 
 #[test]
+fn a_hold_placed_while_it_erases_keeps_what_is_left() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for leave_held in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, registry, _) = open(folder.path(), &runtime);
+        for round in 0..3 {
+            store.append((0..12).map(|at| (Dataset::Events, event(round * 12 + at))).collect(), &[]).unwrap();
+            store.seal().unwrap();
+        }
+        let wanted = Wanted { subject: Some(NAME.to_owned()), leave_held, ..Wanted::default() };
+        let order =
+            Order { actor: "cli".to_owned(), by: "lan".to_owned(), basis: "đơn số 12".to_owned(), expect: 9 };
+        let begun = begin((&store, &registry), &wanted, order, SystemClock.now()).unwrap();
+        let hold = HoldChange::Place { from_ns: 0, to_ns: i64::MAX, until_ns: i64::MAX, reason: "vụ 12".to_owned() };
+        let hold = AnyChange::Hold(1, hold);
+        let mut pace = || {
+            if left(&store) == 6 && registry.read(|state| state.holds.is_empty()) {
+                registry.change("cli", SystemClock.now(), &hold).unwrap();
+            }
+            true
+        };
+        let done = begun.erase((&store, &registry), &|| SystemClock.now(), &mut pace);
+        assert_eq!(left(&store), 6, "what was not erased when the hold was placed");
+        match done {
+            Ok(done) => assert!(leave_held && done.events == 3, "{done:?}"),
+            Err(refused) => assert!(!leave_held && refused.to_string().contains("holds"), "{refused:#}"),
+        }
+        let is_done = registry.read(|state| state.erasures[&1].done.is_some());
+        assert_eq!(is_done, leave_held, "what a hold stops is taken up again when it is over");
+        registry.close();
+    }
+}
+
+#[test]
 fn a_hold_placed_meanwhile_stops_it_and_what_never_began_is_forgotten() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();

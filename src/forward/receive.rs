@@ -199,17 +199,7 @@ async fn take(
     };
     if is_kept {
         records.drain(..skip.min(records.len()));
-        for record in &mut records {
-            let input = std::mem::replace(&mut record.input, Text::const_new(""));
-            record.input = forwarded_input(&name, &input);
-            record.canary = None;
-            if &*input == super::status::INPUT {
-                record.source = Some(Text::from(name.as_str()));
-            }
-            if identity.unit.is_some() {
-                record.unit.clone_from(&identity.unit);
-            }
-        }
+        records.iter_mut().for_each(|record| take_over(record, &name, &identity, now));
         let value = serde_json::to_string(&next).map_err(|error| Refused::Unavailable(error.to_string()))?;
         let keep = vec![Keep { key: format!("{KEY}{key}"), value }];
         let sender = Sender::named(&name);
@@ -242,6 +232,21 @@ async fn take(
     Ok(Json(reply))
 }
 
+/// A record as the city's: what its forwarder may not say, and what it cannot know, is not believed.
+fn take_over(record: &mut Record, name: &str, identity: &PushIdentity, now: Timestamp) {
+    let input = std::mem::replace(&mut record.input, Text::const_new(""));
+    record.input = forwarded_input(name, &input);
+    record.canary = None;
+    if &*input == super::status::INPUT {
+        record.source = Some(Text::from(name));
+    }
+    if identity.unit.is_some() {
+        record.unit.clone_from(&identity.unit);
+    }
+    // A ward's clock may be years ahead; correlations of the whole city go by the newest moment of receipt.
+    record.received = record.received.min(now);
+}
+
 /// Writes new gaps into the receipt book too, on the row of the forwarder itself.
 fn note_gaps(shared: &Shared, before: &Forwarder, after: &Forwarder, now: Timestamp) {
     if before.lost == after.lost {
@@ -270,4 +275,21 @@ fn names(identity: &PushIdentity, claimed: &str) -> (String, String) {
     let (proved, claimed) = (clean(&identity.name), clean(claimed));
     let name = if proved == claimed { proved.clone() } else { format!("{proved}.{claimed}") };
     (name, format!("{proved}/{claimed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_was_received_after_it_came_to_the_city() {
+        let identity = PushIdentity { name: "dh01".into(), unit: Some("DH01".into()) };
+        let now = Timestamp(1_000);
+        for (said, believed) in [(900, 900), (1_000, 1_000), (4_000_000_000_000_000_000, 1_000)] {
+            let mut record = Record::new(*b"x", "syslog-udp", Timestamp(said));
+            take_over(&mut record, "dh01", &identity, now);
+            assert_eq!((record.received, record.unit.as_deref()), (Timestamp(believed), Some("DH01")));
+            assert_eq!(&*record.input, "dh01: syslog-udp");
+        }
+    }
 }

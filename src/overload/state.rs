@@ -107,11 +107,13 @@ impl Machine {
             self.flooded = reading.flooded;
             self.shed_at = Some(now);
         }
-        let is_shedding = self.shed_at.is_some_and(|at| now.since(at) < SHED_LINGER_NS);
+        // A moment that is yet to come is none: a clock that was set back must not keep intake shut until it is there again.
+        let lingers = |at: Timestamp, linger_ns: i64| (0..linger_ns).contains(&now.since(at));
+        let is_shedding = self.shed_at.is_some_and(|at| lingers(at, SHED_LINGER_NS));
         if reading.has_no_room {
             self.no_room_at = Some(now);
         }
-        let was_refused = self.no_room_at.is_some_and(|at| now.since(at) < NO_ROOM_LINGER_NS);
+        let was_refused = self.no_room_at.is_some_and(|at| lingers(at, NO_ROOM_LINGER_NS));
         let to = if was_refused || self.has_little_room(reading) {
             State::ReadOnly
         } else if is_shedding {
@@ -201,6 +203,16 @@ mod tests {
         let none = Reading { reserve_bytes: 0, is_reserve_held: false, free_bytes: Some(0), ..calm() };
         check(&[(none, State::Normal), (Reading { has_no_room: true, ..none }, State::ReadOnly)]);
         check(&[(Reading { free_bytes: None, ..calm() }, State::Normal)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nothing_shut() {
+        let mut machine = Machine::default();
+        let refused = Reading { has_no_room: true, flooded: 1, ..calm() };
+        machine.step(&refused, Timestamp(1_000_000 * SECOND));
+        assert_eq!(machine.state(), State::ReadOnly);
+        machine.step(&Reading { flooded: 1, ..calm() }, Timestamp(SECOND));
+        assert_eq!(machine.state(), State::Normal);
     }
 
     #[test]

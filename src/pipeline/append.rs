@@ -14,6 +14,7 @@ use nhatle_collector::Receipt;
 use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Keep, Refusal};
 use nhatle_event::{Event, Stored, Timestamp};
+use nhatle_storage::wal::FRAME_BYTES_MAX;
 use nhatle_storage::{Dataset, Encoded, Store, WriteError};
 use tracing::{debug, error};
 
@@ -27,6 +28,10 @@ use crate::telemetry::Counters;
 
 /// Converted batches are written together up to so many rows.
 const ROWS_TOGETHER_MAX: usize = 8_192;
+/// And up to so many bytes, as the log holds them.
+const BYTES_TOGETHER_MAX: usize = 32 << 20;
+/// One part alone may have so many: what the batch says beside its rows stands in the same frame.
+const PART_BYTES_MAX: usize = FRAME_BYTES_MAX - (8 << 20);
 /// How long a full batch waits at most while sealing is behind: so reading slows down before it has to stop.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How often it is looked whether there is room again.
@@ -59,13 +64,8 @@ pub(super) fn run(
                     rows += next.iter().map(|part| part.rows.len()).sum::<usize>();
                     parts.extend(next);
                 }
-                if let Some(committed) = commit(shared, &mut known, parts) {
-                    if let Some(last) = committed.last() {
-                        shared.live.set_committed(last.seq);
-                    }
-                    if !to_detect.send(committed) {
-                        break;
-                    }
+                if !fitting(parts).into_iter().all(|parts| write(shared, &mut known, parts, to_detect)) {
+                    break;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -84,6 +84,86 @@ struct Known {
     resent: Resent,
 }
 
+/// Parts that fit into one batch of the log together, in order; one that is too large for that is alone.
+fn fitting(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    let (mut batches, mut bytes) = (Vec::<Vec<Part>>::new(), 0);
+    for part in parts {
+        let own = part.bytes();
+        match batches.last_mut() {
+            Some(batch) if bytes + own <= BYTES_TOGETHER_MAX => {
+                bytes += own;
+                batch.push(part);
+            }
+            _ => {
+                bytes = own;
+                batches.push(vec![part]);
+            }
+        }
+    }
+    batches
+}
+
+/// Makes parts durable and hands them on. `false` where nobody looks at them any more.
+fn write(shared: &Shared, known: &mut Known, mut parts: Vec<Part>, to_detect: &committed::Sender) -> bool {
+    if let [part] = &mut parts[..]
+        && PART_BYTES_MAX < part.bytes()
+        && 1 < part.rows.len()
+    {
+        return write_in_pieces(shared, known, std::mem::replace(part, Part::of(Vec::new())), to_detect);
+    }
+    let Some(committed) = commit(shared, known, parts) else { return true };
+    if let Some(last) = committed.last() {
+        shared.live.set_committed(last.seq);
+    }
+    to_detect.send(committed)
+}
+
+/// Writes a part that is too large for one batch of the log as several. Whoever waits is told once all of it is durable; where
+/// that goes wrong on the way, what they send again may stand there twice.
+fn write_in_pieces(shared: &Shared, known: &mut Known, part: Part, to_detect: &committed::Sender) -> bool {
+    let Part { rows, waiting, keep, .. } = part;
+    let mut pieces = pieces(rows);
+    if let Some(last) = pieces.last_mut() {
+        last.keep = keep;
+    }
+    let (mut whole, mut from) = (Receipt::default(), 0);
+    for piece in pieces {
+        let count = u32::try_from(piece.rows.len()).unwrap_or(u32::MAX);
+        let (told, hears) = waiting.is_some().then(tokio::sync::oneshot::channel).unzip();
+        if !write(shared, known, vec![Part { waiting: told, ..piece }], to_detect) {
+            return false;
+        }
+        match hears.map(|mut hears| hears.try_recv()) {
+            None => {}
+            Some(Ok(Ok(receipt))) => {
+                whole.accepted += receipt.accepted;
+                whole.dead_lettered += receipt.dead_lettered;
+                whole.repeats.extend(receipt.repeats.iter().map(|at| from + at));
+            }
+            Some(Ok(Err(refusal))) => {
+                answer(waiting, Err(refusal));
+                return true;
+            }
+            Some(Err(_untold)) => return true,
+        }
+        from += count;
+    }
+    answer(waiting, Ok(whole));
+    true
+}
+
+/// Rows in halves until each fits into a batch of the log, or is one row.
+fn pieces(mut rows: Vec<(Dataset, Event)>) -> Vec<Part> {
+    let half = rows.len() / 2;
+    if half == 0 || Encoded::of(&rows).bytes() <= BYTES_TOGETHER_MAX {
+        return vec![Part::of(rows)];
+    }
+    let rest = rows.split_off(half);
+    let mut all = pieces(rows);
+    all.extend(pieces(rest));
+    all
+}
+
 /// When the receipt book is written down.
 struct Keeper {
     kept: Instant,
@@ -98,7 +178,8 @@ impl Keeper {
 
     fn keep_if_due(&mut self, shared: &Shared, resent: &mut Resent) {
         let now = shared.clock.now();
-        let is_end = self.next_end <= now;
+        // Also where the clock was set back by hours.
+        let is_end = self.next_end <= now || SourceBook::next_end(now) < self.next_end;
         if !is_end && self.kept.elapsed() < CHECKPOINT_INTERVAL {
             return;
         }
@@ -359,6 +440,37 @@ mod tests {
         assert_eq!(pause(900, 100, ROWS_TOGETHER_MAX * 9), PAUSE_MAX);
         assert_eq!(pause(100, 100, ROWS_TOGETHER_MAX / 4), PAUSE_MAX / 4);
         assert_eq!(pause(1, 0, 1), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_push_larger_than_a_batch_of_the_log_is_stored_and_takes_nobody_else_down() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+        let file = crate::config::ConfigFile { data: folder.path().to_owned(), ..Default::default() };
+        let config = crate::config::Config::check(file).expect("the defaults hold");
+        let shared = crate::command::serve::open(&config, runtime.handle().clone()).expect("opens");
+        let large = |at: i64| (Dataset::Events, Event::new(Timestamp(at), vec![b'x'; 24 << 20]));
+        let (told, mut hears) = tokio::sync::oneshot::channel();
+        let pushed = vec![large(1), large(2), row(Dataset::DeadLetters, "d"), large(3), row(Dataset::Events, "a")];
+        let (to_append, converted) = std::sync::mpsc::sync_channel(1);
+        let push = Part { waiting: Some(told), ..Part::of(pushed) };
+        to_append.send(vec![Part::of(vec![row(Dataset::Events, "a")]), push]).expect("is taken");
+        drop(to_append);
+        let (to_detect, detects) = committed::queue();
+        let looking = std::thread::spawn(move || {
+            let mut rows = 0;
+            while let committed::Received::Batch(batch) = detects.receive(Duration::from_secs(60)) {
+                rows += batch.len();
+            }
+            rows
+        });
+        run(&shared, &Arc::default(), &converted, &to_detect);
+        drop(to_detect);
+        assert_eq!(looking.join().expect("it does not panic"), 5);
+        let receipt = Receipt { accepted: 3, dead_lettered: 1, repeats: vec![4], is_resent: false };
+        assert_eq!(hears.try_recv(), Ok(Ok(receipt)));
+        let snapshot = shared.store.snapshot();
+        assert_eq!((snapshot.count(Dataset::Events), snapshot.count(Dataset::DeadLetters)), (4, 1));
     }
 
     /// What is no event of a source takes a place among the rows, and none in the receipt.

@@ -67,7 +67,9 @@ impl Checkpoint {
 
     /// Whether it is time for the next one; it is to be written after the mark.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.due <= now && self.writer.as_ref().is_none_or(JoinHandle::is_finished)
+        // Also where the clock was set back.
+        let is_time = self.due <= now || now.plus_nanos(INTERVAL_NS) < self.due;
+        is_time && self.writer.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Writes it on a thread of its own. The correlator has looked at everything up to `marked` and nothing after.

@@ -49,6 +49,11 @@ impl Part {
         let encoded = vec![Encoded::of(&rows)];
         Part { rows, encoded, waiting: None, keep: Vec::new(), delivery: None }
     }
+
+    /// How many bytes its rows take in the log.
+    pub fn bytes(&self) -> usize {
+        self.encoded.iter().map(Encoded::bytes).sum()
+    }
 }
 
 /// Runs until every sender is gone.

@@ -144,9 +144,11 @@ impl Stage {
         let snapshot = self.shared.store.snapshot();
         let mut count = 0;
         while self.detected < self.backlog_end {
-            match snapshot.events_after(Dataset::Events, self.detected, CATCH_UP_EVENTS) {
-                Ok(events) if events.is_empty() => break,
-                Ok(mut events) => {
+            let detected = self.detected;
+            // What is in a damaged segment is looked at by nobody; all else is.
+            match snapshot.serve_rest(|rest| rest.events_after(Dataset::Events, detected, CATCH_UP_EVENTS)) {
+                Ok((events, _damaged)) if events.is_empty() => break,
+                Ok((mut events, _damaged)) => {
                     events.retain(|stored| stored.seq <= self.backlog_end);
                     if events.is_empty() {
                         break;
@@ -295,14 +297,16 @@ impl Stage {
                     return;
                 }
                 Err(WriteError::Behind { .. }) => {}
-                Err(error) if !is_told => {
-                    is_told = true;
-                    error!(%error, "alerts not stored");
+                Err(error) => {
+                    if !is_told {
+                        is_told = true;
+                        error!(%error, "alerts not stored");
+                    }
+                    // A full disk may come before it.
                     if matches!(error, WriteError::Poisoned | WriteError::ReadOnly) {
                         return;
                     }
                 }
-                Err(_) => {}
             }
             std::thread::sleep(RETRY_INTERVAL);
         }
@@ -311,7 +315,7 @@ impl Stage {
     /// What sources send, now and then: it need not be exact after a crash.
     fn kinds_mark(&mut self) -> Option<(&'static str, Vec<u8>)> {
         let now = self.shared.clock.now();
-        if now.since(self.kinds_kept) < KINDS_INTERVAL_NS {
+        if (0..KINDS_INTERVAL_NS).contains(&now.since(self.kinds_kept)) {
             return None;
         }
         self.kinds_kept = now;
@@ -371,5 +375,59 @@ impl Stage {
             let (number, change) = state.opened.group(alert, &grouping)?;
             Some(AnyChange::Incident(number.unwrap_or_else(|| state.next_incident()), change))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nhatle_event::Event;
+    use nhatle_storage::Store;
+    use nhatle_storage::disk::sim::SimDisk;
+
+    use super::*;
+    use crate::config::{Config, ConfigFile};
+
+    #[test]
+    fn what_stands_behind_a_damaged_segment_is_looked_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+        let file = ConfigFile { data: folder.path().to_owned(), ..ConfigFile::default() };
+        let config = Config::check(file).expect("the defaults hold");
+        let shared = Arc::new(crate::command::serve::open(&config, runtime.handle().clone()).expect("opens"));
+        for _ in 0..2 {
+            let event = Event::new(Timestamp(0), *b"x");
+            shared.store.append(vec![(Dataset::Events, event)], &[]).expect("is written");
+            shared.store.seal().expect("seals");
+        }
+        crate::alerts::tests::damage_first_segment(folder.path());
+        let mut stage = Stage::new(shared.clone());
+        stage.warm_up();
+        stage.catch_up();
+        assert_eq!(stage.detected, Seq(2));
+        let mut refill = Refill::after(Seq(0));
+        refill.run(&shared.store, (&stage.detector, &mut stage.correlator), Seq(2), || true);
+        assert_eq!(refill.done, Seq(2));
+    }
+
+    #[test]
+    fn a_log_that_takes_nothing_more_is_not_tried_for_ever_also_after_a_full_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+        let file = ConfigFile { data: folder.path().to_owned(), ..ConfigFile::default() };
+        let config = Config::check(file).expect("the defaults hold");
+        let mut shared = crate::command::serve::open(&config, runtime.handle().clone()).expect("opens");
+        let disk = SimDisk::new(1);
+        let store = Store::open(Arc::new(disk.clone()), config.storage.clone(), shared.clock.clone()).expect("opens");
+        store.append(vec![(Dataset::Events, Event::new(Timestamp(0), *b"x"))], &[]).expect("is written");
+        shared.store = Arc::new(store);
+        let shared = Arc::new(shared);
+        let mut stage = Stage::new(shared.clone());
+        stage.detected = stage.backlog_end;
+        // No room for the mark; then what was written of it cannot be cut off again.
+        disk.set_capacity(disk.used_bytes());
+        disk.fail_from(disk.calls() + 4, std::io::ErrorKind::Other);
+        stage.write_mark();
+        assert!(shared.store.stats().is_poisoned);
+        assert_eq!(stage.marked, Seq(0), "it is not written");
     }
 }

@@ -48,8 +48,10 @@ impl Refill {
     ) {
         let snapshot = store.snapshot();
         while self.done < until && goes_on() {
-            let events = match snapshot.events_after(Dataset::Events, self.done, CHUNK_EVENTS) {
-                Ok(events) => events,
+            let done = self.done;
+            let events = match snapshot.serve_rest(|rest| rest.events_after(Dataset::Events, done, CHUNK_EVENTS)) {
+                // Without those of damaged segments: the windows hold what the others say.
+                Ok((events, _damaged)) => events,
                 Err(error) => return error!(%error, "events before the mark not read"),
             };
             let Some(last) = events.last().map(|last| last.seq) else { break };

@@ -135,6 +135,12 @@ pub fn check_next(shared: &Shared, newest: i64, control: &Control) -> bool {
             true
         }
         Err(ReadError::Stopped(_)) => false,
+        Err(error @ (ReadError::Corrupt(_) | ReadError::Unreadable { .. })) => {
+            // It will not be otherwise the next time; the hours behind it are checked all the same.
+            tracing::error!(%error, hour = next, "an hour of the receipt book cannot be checked");
+            shared.feed.checked().through = next;
+            true
+        }
         Err(error) => {
             tracing::warn!(%error, "an hour of the receipt book not checked");
             false

@@ -229,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_in_a_damaged_segment_does_not_keep_the_next_ones_from_being_checked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+        let hour = hour_of(nhatle_event::Clock::now(&nhatle_event::SystemClock)) - 3;
+        {
+            let shared = shared(folder.path(), &runtime);
+            let mut event = Event::new(Timestamp(0), *b"x");
+            event.received = Timestamp((hour + 1) * HOUR_NS + 5);
+            shared.store.append(vec![(Dataset::Events, event)], &[]).expect("is written");
+            shared.store.seal().expect("seals");
+            shared.registry.close();
+        }
+        crate::alerts::tests::damage_first_segment(folder.path());
+        let shared = shared(folder.path(), &runtime);
+        shared.feed.checked().through = hour;
+        assert!(balance::check_next(&shared, hour + 2, &Control::default()));
+        assert!(balance::check_next(&shared, hour + 2, &Control::default()), "the next hour");
+        assert_eq!(shared.feed.checked().through, hour + 2);
+    }
+
+    #[test]
     fn what_is_learned_survives_and_damage_is_no_end() {
         let folder = tempfile::tempdir().expect("a folder");
         let disk = nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there");

@@ -101,10 +101,10 @@ pub enum Fate {
 }
 
 impl SourceBook {
-    /// The book of a store: its marks, and what was stored after them.
+    /// The book of a store: its marks, and what was stored after them, as far as that can be read.
     ///
     /// # Errors
-    /// A segment cannot be read, or is damaged.
+    /// Something else than a segment cannot be read.
     pub fn open(store: &Store) -> Result<SourceBook, ReadError> {
         let (marks, snapshot) = (store.marks(), store.snapshot());
         // Books of before this mark were exact at each batch.
@@ -117,7 +117,9 @@ impl SourceBook {
         for (dataset, fate) in [(Dataset::Events, Fate::Stored), (Dataset::DeadLetters, Fate::DeadLettered)] {
             let mut after = counted;
             loop {
-                let events = snapshot.scan(dataset, after, REPLAY_EVENTS)?;
+                // What is in a damaged segment is counted by nobody: the others go on.
+                let (events, _damaged) =
+                    snapshot.serve_rest(|rest| rest.events_after(dataset, after, REPLAY_EVENTS))?;
                 let Some(last) = events.last() else { break };
                 let mut tally = Tally::new();
                 for stored in &events {
@@ -172,14 +174,16 @@ impl SourceBook {
         self.counted = last.unwrap_or(self.counted);
     }
 
-    /// Writes down what no mark says yet, with what was noted; stores the hours that are over where `has_ended`.
+    /// Writes down what no mark says yet, with what was noted; stores the hours that are over where `has_ended`, and those past
+    /// the bound at once: a ward that was cut off for weeks comes with hundreds.
     ///
     /// # Errors
     /// The store cannot be written; the book is then as before.
     pub fn keep(&mut self, store: &Store, noted: &Tally, now: Timestamp, has_ended: bool) -> Result<(), WriteError> {
         let mut next = self.clone();
         next.add(noted);
-        let mut rows = if has_ended { next.take_ended(now) } else { Vec::new() };
+        let has_too_many = next.rows().any(|(_, row)| OPEN_HOURS_MAX < row.open.len());
+        let mut rows = if has_ended || has_too_many { next.take_ended(now) } else { Vec::new() };
         if !next.is_dirty() {
             return Ok(());
         }
@@ -216,12 +220,9 @@ impl SourceBook {
         }
         for part in &sent.parts {
             row.total.add(&part.counts);
-            match row.open.iter_mut().find(|open| open.hour == part.hour) {
-                Some(open) => open.add(part),
-                None => {
-                    let place = row.open.partition_point(|open| open.hour < part.hour);
-                    row.open.insert(place, part.clone());
-                }
+            match row.open.binary_search_by_key(&part.hour, |open| open.hour) {
+                Ok(place) => row.open[place].add(part),
+                Err(place) => row.open.insert(place, part.clone()),
             }
         }
     }
@@ -355,6 +356,42 @@ mod tests {
         count(&mut book, 7);
         assert_eq!(book.take_ended(Timestamp(HOUR_NS + GRACE_NS)).len(), 1, "what came late is a second part");
         assert_eq!(book.row("web").map(|row| (row.total.stored, row.open.len())), Some((3, 1)));
+    }
+
+    #[test]
+    fn a_damaged_segment_is_not_counted_and_the_book_opens_all_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there"));
+        let clock = Arc::new(nhatle_event::SystemClock);
+        let store = Store::open(disk, nhatle_storage::Config::default(), clock).expect("opens");
+        let counted = [(COUNTED_MARK, vec![0; 8])];
+        for source in ["lost", "web"] {
+            store.append(vec![(Dataset::Events, event(source, 9))], &counted).expect("is written");
+            store.seal().expect("seals");
+        }
+        crate::alerts::tests::damage_first_segment(folder.path());
+        let book = SourceBook::open(&store).expect("opens");
+        assert_eq!(book.rows().map(|(name, _)| name).collect::<Vec<_>>(), ["web"]);
+        assert_eq!(book.counted, Seq(2));
+    }
+
+    #[test]
+    fn hours_past_the_bound_are_stored_before_the_hour_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there"));
+        let clock = Arc::new(nhatle_event::SystemClock);
+        let store = Store::open(disk, nhatle_storage::Config::default(), clock).expect("opens");
+        let (mut book, mut tally) = (SourceBook::default(), Tally::new());
+        for hour in (0..500).rev() {
+            tally.count(&event("web", hour * HOUR_NS), Fate::Stored, 5);
+        }
+        book.add(&tally);
+        assert_eq!(book.row("web").map(|row| row.open.len()), Some(500));
+        book.keep(&store, &Tally::new(), Timestamp(499 * HOUR_NS + 5), false).expect("is written");
+        assert_eq!(book.row("web").map(|row| (row.total.stored, row.open.len() <= OPEN_HOURS_MAX)), Some((500, true)));
+        assert!(500 - OPEN_HOURS_MAX as u64 <= store.snapshot().count(Dataset::Receipts));
+        let bytes: usize = store.marks().iter().map(|(_, value)| value.len()).sum();
+        assert!(bytes < 4_096, "{bytes}: marks are written again and again");
     }
 
     /// What was counted, the plain way: received, stored, duplicate, rejected by source and hour.

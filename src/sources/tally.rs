@@ -175,7 +175,7 @@ impl Tally {
 
 fn part_of(sent: &mut Sent, at: Timestamp, after_seq: u64) -> &mut HourPart {
     let hour = hour_of(at);
-    let place = sent.parts.iter().position(|part| part.hour == hour).unwrap_or_else(|| {
+    let place = sent.parts.iter().rposition(|part| part.hour == hour).unwrap_or_else(|| {
         sent.parts.push(HourPart::new(hour, after_seq));
         sent.parts.len() - 1
     });

@@ -178,7 +178,8 @@ impl Session {
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
-        IDLE_NS < now.since(self.seen) || ABSOLUTE_NS < now.since(self.started)
+        // Also where the clock was set back since, by more than a little.
+        IDLE_NS < now.since(self.seen).saturating_abs() || ABSOLUTE_NS < now.since(self.started)
     }
 }
 
@@ -213,7 +214,7 @@ impl Brake {
                 return Admission::Shut;
             }
             let (start, count) = tries.entry(key).or_insert((now, 0));
-            if BRAKE_WINDOW_NS < now.since(*start) {
+            if !(0..=BRAKE_WINDOW_NS).contains(&now.since(*start)) {
                 (*start, *count) = (now, 0);
             }
             *count = count.saturating_add(1);
@@ -320,5 +321,13 @@ mod tests {
             brake.admit(&format!("filler{guess}"), &format!("{guess}"), START);
         }
         assert!(brake.tries.lock().expect("free").len() <= BRAKE_ENTRIES_MAX);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_shuts_nobody_out() {
+        let brake = Brake::default();
+        let shut = (0..20).filter(|_| brake.admit("an", "10.0.0.1", START) != Admission::Open).count();
+        assert!(0 < shut);
+        assert_eq!(brake.admit("an", "10.0.0.1", Timestamp(0)), Admission::Open);
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::fair::Sender;
 use super::read_out::ReadOut;
-use super::tls::door::Door;
+use super::tls::door::{AddressCounts, Door};
 use super::{Counts, ListenError, SharedCounts, Sink, gelf, relp, syslog};
 use crate::frame::{Origin, RECORD_BYTES_MAX};
 
@@ -77,6 +77,7 @@ pub struct StreamInput {
     origin: Origin,
     limits: watch::Receiver<Limits>,
     counts: SharedCounts,
+    by_address: AddressCounts,
     door: Option<Arc<Door>>,
     ends: Option<watch::Receiver<bool>>,
 }
@@ -106,7 +107,8 @@ impl StreamInput {
     ) -> Result<StreamInput, ListenError> {
         let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
         let origin = if protocol == Protocol::Gelf { gelf::origin(origin) } else { origin };
-        Ok(StreamInput { listener, protocol, origin, limits, counts: SharedCounts::default(), door: None, ends: None })
+        let (counts, by_address) = (SharedCounts::default(), AddressCounts::default());
+        Ok(StreamInput { listener, protocol, origin, limits, counts, by_address, door: None, ends: None })
     }
 
     /// When `ends` is true (or its sender is gone), each connection ends where what had come of it is read.
@@ -163,12 +165,15 @@ impl StreamInput {
                 }
             };
             let limits = *self.limits.borrow();
-            let Some(open) = Open::new(&self.counts, limits.connections_max) else {
+            let peer = peer.ip().to_canonical();
+            let is_balancer = self.door.as_ref().is_some_and(|door| door.is_balancer(peer));
+            let share = if is_balancer { usize::MAX } else { share_of(limits.connections_max) };
+            let open = Open::new(&self.counts, limits.connections_max);
+            let (Some(held), Some(open)) = (self.by_address.hold(peer, share), open) else {
                 Counts::add(&self.counts.refused_connections, 1);
                 continue;
             };
             Counts::add(&self.counts.connections, 1);
-            let peer = peer.ip().to_canonical();
             let connection = Connection {
                 origin: Origin { peer: Some(peer), ..self.origin.clone() },
                 sender: Sender::Peer(peer),
@@ -183,13 +188,18 @@ impl StreamInput {
                     None => serve(protocol, connection, ReadOut::new(stream, ends)).await,
                     Some(door) => serve_behind(&door, protocol, connection, stream, ends).await,
                 }
-                drop(open);
+                drop((open, held));
             });
         }
         drop(self.listener);
         while connections.join_next().await.is_some() {}
         Ok(())
     }
+}
+
+/// How many connections one address may hold: some are always left for others.
+fn share_of(connections_max: usize) -> usize {
+    connections_max.max(1).saturating_mul(3).div_ceil(4)
 }
 
 /// A connection counted as open for as long as this is held.

@@ -196,6 +196,39 @@ async fn a_connection_is_cut_into_records_and_its_end_ends_the_last() {
 }
 
 #[tokio::test]
+async fn one_address_does_not_hold_every_connection() {
+    let (sink, mut batches) = channel(1 << 20);
+    let (_limits, known) = watch::channel(Limits { connections_max: 4, ..Limits::default() });
+    let (_stop, stopping) = watch::channel(false);
+    let input = StreamInput::bind(loopback(), Protocol::Syslog, Origin::new("tcp"), known).await.expect("binds");
+    let (address, counts) = (input.address().expect("has one"), input.counts());
+    let running = tokio::spawn(input.run(sink, Arc::new(Noon), stopping));
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        stream.write_all(b"<13>x\n").await.expect("sends");
+        assert_eq!(take(&mut batches, 1).await.len(), 1);
+        held.push(stream);
+    }
+    let mut fourth = TcpStream::connect(address).await.expect("connects");
+    assert_eq!(fourth.read(&mut [0; 1]).await.unwrap_or(0), 0, "past its share");
+    let other = tokio::net::TcpSocket::new_v4().expect("is made");
+    other.bind("127.0.0.2:0".parse().expect("an address")).expect("binds");
+    let mut other = other.connect(address).await.expect("connects");
+    other.write_all(b"<13>y\n").await.expect("sends");
+    assert_eq!(take(&mut batches, 1).await.len(), 1);
+    // What it holds no more counts no more.
+    held.clear();
+    while 1 < counts.read().open_connections {
+        tokio::task::yield_now().await;
+    }
+    let mut again = TcpStream::connect(address).await.expect("connects");
+    again.write_all(b"<13>z\n").await.expect("sends");
+    assert_eq!(take(&mut batches, 1).await.len(), 1);
+    running.abort();
+}
+
+#[tokio::test]
 async fn told_to_end_a_connection_is_read_out() {
     // Room for two batches or so: the rest stays in the sockets until somebody takes batches.
     let (sink, batches) = channel(256 << 10);

@@ -241,6 +241,10 @@ fn charon(event: &mut Event, message: &str) {
 /// [ipv4:203.0.113.9:4411] …`.
 fn samba(event: &mut Event, message: &str) {
     let Some(rest) = message.split_once("Auth: [").map(|(_, rest)| rest) else { return };
+    // Account, domain and machine are what the client says, brackets too: where a mark stands twice, nobody knows which is Samba's.
+    if ["] at [", "] status [", " remote host ["].iter().any(|mark| 1 < rest.matches(mark).count()) {
+        return authentication(event, "smb_login", Outcome::Failure);
+    }
     let Some((who, back)) = rest.split_once("] user [").and_then(|(_, rest)| rest.split_once("] at [")) else { return };
     let Some(status) = between(back, "] status [", "]") else { return };
     authentication(event, "smb_login", outcome(status == "NT_STATUS_OK"));

@@ -48,10 +48,17 @@ fn file_servers() {
     );
     all(
         "smbd",
-        &[(
-            r"  Auth: [SMB2,(null)] user [HUE]\[lan] at [Mon, 23 Nov 2026 20:10:00.1 +07] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] workstation [MAY-7] remote host [ipv4:203.0.113.9:4411] mapped to [HUE]\[lan]. local host [ipv4:192.0.2.1:445]",
-            &[OUT, LAN, FROM, ("source.port", "4411"), ("user.domain", "HUE")],
-        )],
+        &[
+            (
+                r"  Auth: [SMB2,(null)] user [HUE]\[lan] at [Mon, 23 Nov 2026 20:10:00.1 +07] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] workstation [MAY-7] remote host [ipv4:203.0.113.9:4411] mapped to [HUE]\[lan]. local host [ipv4:192.0.2.1:445]",
+                &[OUT, LAN, FROM, ("source.port", "4411"), ("user.domain", "HUE")],
+            ),
+            // An account made of the words behind it is let in by nobody and from nowhere.
+            (
+                r"  Auth: [SMB2,(null)] user [HUE]\[x] at [now] with [NTLMv2] status [NT_STATUS_OK] workstation [W] remote host [ipv4:198.51.100.66:1] ] at [Mon, 23 Nov 2026 20:10:00.1 +07] with [NTLMv2] status [NT_STATUS_NO_SUCH_USER] workstation [MAY-7] remote host [ipv4:203.0.113.9:4411] mapped to [HUE]\[x]. local host [ipv4:192.0.2.1:445]",
+                &[OUT, ("!source.ip", ""), ("!user.name", "")],
+            ),
+        ],
     );
     all(
         "smbd_audit",

@@ -173,8 +173,7 @@ fn session_opened(event: &mut Event, rest: &str) {
 /// `logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.1  user=root`: PAM writes `user=` last, so that a
 /// remote host's name cannot pass for it.
 fn failure_pairs(event: &mut Event, text: &str) {
-    if let Some((_, host)) = text.split_once("rhost=") {
-        let host = host.split(' ').next().unwrap_or_default();
+    if let Some(host) = remote_host(text) {
         set_source(event, host);
     }
     match text.rsplit_once(" user=") {
@@ -190,6 +189,15 @@ fn failure_pairs(event: &mut Event, text: &str) {
             }
         }
     }
+}
+
+/// The host of such pairs. The account stands behind it, but some programs (vsftpd) put what was typed in front as `ruser=`, too: then one
+/// of several is nobody's.
+fn remote_host(text: &str) -> Option<&str> {
+    const MARK: &str = "rhost=";
+    let (_, host) = text.split_once(MARK)?;
+    let is_first = text.split_once("ruser=").is_none_or(|(_, rest)| rest.trim_start().starts_with(MARK));
+    (is_first || text.matches(MARK).count() == 1).then(|| host.split(' ').next().unwrap_or_default())
 }
 
 /// `(root) CMD (command)`, `(lan) REPLACE (lan)`.

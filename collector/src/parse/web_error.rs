@@ -177,6 +177,11 @@ fn nginx(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
     {
         rest = after;
     }
+    let (client, told) = match nginx_client(rest) {
+        Some((client, told)) => (Some(client), told),
+        None => (None, rest),
+    };
+    let of_stream = || rest.strip_prefix("client ")?.split_once(" connected to ");
     Ok(Some(ErrorLine {
         server: Server::Nginx,
         timestamp,
@@ -184,23 +189,61 @@ fn nginx(text: &str, offset_s: i32) -> Result<Option<ErrorLine<'_>>, Fault> {
         module: None,
         pid,
         tid,
-        // From the back: what a client sends (request, referrer) could contain `, client: ` too, but it
-        // stands after the real one.
-        client: rest
-            .find(", client: ")
-            .and_then(|at| rest.get(at + 10..)?.split([',', ' ']).next())
-            .or_else(|| rest.strip_prefix("client ")?.split_once(" connected to ").map(|(client, _)| client)),
-        request: tail(rest, ", request: \""),
-        host: tail(rest, ", host: \""),
-        referrer: tail(rest, ", referrer: \""),
-        server_address: rest
+        client: client.or_else(|| of_stream().map(|(client, _)| client)),
+        request: tail(told, ", request: \""),
+        host: tail(told, ", host: \""),
+        referrer: tail(told, ", referrer: \""),
+        server_address: told
             .find(", server: ")
-            .and_then(|at| rest.get(at + 10..)?.split(',').next())
-            .or_else(|| rest.strip_prefix("client ")?.split_once(" connected to ").map(|(_, server)| server))
+            .and_then(|at| told.get(at + 10..)?.split(',').next())
+            .or_else(|| of_stream().map(|(_, server)| server))
             .and_then(|server| server.parse().ok()),
-        login: tail(rest, ", login: \""),
+        login: tail(told, ", login: \""),
         message: rest,
     }))
+}
+
+/// The client of a line, and what stands behind it. Before it stands what it asked for, decoded, as in `open() "/srv/x" failed`; behind it
+/// the request and headers as sent. All of that is in quotes, so of several the one outside of quotes counts; where a stranger's own
+/// quotes make that doubtful, none does.
+fn nginx_client(text: &str) -> Option<(&str, &str)> {
+    const MARK: &str = ", client: ";
+    let client_at = |at: usize| {
+        let behind = text.get(at + MARK.len()..)?;
+        Some((behind.split([',', ' ']).next()?, behind))
+    };
+    let mut all = text.match_indices(MARK).filter_map(|(at, _)| Some((at, client_at(at)?)));
+    let (_, first) = all.next()?;
+    if all.all(|(_, (client, _))| client == first.0) {
+        return Some(first);
+    }
+    let mut outside: Option<(&str, &str)> = None;
+    for (number, (begin, part)) in quoted_parts(text).enumerate() {
+        if number % 2 == 1 {
+            continue;
+        }
+        // Behind the end of what is quoted no word goes on: there the server's opening quote would be taken for an end.
+        if 0 < number && !part.starts_with([',', ' ', ')', ']', ':', ';']) && !part.is_empty() {
+            return None;
+        }
+        for (at, _) in part.match_indices(MARK) {
+            let found = client_at(begin + at)?;
+            if outside.is_some_and(|(known, _)| known != found.0) {
+                return None;
+            }
+            outside = outside.or(Some(found));
+        }
+    }
+    outside
+}
+
+/// What stands between quotes, each with where it begins; every second one is inside of them.
+fn quoted_parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split('"').scan(0, |begin, part| {
+        let here = *begin;
+        *begin += part.len() + 1;
+        Some((here, part))
+    })
 }
 
 /// The quoted value that follows `name`.
@@ -239,6 +282,31 @@ mod tests {
         assert_eq!((line.level, line.pid, line.tid, line.client), ("error", Some(7), Some(8), Some("10.0.0.1")));
         assert_eq!((line.request, line.host, line.referrer), (Some("GET /x HTTP/1.1"), Some("h"), None));
         assert!(line.message.starts_with("open() failed"));
+    }
+
+    #[test]
+    fn what_a_client_of_nginx_asks_for_is_not_who_asks() {
+        for (asked, sent, client) in [
+            ("/srv/x, client: 198.51.100.66, y", "-", Some("203.0.113.9")),
+            ("/srv/x, client: 198.51.100.66, server: a, request: ", "-", Some("203.0.113.9")),
+            ("/srv/x", "http://h/, client: 198.51.100.66", Some("203.0.113.9")),
+            // With quotes of its own it can make itself nobody, not somebody else.
+            ("/srv/x\", client: 198.51.100.66, y", "-", None),
+            ("/srv/x\", client: 198.51.100.66, server: a, y ", "\"", None),
+            ("/srv/x\", client: 198.51.100.66, request: \"\" z ", "\"", None),
+            ("/srv/x\", client: 198.51.100.66, \"", "-", None),
+            ("/srv/x", "\", client: 198.51.100.66, \"", None),
+            ("/srv/x\", client: 203.0.113.9, \"", "-", Some("203.0.113.9")),
+        ] {
+            let text = format!(
+                "2026/02/03 04:05:06 [error] 7#8: *9 open() \"{asked}\" failed (2: No such file or directory), client: 203.0.113.9, server: a, request: \"GET /x HTTP/1.1\", host: \"h\", referrer: \"{sent}\""
+            );
+            let line = parse(&text, 0).expect("exists").expect("is one");
+            assert_eq!(line.client, client, "{text}");
+            if client.is_some() && !asked.contains('"') {
+                assert_eq!((line.request, line.host), (Some("GET /x HTTP/1.1"), Some("h")), "{text}");
+            }
+        }
     }
 
     proptest! {

@@ -258,15 +258,19 @@ pub(super) fn device_service(product: &str, service: &str) -> Option<&'static [&
 /// The cases of a category that stands without a product.
 pub(super) fn category(category: &str) -> Option<Vec<GateCase>> {
     Some(match category {
-        "webserver" => vec![datasets(&[
-            "nginx.access",
-            "apache.access",
-            "iis.access",
-            "tomcat.access",
-            "caddy.access",
-            "traefik.access",
-            "haproxy.log",
-        ])],
+        "webserver" => vec![
+            datasets(&[
+                "nginx.access",
+                "apache.access",
+                "iis.access",
+                "tomcat.access",
+                "caddy.access",
+                "traefik.access",
+                "haproxy.log",
+            ]),
+            // Applications that write their requests into their own log: Uvicorn, Gunicorn, Gin, Play.
+            GateCase { categories: owned(&["web"]), ..datasets(&["syslog", "linux.syslog"]) },
+        ],
         "proxy" => vec![modules(&["squid", "bluecoat", "zscaler", "forcepoint"])],
         "firewall" => vec![
             GateCase { categories: owned(&["network"]), ..datasets(&["linux.kernel"]) },

@@ -75,8 +75,7 @@ fn log_sources_lead_to_their_events() {
         ("application/django/-", "module=django".into()),
         (
             "webserver/-/-",
-            "dataset=nginx.access,apache.access,iis.access,tomcat.access,caddy.access,traefik.access,haproxy.log"
-                .into(),
+            "dataset=nginx.access,apache.access,iis.access,tomcat.access,caddy.access,traefik.access,haproxy.log | dataset=syslog,linux.syslog category=web".into(),
         ),
         ("network/-/connection", "category=network".into()),
         ("test/-/-", "any".into()),

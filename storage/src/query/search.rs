@@ -155,29 +155,6 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// The first `limit` events of a dataset after `after`, in `Seq` order, reading only those.
-    ///
-    /// # Errors
-    /// A segment cannot be read, or is damaged.
-    pub fn scan(&self, dataset: Dataset, after: Seq, limit: usize) -> Result<Vec<Stored>, ReadError> {
-        let mut found = Vec::new();
-        for segment in self.segments(dataset).filter(|segment| after < segment.meta().last_seq) {
-            if limit <= found.len() {
-                return Ok(found);
-            }
-            let segment = segment.open()?;
-            let mut rows = segment.keys()?.after(after);
-            rows.truncate(limit - found.len());
-            rows.sort_unstable();
-            let mut events = segment.fetch(&rows, Projection::All)?;
-            events.sort_by_key(|stored| stored.seq);
-            found.append(&mut events);
-        }
-        let recent = self.recent(dataset).filter(|row| after < row.seq());
-        found.extend(recent.take(limit.saturating_sub(found.len())).map(|row| row.stored()));
-        Ok(found)
-    }
-
     /// Where the events in memory stand that match, by the plain meaning of the query.
     pub(super) fn recent_matches(&self, query: &Query) -> Vec<Cursor> {
         // Nobody can cancel this one.

@@ -319,7 +319,7 @@ fn single_events_neighbors_and_replay() {
     let mut after = Seq(0);
     let mut seen = Vec::new();
     loop {
-        let some = world.snapshot.scan(Dataset::Events, after, 3).unwrap();
+        let some = world.snapshot.events_after(Dataset::Events, after, 3).unwrap();
         let Some(last) = some.last() else { break };
         after = last.seq;
         seen.extend(some.iter().map(|one| one.seq.0));

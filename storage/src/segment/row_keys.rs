@@ -55,11 +55,4 @@ impl RowKeys {
         }
         rows
     }
-
-    /// The rows with a `Seq` past this one, in order of `Seq`.
-    pub fn after(&self, seq: Seq) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.seqs.len()).filter(|row| seq.0 < self.seqs[*row]).collect();
-        rows.sort_by_key(|row| self.seqs[*row]);
-        rows
-    }
 }

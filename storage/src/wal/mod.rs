@@ -123,6 +123,11 @@ impl Encoded {
         self.places.is_empty()
     }
 
+    /// How many bytes they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Adds an event behind the others.
     pub fn push(&mut self, dataset: Dataset, event: &Event) {
         self.bytes.push(dataset.number());

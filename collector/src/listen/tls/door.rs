@@ -111,9 +111,14 @@ impl Door {
         Door { input: Text::from(input), tls, house, limits, open, by_address: AddressCounts::default() }
     }
 
+    /// Whether this is a balancer, whose connections are those of many.
+    pub fn is_balancer(&self, peer: IpAddr) -> bool {
+        self.house.proxy_from.iter().any(|range| range.contains(peer))
+    }
+
     /// Lets a connection in, or notes why not.
     pub async fn enter(&self, stream: TcpStream, peer: IpAddr) -> Option<Entered> {
-        let is_balancer = self.house.proxy_from.iter().any(|range| range.contains(peer));
+        let is_balancer = self.is_balancer(peer);
         if self.tls.is_none() && !is_balancer {
             // There is nothing to wait for: a sender may connect long before it has something to say.
             let stream = Secured::plain(stream, self.guard(peer));

@@ -131,22 +131,34 @@ pub(super) fn exim(event: &mut Event, message: &str) -> bool {
         }
         return true;
     }
-    let host = text.strip_prefix("H=").or_else(|| text.split_once(" H=").map(|(_, rest)| rest));
-    match host {
-        Some(host) => {
-            exim_host(event, host);
-        }
-        None => {
-            for mark in [" from ", "(host="] {
-                for (at, _) in text.match_indices(mark).take(4) {
-                    if event.get(Field::SOURCE_IP).is_none() {
-                        let _text_behind = exim_host(event, text.get(at + mark.len()..).unwrap_or_default());
-                    }
-                }
-            }
+    for place in exim_hosts(text) {
+        if exim_host(event, place).is_some() {
+            break;
         }
     }
     exim_mail(event, text)
+}
+
+/// How many places of each mark are looked at.
+const PLACES_MAX: usize = 4;
+
+/// Where the client of a line may be named, in order. What a client sent stands behind that; but before it where it is what the line
+/// is about, or whom a mail is from.
+fn exim_hosts(text: &str) -> Vec<&str> {
+    let is_about = ["SMTP syntax error in \"", "SMTP protocol error in \""].iter().any(|front| text.starts_with(front));
+    let from = match (is_about, text.starts_with("<= \"")) {
+        (true, _) => text.rfind("\" H="),
+        (false, true) => text.find("\"@"),
+        (false, false) => Some(0),
+    };
+    let Some(text) = from.and_then(|from| text.get(from..)) else { return Vec::new() };
+    let mut places: Vec<usize> = [" H=", " from ", "(host="]
+        .into_iter()
+        .flat_map(|mark| text.match_indices(mark).take(PLACES_MAX).map(move |(at, _)| at + mark.len()))
+        .chain(text.starts_with("H=").then_some(2))
+        .collect();
+    places.sort_unstable();
+    places.into_iter().filter_map(|at| text.get(at..)).collect()
 }
 
 fn exim_mail(event: &mut Event, text: &str) -> bool {
@@ -226,8 +238,8 @@ fn sendmail(event: &mut Event, message: &str) -> bool {
         event.set_named("email.local_id", id);
     }
     let text = text.map_or(message, |(_, rest)| rest);
-    // The server writes `relay=` behind what the sender chose, so the last one is its own.
-    let relay = text.rsplit_once("relay=").map(|(_, rest)| rest.split(", ").next().unwrap_or(rest));
+    // The server writes `relay=` behind what the sender chose, so the last one is its own; behind `reject=` it says that again.
+    let relay = before_reject(text).rsplit_once("relay=").map(|(_, rest)| rest.split(", ").next().unwrap_or(rest));
     if let Some(relay) = relay {
         set_peer(event, relay.split(" (may be forged)").next().unwrap_or(relay));
     }
@@ -269,6 +281,17 @@ fn sendmail(event: &mut Event, message: &str) -> bool {
         return true;
     }
     sendmail_talk(event, text)
+}
+
+/// What stands before `, reject=`, which an address of mail has in quotes only; nothing where the quotes do not end.
+fn before_reject(text: &str) -> &str {
+    const MARK: &str = ", reject=";
+    let quotes = |at: usize| text.get(..at).map_or(0, |front| front.matches('"').count());
+    let mut places = text.match_indices(MARK).take(PLACES_MAX).map(|(at, _)| at).peekable();
+    if places.peek().is_none() {
+        return text;
+    }
+    places.find(|at| quotes(*at) % 2 == 0).and_then(|at| text.get(..at)).unwrap_or_default()
 }
 
 /// What the server says of a talk: `name [203.0.113.9] did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA`.

@@ -142,7 +142,7 @@ const ROWS: Rows = &[
     ),
     // Kerio Connect.
     (
-        "Attempt to deliver to unknown recipient <event.reason>, IP address <source.address>",
+        "Attempt to deliver to unknown recipient <event.reason*>, IP address <source.address>",
         "mail_rejected",
         super::REFUSED,
     ),
@@ -150,7 +150,7 @@ const ROWS: Rows = &[
     ("IP address <source.address> found in DNS blacklist <event.reason>", "mail_rejected", super::REFUSED),
     ("Relay attempt from IP address <source.address>, <event.reason>", "mail_rejected", super::REFUSED),
     ("Failed SMTP login from <source.address> with SASL method <>", "smtp_login", OUT),
-    ("SMTP: User <user.name> doesn't exist. Attempt from IP address <source.address>", "smtp_login", OUT),
+    ("SMTP: User <user.name*> doesn't exist. Attempt from IP address <source.address>", "smtp_login", OUT),
     (
         "Client with IP address <source.address> has no reverse DNS entry, <event.reason>",
         "mail_rejected",
@@ -165,7 +165,7 @@ const ROWS: Rows = &[
     // Games and voice servers.
     ("Rejected connection from <source.address>: <event.reason>", "voice_login", OUT),
     ("New connection: <source.address>", "connection_opened", COMES),
-    ("Bad Rcon: <event.reason> from \"<source.address>\"", "game_login", OUT),
+    ("Bad Rcon: <event.reason*> from \"<source.address>\"", "game_login", OUT),
     ("query from <> <source.address> attempted to login with account \"<user.name*>\" and failed!", "voice_login", OUT),
     // MongoDB before 3.0 and at its level 0.
     ("Failed to authenticate <user.name*>@<> with mechanism <event.reason>", "database_login", OUT),

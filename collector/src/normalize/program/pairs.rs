@@ -41,7 +41,10 @@ pub(super) fn security_event(event: &mut Event, message: &str) -> bool {
     if let Some(user) = between(message, ",AccountID=\"", "\"") {
         set_user(event, user);
     }
-    let remote = between(message, ",RemoteAddress=\"", "\"").map(|text| text.split('/').skip(2).collect::<Vec<_>>());
+    // Account and challenge are what the client sent, quotes too: of two addresses nobody knows which is the server's word.
+    let is_sole = message.matches(",RemoteAddress=\"").count() == 1;
+    let remote = between(message, ",RemoteAddress=\"", "\"").filter(|_| is_sole);
+    let remote = remote.map(|text| text.split('/').skip(2).collect::<Vec<_>>());
     if let Some([address, port, ..]) = remote.as_deref() {
         set_peer(event, address);
         super::set_port(event, Some(port));
@@ -68,10 +71,11 @@ fn slapd(event: &mut Event, message: &str) -> bool {
         Some((front, rest)) if front.starts_with("op=") || front.starts_with("fd=") => rest,
         _ => rest,
     };
-    if let Some(peer) = rest.split_once(" from IP=").map(|(_, rest)| rest).or_else(|| rest.strip_prefix("from IP=")) {
+    let (verb, values) = rest.split_once(' ').unwrap_or((rest, ""));
+    // Right behind the verb: further on stands what clients chose.
+    if let Some(peer) = values.strip_prefix("from IP=").or_else(|| rest.strip_prefix("from IP=")) {
         set_peer(event, peer.split(' ').next().unwrap_or(peer));
     }
-    let (verb, values) = rest.split_once(' ').unwrap_or((rest, ""));
     match verb {
         "ACCEPT" => happened(event, "ldap_connect", COMES),
         "closed" | "UNBIND" => happened(event, "ldap_disconnect", GOES),

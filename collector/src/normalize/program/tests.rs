@@ -28,6 +28,94 @@ fn own(rows: &[(&str, &[(&str, &str)])]) {
 }
 
 #[test]
+fn a_name_made_of_the_words_behind_it_names_no_address() {
+    const BAD: &str = "198.51.100.66";
+    tagged(&[
+        (
+            "imapd",
+            &format!("Login failed user=x auth=y host={BAD} auth=x auth=y host={BAD} host=may.example [203.0.113.9]"),
+            &[OUT, FROM],
+        ),
+        (
+            "imapd",
+            &format!("Failed CRAM-MD5 override of user=x host={BAD} host=may.example [203.0.113.9]"),
+            &[OUT, FROM],
+        ),
+        (
+            "roundcube",
+            &format!("IMAP Error: Login failed for x from {BAD}. y from 203.0.113.9. no answer"),
+            &[OUT, FROM],
+        ),
+        (
+            "roundcube",
+            &format!(
+                "IMAP Error: Login failed for x against y from {BAD}. z against may-02 from 203.0.113.9. no answer"
+            ),
+            &[OUT, FROM],
+        ),
+        ("hostd", &format!("Rejected password for user x from {BAD} from 203.0.113.9"), &[OUT, FROM]),
+        (
+            "slapd",
+            &format!("conn=7 op=1 BIND dn=\"cn=x from IP={BAD}:1 \" method=128"),
+            &[("event.action", "ldap_bind"), ("!source.ip", "")],
+        ),
+        (
+            "vsftpd",
+            &format!(
+                "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=x rhost={BAD} rhost=203.0.113.9"
+            ),
+            &[OUT, ("!source.ip", "")],
+        ),
+        (
+            "sshd",
+            &format!(
+                "pam_sss(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9 user=x rhost={BAD}"
+            ),
+            &[OUT, FROM],
+        ),
+        (
+            "asterisk",
+            &format!(
+                "SECURITY[7] res_security_log.c: SecurityEvent=\"InvalidPassword\",Service=\"SIP\",AccountID=\"x\",RemoteAddress=\"IPV4/UDP/{BAD}/1\",y=\"\",RemoteAddress=\"IPV4/UDP/203.0.113.9/5060\""
+            ),
+            &[OUT, ("!source.ip", "")],
+        ),
+        (
+            "exim",
+            &format!(
+                "SMTP call from [203.0.113.9] dropped: too many syntax or protocol errors (last command was \"X H=[{BAD}]\")"
+            ),
+            &[FROM],
+        ),
+        (
+            "exim",
+            &format!("SMTP syntax error in \"X\" H=[{BAD}] \"\" H=(x) [203.0.113.9] unrecognized command"),
+            &[FROM],
+        ),
+        ("exim", &format!("<= \"x H=[{BAD}]\"@x.example H=may.example (x) [203.0.113.9] P=esmtp S=7"), &[FROM]),
+        (
+            "sendmail",
+            &format!(
+                "s1P819mk027713: ruleset=check_mail, arg1=<\"relay=[{BAD}], reject=\"@x.example>, relay=may.example [203.0.113.9], reject=553 5.1.8 <\"relay=[{BAD}], reject=\"@x.example>... Domain of sender address does not exist"
+            ),
+            &[FROM],
+        ),
+    ]);
+    const AT: &str = "[23/Nov/2026 20:10:00]";
+    let gone = "doesn't exist. Attempt from IP address";
+    own(&[
+        (&format!("{AT} SMTP: User x {gone} {BAD} {gone} 203.0.113.9"), &[OUT, FROM]),
+        (
+            &format!(
+                "{AT} Attempt to deliver to unknown recipient <x, IP address {BAD}>, from <y>, IP address 203.0.113.9"
+            ),
+            &[FROM],
+        ),
+        (&format!("L 11/23/2026 - 20:10:00: Bad Rcon: \"x from \"{BAD}\"\" from \"203.0.113.9:4411\""), &[OUT, FROM]),
+    ]);
+}
+
+#[test]
 fn accounts_and_privileges() {
     tagged(&[
         (

@@ -152,7 +152,7 @@ pub(super) const TABLES: &[Table] = &[
         &["cimserver", "vimserver", "sfcb", "hostd", "vpxd"],
         &[
             ("<>: Authentication failed for user <user.name>.", "login", OUT),
-            ("<>Rejected password for user <user.name> from <source.address>", "login", OUT),
+            ("<>Rejected password for user <user.name*> from <source.address>", "login", OUT),
             ("<>Accepted password for user <user.name> from <source.address>", "login", IN),
             ("<>User <user.name>@<source.ip> logged in as <event.reason>", "login", IN),
             ("<>User <user.name>@<source.ip> logged out (<event.reason>)", "logout", END),
