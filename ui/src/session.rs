@@ -152,9 +152,9 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Whether a session still runs, without counting as use of it.
-    pub fn is_open(&self, id: &str, now: Timestamp) -> bool {
-        self.lock().get(&token_sha256(id)).is_some_and(|session| !session.is_over(now))
+    /// The session of this id, without counting as use of it.
+    pub fn look(&self, id: &str, now: Timestamp) -> Option<Session> {
+        self.lock().get(&token_sha256(id)).filter(|session| !session.is_over(now)).cloned()
     }
 
     /// Ends a session.
