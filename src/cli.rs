@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli_accounts::{EnrollArgs, TokenCommand, UserCommand};
 use crate::cli_backup::{BackupArgs, RestoreArgs};
 use crate::cli_erase::EraseCommand;
 use crate::cli_evidence::{EvidenceArgs, ProofCommand, VerifyArgs};
@@ -502,71 +503,5 @@ pub enum ConfigCommand {
         /// The file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
-    },
-}
-
-/// Who an account or token is for.
-#[derive(Clone, Debug, Args)]
-pub struct GrantArgs {
-    /// Its name.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// admin, analyst, ward, auditor or ingest.
-    #[arg(long, value_name = "ROLE")]
-    pub role: String,
-    /// The organization unit it is limited to.
-    #[arg(long, value_name = "CODE")]
-    pub unit: Option<String>,
-    /// Where the store is.
-    #[command(flatten)]
-    pub data: DataArgs,
-}
-
-/// `nhatle enroll`
-#[derive(Clone, Debug, Args)]
-pub struct EnrollArgs {
-    /// What the sender will be called.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// The organization unit its records belong to.
-    #[arg(long, value_name = "CODE")]
-    pub unit: String,
-    /// How long the code works.
-    #[arg(long, value_name = "N", default_value_t = crate::enroll::CODE_HOURS)]
-    pub hours: u32,
-    /// Where the store is.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// Print as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `nhatle user …`
-#[derive(Debug, Subcommand)]
-pub enum UserCommand {
-    /// Make an account.
-    #[command(
-        after_help = "Example: echo \"$PASSWORD\" | nhatle user add lan --role analyst --password-stdin --data data"
-    )]
-    Add {
-        /// Who it is for.
-        #[command(flatten)]
-        grant: GrantArgs,
-        /// Read the password from standard input (one line).
-        #[arg(long, required = true)]
-        password_stdin: bool,
-    },
-}
-
-/// `nhatle token …`
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Make an access token and print it, alone, on standard output.
-    #[command(after_help = "Example: nhatle token add web01 --role ingest --unit DH01 --data data")]
-    Add {
-        /// What it is for.
-        #[command(flatten)]
-        grant: GrantArgs,
     },
 }

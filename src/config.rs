@@ -454,6 +454,7 @@ impl Config {
         if let (Some(syslog), Some(gelf)) = (syslog_udp, gelf_udp) {
             check_distinct("collector.syslog_udp", syslog, &[("collector.gelf_udp", Some(gelf))], &mut problems);
         }
+        crate::pki::names::check_public_url(&file.server.public_url, &mut problems);
         let own_certificate = own_certificate(&file.server, &mut problems);
         let mut proxy_from = Vec::new();
         for text in &file.collector.proxy_from {

@@ -18,6 +18,21 @@ fn an_unknown_key_is_named() {
 }
 
 #[test]
+fn the_public_address_has_its_scheme() {
+    let with = |url: &str| {
+        let mut file = ConfigFile::default();
+        file.server.public_url = url.to_owned();
+        Config::check(file)
+    };
+    for url in ["", "https://soc.example", "http://10.45.0.7:8080/"] {
+        assert!(with(url).is_ok(), "{url}");
+    }
+    for url in ["soc.example", "javascript:alert(1)", "https://", "HTTPS//soc.example"] {
+        assert!(with(url).is_err(), "{url}");
+    }
+}
+
+#[test]
 fn the_defaults_hold() {
     assert!(Config::check(ConfigFile::default()).is_ok());
 }

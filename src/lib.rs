@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod cli_reference;
+pub mod cli_accounts;
 pub mod cli_sql;
 pub mod cli_evidence;
 pub mod config;

@@ -83,7 +83,13 @@ fn every_command_has_help_with_an_example() {
         "intel list",
         "intel remove",
         "user add",
+        "user password",
+        "user disable",
+        "user list",
         "token add",
+        "token revoke",
+        "token list",
+        "enroll",
     ];
     for command in commands {
         let mut args: Vec<&str> = command.split(' ').collect();

@@ -9,6 +9,7 @@
 )]
 
 mod support;
+mod accounts;
 mod backlog;
 mod backup;
 mod canary;

@@ -49,6 +49,12 @@ fn an_analyst_works_an_alert_from_the_queue_to_the_verdict() {
     let alert = city.alert();
     browser.open(&format!("http://{web}/alerts"));
     browser.sees("table.queue", "Địa chỉ 203.0.113.45 đã nhập sai mật khẩu SSH");
+    // The longest name of a level, in its column: two lines, whatever else the table has.
+    let lines = browser.run(
+        "const e = document.querySelector('.rows .level'); e.textContent = 'Đặc biệt nghiêm trọng'; \
+         return Math.round(e.getBoundingClientRect().height / parseFloat(getComputedStyle(e).lineHeight))",
+    );
+    assert_eq!(lines, 2, "the column of levels is too narrow");
     browser.click(".head button.main");
     browser.sees("h1", "Địa chỉ 203.0.113.45 đã nhập sai mật khẩu SSH");
     browser.sees(".facts", "Đã tiếp nhận");

@@ -68,6 +68,7 @@ fn alerts(detector: &Detector, events: Vec<Event>) -> Vec<Alert> {
             let finding = Finding {
                 meta: &rule.meta,
                 events: &events,
+                others: &[],
                 seqs: &seqs,
                 span: (at, at),
                 count: 1,
@@ -86,6 +87,7 @@ fn alerts(detector: &Detector, events: Vec<Event>) -> Vec<Alert> {
             let finding = Finding {
                 meta: &correlation.meta,
                 events: &events,
+                others: &[],
                 seqs: &one.events,
                 span: (one.start, one.end),
                 count: one.count,

@@ -213,3 +213,76 @@ fn no_route_shows_a_ward_what_is_another_wards() {
     let counted = get(http, &ward, "/api/v1/search?q=hangxom&limit=1").json();
     assert_eq!(counted["total"], 0, "{counted}");
 }
+
+/// The name of a host is the sender's own word: who names a machine of another unit has a row of its own, sees no count
+/// of the other and plans no outage for it.
+#[test]
+fn a_ward_that_names_another_wards_machine_gets_a_row_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let bearer = |name: &str, role: &str, unit| format!("Bearer {}", token(folder.path(), name, role, unit));
+    let (own_push, other_push) = (bearer("a", "ingest", Some("A")), bearer("b", "ingest", Some("B")));
+    let city_push = bearer("c", "ingest", None);
+    let (own, other, city) =
+        (bearer("d", "ward", Some("A")), bearer("e", "ward", Some("B")), bearer("f", "admin", None));
+    let rows = |server: &Server, who: &str| -> Vec<(String, u64)> {
+        let rows = get(server.http, who, "/api/v1/sources").json();
+        let row = |row: &Value| (row["name"].as_str().unwrap().to_owned(), row["received"].as_u64().unwrap());
+        rows["sources"].as_array().unwrap().iter().map(row).collect()
+    };
+    let named =
+        |rows: &[(&str, u64)]| rows.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>();
+    // A restart changes nothing of whose a name is.
+    for round in 1..=2 {
+        let server = Server::start(folder.path(), &[]);
+        for (push, host) in
+            [(&city_push, "may-tp"), (&other_push, "may-b"), (&own_push, "may-b"), (&own_push, "may-tp")]
+        {
+            let body = format!("{{\"host.name\": \"{host}\", \"message\": \"x\"}}\n");
+            let answer = request(server.http, "POST", "/api/v1/events", &[("Authorization", push)], body.as_bytes());
+            assert_eq!(answer.unwrap().status, 200);
+        }
+        assert_eq!(rows(&server, &own), named(&[("A/may-b", round), ("A/may-tp", round)]));
+        assert_eq!(rows(&server, &other), named(&[("may-b", round)]));
+        assert_eq!(rows(&server, &city).len(), 4);
+        for source in ["may-b", "may-tp"] {
+            let outage =
+                serde_json::json!({"source": source, "until": "2999-01-01T00:00:00Z", "reason": "x"}).to_string();
+            let headers = [("Authorization", own.as_str()), ("Content-Type", "application/json")];
+            let answer = request(server.http, "POST", "/api/v1/outages", &headers, outage.as_bytes()).unwrap();
+            assert_eq!(answer.status, 404, "{answer:?}");
+        }
+        server.stop();
+    }
+}
+
+/// An incident shows a ward nothing of a machine that is of no unit, which is the city's, also where an alert of the ward
+/// joined it.
+#[test]
+fn an_incident_of_the_city_is_hidden_from_a_ward_whose_alert_joined_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let bearer = |name: &str, role: &str, unit| format!("Bearer {}", token(folder.path(), name, role, unit));
+    let (city_push, ward_push) = (bearer("a", "ingest", None), bearer("b", "ingest", Some("A")));
+    let (city, ward) = (bearer("c", "analyst", None), bearer("d", "ward", Some("A")));
+    let server = Server::start(folder.path(), &[]);
+    let alerts = |who: &str| get(server.http, who, "/api/v1/alerts").json()["alerts"].as_array().unwrap().len();
+    for (round, (push, host)) in [(&city_push, "may-bi-mat"), (&ward_push, "may-phuong")].into_iter().enumerate() {
+        let text = "ketrom : TTY=pts/1 ; PWD=/home/ketrom ; USER=root ; COMMAND=/usr/bin/vi /etc/sudoers";
+        let line = format!("<86>Feb  3 04:05:06 {host} sudo: {text}");
+        let body = format!("{}\n", serde_json::json!({ "message": line }));
+        let answer = request(server.http, "POST", "/api/v1/events", &[("Authorization", push)], body.as_bytes());
+        assert_eq!(answer.unwrap().status, 200);
+        wait_for("the alert", PATIENCE, || round < alerts(&city));
+    }
+    let incident = |who: &str| get(server.http, who, "/api/v1/incidents/1");
+    wait_for("both are in one incident", PATIENCE, || {
+        let body = incident(&city).body;
+        body.contains("may-bi-mat") && body.contains("may-phuong")
+    });
+    assert_eq!(alerts(&ward), 1);
+    assert_eq!(incident(&ward).status, 404);
+    assert_eq!(get(server.http, &ward, "/api/v1/incidents").json()["total"], 0);
+    let sql = serde_json::json!({"query": "SELECT * FROM incidents JOIN incident_alerts USING (number)"}).to_string();
+    let headers = [("Authorization", ward.as_str()), ("Content-Type", "application/json")];
+    let rows = request(server.http, "POST", "/api/v1/sql", &headers, sql.as_bytes()).unwrap().json();
+    assert_eq!(rows["row_count"], 0, "{rows}");
+}

@@ -1,4 +1,4 @@
-//! `nhatle user add`, `nhatle token add`, `nhatle enroll`: accounts, tokens and enrolment codes without the page.
+//! `nhatle user`, `nhatle token`, `nhatle enroll`: accounts, tokens and enrolment codes without the page.
 //!
 //! The change goes into the register; a running server reads it from there within a second.
 
@@ -7,13 +7,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use nhatle_engine::account::{AccountChange, Role, TokenChange, is_account_name};
-use nhatle_engine::register::AnyChange;
+use nhatle_engine::register::{AnyChange, RegisterState};
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, SystemClock};
+use nhatle_storage::OsDisk;
 use nhatle_ui::session::{hash_password, is_acceptable_password, random_token, token_sha256};
 
 use super::{End, UsageError, output};
-use crate::cli::{EnrollArgs, GrantArgs};
+use crate::cli_accounts::{EnrollArgs, GrantArgs, ListArgs, TokenCommand, UserCommand};
 use crate::enroll::{self, CODE_HOURS_MAX};
 use crate::pki::Authority;
 use crate::registry::{RecordError, Registry};
@@ -21,37 +22,100 @@ use crate::registry::{RecordError, Registry};
 /// Who the register names as the actor of a command.
 pub const ACTOR: &str = "command line";
 
-/// Makes an account; the password is the first line of standard input.
+/// `nhatle user`
 ///
 /// # Errors
-/// The name is taken or none, the role is unknown, the password too weak, the register cannot be written.
-pub fn add_user(grant: &GrantArgs) -> anyhow::Result<End> {
-    let role = role(grant)?;
+/// The name is taken, unknown or none, the role is unknown, the password too weak, the register cannot be written.
+pub fn user(command: &UserCommand) -> anyhow::Result<End> {
+    match command {
+        UserCommand::Add { grant, password_stdin: _ } => {
+            let role = role(grant)?;
+            let create = AccountChange::Create { role, unit: grant.unit.clone(), password_hash: Some(typed_hash()?) };
+            record_change(&grant.data.data, &AnyChange::Account(grant.name.to_lowercase(), create))?;
+            output::say(&format!("account {} made", grant.name.to_lowercase()));
+        }
+        UserCommand::Password { known, password_stdin: _ } => {
+            let change = AccountChange::SetPassword { password_hash: typed_hash()? };
+            record_known(&known.data.data, &AnyChange::Account(known.name.to_lowercase(), change))?;
+            output::say(&format!("account {} has another password", known.name.to_lowercase()));
+        }
+        UserCommand::Disable(known) => {
+            record_known(&known.data.data, &AnyChange::Account(known.name.to_lowercase(), AccountChange::Disable))?;
+            output::say(&format!("account {} switched off", known.name.to_lowercase()));
+        }
+        UserCommand::List(args) => list(args, |state| {
+            let all = state.accounts.values();
+            all.map(|one| (one.name.clone(), one.role, one.unit.clone(), one.is_disabled)).collect()
+        })?,
+    }
+    Ok(End::Done)
+}
+
+/// `nhatle token`; a new token is printed, alone.
+///
+/// # Errors
+/// The name is taken, unknown or none, the role is unknown, the register cannot be written.
+pub fn token(command: &TokenCommand) -> anyhow::Result<End> {
+    match command {
+        TokenCommand::Add { grant } => {
+            let role = role(grant)?;
+            let token = random_token();
+            let hash = hex(&token_sha256(&token));
+            let create = TokenChange::Create { role, unit: grant.unit.clone(), hash };
+            record_change(&grant.data.data, &AnyChange::Token(grant.name.clone(), create))?;
+            output::line(&token)?;
+        }
+        TokenCommand::Revoke(known) => {
+            record_known(&known.data.data, &AnyChange::Token(known.name.clone(), TokenChange::Revoke))?;
+            output::say(&format!("token {} taken back", known.name));
+        }
+        TokenCommand::List(args) => list(args, |state| {
+            let all = state.tokens.values();
+            all.map(|one| (one.name.clone(), one.role, one.unit.clone(), one.is_revoked)).collect()
+        })?,
+    }
+    Ok(End::Done)
+}
+
+/// The hash of the password on the first line of standard input.
+fn typed_hash() -> anyhow::Result<String> {
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password).context("read the password from standard input")?;
     let password = password.trim_end_matches(['\r', '\n']);
     if !is_acceptable_password(password) {
-        return Err(UsageError("the password must have at least 12 characters".to_owned()).into());
+        return Err(UsageError("the password must have 12 characters or more, and 256 bytes at most".to_owned()).into());
     }
-    let password_hash = Some(hash_password(password)?);
-    let create = AccountChange::Create { role, unit: grant.unit.clone(), password_hash };
-    record_change(&grant.data.data, &AnyChange::Account(grant.name.to_lowercase(), create))?;
-    output::say(&format!("account {} made", grant.name.to_lowercase()));
-    Ok(End::Done)
+    Ok(hash_password(password)?)
 }
 
-/// Makes a token and prints it.
-///
-/// # Errors
-/// The name is taken or none, the role is unknown, the register cannot be written.
-pub fn add_token(grant: &GrantArgs) -> anyhow::Result<End> {
-    let role = role(grant)?;
-    let token = random_token();
-    let hash = hex(&token_sha256(&token));
-    let create = TokenChange::Create { role, unit: grant.unit.clone(), hash };
-    record_change(&grant.data.data, &AnyChange::Token(grant.name.clone(), create))?;
-    output::line(&token)?;
-    Ok(End::Done)
+/// Name, role, unit, and whether it is switched off.
+type Listed = (String, Role, Option<String>, bool);
+
+fn list(args: &ListArgs, rows: impl FnOnce(&RegisterState) -> Vec<Listed>) -> anyhow::Result<()> {
+    check_is_store(&args.data.data)?;
+    for (name, role, unit, is_off) in with_registry(&args.data.data, |registry| registry.read(rows))? {
+        if args.json {
+            let json = serde_json::json!({ "name": name, "role": role.name(), "unit": unit, "is_off": is_off });
+            output::line(&json.to_string())?;
+        } else {
+            let state = if is_off { "off" } else { "on" };
+            output::line(&format!("{name}\t{}\t{}\t{state}", role.name(), unit.as_deref().unwrap_or("-")))?;
+        }
+    }
+    Ok(())
+}
+
+/// A change of what is there: a folder whose name was mistyped is not made.
+fn record_known(data: &Path, change: &AnyChange) -> anyhow::Result<()> {
+    check_is_store(data)?;
+    record_change(data, change)
+}
+
+fn check_is_store(data: &Path) -> anyhow::Result<()> {
+    match data.is_dir() {
+        true => Ok(()),
+        false => Err(UsageError(format!("{} is no folder", data.display())).into()),
+    }
 }
 
 /// Gives out an enrolment code and prints it.
@@ -101,7 +165,7 @@ fn role(grant: &GrantArgs) -> anyhow::Result<Role> {
 
 /// Works with the register of a data folder.
 pub(super) fn with_registry<T>(data: &Path, work: impl FnOnce(&Registry) -> T) -> anyhow::Result<T> {
-    std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
+    OsDisk::new(data).with_context(|| format!("make folder {}", data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = Registry::open(data, runtime.handle().clone())?;
     let result = work(&registry);

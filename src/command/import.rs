@@ -19,6 +19,7 @@ use crate::cli::{ImportArgs, ServeArgs};
 use crate::config::Config;
 use crate::pipeline::convert::Part;
 use crate::pipeline::{Pipeline, Shared};
+use crate::sources::owners::By;
 
 /// How many records are converted together.
 const CHUNK_RECORDS: usize = 4_096;
@@ -40,6 +41,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
         unit: args.unit.as_deref().map(Text::from),
         ..FileOptions::new(SystemClock.now())
     };
+    let by = if args.unit.is_some() { By::Grant } else { By::Configuration };
     let mut problems = 0usize;
     let files = files_below(&args.files)?;
     for path in &files {
@@ -62,10 +64,10 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
                 }
             }
             if chunk.len() == CHUNK_RECORDS {
-                send(&shared, &settings, &to_append, std::mem::take(&mut chunk))?;
+                send((&shared, by), &settings, &to_append, std::mem::take(&mut chunk))?;
             }
         }
-        send(&shared, &settings, &to_append, chunk)?;
+        send((&shared, by), &settings, &to_append, chunk)?;
     }
     drop(to_append);
     pipeline.join();
@@ -83,7 +85,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
 }
 
 fn send(
-    shared: &Shared,
+    (shared, by): (&Shared, By),
     settings: &Settings,
     to_append: &std::sync::mpsc::SyncSender<Vec<Part>>,
     chunk: Vec<FileEntry>,
@@ -91,11 +93,14 @@ fn send(
     if chunk.is_empty() {
         return Ok(());
     }
+    let (units, now) = (shared.units.get(), shared.clock.now());
     let row = |entry: FileEntry| -> (Dataset, Event) {
-        match entry.convert(settings) {
+        let (dataset, mut event) = match entry.convert(settings) {
             Ok(event) => (Dataset::Events, event),
             Err(dead_letter) => (Dataset::DeadLetters, dead_letter_event(&dead_letter, settings)),
-        }
+        };
+        shared.owners.name(&mut event, by, &units, now);
+        (dataset, event)
     };
     let rows: Vec<_> = chunk.into_par_iter().map(row).collect();
     crate::telemetry::Counters::add(&shared.counters.records_received, rows.len() as u64);

@@ -30,7 +30,7 @@ pub mod new_key;
 
 use std::process::ExitCode;
 
-use crate::cli::{Command, ConfigCommand, RuleCommand, TokenCommand, UserCommand};
+use crate::cli::{Command, ConfigCommand, RuleCommand};
 use crate::cli_evidence::ProofCommand;
 use crate::config::{Config, ConfigError};
 
@@ -72,8 +72,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Asset(command) => reference::asset(&command),
         Command::Geoip(command) => reference::geo(&command),
         Command::Intel(command) => reference::intel(&command),
-        Command::User(UserCommand::Add { grant, password_stdin: _ }) => accounts::add_user(&grant),
-        Command::Token(TokenCommand::Add { grant }) => accounts::add_token(&grant),
+        Command::User(command) => accounts::user(&command),
+        Command::Token(command) => accounts::token(&command),
         Command::Enroll(args) => accounts::enroll(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Rule(RuleCommand::Coverage(args)) => coverage::run(&args),

@@ -11,6 +11,7 @@ use nhatle_collector::enrich::intel::Form;
 use nhatle_engine::reference::{ASSETS, INTEL, Reference, ReferenceChange, ReferenceFile, is_list_name};
 use nhatle_engine::register::AnyChange;
 use nhatle_event::{Clock, SystemClock};
+use nhatle_storage::OsDisk;
 use serde_json::json;
 
 use super::accounts::ACTOR;
@@ -106,7 +107,7 @@ fn said(file: &Path, error: ImportError) -> anyhow::Error {
 }
 
 fn with_register(data: &Path, work: impl FnOnce(&Registry) -> anyhow::Result<End>) -> anyhow::Result<End> {
-    std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
+    OsDisk::new(data).with_context(|| format!("make folder {}", data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = Registry::open(data, runtime.handle().clone())?;
     let result = work(&registry);

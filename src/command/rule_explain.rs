@@ -78,19 +78,19 @@ impl About<'_> {
 
     fn print_rule(&self, rule: &Rule, explanation: &Explanation) -> anyhow::Result<()> {
         let word = if explanation.matches { "matches" } else { "does not match" };
-        output::line(&format!("{}: {word}", rule.meta.title))?;
+        output::text(&format!("{}: {word}", rule.meta.title))?;
         let parts: Vec<&str> = rule.meta.logsource.iter().flatten().map(String::as_str).collect();
-        output::line(&format!("  {} log source {}", mark(explanation.passes_gate), parts.join(" ")))?;
+        output::text(&format!("  {} log source {}", mark(explanation.passes_gate), parts.join(" ")))?;
         if !explanation.passes_gate {
             for reason in why_not(&rule.gate, self.event) {
-                output::line(&format!("      {reason}"))?;
+                output::text(&format!("      {reason}"))?;
             }
         }
         for (name, part) in &explanation.searches {
-            output::line(&format!("  {} {name}", mark(part.holds)))?;
+            output::text(&format!("  {} {name}", mark(part.holds)))?;
             self.print_part(part, 2)?;
         }
-        output::line(&format!("  {} condition", mark(explanation.condition.holds)))?;
+        output::text(&format!("  {} condition", mark(explanation.condition.holds)))?;
         Ok(())
     }
 
@@ -113,14 +113,14 @@ impl About<'_> {
         let rows: Vec<_> = correlation.referred.iter().map(|referred| self.referred(*referred)).collect();
         let is_counted = rows.iter().any(|row| row.2 == Some(true));
         let word = if is_counted { "counts this event" } else { "does not count this event" };
-        output::line(&format!("{}: {word}", correlation.meta.title))?;
+        output::text(&format!("{}: {word}", correlation.meta.title))?;
         for (place, (title, _, matches)) in rows.iter().enumerate() {
             let word = if matches.is_none() { ": a correlation, which one event does not answer" } else { "" };
-            output::line(&format!("  {} {title}{word}", mark(*matches == Some(true))))?;
+            output::text(&format!("  {} {title}{word}", mark(*matches == Some(true))))?;
             for (name, value) in self.group(correlation, place) {
                 let value = value
                     .map_or("absent, so the event is in no group".to_owned(), |value| format!("{:?}", shown(value)));
-                output::line(&format!("      group-by {name}   <- {value}"))?;
+                output::text(&format!("      group-by {name}   <- {value}"))?;
             }
         }
         Ok(())
@@ -164,7 +164,7 @@ impl About<'_> {
                 (format!("{}{modifier}: {wanted}   <- {value}", item.name), Vec::new())
             }
         };
-        output::line(&format!("{indent}{} {word}", mark(part.holds)))?;
+        output::text(&format!("{indent}{} {word}", mark(part.holds)))?;
         inner.into_iter().try_for_each(|one| self.print_part(one, depth + 1))
     }
 

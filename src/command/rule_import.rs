@@ -12,6 +12,7 @@ use nhatle_engine::register::AnyChange;
 use nhatle_engine::rule_state::{PackChange, PackImport, is_pack_name};
 use nhatle_event::{Clock, SystemClock};
 use nhatle_rules::{LoadOptions, Meta, RuleError, RuleSet};
+use nhatle_storage::OsDisk;
 use serde_json::json;
 
 use super::rule::error_json;
@@ -36,7 +37,7 @@ pub fn run(args: &RuleImportArgs) -> anyhow::Result<End> {
         source.read_license(path)?;
     }
     let data = &args.data.data;
-    std::fs::create_dir_all(data).with_context(|| format!("make folder {}", data.display()))?;
+    OsDisk::new(data).with_context(|| format!("make folder {}", data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = Registry::open(data, runtime.handle().clone()).context("open register")?;
     let packs = Packs::new(data);

@@ -138,8 +138,9 @@ fn print(out: &mut impl Write, format: RowFormat, row: &Value) -> std::io::Resul
             writeln!(out, "{}", COLUMNS.iter().map(|name| output::csv(&cell(name))).collect::<Vec<_>>().join(","))
         }
         RowFormat::Table => {
-            let [at, host, dataset, source, user, message] = [0, 1, 2, 3, 4, 5].map(|column| cell(&COLUMNS[column]));
-            let message = output::cut(&message.replace(['\n', '\r'], " "), 100);
+            let shown = |column: usize| output::cell(&cell(&COLUMNS[column]));
+            let [at, host, dataset, source, user] = [0, 1, 2, 3, 4].map(shown);
+            let message = output::cut(&cell(&COLUMNS[5]), 100);
             writeln!(out, "{at:<27} {host:<16} {dataset:<16} {source:<15} {user:<14} {message}")
         }
     }

@@ -59,6 +59,7 @@ use crate::registry::Registry;
 use crate::reload::Reloader;
 use crate::sentinel::{self, Feed, balance};
 use crate::sources::SourceBook;
+use crate::sources::owners::Owners;
 use crate::telemetry::Counters;
 use crate::tend::scrub::Scrub;
 use crate::units::Units;
@@ -97,9 +98,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<End> {
 /// # Errors
 /// The folder cannot be made or is open elsewhere; a file is damaged.
 pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
-    std::fs::create_dir_all(&config.data).with_context(|| format!("make folder {}", config.data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&config.data).context("open data folder")?);
+    let disk: Arc<dyn Disk> =
+        Arc::new(OsDisk::new(&config.data).with_context(|| format!("make folder {}", config.data.display()))?);
     let store = Store::open(disk.clone(), config.storage.clone(), clock.clone()).context("open store")?;
     store.sign_with(pki::heads::open_or_make(&config.data).context("open the key of the proof")?);
     if let Some(key) = store.proof_state().key {
@@ -117,9 +118,11 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     });
     let marks = store.marks();
     let places = PlaceBook::from_marks(|name| marks.get(name).cloned());
+    let book = SourceBook::open(&store).context("read the receipt book")?;
     let shared = Shared {
         alerts: RwLock::new(AlertBook::of(&store).context("read stored alerts")?),
-        sources: Mutex::new(SourceBook::open(&store).context("read the receipt book")?),
+        owners: Owners::of(&book),
+        sources: Mutex::new(book),
         noted: Mutex::default(),
         forwarders: Arc::new(Forwarders::new(places.below(receive::KEY))),
         places: Mutex::new(places),
@@ -267,6 +270,9 @@ impl Server {
             http.push(runtime.spawn(serve(listener, Arc::new(trust.https()?), app, stopping.clone())));
         }
         let is_tls = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        if !is_tls && !http_address.ip().is_loopback() {
+            warn!(server.address = %http_address, "pages listen beyond this machine without TLS: passwords can be read on the way");
+        }
         let mut app = router(config, &desk, &shared, push, is_tls).merge(taking);
         if http_address.ip().is_loopback() {
             // A code that does not leave this machine; anywhere else it is said over TLS only.

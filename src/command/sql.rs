@@ -213,7 +213,7 @@ impl Table {
 
 fn line(row: &[String], widths: &[usize], out: &mut impl Write) -> std::io::Result<()> {
     let cells = row.iter().zip(widths).map(|(text, width)| {
-        let text = output::cut(&text.replace(['\n', '\r', '\t'], " "), *width);
+        let text = output::cut(text, *width);
         format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
     });
     writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())

@@ -13,11 +13,16 @@ use nhatle_ui::{Answer, DeskError, Localized, Refusal, Viewer};
 use super::{Limit, LiveDesk, alerts, may_see, words};
 use crate::pipeline::detect::ACTOR;
 
+/// Whether an incident is within the limit: all of it.
+pub(super) fn is_seen(limit: &Limit, incident: &Incident) -> bool {
+    limit.is_none() || (!incident.is_citys && may_see(limit, &incident.units))
+}
+
 /// How many open incidents the viewer may see.
 pub(super) fn open_count(desk: &LiveDesk, viewer: &Viewer) -> u64 {
     let limit = desk.limit(viewer);
     desk.shared.registry.read(|state| {
-        let open = |incident: &&Incident| incident.status != Status::Closed && may_see(&limit, &incident.units);
+        let open = |incident: &&Incident| incident.status != Status::Closed && is_seen(&limit, incident);
         state.incidents.values().filter(open).count() as u64
     })
 }
@@ -26,7 +31,7 @@ pub(super) fn open_count(desk: &LiveDesk, viewer: &Viewer) -> u64 {
 pub(super) fn counts(desk: &LiveDesk, limit: &Limit) -> ([u64; 3], [u64; 4]) {
     desk.shared.registry.read(|state| {
         let (mut by_status, mut by_layer) = ([0; 3], [0; 4]);
-        for incident in state.incidents.values().filter(|incident| may_see(limit, &incident.units)) {
+        for incident in state.incidents.values().filter(|incident| is_seen(limit, incident)) {
             by_status[incident.status as usize] += 1;
             if incident.status != Status::Closed {
                 by_layer[usize::from(incident.layer.number() - 1)] += 1;
@@ -69,7 +74,7 @@ fn fits(incident: &Incident, query: &IncidentQuery) -> bool {
 pub(super) fn page(desk: &LiveDesk, viewer: &Viewer, query: &IncidentQuery) -> Answer<IncidentPage> {
     let limit = desk.limit(viewer);
     desk.shared.registry.read(|state| {
-        let visible = state.incidents.values().filter(|incident| may_see(&limit, &incident.units));
+        let visible = state.incidents.values().filter(|incident| is_seen(&limit, incident));
         let mut found: Vec<&Incident> = visible.filter(|incident| fits(incident, query)).collect();
         found.sort_by_key(|incident| std::cmp::Reverse((incident.changed, incident.number)));
         let after = query.cursor.as_ref().and_then(|cursor| {
@@ -112,7 +117,7 @@ pub(super) fn view(desk: &LiveDesk, viewer: &Viewer, number: u64) -> Answer<Inci
 
 fn find(desk: &LiveDesk, limit: &Limit, number: u64) -> Answer<Incident> {
     let found = desk.shared.registry.read(|state| state.incidents.get(&number).cloned());
-    found.filter(|incident| may_see(limit, &incident.units)).ok_or(DeskError::NotFound)
+    found.filter(|incident| is_seen(limit, incident)).ok_or(DeskError::NotFound)
 }
 
 fn version(incident: &Incident) -> u64 {

@@ -1,4 +1,4 @@
-//! What inputs have counted, for the API and for metrics.
+//! What inputs have counted, for the API and for metrics; the configuration read again.
 //!
 //! In: the running inputs, the queue before the pipeline. Out: rows, Prometheus text. Promise: totals of inputs only,
 //! nothing of a unit, a source or a sender.
@@ -6,8 +6,8 @@
 use std::fmt::Write;
 
 use nhatle_collector::listen::Counted;
-use nhatle_ui::Viewer;
-use nhatle_ui::model::InputRow;
+use nhatle_ui::model::{ConfigReload, InputRow};
+use nhatle_ui::{Answer, DeskError, Viewer};
 
 use super::LiveDesk;
 use crate::pipeline::Shared;
@@ -31,6 +31,17 @@ pub(super) fn rows(desk: &LiveDesk, viewer: &Viewer) -> Vec<InputRow> {
         receive_buffer_bytes: u64::try_from(input.receive_buffer_bytes).unwrap_or(u64::MAX),
     };
     desk.shared.inputs().read().into_iter().map(row).collect()
+}
+
+/// Reads the configuration again. It is the whole machine's: nobody does so who is limited to a part of what it holds.
+pub(super) fn reload(desk: &LiveDesk, viewer: &Viewer) -> Answer<ConfigReload> {
+    if desk.limit(viewer).is_some() {
+        return Err(DeskError::Forbidden);
+    }
+    let reloader = desk.shared.reloader.get().ok_or(DeskError::NotFound)?;
+    let report = reloader.reload().map_err(|error| DeskError::Problems(error.problems))?;
+    let inputs = report.inputs.into_iter().map(ToOwned::to_owned).collect();
+    Ok(ConfigReload { inputs, changed: report.changed, needs_restart: report.needs_restart })
 }
 
 /// Reads one count.

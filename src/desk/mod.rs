@@ -527,11 +527,8 @@ impl Desk for LiveDesk {
         rules::reload(self, viewer)
     }
 
-    fn reload_config(&self, _viewer: &Viewer) -> Answer<ConfigReload> {
-        let reloader = self.shared.reloader.get().ok_or(DeskError::NotFound)?;
-        let report = reloader.reload().map_err(|error| DeskError::Problems(error.problems))?;
-        let inputs = report.inputs.into_iter().map(ToOwned::to_owned).collect();
-        Ok(ConfigReload { inputs, changed: report.changed, needs_restart: report.needs_restart })
+    fn reload_config(&self, viewer: &Viewer) -> Answer<ConfigReload> {
+        inputs::reload(self, viewer)
     }
 
     fn reference(&self) -> &dyn nhatle_ui::ReferenceDesk {

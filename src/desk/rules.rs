@@ -173,6 +173,9 @@ pub(super) fn change(desk: &LiveDesk, viewer: &Viewer, id: &str, change: &RuleCh
 
 /// Loads rules anew, now.
 pub(super) fn reload(desk: &LiveDesk, viewer: &Viewer) -> Answer<RuleLoad> {
+    if desk.limit(viewer).is_some() {
+        return Err(DeskError::Forbidden);
+    }
     desk.shared.registry.catch_up().map_err(failed)?;
     live_rules::reload(&desk.shared);
     Ok(load(desk, viewer))

@@ -166,7 +166,7 @@ pub(super) fn parts(
                 distinct: facet.distinct,
             })
             .collect(),
-        incomplete: left_out_of(&query, &left_out),
+        incomplete: left_out_of(&query, &left_out, desk.limit(viewer).is_none()),
         partial_to: survey.paused_at,
         // The numbers are of the whole store; somebody who sees a part of it would learn of the rest.
         explain: match desk.limit(viewer) {
@@ -177,8 +177,9 @@ pub(super) fn parts(
     })
 }
 
-/// What a search leaves out because it is damaged, of what could hold a hit.
-fn left_out_of(query: &Query, left_out: &[Arc<LiveSegment>]) -> Option<String> {
+/// What a search leaves out because it is damaged, of what could hold a hit. How many events a segment has, of everybody's, only
+/// who sees all of them is told.
+fn left_out_of(query: &Query, left_out: &[Arc<LiveSegment>], sees_all: bool) -> Option<String> {
     let could_hold = |segment: &&Arc<LiveSegment>| {
         let meta = segment.meta();
         query.datasets.contains(&meta.dataset) && query.from <= meta.timestamp_max && meta.timestamp_min < query.to
@@ -187,7 +188,10 @@ fn left_out_of(query: &Query, left_out: &[Arc<LiveSegment>]) -> Option<String> {
     let named: Vec<String> = rows
         .map(|segment| {
             let meta = segment.meta();
-            format!("{} ({}, {} – {})", meta.dir, meta.row_count, meta.timestamp_min, meta.timestamp_max)
+            match sees_all {
+                true => format!("{} ({}, {} – {})", meta.dir, meta.row_count, meta.timestamp_min, meta.timestamp_max),
+                false => meta.dir.clone(),
+            }
         })
         .collect();
     (!named.is_empty()).then(|| named.join("; "))

@@ -14,7 +14,7 @@ use nhatle_ui::model::{SqlFormat, SqlQuery};
 use nhatle_ui::{Answer, DeskError, SqlRefusal, SqlTrouble, Viewer};
 use serde_json::Value;
 
-use super::{LiveDesk, failed, may_see};
+use super::{LiveDesk, failed, incidents, may_see};
 use crate::sources::SourceBook;
 use crate::sql::tables;
 
@@ -34,7 +34,7 @@ impl LiveDesk {
     pub fn sql_world_for(&self, viewer: &Viewer, query: &str) -> World {
         let limit = self.limit(viewer);
         let text = query.to_lowercase();
-        let is_seen = |incident: &Incident| may_see(&limit, &incident.units);
+        let is_seen = |incident: &Incident| incidents::is_seen(&limit, incident);
         let none = RegisterState::default();
         let mut tables = self.shared.registry.read(|state| {
             let state = if text.contains("incident") { state } else { &none };

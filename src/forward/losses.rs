@@ -8,14 +8,15 @@
 
 use std::net::IpAddr;
 
+use nhatle_collector::forwarded_input;
 use nhatle_collector::listen::queue::{Shed, Unreceived};
-use nhatle_collector::{dead_letter_event, forwarded_input, to_event};
 use nhatle_event::{Field, Record, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::status;
-use crate::pipeline::Shared;
+use crate::pipeline::{Shared, shed};
 use crate::sources::OTHER_SOURCE;
+use crate::sources::owners::By;
 use crate::sources::tally::Whose;
 
 /// Of so many senders and reasons a report tells one by one; those past it are one row for each input and reason.
@@ -150,10 +151,12 @@ impl Losses {
 /// of the forwarder.
 pub(super) fn note(shared: &Shared, (name, unit): (&str, Option<&str>), report: &Report, now: Timestamp) {
     let settings = shared.settings.get();
+    let renamed = shared.owners.renamed(name, unit, By::Grant, &shared.units.get(), now);
+    let name_in_book = renamed.as_deref().unwrap_or(name);
     for loss in &report.rows {
         let is_late = (now.0.saturating_sub(LATE_NS_MAX)..=now.0).contains(&loss.at_ns);
         let at = if is_late { Timestamp(loss.at_ns) } else { now };
-        let own = Whose { source: name, input: "forward", unit };
+        let own = Whose { source: name_in_book, input: "forward", unit };
         if loss.reason == KERNEL {
             shared.noted().lose(own, loss.count, at);
             continue;
@@ -169,7 +172,7 @@ pub(super) fn note(shared: &Shared, (name, unit): (&str, Option<&str>), report: 
         let mut sample = Record::new(loss.sample.as_bytes(), "", at);
         sample.input = forwarded_input(name, &loss.input);
         (sample.peer, sample.unit) = (Some(peer), unit.map(Text::from));
-        let event = to_event(&sample, &settings).unwrap_or_else(|dead| dead_letter_event(&dead, &settings));
+        let event = shed::named(shared, &sample, &settings);
         let source = event.text(Field::NHATLE_SOURCE).unwrap_or(OTHER_SOURCE);
         let whose = Whose { source, input: &sample.input, unit: event.text(Field::NHATLE_UNIT) };
         shared.noted().reject(whose, reason, loss.count, at);

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::head::{Admitted, Forwarder, Head, Reply, admit};
 use super::losses;
 use crate::pipeline::Shared;
+use crate::sources::owners::By;
 use crate::sources::tally::Whose;
 
 /// Where forwarders send.
@@ -252,7 +253,9 @@ fn note_gaps(shared: &Shared, before: &Forwarder, after: &Forwarder, now: Timest
     if before.lost == after.lost {
         return;
     }
-    let whose = Whose { source: &after.name, input: "forward", unit: after.unit.as_deref() };
+    let unit = after.unit.as_deref();
+    let renamed = shared.owners.renamed(&after.name, unit, By::Grant, &shared.units.get(), now);
+    let whose = Whose { source: renamed.as_deref().unwrap_or(&after.name), input: "forward", unit };
     let known = before.gaps.last();
     for gap in &after.gaps {
         match before.gaps.iter().find(|old| (&old.epoch, old.lane, old.first) == (&gap.epoch, gap.lane, gap.first)) {

@@ -15,6 +15,7 @@ use nhatle_storage::{Dataset, Encoded};
 use rayon::prelude::{ParallelIterator, ParallelSlice};
 
 use super::{Shared, nanos, shed};
+use crate::sources::owners::By;
 use crate::telemetry::Counters;
 
 /// Batches are taken together up to so many records.
@@ -80,7 +81,7 @@ pub(super) fn run(shared: &Shared, intake: &Intake, to_append: &SyncSender<Vec<P
         let began = shared.clock.now();
         settings.tables = shared.tables.current();
         let part = |batch: Batch| {
-            let (rows, encoded) = convert(&batch.records, &settings, |rows| keyed(shared, rows));
+            let (rows, encoded) = convert(&batch.records, &settings, |records, rows| finish(shared, records, rows));
             Part { rows, encoded, waiting: batch.done, keep: batch.keep, delivery: batch.delivery }
         };
         let converted: Vec<Part> = batches.into_iter().map(part).collect();
@@ -99,21 +100,28 @@ fn size(batch: &Batch) -> (usize, usize) {
     (batch.records.len(), batch.records.iter().map(|record| record.bytes.len()).sum())
 }
 
-/// Gives rows the keys of whom they are about, where that is asked for; before they are encoded.
-fn keyed(shared: &Shared, rows: &mut [(Dataset, Event)]) {
+/// Gives rows the names of their sources, and the keys of whom they are about, where that is asked for; before they are
+/// encoded.
+fn finish(shared: &Shared, records: &[Record], rows: &mut [(Dataset, Event)]) {
+    let (units, now) = (shared.units.get(), shared.clock.now());
+    // Canaries are ours, of no source.
+    let of_sources = records.iter().zip(&mut *rows).filter(|(_, (dataset, _))| *dataset != Dataset::Canaries);
+    for (record, (_, event)) in of_sources {
+        shared.owners.name(event, By::of(record), &units, now);
+    }
     shared.subject_keys.put(rows.iter_mut().map(|(_, event)| event), shared.clock.now());
 }
 
 fn convert(
     records: &[Record],
     settings: &Settings,
-    keyed: impl Fn(&mut [(Dataset, Event)]) + Sync,
+    finish: impl Fn(&[Record], &mut [(Dataset, Event)]) + Sync,
 ) -> (Vec<(Dataset, Event)>, Vec<Encoded>) {
     if records.len() < PARALLEL_FROM {
-        let (rows, encoded) = piece(records, settings, &keyed);
+        let (rows, encoded) = piece(records, settings, &finish);
         return (rows, vec![encoded]);
     }
-    let pieces: Vec<_> = records.par_chunks(PIECE_RECORDS).map(|records| piece(records, settings, &keyed)).collect();
+    let pieces: Vec<_> = records.par_chunks(PIECE_RECORDS).map(|records| piece(records, settings, &finish)).collect();
     let mut all = Vec::with_capacity(records.len());
     let encoded = pieces.into_iter().map(|(mut rows, encoded)| {
         all.append(&mut rows);
@@ -126,10 +134,10 @@ fn convert(
 fn piece(
     records: &[Record],
     settings: &Settings,
-    keyed: impl Fn(&mut [(Dataset, Event)]),
+    finish: impl Fn(&[Record], &mut [(Dataset, Event)]),
 ) -> (Vec<(Dataset, Event)>, Encoded) {
     let mut rows: Vec<(Dataset, Event)> = records.iter().map(|record| row(record, settings)).collect();
-    keyed(&mut rows);
+    finish(records, &mut rows);
     let mut encoded = Encoded::with_capacity(records.len());
     rows.iter().for_each(|(dataset, event)| encoded.push(*dataset, event));
     (rows, encoded)

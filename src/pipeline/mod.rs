@@ -59,6 +59,7 @@ use crate::reference::{LiveTables, lookback};
 use crate::registry::Registry;
 use crate::reload::Reloader;
 use crate::sentinel::Feed;
+use crate::sources::owners::Owners;
 use crate::sources::{SourceBook, Tally};
 use crate::telemetry::Counters;
 use crate::tend::{self, scrub::Scrub};
@@ -86,6 +87,8 @@ pub struct Shared {
     pub alerts: RwLock<AlertBook>,
     /// The receipt book; see [`Shared::book`].
     pub sources: Mutex<SourceBook>,
+    /// Whose the names of sources are.
+    pub owners: Owners,
     /// Up to where inputs and forwarders have come.
     pub places: Mutex<PlaceBook>,
     /// What others than the appending stage have to say for it; see [`Shared::noted`].

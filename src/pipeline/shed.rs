@@ -6,9 +6,10 @@
 
 use nhatle_collector::listen::queue::{Shed, Unreceived};
 use nhatle_collector::{Settings, dead_letter_event, to_event};
-use nhatle_event::Field;
+use nhatle_event::{Event, Field, Record};
 
 use super::Shared;
+use crate::sources::owners::By;
 use crate::sources::{OTHER_SOURCE, Whose};
 use crate::telemetry::Counters;
 
@@ -25,7 +26,7 @@ pub(crate) fn note_unreceived(shared: &Shared, unreceived: Vec<Unreceived>) {
                 shared.noted().lose(whose, datagrams, shared.clock.now());
             }
             Unreceived::Numbers { first, last, sample } => {
-                let event = to_event(&sample, &settings).unwrap_or_else(|dead| dead_letter_event(&dead, &settings));
+                let event = named(shared, &sample, &settings);
                 let source = event.text(Field::NHATLE_SOURCE).unwrap_or(OTHER_SOURCE);
                 let whose = Whose { source, input: &sample.input, unit: event.text(Field::NHATLE_UNIT) };
                 shared.noted().gap(whose, (first, last), sample.received);
@@ -37,7 +38,7 @@ pub(crate) fn note_unreceived(shared: &Shared, unreceived: Vec<Unreceived>) {
 /// Notes what was dropped.
 pub(crate) fn note(shared: &Shared, shed: Vec<Shed>, settings: &Settings) {
     for Shed { why, records, sample } in shed {
-        let event = to_event(&sample, settings).unwrap_or_else(|dead| dead_letter_event(&dead, settings));
+        let event = named(shared, &sample, settings);
         // Several senders past the bound are one row, and it is nobody's own.
         let is_of_many = sample.peer.is_none() && sample.source.is_none();
         let source = event.text(Field::NHATLE_SOURCE).filter(|_| !is_of_many).unwrap_or(OTHER_SOURCE);
@@ -46,4 +47,11 @@ pub(crate) fn note(shared: &Shared, shed: Vec<Shed>, settings: &Settings) {
         shared.noted().reject(whose, why.reason(), records, sample.received);
         Counters::add(&shared.counters.shed, records);
     }
+}
+
+/// A record that is only counted, under the name its source has in the book.
+pub(crate) fn named(shared: &Shared, sample: &Record, settings: &Settings) -> Event {
+    let mut event = to_event(sample, settings).unwrap_or_else(|dead| dead_letter_event(&dead, settings));
+    shared.owners.name(&mut event, By::of(sample), &shared.units.get(), shared.clock.now());
+    event
 }

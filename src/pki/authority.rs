@@ -148,7 +148,7 @@ fn make(data: &Path, folder: &Path, now: Timestamp) -> Result<(), PkiError> {
         let path = path.to_owned();
         move |source| PkiError::File { what, path, source }
     };
-    std::fs::create_dir_all(data).map_err(file("make folder", data))?;
+    nhatle_storage::OsDisk::new(data).map_err(file("make folder", data))?;
     let staging = tempfile::Builder::new().prefix("pki.new-").tempdir_in(data).map_err(file("make folder in", data))?;
     let key = KeyPair::generate()?;
     let mut subject = DistinguishedName::new();

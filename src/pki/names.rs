@@ -91,6 +91,15 @@ impl ServerNames {
     }
 }
 
+/// Finds what is wrong with `server.public_url`. Without its scheme it would be taken for one without TLS, and cookies would go
+/// over plain connections.
+pub fn check_public_url(url: &str, problems: &mut Vec<String>) {
+    let has_scheme = url.starts_with("https://") || url.starts_with("http://");
+    if !url.is_empty() && !(has_scheme && host_of(url).is_some()) {
+        problems.push(format!("server.public_url: no address as https://soc.example: {url}"));
+    }
+}
+
 /// The host of `https://host:port/path`.
 pub fn host_of(url: &str) -> Option<&str> {
     let rest = url.split_once("://").map_or(url, |(_scheme, rest)| rest);

@@ -14,6 +14,7 @@
 pub mod hour;
 pub mod tally;
 pub mod history;
+pub mod owners;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -215,7 +216,7 @@ impl SourceBook {
         if row.input != sent.input {
             row.input.clone_from(&sent.input);
         }
-        if sent.unit.is_some() && row.unit != sent.unit {
+        if sent.unit.is_some() && row.unit != sent.unit && name != OTHER_SOURCE {
             row.unit.clone_from(&sent.unit);
         }
         for part in &sent.parts {
@@ -485,5 +486,13 @@ mod tests {
         }
         assert_eq!(book.rows().count(), SOURCES_MAX + 1);
         assert_eq!(book.row(OTHER_SOURCE).map(|row| row.total.received), Some(10));
+        let mut tally = Tally::new();
+        tally.reject(Whose { source: "one more", input: "http", unit: Some("A") }, "flood", 1, Timestamp(5));
+        book.add(&tally);
+        assert_eq!(
+            book.row(OTHER_SOURCE).map(|row| (row.total.received, &row.unit)),
+            Some((11, &None)),
+            "nobody's own"
+        );
     }
 }

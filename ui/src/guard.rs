@@ -108,6 +108,7 @@ fn anonymous(state: &Arc<State>, parts: &Parts) -> Asked {
         viewer: None,
         csrf: String::new(),
         session_id: None,
+        token: None,
         language: cookie_word(LANGUAGE_COOKIE).and_then(Language::parse).unwrap_or_default(),
         theme: cookie_word(THEME_COOKIE).and_then(Theme::parse).unwrap_or_default(),
         request_id: random_token()[..16].to_owned(),
@@ -129,6 +130,7 @@ async fn admit(state: &Arc<State>, asked: &mut Asked, parts: Parts, body: Body) 
             _ => Failure::Unauthorized,
         })?;
         asked.viewer = Some(viewer);
+        asked.token = auth::bearer_token(&parts.headers).map(token_sha256);
     } else if let Some(account) = signed_in(state, asked, &parts.headers).await? {
         if cookie(&parts.headers, LANGUAGE_COOKIE).is_none() {
             asked.language = account.language.unwrap_or(asked.language);

@@ -49,5 +49,6 @@ pub use desk::{Answer, Desk, DeskError, Refusal, SignIn, SqlRefusal, SqlTrouble,
 pub use desk_keeping::KeepingDesk;
 pub use desk_reference::ReferenceDesk;
 pub use guard::Access;
+pub use render::{visible, visible_lines};
 pub use routes::router;
 pub use state::UiConfig;

@@ -2,23 +2,23 @@
 //!
 //! In: ticks of [`crate::Desk::changes`]. Out: `event: counters` with the viewer's own numbers, and, asked with a source's name and
 //! a moment, once `event: arrived` when it has sent something since; at most one a second, and a comment every 15 s so that proxies keep the line open. Promise: a stream ends when its
-//! session does, and at most [`crate::state::STREAMS_MAX`] run. Failure: 503; the page works without.
+//! session or account does, and at most [`crate::state::STREAMS_MAX`] run. Failure: 503; the page works without.
 //! Source: HTML Living Standard, section 9.2 (server-sent events).
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_core::Stream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::failure::Failure;
 use crate::pages::{Page, wizard};
 use crate::request::Asked;
+use crate::searches::Running;
 
 /// How often a page is told at most.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,25 +38,18 @@ impl Stream for Events {
 
 /// `GET /live`
 pub(crate) async fn stream(asked: Asked) -> Page {
-    let room = Arc::clone(&asked.state.streams).try_acquire_owned().map_err(|_full| Failure::Busy)?;
+    let room = asked.state.streams.begin(asked.viewer()?).map_err(|_full| Failure::Busy)?;
     let changes = asked.state.blocking(|desk| desk.changes()).await?;
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(feed(asked, changes, sender, room));
     Ok(Sse::new(Events(receiver)).keep_alive(KeepAlive::new().interval(CHECK)).into_response())
 }
 
-async fn feed(
-    asked: Asked,
-    mut changes: watch::Receiver<u64>,
-    sender: mpsc::Sender<Event>,
-    _room: OwnedSemaphorePermit,
-) {
+async fn feed(asked: Asked, mut changes: watch::Receiver<u64>, sender: mpsc::Sender<Event>, _room: Running) {
     let mut shown = None;
     let mut awaited = wizard::awaited(&asked);
     loop {
-        let now = asked.state.config.clock.now();
-        let is_open = asked.session_id.as_ref().is_some_and(|id| asked.state.sessions.is_open(id, now));
-        if !is_open {
+        if !asked.still_holds().await {
             return;
         }
         changes.mark_unchanged();

@@ -43,15 +43,15 @@ fn is_invisible(character: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// One line of harmless text.
-pub(crate) fn visible(text: &str) -> String {
+/// One line of harmless text. The commands show with it what they put before a terminal.
+pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     visible_into(text, &mut out, Lines::Marked);
     out
 }
 
 /// Harmless text that keeps its lines.
-pub(crate) fn visible_lines(text: &str) -> String {
+pub fn visible_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     visible_into(text, &mut out, Lines::Kept);
     out

@@ -13,7 +13,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use nhatle_event::Timestamp;
 
-use crate::account::{Language, Viewer};
+use crate::account::{Account, Language, Viewer};
+use crate::auth;
 use crate::desk::{Answer, Desk};
 use crate::failure::Failure;
 use crate::state::State;
@@ -74,6 +75,8 @@ pub(crate) struct Asked {
     pub csrf: String,
     /// The session's id, where there is one.
     pub session_id: Option<String>,
+    /// SHA-256 of the token it was asked with, where there is one.
+    pub token: Option<[u8; 32]>,
     pub language: Language,
     pub theme: Theme,
     pub request_id: String,
@@ -92,6 +95,26 @@ impl Asked {
     /// Nobody is signed in; the guard does not let that happen on routes that need somebody.
     pub fn viewer(&self) -> Result<&Viewer, Failure> {
         self.viewer.as_ref().ok_or(Failure::Unauthorized)
+    }
+
+    /// Whether who asked may still be answered. What goes on for long looks again and again: a session ends, an account is
+    /// switched off, a token taken back.
+    pub async fn still_holds(&self) -> bool {
+        let found = if let Some(hash) = self.token {
+            self.state.blocking(move |desk| desk.token_account(&hash)).await
+        } else {
+            let now = self.state.config.clock.now();
+            let session = self.session_id.as_ref().and_then(|id| self.state.sessions.look(id, now));
+            let Some(session) = session else { return false };
+            let user = session.user.clone();
+            let found = self.state.blocking(move |desk| desk.account(&user)).await;
+            let fits = |account: &Account| session.fits(account.password_hash.as_deref());
+            found.map(|account| account.map(|account| account.filter(fits)))
+        };
+        match found {
+            Ok(Ok(Some(account))) => auth::enabled(account) == self.viewer,
+            _ => false,
+        }
     }
 
     /// Runs a call of the desk for the viewer on a blocking thread.

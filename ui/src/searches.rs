@@ -40,10 +40,17 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 /// How long a search waits before it tries again to give a line.
 const LINE_PAUSE: Duration = Duration::from_millis(10);
 
-/// The searches that run, by account.
-#[derive(Default)]
+/// The searches that run, by account; or what else goes on for long.
 pub(crate) struct Searches {
     by_user: Mutex<HashMap<String, usize>>,
+    all_max: usize,
+    of_one_max: usize,
+}
+
+impl Default for Searches {
+    fn default() -> Searches {
+        Searches::new(SEARCHES_MAX, SEARCHES_OF_ONE_MAX)
+    }
 }
 
 /// One search that runs; dropped, it is told to stop.
@@ -54,12 +61,17 @@ pub(crate) struct Running {
 }
 
 impl Searches {
+    /// None run; so many may.
+    pub fn new(all_max: usize, of_one_max: usize) -> Searches {
+        Searches { by_user: Mutex::default(), all_max, of_one_max }
+    }
+
     /// Counts one more, where there is room.
     pub fn begin(self: &Arc<Searches>, viewer: &Viewer) -> Result<Running, Failure> {
         let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = by_user.values().sum();
         let own = by_user.get(&viewer.user).copied().unwrap_or(0);
-        if SEARCHES_MAX <= all || SEARCHES_OF_ONE_MAX <= own {
+        if self.all_max <= all || self.of_one_max <= own {
             return Err(Failure::SearchesFull);
         }
         by_user.insert(viewer.user.clone(), own + 1);

@@ -6,6 +6,7 @@
 //! 2 passes), OWASP Session Management (256-bit ids, idle and absolute end).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -151,9 +152,9 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Whether a session still runs, without counting as use of it.
-    pub fn is_open(&self, id: &str, now: Timestamp) -> bool {
-        self.lock().get(&token_sha256(id)).is_some_and(|session| !session.is_over(now))
+    /// The session of this id, without counting as use of it.
+    pub fn look(&self, id: &str, now: Timestamp) -> Option<Session> {
+        self.lock().get(&token_sha256(id)).filter(|session| !session.is_over(now)).cloned()
     }
 
     /// Ends a session.
@@ -203,12 +204,11 @@ pub(crate) struct Brake {
 impl Brake {
     /// Counts a try before the password is looked at.
     pub fn admit(&self, user: &str, address: &str, now: Timestamp) -> Admission {
-        let keys = [(Self::user_key(user), TRIES_PER_USER_MAX), (Self::address_key(address), TRIES_PER_ADDRESS_MAX)];
+        let keys = [(Self::address_key(address), TRIES_PER_ADDRESS_MAX), (Self::user_key(user), TRIES_PER_USER_MAX)];
         let mut tries = self.tries.lock().expect("no code panics while it holds this lock");
         if BRAKE_ENTRIES_MAX <= tries.len() + keys.len() {
             tries.retain(|_, (start, _)| now.since(*start) <= BRAKE_WINDOW_NS);
         }
-        let mut admission = Admission::Open;
         for (key, tries_max) in keys {
             if BRAKE_ENTRIES_MAX <= tries.len() && !tries.contains_key(&key) {
                 return Admission::Shut;
@@ -218,37 +218,40 @@ impl Brake {
                 (*start, *count) = (now, 0);
             }
             *count = count.saturating_add(1);
-            match admission {
-                _ if *count <= tries_max => {}
-                Admission::Open if *count == tries_max + 1 => admission = Admission::JustShut,
-                _ => admission = Admission::Shut,
+            // The address first, and no further: one that is shut must not fill the table with names, or it would shut
+            // everybody out.
+            match *count {
+                count if count <= tries_max => {}
+                count if count == tries_max + 1 => return Admission::JustShut,
+                _ => return Admission::Shut,
             }
         }
-        admission
-    }
-
-    /// Forgets the tries for a name whose password was right. The address keeps its count: one right
-    /// password must not buy guesses at others.
-    pub fn forget(&self, user: &str) {
-        self.tries.lock().expect("no code panics while it holds this lock").remove(&Self::user_key(user));
+        Admission::Open
     }
 
     /// Forgets the tries for a name whose password was right, and this one try of the address: a program that connects
     /// often must not shut itself out, and no right password buys guesses at others.
     pub fn was_right(&self, user: &str, address: &str) {
-        self.forget(user);
         let mut tries = self.tries.lock().expect("no code panics while it holds this lock");
+        tries.remove(&Self::user_key(user));
         if let Some((_, count)) = tries.get_mut(&Self::address_key(address)) {
             *count = count.saturating_sub(1);
         }
     }
 
+    /// A name as accounts are found by it: without case.
     fn user_key(user: &str) -> [u8; 32] {
-        token_sha256(&format!("user\0{user}"))
+        token_sha256(&format!("user\0{}", user.to_lowercase()))
     }
 
+    /// One sender: whoever has a network of IPv6 has 2^64 addresses of it (RFC 4291, section 2.5.4).
     fn address_key(address: &str) -> [u8; 32] {
-        token_sha256(&format!("address\0{address}"))
+        let sender = match address.parse().map(|address: IpAddr| address.to_canonical()) {
+            Ok(IpAddr::V6(six)) => format!("{:x}/64", six.to_bits() >> 64),
+            Ok(four) => four.to_string(),
+            Err(_) => address.to_owned(),
+        };
+        token_sha256(&format!("address\0{sender}"))
     }
 }
 
@@ -307,7 +310,7 @@ mod tests {
     fn guessing_is_braked_by_name_and_by_address() {
         let brake = Brake::default();
         assert!((0..10).all(|_| brake.admit("an", "10.0.0.1", START) == Admission::Open));
-        assert_eq!(brake.admit("an", "10.9.9.9", START), Admission::JustShut, "by name");
+        assert_eq!(brake.admit("An", "10.9.9.9", START), Admission::JustShut, "by name, in any case");
         assert_eq!(brake.admit("an", "10.9.9.9", START), Admission::Shut, "written down once");
         assert_eq!(brake.admit("an", "10.9.9.9", after(601)), Admission::Open, "the window ends");
         let brake = Brake::default();
@@ -317,6 +320,13 @@ mod tests {
         }
         assert!((0..40).all(|guess| brake.admit(&format!("user{guess}"), "10.0.0.1", START) == Admission::Open));
         assert_eq!(brake.admit("another", "10.0.0.1", START), Admission::JustShut, "by address");
+        for guess in 0..BRAKE_ENTRIES_MAX {
+            brake.admit(&format!("filler{guess}"), "10.0.0.1", START);
+        }
+        assert_eq!(brake.admit("lan", "10.0.0.2", START), Admission::Open, "nobody shuts others out");
+        assert!((0..40).all(|guess| brake.admit(&format!("n{guess}"), &format!("2001:db8::{guess}"), START) == Admission::Open));
+        assert_eq!(brake.admit("n40", "2001:db8::ffff", START), Admission::JustShut, "a network of IPv6 is one sender");
+        assert_eq!(brake.admit("n40", "2001:db8:0:1::1", START), Admission::Open, "the next one is another");
         for guess in 0..BRAKE_ENTRIES_MAX {
             brake.admit(&format!("filler{guess}"), &format!("{guess}"), START);
         }

@@ -1,7 +1,7 @@
 //! What all requests share: the desk, the configuration, sessions, brakes and limits.
 //!
 //! In: [`UiConfig`] and a [`Desk`]. Out: [`State`]. Promise: at most [`BLOCKING_MAX`] desk calls and
-//! [`STREAMS_MAX`] live streams and [`TAILS_MAX`] live tails run at once. Failure: [`Failure::Busy`], [`Failure::Internal`].
+//! [`STREAMS_MAX`] live streams and [`TAILS_MAX`] live tails run at once, and a part of them for one account. Failure: [`Failure::Busy`], [`Failure::Internal`].
 
 use std::sync::Arc;
 
@@ -20,8 +20,13 @@ pub const PASSWORD_CHECKS_MAX: usize = 2;
 /// How many live streams are open at once.
 pub const STREAMS_MAX: usize = 512;
 
+/// How many of one account.
+pub const STREAMS_OF_ONE_MAX: usize = 64;
+
 /// How many live tails are open at once.
 pub const TAILS_MAX: usize = 64;
+/// How many of one account or token.
+pub const TAILS_OF_ONE_MAX: usize = 8;
 
 /// How the pages behave.
 #[derive(Clone)]
@@ -56,8 +61,8 @@ pub(crate) struct State {
     pub config: UiConfig,
     pub sessions: Sessions,
     pub brake: Brake,
-    pub streams: Arc<Semaphore>,
-    pub tails: Arc<Semaphore>,
+    pub streams: Arc<Searches>,
+    pub tails: Arc<Searches>,
     pub searches: Arc<Searches>,
     calls: Semaphore,
     password_checks: Semaphore,
@@ -70,8 +75,8 @@ impl State {
             config,
             sessions: Sessions::default(),
             brake: Brake::default(),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            streams: Arc::new(Searches::new(STREAMS_MAX, STREAMS_OF_ONE_MAX)),
+            tails: Arc::new(Searches::new(TAILS_MAX, TAILS_OF_ONE_MAX)),
             searches: Arc::default(),
             calls: Semaphore::new(BLOCKING_MAX),
             password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),

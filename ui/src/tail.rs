@@ -8,7 +8,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -48,7 +47,7 @@ pub(crate) async fn stream(
     (rows_max, pause): (usize, Duration),
     form: impl Fn(&[Stored]) -> Value + Send + Sync + 'static,
 ) -> Page {
-    let room = Arc::clone(&asked.state.tails).try_acquire_owned().map_err(|_full| Failure::Busy)?;
+    let room = asked.state.tails.begin(asked.viewer()?).map_err(|_full| Failure::Busy)?;
     // The first look says where to begin, and whether the line parses at all.
     let first = query.clone();
     let begin = asked.desk(move |desk, viewer| desk.tail(viewer, &first, None, 0)).await?.last;
@@ -75,9 +74,7 @@ async fn feed(
             () = sender.closed() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        // A token has no session; the tail's own end is when it is looked at again.
-        let now = asked.state.config.clock.now();
-        if asked.session_id.as_ref().is_some_and(|id| !asked.state.sessions.is_open(id, now)) {
+        if !asked.still_holds().await {
             return;
         }
         let wanted = query.clone();

@@ -109,3 +109,34 @@ async fn values_of_a_field_are_named_with_how_they_were_counted() {
     let page = house.get("/search?q=sshd&top=host.name&lang=en", "ward").await;
     assert!(page.body.contains("counted exactly"), "{}", page.body);
 }
+
+/// What goes on for long ends with the account it was begun with, and one account does not take all there is.
+#[tokio::test]
+async fn a_tail_ends_with_its_account_and_one_person_has_a_bound() {
+    let house = house();
+    let tail = |cookie: &str| {
+        let request = Request::get("/search/tail/stream?q=sshd").header("cookie", cookie.to_owned());
+        house.router.clone().oneshot(request.body(Body::empty()).expect("a request"))
+    };
+    let (cookie, _) = house.session("analyst");
+    let mut open = Vec::new();
+    for _ in 0..crate::state::TAILS_OF_ONE_MAX {
+        let response = tail(&cookie).await.expect("a router always answers");
+        assert_eq!(response.status(), StatusCode::OK);
+        open.push(response.into_body());
+    }
+    assert_eq!(tail(&cookie).await.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (other, _) = house.session("auditor");
+    assert_eq!(tail(&other).await.expect("an answer").status(), StatusCode::OK);
+    let viewer = crate::Viewer {
+        user: "analyst".to_owned(),
+        name: "analyst".to_owned(),
+        role: crate::Role::Analyst,
+        unit: None,
+    };
+    house.state.desk.set_password(&viewer, "of another password").expect("is set");
+    for body in open {
+        let end = axum::body::to_bytes(body, 1 << 20);
+        tokio::time::timeout(PATIENCE / 4, end).await.expect("it ends").expect("in order");
+    }
+}

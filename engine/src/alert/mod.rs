@@ -53,7 +53,7 @@ pub struct Alert {
     pub entities: Vec<Entity>,
     /// The fields that made the rule match, with their values, of the newest event.
     pub evidence: Vec<(String, String)>,
-    /// Organization units of the events.
+    /// Organization units of the events; none where one of them is of no unit: then it is the city's.
     pub units: Vec<String>,
     /// One sentence in Vietnamese, where the rule has one.
     pub explanation_vi: Option<String>,
@@ -108,6 +108,8 @@ pub struct Finding<'a> {
     pub meta: &'a Meta,
     /// Events that made it, oldest first, at least one: for a correlation over many, the newest of them.
     pub events: &'a [&'a Stored],
+    /// Some of the older ones, where `events` are not all: whose they are counts too.
+    pub others: &'a [&'a Stored],
     /// The numbers of all of them, oldest first.
     pub seqs: &'a [Seq],
     /// The times of the oldest and the newest one.
@@ -127,12 +129,12 @@ pub struct Finding<'a> {
 impl Alert {
     /// Makes an alert of a finding. `None` for a finding without events.
     pub fn new(finding: Finding<'_>) -> Option<Alert> {
-        let Finding { meta, events, seqs, span, count, group, evidence, named_by, is_late } = finding;
+        let Finding { meta, events, others, seqs, span, count, group, evidence, named_by, is_late } = finding;
         let newest = events.last()?;
         let span_ns = (span.0.0, span.1.0);
         let entities = entity::of(meta, events, &group);
-        let mut units: Vec<String> =
-            events.iter().filter_map(|stored| stored.event.text(Field::NHATLE_UNIT)).map(String::from).collect();
+        let of_each = events.iter().chain(others).map(|stored| stored.event.text(Field::NHATLE_UNIT).map(String::from));
+        let mut units: Vec<String> = of_each.collect::<Option<_>>().unwrap_or_default();
         units.sort();
         units.dedup();
         let skipped = seqs.len().saturating_sub(ALERT_EVENTS_MAX);
@@ -314,6 +316,10 @@ mod tests {
     }
 
     fn alert(events: &[&Stored]) -> Alert {
+        alert_among(events, &[])
+    }
+
+    fn alert_among(events: &[&Stored], others: &[&Stored]) -> Alert {
         let meta = Meta {
             id: "r1".into(),
             title: "t".into(),
@@ -325,6 +331,7 @@ mod tests {
         let finding = Finding {
             meta: &meta,
             events,
+            others,
             seqs: &seqs,
             span,
             count: 7,
@@ -342,6 +349,18 @@ mod tests {
         assert_eq!(alert(&[&a, &b]).id, alert(&[&a, &b]).id);
         assert_ne!(alert(&[&a]).id, alert(&[&b]).id);
         assert_eq!(alert(&[&a]).fingerprint, alert(&[&b]).fingerprint);
+    }
+
+    /// Who sees one unit only sees what is of that unit alone.
+    #[test]
+    fn an_alert_is_of_a_unit_only_where_all_its_events_are_of_one() {
+        let (own, mut other, mut city) = (stored(1, "web"), stored(2, "web"), stored(3, "web"));
+        other.event.set(Field::NHATLE_UNIT, "DH02");
+        city.event.remove(Field::NHATLE_UNIT);
+        assert_eq!(alert(&[&own]).units, ["DH01"]);
+        assert_eq!(alert_among(&[&own], &[&other]).units, ["DH01", "DH02"], "older ones count too");
+        assert!(alert(&[&city, &own]).units.is_empty(), "then it is the city's");
+        assert!(alert_among(&[&own], &[&city]).units.is_empty());
     }
 
     #[test]

@@ -203,6 +203,7 @@ fn open(
         alert_count: 0,
         entities: std::collections::BTreeSet::new(),
         units: unit.map(String::from).into_iter().collect(),
+        is_citys: false,
         steps: Vec::new(),
     };
     if let Some(word) = severity {
@@ -306,6 +307,16 @@ mod tests {
             units: vec!["DH01".into()],
             tags: Vec::new(),
         }
+    }
+
+    #[test]
+    fn an_alert_of_no_unit_makes_an_incident_the_citys() {
+        let join = |units: Vec<String>| {
+            let change = Change::AddAlerts { alerts: vec![AlertRef { units, ..alert("b", "low") }] };
+            apply(Some(&opened()), 1, &change, "nhatle", Timestamp(2)).expect("joins")
+        };
+        assert!(!opened().is_citys && !join(vec!["DH01".into()]).is_citys);
+        assert!(join(Vec::new()).is_citys);
     }
 
     fn opened() -> Incident {

@@ -186,6 +186,8 @@ pub struct Incident {
     pub entities: BTreeSet<Entity>,
     /// Organization units of its alerts.
     pub units: BTreeSet<String>,
+    /// One of its alerts is of no unit: then it is the city's, whatever units the others are of.
+    pub is_citys: bool,
     /// Everything that was done, oldest first.
     pub steps: Vec<Step>,
 }
@@ -208,6 +210,7 @@ impl Incident {
             self.severity = self.severity.max(Level::from_name(&alert.level).unwrap_or_default());
         }
         self.units.extend(alert.units.iter().cloned());
+        self.is_citys |= alert.units.is_empty();
         let room = INCIDENT_ENTITIES_MAX.saturating_sub(self.entities.len());
         self.entities.extend(alert.entities.iter().take(room).cloned());
         if self.alerts.len() < INCIDENT_ALERTS_MAX {

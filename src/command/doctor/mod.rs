@@ -69,7 +69,8 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<End> {
     };
     let language = language(args.lang.as_deref());
     for check in &checks {
-        output::line(&line(check, language, args.json))?;
+        let said = line(check, language, args.json);
+        if args.json { output::line(&said)? } else { output::text(&said)? }
     }
     let is_wrong = checks.iter().any(|check| check.state == State::Wrong);
     Ok(if is_wrong { End::Findings } else { End::Done })

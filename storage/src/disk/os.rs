@@ -14,13 +14,16 @@ pub struct OsDisk {
 }
 
 impl OsDisk {
-    /// The folder `root`, made if it is not there.
+    /// The folder `root`; where it is not there it is made, for its owner alone: it holds logs, hashes of passwords and keys.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<OsDisk> {
         let disk = OsDisk { root: root.into() };
-        fs::create_dir_all(&disk.root)?;
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&disk.root)?;
         Ok(disk)
     }
 
@@ -219,6 +222,21 @@ mod tests {
         assert_eq!(disk.list("a/b").unwrap(), vec![Entry { name: "object".into(), is_folder: false }]);
         super::super::remove_folder(&disk, "a").unwrap();
         assert_eq!(disk.list("").unwrap(), vec![]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_made_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let made = folder.path().join("data");
+        OsDisk::new(&made).unwrap();
+        assert_eq!(mode(&made), 0o700);
+        // One that somebody made stays as they made it.
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o750)).unwrap();
+        OsDisk::new(&made).unwrap();
+        assert_eq!(mode(&made), 0o750);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl SqlError {
 fn no_column(name: &str) -> SqlError {
     let plain = name.replace('"', "");
     let meant = hint::closest(&plain).map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
-    SqlError::Refused(format!("there is no column {plain}{meant} A vendor's field is read with attr('{plain}')"))
+    SqlError::Refused(format!("there is no column {plain}{meant} (a vendor's field is read with attr('{plain}'))"))
 }
 
 /// A reason without the trace behind it, and no longer than a person reads.

@@ -52,7 +52,7 @@ pub(crate) async fn set_password(asked: Asked) -> Page {
     let hash = hash.map_err(|_refused| Failure::Internal)?;
     let stored = hash.clone();
     asked.desk(move |desk, viewer| desk.set_password(viewer, &stored)).await?;
-    asked.state.brake.forget(&user);
+    asked.state.brake.was_right(&user, &asked.address);
     asked.state.sessions.end_all(&user);
     let id = asked.state.sessions.start(&user, &hash, asked.now);
     let mut response = see_other("/account?done=saved");

@@ -69,7 +69,7 @@ pub(crate) async fn sign_in(asked: Asked) -> Page {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return Ok(response);
     };
-    state.brake.forget(&user);
+    state.brake.was_right(&user, &asked.address);
     record(&asked, &user, SignIn::Accepted).await?;
     Ok(enter(&asked, &account, &next))
 }
