@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use nhatle_event::{Event, Field, Value};
 
 use super::{account, daemon, firewall, program, sshd, words};
+use crate::parse::Needle;
 
 /// The program behind a tag: without its path, `(pam_unix)` (older PAM), and sshd's split processes,
 /// which are sshd to everyone who watches it.
@@ -21,6 +22,8 @@ pub fn program_name(app: &str) -> &str {
         name => name,
     }
 }
+
+const PAM_UNIX: Needle = Needle::new("pam_unix(");
 
 /// The dataset of a program's messages, where the program or the message is known to be of a Linux host;
 /// otherwise `linux.syslog` if the profile says that it is one or the tag has a daemon's form
@@ -36,7 +39,7 @@ pub fn dataset_of(app: &str, procid: Option<&str>, message: &str, is_linux: bool
         "CRON" | "cron" | "crond" | "crontab" | "anacron" | "atd" => "linux.cron",
         "dropbear" | "proftpd" | "pure-ftpd" | "xrdp-sesman" | "radiusd" | "freeradius" => "linux.auth",
         "kernel" => "linux.kernel",
-        _ if message.contains("pam_unix(") || app.ends_with("(pam_unix)") => "linux.auth",
+        _ if PAM_UNIX.is_in(message) || app.ends_with("(pam_unix)") => "linux.auth",
         _ if is_linux || is_daemon || name == "systemd" || name.starts_with("systemd-") => "linux.syslog",
         "rsyslogd" | "syslogd" | "syslog-ng" | "dbus" | "dbus-daemon" | "NetworkManager" | "auditd" | "snapd"
         | "logrotate" => "linux.syslog",

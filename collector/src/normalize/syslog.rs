@@ -6,7 +6,7 @@
 
 use nhatle_event::{Event, Field, Text, Value};
 
-use crate::parse::{Syslog, key_value, zeek_layout};
+use crate::parse::{Needle, Syslog, key_value, zeek_layout};
 use crate::profile::Profile;
 
 use super::{Context, auditd, carried, device, linux, service, web, windows};
@@ -103,6 +103,8 @@ pub(super) fn is_audit_record(app: &str, message: &str) -> bool {
     audit_text(app, message.trim_start()).is_some_and(|message| key_value::auditd(message).is_ok())
 }
 
+const KERNEL_PACKET: Needle = Needle::new(" SRC=");
+
 fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     let is_linux = matches!(context.profile, Some(Profile::Linux | Profile::Sshd | Profile::Sudo));
     let dataset = linux::dataset_of(parts.app.unwrap_or_default(), parts.procid, parts.message, is_linux);
@@ -117,7 +119,7 @@ fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         }
         linux::set_fields(&mut event, app, parts.message.trim());
         linux::set_fields_of_any(&mut event, app, parts.message.trim());
-    } else if memchr::memmem::find(parts.message.as_bytes(), b" SRC=").is_some() {
+    } else if KERNEL_PACKET.is_in(parts.message) {
         // Gateways send the kernel's packets without its name.
         super::firewall::kernel(&mut event, parts.message.trim());
     } else {

@@ -19,6 +19,9 @@ pub mod web_access;
 pub mod web_error;
 pub mod windows_event;
 pub mod evtx;
+mod needle;
+
+pub(crate) use needle::Needle;
 
 /// Why text breaks the format it claims, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
