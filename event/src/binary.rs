@@ -21,6 +21,8 @@ use crate::time::Timestamp;
 use crate::value::{Text, Value};
 
 const VERSION: u8 = 1;
+/// The kind of a text.
+const TEXT: u8 = 5;
 
 /// What is wrong with encoded bytes, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,20 +36,26 @@ pub struct DecodeError {
 
 /// Appends the encoded event to `out`.
 pub fn encode(event: &Event, out: &mut Vec<u8>) {
-    out.push(VERSION);
-    out.extend_from_slice(&event.timestamp.0.to_le_bytes());
-    out.extend_from_slice(&event.received.0.to_le_bytes());
+    let mut front = [VERSION; 17];
+    front[1..9].copy_from_slice(&event.timestamp.0.to_le_bytes());
+    front[9..].copy_from_slice(&event.received.0.to_le_bytes());
+    out.extend_from_slice(&front);
     put_bytes(out, &event.original);
     put_number(out, event.fields().len() as u64);
     for (field, value) in event.fields() {
-        match field.known() {
-            Some(_) => put_number(out, field.index() as u64 * 2 + 1),
-            None => {
+        let number = field.index() as u64 * 2 + 1;
+        match (field.known(), value) {
+            (Some(_), Value::Text(text)) if number < 0x4000 && text.len() < 0x80 => put_short(out, number, text),
+            (Some(_), value) => {
+                put_number(out, number);
+                put_value(out, value);
+            }
+            (None, value) => {
                 put_number(out, field.name().len() as u64 * 2);
                 out.extend_from_slice(field.name().as_bytes());
+                put_value(out, value);
             }
         }
-        put_value(out, value);
     }
 }
 
@@ -104,9 +112,25 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
+/// A short text under a known name, which most of an event are: what stands before it is put down at once.
+fn put_short(out: &mut Vec<u8>, number: u64, text: &Text) {
+    let ([low, high, ..], [length, ..]) = (number.to_le_bytes(), text.len().to_le_bytes());
+    match number < 0x80 {
+        true => out.extend_from_slice(&[low, TEXT, length]),
+        false => out.extend_from_slice(&[low | 0x80, high << 1 | low >> 7, TEXT, length]),
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+fn put_eight(out: &mut Vec<u8>, kind: u8, bytes: [u8; 8]) {
+    let mut all = [kind; 9];
+    all[1..].copy_from_slice(&bytes);
+    out.extend_from_slice(&all);
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value) {
@@ -114,16 +138,10 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
         Value::Null => out.push(0),
         Value::Boolean(false) => out.push(1),
         Value::Boolean(true) => out.push(2),
-        Value::Long(number) => {
-            out.push(3);
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        Value::Double(number) => {
-            out.push(4);
-            out.extend_from_slice(&number.to_le_bytes());
-        }
+        Value::Long(number) => put_eight(out, 3, number.to_le_bytes()),
+        Value::Double(number) => put_eight(out, 4, number.to_le_bytes()),
         Value::Text(text) => {
-            out.push(5);
+            out.push(TEXT);
             put_bytes(out, text.as_bytes());
         }
         Value::Ip(std::net::IpAddr::V4(address)) => {
@@ -134,10 +152,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
             out.push(7);
             out.extend_from_slice(&address.octets());
         }
-        Value::Date(stamp) => {
-            out.push(8);
-            out.extend_from_slice(&stamp.0.to_le_bytes());
-        }
+        Value::Date(stamp) => put_eight(out, 8, stamp.0.to_le_bytes()),
         Value::List(values) => {
             out.push(9);
             put_number(out, values.len() as u64);
@@ -170,7 +185,7 @@ fn get_single(input: &mut Input<'_>, kind: u8) -> Result<Value, DecodeError> {
         2 => Value::Boolean(true),
         3 => Value::Long(i64::from_le_bytes(input.array()?)),
         4 => Value::Double(f64::from_le_bytes(input.array()?)),
-        5 => {
+        TEXT => {
             let text = std::str::from_utf8(input.bytes()?).map_err(|_bad| input.error("text that is not UTF-8"))?;
             Value::Text(Text::from(text))
         }
@@ -257,12 +272,44 @@ mod tests {
         prop_oneof![4 => single(), 1 => proptest::collection::vec(single(), 0..4).prop_map(Value::List)]
     }
 
+    /// The plain way: a number, a value, as the module says.
+    fn encode_naive(event: &Event) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend(event.timestamp.0.to_le_bytes());
+        out.extend(event.received.0.to_le_bytes());
+        put_bytes(&mut out, &event.original);
+        put_number(&mut out, event.fields().len() as u64);
+        for (field, value) in event.fields() {
+            match field.known() {
+                Some(_) => put_number(&mut out, field.index() as u64 * 2 + 1),
+                None => {
+                    put_number(&mut out, field.name().len() as u64 * 2);
+                    out.extend(field.name().as_bytes());
+                }
+            }
+            put_value(&mut out, value);
+        }
+        out
+    }
+
+    #[test]
+    fn each_known_name_and_each_length_is_encoded_the_plain_way() {
+        for (row, length) in (0u32..).map_while(Field::from_row).zip((0u32..).step_by(3)) {
+            let mut event = Event::new(Timestamp(i64::from(length)), *b"x");
+            event.set(row, "x".repeat(usize::try_from(length % 300).unwrap_or(0)));
+            let mut bytes = Vec::new();
+            encode(&event, &mut bytes);
+            assert_eq!(bytes, encode_naive(&event), "{row}");
+            assert_eq!(decode(&bytes), Ok(event));
+        }
+    }
+
     proptest! {
         #[test]
         fn an_event_comes_back_as_it_was(
             stamp: i64,
             original: Vec<u8>,
-            known in proptest::collection::vec((0u32..150, value()), 0..12),
+            known in proptest::collection::vec((0u32..250, value()), 0..12),
             vendor in proptest::collection::vec(("[a-z]{1,8}\\.[A-Za-z ]{1,12}", value()), 0..6),
         ) {
             let mut event = Event::new(Timestamp(stamp), original);
@@ -274,6 +321,7 @@ mod tests {
             }
             let mut bytes = Vec::new();
             encode(&event, &mut bytes);
+            prop_assert_eq!(&bytes, &encode_naive(&event));
             prop_assert_eq!(decode(&bytes), Ok(event));
             bytes.pop();
             prop_assert!(decode(&bytes).is_err());
