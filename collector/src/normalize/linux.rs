@@ -16,7 +16,9 @@ use crate::parse::Needle;
 /// which are sshd to everyone who watches it.
 pub fn program_name(app: &str) -> &str {
     let name = if app.starts_with('/') { app.rsplit('/').next().unwrap_or(app) } else { app };
-    let name = crate::parse::cut(name, b'(').filter(|(name, _)| !name.is_empty()).map_or(name, |(name, _)| name);
+    // A tag is short: looking at each byte costs less than preparing to look at many.
+    let bracket = name.bytes().position(|byte| byte == b'(').filter(|at| *at > 0);
+    let name = bracket.and_then(|at| name.get(..at)).unwrap_or(name);
     match name {
         "sshd-session" | "sshd-auth" => "sshd",
         name => name,
@@ -321,7 +323,7 @@ pub(super) fn set_source(event: &mut Event, text: &str) {
         return;
     }
     event.set(Field::SOURCE_ADDRESS, text);
-    match text.split('%').next().unwrap_or(text).parse::<IpAddr>() {
+    match crate::parse::cut(text, b'%').map_or(text, |(text, _)| text).parse::<IpAddr>() {
         Ok(address) => {
             event.set(Field::SOURCE_IP, address.to_canonical());
             event.add(Field::RELATED_IP, address.to_canonical());

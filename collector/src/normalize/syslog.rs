@@ -33,7 +33,7 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Some(event) = windows::snare::event(message, context)
     {
         event
-    } else if matches!(linux::program_name(app).split('/').next(), Some("nginx" | "httpd" | "apache2" | "apache"))
+    } else if is_web_server(linux::program_name(app))
         && let Some(event) = web::line(message, context).or_else(|| {
             let mut event = web::undated(message, context)?;
             event.timestamp = parts.timestamp.unwrap_or(event.timestamp);
@@ -70,6 +70,15 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     };
     set_header(&mut event, parts);
     event
+}
+
+/// Whether a program is a web server, as `nginx` or `nginx/access`.
+fn is_web_server(program: &str) -> bool {
+    let behind = ["nginx", "httpd", "apache2", "apache"].iter().find_map(|name| {
+        let rest = program.strip_prefix(name)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(())
+    });
+    behind.is_some()
 }
 
 /// The log that a tag of Zeek's names; `Some(None)` = Zeek, of no log.
@@ -160,7 +169,7 @@ pub(super) fn set_header(event: &mut Event, parts: &Syslog<'_>) {
         }
     }
     for (id, name, value) in &parts.structured {
-        let name = format!("log.syslog.structured_data.{id}.{name}");
+        let name = ["log.syslog.structured_data.", *id, ".", *name].concat();
         event.set_named(&name, Value::Text(Text::from(value.as_ref())));
     }
 }

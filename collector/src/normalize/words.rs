@@ -209,14 +209,41 @@ const NO_ACCOUNT: [&str; 56] = [
     "names",
 ];
 
-/// The tables above, to be looked for.
+/// A phrase of the tables above, to be looked for.
+#[derive(Clone, Copy)]
+struct Phrase {
+    needle: Needle,
+    /// Which roots stand in it, a bit for each: it stands in no message that has not all of them.
+    roots: u16,
+}
+
 static ROOT_NEEDLES: [Needle; ROOTS.len()] = Needle::all(ROOTS);
-static FAILED_NEEDLES: [Needle; FAILED.len()] = Needle::all(FAILED);
-static FAILED_OF_NEEDLES: [Needle; FAILED_OF.len()] = Needle::all(FAILED_OF);
-static SUCCEEDED_NEEDLES: [Needle; SUCCEEDED.len()] = Needle::all(SUCCEEDED);
+static FAILED_PHRASES: [Phrase; FAILED.len()] = phrases(FAILED);
+static FAILED_OF_PHRASES: [Phrase; FAILED_OF.len()] = phrases(FAILED_OF);
+static SUCCEEDED_PHRASES: [Phrase; SUCCEEDED.len()] = phrases(SUCCEEDED);
+static ATTEMPT: [Phrase; 1] = phrases(["authentication attempt"]);
+static ATTEMPT_FAILED: [Phrase; 2] = phrases(["failed", "invalid"]);
 static ACCOUNT_NEEDLES: [Needle; ACCOUNT.len()] = Needle::all(ACCOUNT);
-const ATTEMPT: Needle = Needle::new("authentication attempt");
-const ATTEMPT_FAILED: [Needle; 2] = Needle::all(["failed", "invalid"]);
+
+const fn phrases<const N: usize>(texts: [&'static str; N]) -> [Phrase; N] {
+    let (mut phrases, mut at) = ([Phrase { needle: Needle::new(""), roots: 0 }; N], 0);
+    while at < N {
+        phrases[at] = Phrase { needle: Needle::new(texts[at]), roots: roots_in(texts[at]) };
+        at += 1;
+    }
+    phrases
+}
+
+const fn roots_in(text: &str) -> u16 {
+    let (mut roots, mut at) = (0, 0);
+    while at < ROOTS.len() {
+        if Needle::new(ROOTS[at]).stands_in(text) {
+            roots |= 1 << at;
+        }
+        at += 1;
+    }
+    roots
+}
 
 /// Sets what a message says of a sign-in. Whether it does.
 pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
@@ -226,17 +253,19 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     }
     let text = message.get(..end).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
-    if !ROOT_NEEDLES.iter().any(|root| root.is_in(&lower)) || quotes_a_line(text) {
+    let found = (0..).zip(&ROOT_NEEDLES).filter(|(_, root)| root.is_in(&lower));
+    let roots = found.fold(0u16, |roots, (at, _)| roots | 1 << at);
+    if roots == 0 || quotes_a_line(text) {
         return false;
     }
-    let says = |phrase: &Needle| says(&lower, *phrase);
+    let says = |phrase: &Phrase| phrase.roots & !roots == 0 && says(&lower, phrase.needle);
     // `An authentication attempt by the user lan from 203.0.113.9 failed`.
-    let is_attempt = || says(&ATTEMPT) && ATTEMPT_FAILED.iter().any(says);
+    let is_attempt = || ATTEMPT.iter().any(says) && ATTEMPT_FAILED.iter().any(says);
     let user = account(text, &lower);
     let outcome =
-        if FAILED_NEEDLES.iter().any(says) || is_attempt() || (user.is_some() && FAILED_OF_NEEDLES.iter().any(says)) {
+        if FAILED_PHRASES.iter().any(says) || is_attempt() || (user.is_some() && FAILED_OF_PHRASES.iter().any(says)) {
             Outcome::Failure
-        } else if SUCCEEDED_NEEDLES.iter().any(says) {
+        } else if SUCCEEDED_PHRASES.iter().any(says) {
             Outcome::Success
         } else {
             return false;

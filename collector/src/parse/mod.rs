@@ -137,6 +137,13 @@ pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
+/// [`str::rsplit_once`] at a byte of ASCII.
+pub(crate) fn cut_last(text: &str, at: u8) -> Option<(&str, &str)> {
+    debug_assert!(at.is_ascii());
+    let place = memchr::memrchr(at, text.as_bytes())?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
 /// Where a mark of at least two bytes stands first: [`str::find`] for texts as short as a message, with less before it begins.
 pub(crate) fn find(text: &str, mark: &str) -> Option<usize> {
     let (bytes, mark) = (text.as_bytes(), mark.as_bytes());

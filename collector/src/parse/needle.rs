@@ -37,6 +37,23 @@ impl Needle {
         needles
     }
 
+    /// Whether it stands in a text that is known when the program is built, the plain way.
+    pub(crate) const fn stands_in(&self, text: &str) -> bool {
+        let (needle, bytes) = (self.text.as_bytes(), text.as_bytes());
+        let mut from = 0;
+        while from + needle.len() <= bytes.len() {
+            let mut same = 0;
+            while same < needle.len() && needle[same] == bytes[from + same] {
+                same += 1;
+            }
+            if same == needle.len() {
+                return true;
+            }
+            from += 1;
+        }
+        false
+    }
+
     /// How long it is.
     pub(crate) fn len(&self) -> usize {
         self.text.len()
@@ -127,6 +144,7 @@ mod tests {
             assert_eq!(needle.find(text), text.find(plain), "{plain:?} in {text:?}");
             assert_eq!(needle.rfind(text), text.rfind(plain), "{plain:?} in {text:?}");
             assert_eq!(needle.split(text), text.split_once(plain), "{plain:?} in {text:?}");
+            assert_eq!(needle.stands_in(text), text.contains(plain), "{plain:?} in {text:?}");
             if !plain.is_empty() {
                 let each: Vec<usize> = text.match_indices(plain).map(|(at, _)| at).collect();
                 assert_eq!(needle.each(text).collect::<Vec<_>>(), each, "{plain:?} in {text:?}");

@@ -11,7 +11,7 @@ use super::super::device::{Act, act};
 use super::super::linux::{Outcome, authentication, set_source, set_user};
 use super::super::web::set_request;
 use super::set_port;
-use crate::parse::Needle;
+use crate::parse::{Needle, cut};
 
 const BEFORE_REQUEST: Needle = Needle::new(" - \"");
 const TOOK: Needle = Needle::new(" took ");
@@ -102,7 +102,8 @@ fn play(event: &mut Event, text: &str) -> bool {
 /// `connector,session,seq,server,client,event,data,context`.
 pub(super) fn exchange(event: &mut Event, text: &str) -> bool {
     let is_session = |word: &str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !text.splitn(3, ',').take(2).any(is_session) {
+    let (first, rest) = cut(text, b',').unwrap_or((text, ""));
+    if !is_session(first) && !is_session(cut(rest, b',').map_or(rest, |(second, _)| second)) {
         return false;
     }
     let words: Vec<&str> = text.splitn(12, ',').collect();
