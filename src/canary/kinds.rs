@@ -187,16 +187,23 @@ impl Kinds {
     /// Of the values a kind is made of. Keyed, so that nobody can make two kinds fall together.
     fn hash_of(&self, event: &Event) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for field in FIELDS.into_iter().chain([Field::NHATLE_UNIT, Field::NHATLE_SOURCE]).chain(event_type()) {
-            for value in event.get(field).into_iter().flat_map(Value::each) {
-                match value {
-                    Value::Long(number) => hasher.write_i64(*number),
-                    value => hasher.write(value.as_text().unwrap_or_default().as_bytes()),
-                }
-                hasher.write_u8(0xff);
+        let mut add = |field: Field| {
+            match event.get(field) {
+                // Nearly always one text, or none.
+                Some(Value::Text(text)) => add_value(&mut hasher, text.as_bytes()),
+                Some(value) => value.each().for_each(|one| match one {
+                    Value::Long(number) => {
+                        hasher.write_i64(*number);
+                        hasher.write_u8(0xff);
+                    }
+                    one => add_value(&mut hasher, one.as_text().unwrap_or_default().as_bytes()),
+                }),
+                None => {}
             }
             hasher.write_u8(0xfe);
-        }
+        };
+        FIELDS.into_iter().for_each(&mut add);
+        [Field::NHATLE_UNIT, Field::NHATLE_SOURCE].into_iter().chain(event_type()).for_each(&mut add);
         hasher.finish()
     }
 
@@ -222,6 +229,11 @@ impl Look {
         self.known.insert(gate.clone(), newest);
         newest
     }
+}
+
+fn add_value(hasher: &mut impl Hasher, value: &[u8]) {
+    hasher.write(value);
+    hasher.write_u8(0xff);
 }
 
 /// The field of [`EVENT_TYPE`], once an event had it.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nhatle_collector::Receipt;
 use nhatle_collector::listen::resend::Breaks;
 use nhatle_collector::listen::{Keep, Refusal};
-use nhatle_event::{Event, Stored, Timestamp};
+use nhatle_event::{Event, Seq, Stored, Timestamp};
 use nhatle_storage::wal::FRAME_BYTES_MAX;
 use nhatle_storage::{Dataset, Encoded, Store, WriteError};
 use tracing::{debug, error};
@@ -246,12 +246,11 @@ fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Ar
             return None;
         }
         let noted = std::mem::take(&mut *shared.noted());
-        let book = shared.book().clone();
         let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let (after_seq, now) = (book.counted.0, shared.clock.now());
+        let (after_seq, now) = (shared.book().counted.0, shared.clock.now());
         let mut planned = plan((after_seq, places), known, now, &mut parts);
         planned.other.add(noted.clone());
-        let (mut book, mut marks) = book.before_batch(&planned.other);
+        let (book, mut marks) = shared.book().before_batch(&planned.other);
         marks.extend(planned.places.take_touched());
         marks.extend(known.resent.marks(planned.has_sessions.then_some(after_seq), now));
         let began = shared.clock.now();
@@ -260,8 +259,7 @@ fn commit(shared: &Shared, known: &mut Known, mut parts: Vec<Part>) -> Option<Ar
         let error = match result {
             Ok(committed) => {
                 known.resent.settle(true);
-                book.after_batch(&planned.stored, committed.last().map(|last| last.seq));
-                acknowledge(shared, planned, book);
+                acknowledge(shared, planned, book, committed.last().map(|last| last.seq));
                 return Some(committed);
             }
             Err(error) => error,
@@ -379,14 +377,20 @@ fn plan((after_seq, places): (u64, PlaceBook), known: &mut Known, now: Timestamp
     planned
 }
 
-fn acknowledge(shared: &Shared, planned: Planned, book: SourceBook) {
+/// Counts what is durable now, `book` being the one that says what the log does not, and answers the waiting.
+fn acknowledge(shared: &Shared, planned: Planned, book: SourceBook, last: Option<Seq>) {
     let sum = |of: fn(&Receipt) -> u64| planned.receipts.iter().map(|(receipt, ..)| of(receipt)).sum::<u64>();
     Counters::add(&shared.counters.events_stored, sum(|receipt| receipt.accepted));
     Counters::add(&shared.counters.dead_letters, sum(|receipt| receipt.dead_lettered));
     Counters::add(&shared.counters.duplicates, sum(|receipt| receipt.duplicate()));
     shared.set_trouble(None);
     shared.feed.hear(&planned.stored);
-    *shared.book() = book;
+    {
+        let mut shown = shared.book();
+        // Put in its place first: rows that nobody else holds are counted where they stand, the others are copied.
+        *shown = book;
+        shown.after_batch(&planned.stored, last);
+    }
     *shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.places;
     for (receipt, _, waiting, _) in planned.receipts {
         answer(waiting, Ok(receipt));

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nhatle_engine::rhythm::UsualSilence;
+use nhatle_event::Text;
 
 use crate::sources::{OTHER_SOURCE, SOURCES_MAX, Tally};
 
@@ -55,23 +56,23 @@ impl Feed {
     pub fn hear(&self, tally: &Tally) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, sent) in tally.rows().filter(|(name, _)| *name != OTHER_SOURCE) {
-            if !heard.contains_key(name) {
-                if SOURCES_MAX <= heard.len() {
-                    continue;
-                }
-                heard.insert(name.to_owned(), Heard::default());
-            }
-            let row = heard.get_mut(name).expect("it was just put there where it was not");
-            if row.unit != sent.unit {
-                row.unit.clone_from(&sent.unit);
+            let count = heard.len();
+            let row = match heard.get_mut(name) {
+                Some(row) => row,
+                None if SOURCES_MAX <= count => continue,
+                None => heard.entry(name.to_owned()).or_default(),
+            };
+            if row.unit.as_deref() != sent.unit.as_deref() {
+                row.unit = sent.unit.as_ref().map(Text::to_string);
             }
             row.count += sent.parts.iter().map(|part| part.counts.stored).sum::<u64>();
             row.last_ns = row.last_ns.max(sent.last_ns);
             let offsets = sent.parts.iter().flat_map(|part| part.clock.samples());
             row.offsets_ms.extend(offsets.take(OFFSETS_MAX.saturating_sub(row.offsets_ms.len())));
             for (address, _) in &sent.addresses {
-                if row.addresses.len() < crate::sources::tally::ADDRESSES_MAX && !row.addresses.contains(address) {
-                    row.addresses.push(address.clone());
+                let is_known = row.addresses.iter().any(|known| known == address.as_str());
+                if row.addresses.len() < crate::sources::tally::ADDRESSES_MAX && !is_known {
+                    row.addresses.push(address.to_string());
                 }
             }
         }

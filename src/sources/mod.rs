@@ -19,7 +19,7 @@ pub mod owners;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nhatle_event::{Event, Seq, Timestamp};
+use nhatle_event::{Event, Seq, Text, Timestamp};
 use nhatle_storage::{Dataset, ReadError, Store, WriteError};
 use serde::{Deserialize, Serialize};
 
@@ -202,22 +202,26 @@ impl SourceBook {
     }
 
     fn add_source(&mut self, name: &str, sent: &Sent) {
-        let is_known = self.row(name).is_some();
-        let name = if is_known || self.names < SOURCES_MAX { name } else { OTHER_SOURCE };
         let shard = shard_of(name);
+        let has_room = self.names < SOURCES_MAX || name == OTHER_SOURCE;
+        if !has_room && !self.shards[shard].contains_key(name) {
+            return self.add_source(OTHER_SOURCE, sent);
+        }
         self.is_dirty[shard] = true;
         let rows = Arc::make_mut(&mut self.shards[shard]);
-        if !rows.contains_key(name) {
-            self.names += 1;
-            rows.insert(name.to_owned(), Receipts::default());
-        }
-        let row = rows.get_mut(name).expect("it was just put there where it was not");
+        let row = match rows.get_mut(name) {
+            Some(row) => row,
+            None => {
+                self.names += 1;
+                rows.entry(name.to_owned()).or_default()
+            }
+        };
         row.last_seen_ns = row.last_seen_ns.max(sent.last_ns);
-        if row.input != sent.input {
-            row.input.clone_from(&sent.input);
+        if row.input != sent.input.as_str() {
+            row.input = sent.input.to_string();
         }
-        if sent.unit.is_some() && row.unit != sent.unit && name != OTHER_SOURCE {
-            row.unit.clone_from(&sent.unit);
+        if sent.unit.is_some() && row.unit.as_deref() != sent.unit.as_deref() && name != OTHER_SOURCE {
+            row.unit = sent.unit.as_ref().map(Text::to_string);
         }
         for part in &sent.parts {
             row.total.add(&part.counts);

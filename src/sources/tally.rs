@@ -4,7 +4,7 @@
 //! adds up once the batch is durable. Bounded as the book is ([`super::SOURCES_MAX`] names).
 
 use foldhash::HashMap;
-use nhatle_event::{Event, Field, Timestamp, Value};
+use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
 use super::hour::{GAPS_MAX, HourPart, count_reason, hour_of};
 use super::{Fate, OTHER_SOURCE, SOURCES_MAX};
@@ -13,15 +13,15 @@ use super::{Fate, OTHER_SOURCE, SOURCES_MAX};
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     /// The input its last record came by.
-    pub input: String,
+    pub input: Text,
     /// The organization unit of its last record.
-    pub unit: Option<String>,
+    pub unit: Option<Text>,
     /// When its last record was received, nanoseconds.
     pub last_ns: i64,
     /// The hours.
     pub parts: Vec<HourPart>,
     /// The addresses its records came from, with how many; the first [`ADDRESSES_MAX`].
-    pub addresses: Vec<(String, u64)>,
+    pub addresses: Vec<(Text, u64)>,
 }
 
 /// How many addresses are told apart in one batch of a source.
@@ -42,9 +42,9 @@ pub struct Whose<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// In the order in which they first came.
-    rows: Vec<(String, Sent)>,
+    rows: Vec<(Text, Sent)>,
     /// Where in `rows` a source is.
-    places: HashMap<String, usize>,
+    places: HashMap<Text, usize>,
     /// Whose record was counted last: the next one is often theirs, too.
     last: usize,
 }
@@ -62,17 +62,14 @@ impl Tally {
 
     /// Counts one record; `after_seq` is a `Seq` before that of the event.
     pub fn count(&mut self, event: &Event, fate: Fate, after_seq: u64) {
-        let source = event.text(Field::NHATLE_SOURCE).or(event.text(Field::NHATLE_INPUT)).unwrap_or(OTHER_SOURCE);
-        let whose = Whose {
-            source,
-            input: event.text(Field::NHATLE_INPUT).unwrap_or_default(),
-            unit: event.text(Field::NHATLE_UNIT),
-        };
+        let input = event.text(Field::NHATLE_INPUT);
+        let source = event.text(Field::NHATLE_SOURCE).or(input).unwrap_or(OTHER_SOURCE);
+        let whose = Whose { source, input: input.unwrap_or_default(), unit: event.text(Field::NHATLE_UNIT) };
         let sent = self.sent(whose, event.received);
         if let Some(address) = event.text(Field::LOG_SOURCE_ADDRESS) {
             match sent.addresses.iter().position(|(known, _)| known == address) {
                 Some(place) => sent.addresses[place].1 += 1,
-                None if sent.addresses.len() < ADDRESSES_MAX => sent.addresses.push((address.to_owned(), 1)),
+                None if sent.addresses.len() < ADDRESSES_MAX => push_one(&mut sent.addresses, (address.into(), 1)),
                 None => {}
             }
         }
@@ -154,8 +151,8 @@ impl Tally {
             return *place;
         }
         let place = self.rows.len();
-        self.places.insert(name.to_owned(), place);
-        self.rows.push((name.to_owned(), Sent::default()));
+        self.places.insert(name.into(), place);
+        self.rows.push((name.into(), Sent::default()));
         place
     }
 
@@ -164,19 +161,27 @@ impl Tally {
         let (_, sent) = &mut self.rows[self.last];
         sent.last_ns = sent.last_ns.max(at.0);
         if sent.input != whose.input {
-            whose.input.clone_into(&mut sent.input);
+            sent.input = whose.input.into();
         }
         if whose.unit.is_some() && sent.unit.as_deref() != whose.unit {
-            sent.unit = whose.unit.map(str::to_owned);
+            sent.unit = whose.unit.map(Text::from);
         }
         sent
     }
 }
 
+/// Puts one more where there is mostly one: without room for others at first, as a city has thousands of rows.
+fn push_one<T>(list: &mut Vec<T>, one: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(one);
+}
+
 fn part_of(sent: &mut Sent, at: Timestamp, after_seq: u64) -> &mut HourPart {
     let hour = hour_of(at);
     let place = sent.parts.iter().rposition(|part| part.hour == hour).unwrap_or_else(|| {
-        sent.parts.push(HourPart::new(hour, after_seq));
+        push_one(&mut sent.parts, HourPart::new(hour, after_seq));
         sent.parts.len() - 1
     });
     &mut sent.parts[place]

@@ -45,6 +45,8 @@ pub mod register;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_old_log;
+#[cfg(test)]
 mod tests_rows;
 #[cfg(test)]
 mod tests_world;

@@ -10,17 +10,22 @@ use std::net::IpAddr;
 use nhatle_event::{Event, Field, Value};
 
 use super::{account, daemon, firewall, program, sshd, words};
+use crate::parse::Needle;
 
 /// The program behind a tag: without its path, `(pam_unix)` (older PAM), and sshd's split processes,
 /// which are sshd to everyone who watches it.
 pub fn program_name(app: &str) -> &str {
     let name = if app.starts_with('/') { app.rsplit('/').next().unwrap_or(app) } else { app };
-    let name = crate::parse::cut(name, b'(').filter(|(name, _)| !name.is_empty()).map_or(name, |(name, _)| name);
+    // A tag is short: looking at each byte costs less than preparing to look at many.
+    let bracket = name.bytes().position(|byte| byte == b'(').filter(|at| *at > 0);
+    let name = bracket.and_then(|at| name.get(..at)).unwrap_or(name);
     match name {
         "sshd-session" | "sshd-auth" => "sshd",
         name => name,
     }
 }
+
+const PAM_UNIX: Needle = Needle::new("pam_unix(");
 
 /// The dataset of a program's messages, where the program or the message is known to be of a Linux host;
 /// otherwise `linux.syslog` if the profile says that it is one or the tag has a daemon's form
@@ -36,7 +41,7 @@ pub fn dataset_of(app: &str, procid: Option<&str>, message: &str, is_linux: bool
         "CRON" | "cron" | "crond" | "crontab" | "anacron" | "atd" => "linux.cron",
         "dropbear" | "proftpd" | "pure-ftpd" | "xrdp-sesman" | "radiusd" | "freeradius" => "linux.auth",
         "kernel" => "linux.kernel",
-        _ if message.contains("pam_unix(") || app.ends_with("(pam_unix)") => "linux.auth",
+        _ if PAM_UNIX.is_in(message) || app.ends_with("(pam_unix)") => "linux.auth",
         _ if is_linux || is_daemon || name == "systemd" || name.starts_with("systemd-") => "linux.syslog",
         "rsyslogd" | "syslogd" | "syslog-ng" | "dbus" | "dbus-daemon" | "NetworkManager" | "auditd" | "snapd"
         | "logrotate" => "linux.syslog",
@@ -326,7 +331,7 @@ pub(super) fn set_source(event: &mut Event, text: &str) {
         return;
     }
     event.set(Field::SOURCE_ADDRESS, text);
-    match text.split('%').next().unwrap_or(text).parse::<IpAddr>() {
+    match crate::parse::cut(text, b'%').map_or(text, |(text, _)| text).parse::<IpAddr>() {
         Ok(address) => {
             event.set(Field::SOURCE_IP, address.to_canonical());
             event.add(Field::RELATED_IP, address.to_canonical());

@@ -24,15 +24,14 @@ pub fn set_fields(event: &mut Event, message: &str) {
 /// `… from ADDRESS[ port N][ ssh2]` from the back: what stands before, the address, the port.
 fn from_back(text: &str) -> Option<(&str, &str, Option<&str>)> {
     let (front, back) = parse::cut_at_last(text, " from ")?;
-    let mut words = back.split(' ');
-    let address = words.next().filter(|address| !address.is_empty())?;
-    let port = if words.next() == Some("port") { words.next() } else { None };
-    Some((front, address, port))
+    let (address, rest) = parse::cut(back, b' ').unwrap_or((back, ""));
+    let port = rest.strip_prefix("port ").map(|rest| parse::cut(rest, b' ').map_or(rest, |(port, _)| port));
+    (!address.is_empty()).then_some((front, address, port))
 }
 
 fn set_port(event: &mut Event, port: Option<&str>) {
-    let port = port.and_then(|port| port.trim_end_matches([':', ',', '.', ']']).split(':').next()?.parse::<u16>().ok());
-    if let Some(port) = port {
+    let Some(port) = port.map(|port| port.trim_end_matches([':', ',', '.', ']'])) else { return };
+    if let Ok(port) = parse::cut(port, b':').map_or(port, |(port, _)| port).parse::<u16>() {
         event.set(Field::SOURCE_PORT, port);
     }
 }

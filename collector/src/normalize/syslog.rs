@@ -6,7 +6,7 @@
 
 use nhatle_event::{Event, Field, Text, Value};
 
-use crate::parse::{Syslog, key_value, zeek_layout};
+use crate::parse::{Needle, Syslog, key_value, zeek_layout};
 use crate::profile::Profile;
 
 use super::{Context, auditd, carried, device, linux, service, web, windows};
@@ -33,7 +33,7 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         && let Some(event) = windows::snare::event(message, context)
     {
         event
-    } else if matches!(linux::program_name(app).split('/').next(), Some("nginx" | "httpd" | "apache2" | "apache"))
+    } else if is_web_server(linux::program_name(app))
         && let Some(event) = web::line(message, context).or_else(|| {
             let mut event = web::undated(message, context)?;
             event.timestamp = parts.timestamp.unwrap_or(event.timestamp);
@@ -72,6 +72,15 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     event
 }
 
+/// Whether a program is a web server, as `nginx` or `nginx/access`.
+fn is_web_server(program: &str) -> bool {
+    let behind = ["nginx", "httpd", "apache2", "apache"].iter().find_map(|name| {
+        let rest = program.strip_prefix(name)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(())
+    });
+    behind.is_some()
+}
+
 /// The log that a tag of Zeek's names; `Some(None)` = Zeek, of no log.
 fn zeek_tag(app: &str) -> Option<Option<&'static str>> {
     let log = zeek_layout::log_of_tag(app);
@@ -103,6 +112,8 @@ pub(super) fn is_audit_record(app: &str, message: &str) -> bool {
     audit_text(app, message.trim_start()).is_some_and(|message| key_value::auditd(message).is_ok())
 }
 
+const KERNEL_PACKET: Needle = Needle::new(" SRC=");
+
 fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     let is_linux = matches!(context.profile, Some(Profile::Linux | Profile::Sshd | Profile::Sudo));
     let dataset = linux::dataset_of(parts.app.unwrap_or_default(), parts.procid, parts.message, is_linux);
@@ -117,7 +128,7 @@ fn plain(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         }
         linux::set_fields(&mut event, app, parts.message.trim());
         linux::set_fields_of_any(&mut event, app, parts.message.trim());
-    } else if memchr::memmem::find(parts.message.as_bytes(), b" SRC=").is_some() {
+    } else if KERNEL_PACKET.is_in(parts.message) {
         // Gateways send the kernel's packets without its name.
         super::firewall::kernel(&mut event, parts.message.trim());
     } else {
@@ -158,7 +169,7 @@ pub(super) fn set_header(event: &mut Event, parts: &Syslog<'_>) {
         }
     }
     for (id, name, value) in &parts.structured {
-        let name = format!("log.syslog.structured_data.{id}.{name}");
+        let name = ["log.syslog.structured_data.", *id, ".", *name].concat();
         event.set_named(&name, Value::Text(Text::from(value.as_ref())));
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn set_request(event: &mut Event, line: &str) {
         event.set(Field::HTTP_VERSION, version);
     }
     // What is asked of a tunnel is a host and a port (RFC 9110 section 9.3.6), no path.
-    let tunnel = request.target.rsplit_once(':').filter(|_| request.method == "CONNECT");
+    let tunnel = (request.method == "CONNECT").then(|| request.target.rsplit_once(':')).flatten();
     match tunnel.and_then(|(_, port)| port.parse::<u16>().ok()) {
         Some(port) => {
             event.set(Field::URL_ORIGINAL, request.target);
@@ -139,12 +139,12 @@ pub(super) fn set_url(event: &mut Event, target: &str) {
         }
         None => target,
     };
-    let rest = rest.split('#').next().unwrap_or(rest);
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let rest = parse::cut(rest, b'#').map_or(rest, |(rest, _)| rest);
+    let (path, query) = parse::cut(rest, b'?').map_or((rest, None), |(path, query)| (path, Some(query)));
     if !path.is_empty() {
         let path = percent_decoded(path);
-        let last = path.rsplit('/').next().unwrap_or_default();
-        if let Some((_, extension)) = last.rsplit_once('.').filter(|(_, extension)| is_extension(extension)) {
+        let last = parse::cut_last(&path, b'/').map_or(&*path, |(_, last)| last);
+        if let Some((_, extension)) = parse::cut_last(last, b'.').filter(|(_, extension)| is_extension(extension)) {
             event.set(Field::URL_EXTENSION, extension);
         }
         event.set(Field::URL_PATH, path.as_ref());

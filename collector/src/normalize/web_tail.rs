@@ -49,7 +49,7 @@ fn ingress(event: &mut Event, more: &str) {
 
 /// `262 "router@docker" "http://192.0.2.5:80" 2ms`; a dash without quotes where there is none of them. Whether it was that.
 fn traefik(event: &mut Event, more: &str) -> bool {
-    let Some((count, rest)) = more.split_once(' ') else { return false };
+    let Some((count, rest)) = parse::cut(more, b' ') else { return false };
     let Some((millis, rest)) = rest.strip_suffix("ms").and_then(|rest| rest.rsplit_once(' ')).map(|(r, m)| (m, r))
     else {
         return false;

@@ -9,10 +9,10 @@
 
 use std::net::IpAddr;
 
-use memchr::memmem;
 use nhatle_event::{Event, Field};
 
 use super::linux::{Outcome, authentication, set_source, set_user};
+use crate::parse::Needle;
 
 /// How much of a message is looked at.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -209,6 +209,42 @@ const NO_ACCOUNT: [&str; 56] = [
     "names",
 ];
 
+/// A phrase of the tables above, to be looked for.
+#[derive(Clone, Copy)]
+struct Phrase {
+    needle: Needle,
+    /// Which roots stand in it, a bit for each: it stands in no message that has not all of them.
+    roots: u16,
+}
+
+static ROOT_NEEDLES: [Needle; ROOTS.len()] = Needle::all(ROOTS);
+static FAILED_PHRASES: [Phrase; FAILED.len()] = phrases(FAILED);
+static FAILED_OF_PHRASES: [Phrase; FAILED_OF.len()] = phrases(FAILED_OF);
+static SUCCEEDED_PHRASES: [Phrase; SUCCEEDED.len()] = phrases(SUCCEEDED);
+static ATTEMPT: [Phrase; 1] = phrases(["authentication attempt"]);
+static ATTEMPT_FAILED: [Phrase; 2] = phrases(["failed", "invalid"]);
+static ACCOUNT_NEEDLES: [Needle; ACCOUNT.len()] = Needle::all(ACCOUNT);
+
+const fn phrases<const N: usize>(texts: [&'static str; N]) -> [Phrase; N] {
+    let (mut phrases, mut at) = ([Phrase { needle: Needle::new(""), roots: 0 }; N], 0);
+    while at < N {
+        phrases[at] = Phrase { needle: Needle::new(texts[at]), roots: roots_in(texts[at]) };
+        at += 1;
+    }
+    phrases
+}
+
+const fn roots_in(text: &str) -> u16 {
+    let (mut roots, mut at) = (0, 0);
+    while at < ROOTS.len() {
+        if Needle::new(ROOTS[at]).stands_in(text) {
+            roots |= 1 << at;
+        }
+        at += 1;
+    }
+    roots
+}
+
 /// Sets what a message says of a sign-in. Whether it does.
 pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     let mut end = message.len().min(TEXT_BYTES_MAX);
@@ -217,21 +253,23 @@ pub(super) fn set_fields(event: &mut Event, message: &str) -> bool {
     }
     let text = message.get(..end).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
-    let has = |word: &&str| memmem::find(lower.as_bytes(), word.as_bytes()).is_some();
-    if !ROOTS.iter().any(&has) || quotes_a_line(text) {
+    let found = (0..).zip(&ROOT_NEEDLES).filter(|(_, root)| root.is_in(&lower));
+    let roots = found.fold(0u16, |roots, (at, _)| roots | 1 << at);
+    if roots == 0 || quotes_a_line(text) {
         return false;
     }
-    let says = |phrase: &&str| says(&lower, phrase);
+    let says = |phrase: &Phrase| phrase.roots & !roots == 0 && says(&lower, phrase.needle);
     // `An authentication attempt by the user lan from 203.0.113.9 failed`.
-    let is_attempt = || says(&"authentication attempt") && (says(&"failed") || says(&"invalid"));
+    let is_attempt = || ATTEMPT.iter().any(says) && ATTEMPT_FAILED.iter().any(says);
     let user = account(text, &lower);
-    let outcome = if FAILED.iter().any(says) || is_attempt() || (user.is_some() && FAILED_OF.iter().any(says)) {
-        Outcome::Failure
-    } else if SUCCEEDED.iter().any(says) {
-        Outcome::Success
-    } else {
-        return false;
-    };
+    let outcome =
+        if FAILED_PHRASES.iter().any(says) || is_attempt() || (user.is_some() && FAILED_OF_PHRASES.iter().any(says)) {
+            Outcome::Failure
+        } else if SUCCEEDED_PHRASES.iter().any(says) {
+            Outcome::Success
+        } else {
+            return false;
+        };
     let user = user.filter(|_| event.get(Field::USER_NAME).is_none());
     let found = address(text, &lower).filter(|_| event.get(Field::SOURCE_IP).is_none());
     // Words of nobody from nowhere are as often about sign-ins as of one.
@@ -260,8 +298,8 @@ const DENIALS: [&str; 12] =
     ["no", "not", "never", "without", "0", "zero", "max", "maximum", "if", "when", "allowed", "permitted"];
 
 /// Whether a text says a phrase: it begins where a word does, and the word before it does not take it away.
-fn says(lower: &str, phrase: &str) -> bool {
-    memmem::find_iter(lower.as_bytes(), phrase.as_bytes()).take(PLACES_MAX).any(|at| {
+fn says(lower: &str, phrase: Needle) -> bool {
+    phrase.each(lower).take(PLACES_MAX).any(|at| {
         let front = lower.get(..at).unwrap_or_default();
         let before = front.trim_end_matches([' ', '-', '_', ':', '=']);
         let word = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
@@ -372,8 +410,8 @@ fn one(word: &str, at: usize) -> Option<Found> {
 
 /// The account behind a word that says so: in quotes, or one word.
 fn account<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
-    ACCOUNT.iter().find_map(|word| {
-        memmem::find_iter(lower.as_bytes(), word.as_bytes()).take(4).find_map(|at| {
+    ACCOUNT_NEEDLES.iter().find_map(|word| {
+        word.each(lower).take(4).find_map(|at| {
             let is_word = at == 0 || lower.as_bytes().get(at - 1).is_some_and(|byte| !byte.is_ascii_alphanumeric());
             let rest = text.get(at + word.len()..)?;
             let value = rest.trim_start_matches([':', '=', ' ']);

@@ -12,6 +12,8 @@ use super::{Fault, digits};
 
 /// How far ahead of the receiver a sender's clock may be before its date is taken as last year's.
 const AHEAD_MAX_NS: i64 = 24 * 3600 * 1_000_000_000;
+/// A year has 365 days at least.
+const YEAR_MIN_NS: i64 = 365 * 24 * 3600 * 1_000_000_000;
 /// The reason of every date that does not exist.
 const NO_SUCH_DATE: &str = "syslog: no such date";
 
@@ -64,14 +66,19 @@ fn moment(civil: Civil, offset_s: i32, used: usize, at: usize) -> Found {
 
 /// `hh:mm:ss` with an optional fraction after `.` or `,`; also the bytes used.
 fn time_of_day(bytes: &[u8]) -> Option<([u32; 4], usize)> {
-    let (hour, first) = digits(bytes, 2)?;
-    let rest = bytes.get(first..)?.strip_prefix(b":")?;
-    let (minute, second) = digits(rest, 2)?;
-    let rest = rest.get(second..)?.strip_prefix(b":")?;
-    let (seconds, third) = digits(rest, 2)?;
-    let mut used = first + second + third + 2;
+    let ([hour, minute, seconds], mut used) = match bytes.first_chunk().and_then(time_of_eight) {
+        Some(time) => (time, 8),
+        None => {
+            let (hour, first) = digits(bytes, 2)?;
+            let rest = bytes.get(first..)?.strip_prefix(b":")?;
+            let (minute, second) = digits(rest, 2)?;
+            let rest = rest.get(second..)?.strip_prefix(b":")?;
+            let (seconds, third) = digits(rest, 2)?;
+            ([hour, minute, seconds], first + second + third + 2)
+        }
+    };
     let mut nanosecond = 0;
-    if let [b'.' | b',', after @ ..] = rest.get(third..)?
+    if let [b'.' | b',', after @ ..] = bytes.get(used..)?
         && after.first().is_some_and(u8::is_ascii_digit)
     {
         let mut scale = 100_000_000;
@@ -83,6 +90,13 @@ fn time_of_day(bytes: &[u8]) -> Option<([u32; 4], usize)> {
         used += 1 + count;
     }
     Some(([hour, minute, seconds, nanosecond], used))
+}
+
+/// `hh:mm:ss` with two digits each, as nearly all write it.
+fn time_of_eight(bytes: &[u8; 8]) -> Option<[u32; 3]> {
+    let digit = |at: usize| u32::from(bytes[at].wrapping_sub(b'0'));
+    let is_time = bytes[2] == b':' && bytes[5] == b':' && [0, 1, 3, 4, 6, 7].iter().all(|at| digit(*at) < 10);
+    is_time.then(|| [digit(0) * 10 + digit(1), digit(3) * 10 + digit(4), digit(6) * 10 + digit(7)])
 }
 
 fn civil(year: u32, month: u32, day: u32, [hour, minute, second, nanosecond]: [u32; 4]) -> Civil {
@@ -137,6 +151,13 @@ pub fn bsd(text: &str, received: Timestamp, offset_s: i32) -> Found {
     }
     let this_year = u32::try_from(received.civil_at(offset_s).year).unwrap_or(1970);
     let latest = received.plus_nanos(AHEAD_MAX_NS);
+    // Nearly always it is this year: the same day of the next one is 365 days later at least, if it exists.
+    if let Some(stamp) = civil(this_year, month, day, time).at_offset(offset_s)
+        && stamp <= latest
+        && latest < stamp.plus_nanos(YEAR_MIN_NS)
+    {
+        return Ok(Some((stamp, at)));
+    }
     // Nine years back are enough for any 29 February (1900 and 2100 are no leap years).
     let stamp = (0..10)
         .filter_map(|back| civil((this_year + 1).checked_sub(back)?, month, day, time).at_offset(offset_s))

@@ -19,6 +19,9 @@ pub mod web_access;
 pub mod web_error;
 pub mod windows_event;
 pub mod evtx;
+mod needle;
+
+pub(crate) use needle::Needle;
 
 /// Why text breaks the format it claims, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +134,13 @@ pub(crate) fn trimmed(text: &str) -> &str {
 pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     debug_assert!(at.is_ascii());
     let place = memchr::memchr(at, text.as_bytes())?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
+/// [`str::rsplit_once`] at a byte of ASCII.
+pub(crate) fn cut_last(text: &str, at: u8) -> Option<(&str, &str)> {
+    debug_assert!(at.is_ascii());
+    let place = memchr::memrchr(at, text.as_bytes())?;
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
 

@@ -39,9 +39,9 @@ fn has_firm_tag(text: &str) -> bool {
 
 /// Whether text without date begins with a tag that names a process id, or with a host and such a tag.
 pub fn begins_with_tag(text: &str) -> bool {
-    let mut words = text.splitn(3, ' ');
-    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    is_firm_tag(first) || (is_host(first) && is_firm_tag(second))
+    let (first, rest) = cut(text, b' ').unwrap_or((text, ""));
+    let second = cut(rest, b' ').map_or(rest, |(second, _)| second);
+    is_firm_tag(first) || (is_firm_tag(second) && is_host(first))
 }
 
 fn is_host(word: &str) -> bool {

@@ -6,11 +6,7 @@
 
 use std::borrow::Cow;
 
-use nom::bytes::complete::{tag, take_till1, take_while1};
-use nom::character::complete::{char, space0};
-use nom::{IResult, Parser};
-
-use super::{Fault, Syslog, date, priority};
+use super::{Fault, Syslog, cut, date, priority};
 
 /// How many parameters of structured data one message may have; more is a fault.
 pub const PARAMETERS_MAX: usize = 512;
@@ -72,14 +68,17 @@ pub fn parse(text: &str, offset_s: i32) -> Result<Syslog<'_>, Fault> {
 
 /// A header field and the space after it.
 fn word<'a>(rest: &'a str, text: &str) -> Result<(&'a str, &'a str), Fault> {
-    let read: IResult<&str, &str, ()> = nom::sequence::terminated(take_till1(|c| c == ' '), char(' ')).parse(rest);
-    read.map_err(|_end| Fault::new("rfc5424: the header ends early", text.len() - rest.len()))
+    let found = cut(rest, b' ').filter(|(word, _)| !word.is_empty()).map(|(word, after)| (after, word));
+    found.ok_or_else(|| Fault::new("rfc5424: the header ends early", text.len() - rest.len()))
 }
 
 /// The last header field: the message may end after it.
 fn last_word<'a>(rest: &'a str, text: &str) -> Result<(&'a str, &'a str), Fault> {
-    let read: IResult<&str, &str, ()> = nom::sequence::terminated(take_till1(|c| c == ' '), space0).parse(rest);
-    read.map_err(|_end| Fault::new("rfc5424: the header ends early", text.len() - rest.len()))
+    let word = cut(rest, b' ').map_or(rest, |(word, _)| word);
+    if word.is_empty() {
+        return Err(Fault::new("rfc5424: the header ends early", text.len() - rest.len()));
+    }
+    Ok((without_spaces(rest.get(word.len()..).unwrap_or_default()), word))
 }
 
 /// Parameters of structured data, each with its element's id.
@@ -112,15 +111,13 @@ fn looks_like_element(inner: &str) -> bool {
 
 /// The rest of one element after its `[`; on failure, how many bytes were left.
 fn element<'a>(inner: &'a str, parameters: &mut Parameters<'a>) -> Result<&'a str, usize> {
-    let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, '=' | ']' | '"');
-    let read: IResult<&str, &str, ()> = take_while1(is_name).parse(inner);
-    let (mut rest, id) = read.map_err(|_end| inner.len())?;
+    let (id, mut rest) = leading_name(inner).ok_or(inner.len())?;
     loop {
         if let Some(after) = rest.strip_prefix(']') {
             return Ok(after);
         }
-        let read: IResult<&str, (&str, &str, &str), ()> = (space0, take_while1(is_name), tag("=\"")).parse(rest);
-        let (after, (_, name, _)) = read.map_err(|_end| rest.len())?;
+        let (name, after) = leading_name(without_spaces(rest)).ok_or(rest.len())?;
+        let after = after.strip_prefix("=\"").ok_or(rest.len())?;
         let (value, after) = quoted(after).ok_or(after.len())?;
         if parameters.len() >= PARAMETERS_MAX {
             return Err(rest.len());
@@ -128,6 +125,17 @@ fn element<'a>(inner: &'a str, parameters: &mut Parameters<'a>) -> Result<&'a st
         parameters.push((id, name, value));
         rest = after;
     }
+}
+
+/// A name in front of a text, and what follows it.
+fn leading_name(text: &str) -> Option<(&str, &str)> {
+    let is_part = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b']' | b'"');
+    let end = text.bytes().position(|byte| !is_part(byte)).unwrap_or(text.len());
+    text.split_at_checked(end).filter(|(name, _)| !name.is_empty())
+}
+
+fn without_spaces(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t'])
 }
 
 /// A value up to its closing quote, with `\"`, `\\` and `\]` undone; and what follows the quote.

@@ -108,6 +108,9 @@ impl Detector {
     }
 
     fn detect_by<'e>(&self, count: usize, event_at: impl Fn(usize) -> Option<&'e Event> + Sync) -> Vec<Match> {
+        if self.network.rules.rules.is_empty() {
+            return Vec::new();
+        }
         self.plan_again_if_due();
         let chunk = |first: usize| {
             let mut worker = self.worker();

@@ -8,7 +8,7 @@ use nhatle_event::{Event, Field, Value};
 
 use super::{Act, act, finish, observer, set_text, zeek_protocols};
 use crate::normalize::Context;
-use crate::parse::{Fault, Syslog};
+use crate::parse::{Fault, Needle, Syslog};
 
 /// A line's parts.
 struct Alert<'a> {
@@ -26,11 +26,13 @@ pub fn is_alert(message: &str) -> bool {
     take(unmarked(message)).is_some()
 }
 
+const MARK: Needle = Needle::new("[**] ");
+
 /// Without the moment and the mark in front.
 fn unmarked(message: &str) -> &str {
     let front = message.get(..message.len().min(64)).unwrap_or_default();
-    let rest = match front.find("[**] ") {
-        Some(at) => message.get(at + "[**] ".len()..).unwrap_or_default(),
+    let rest = match MARK.find(front) {
+        Some(at) => message.get(at + MARK.len()..).unwrap_or_default(),
         None => message,
     };
     // Over syslog an inline sensor's verdict stands before the numbers.

@@ -4,17 +4,18 @@
 //! message. Out: the values, or nothing where the wording differs. A value reaches to the first place where
 //! the text after it stands, or with `*` to the last: what a stranger chose (a user name) must not pass for
 //! the words that the device wrote behind it. `<>` is passed over. Promise: one pass for each piece, no
-//! backtracking, nothing is refused.
+//! backtracking, nothing is refused. Of a table only the rows are tried that begin as the message does.
 
 use nhatle_event::{Event, Field};
 
 use super::{Act, act};
+use crate::parse::Needle;
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Template {
     first: &'static str,
-    rest: Vec<(Slot, &'static str)>,
+    rest: Vec<(Slot, Needle)>,
 }
 
 /// Where a value goes, and how far it reaches.
@@ -31,7 +32,7 @@ impl Template {
         let first = pieces.next().unwrap_or_default();
         let rest = pieces.filter_map(|piece| piece.split_once('>')).map(|(name, text)| {
             let bare = name.trim_end_matches('*');
-            (Slot { field: Field::intern(bare), is_greedy: bare.len() < name.len() }, text)
+            (Slot { field: Field::intern(bare), is_greedy: bare.len() < name.len() }, Needle::new(text))
         });
         Template { first, rest: rest.collect() }
     }
@@ -39,14 +40,17 @@ impl Template {
     /// Whether the message has this wording; then every value is set.
     pub fn fill(&self, message: &str, event: &mut Event) -> bool {
         let Some(mut left) = message.strip_prefix(self.first) else { return false };
-        let mut found = Vec::with_capacity(self.rest.len());
+        let mut found = Vec::new();
         for (slot, after) in &self.rest {
-            let at = match (after.is_empty(), slot.is_greedy) {
-                (true, _) => Some(left.len()),
-                (false, true) => left.rfind(after),
-                (false, false) => left.find(after),
+            let at = match (after.len(), slot.is_greedy) {
+                (0, _) => Some(left.len()),
+                (_, true) => after.rfind(left),
+                (_, false) => after.find(left),
             };
             let Some((value, rest)) = at.and_then(|at| left.split_at_checked(at)) else { return false };
+            if found.is_empty() {
+                found.reserve_exact(self.rest.len());
+            }
             found.push((slot.field, value.trim()));
             left = rest.get(after.len()..).unwrap_or_default();
         }
@@ -64,7 +68,14 @@ pub type Rows = &'static [(&'static str, &'static str, Act)];
 
 /// Wordings of one device, each with an action and a meaning; the first that fits counts.
 #[derive(Clone, Debug)]
-pub struct Wordings(Vec<(Template, &'static str, Act)>);
+pub struct Wordings {
+    rows: Vec<(Template, &'static str, Act)>,
+    /// The first byte of each row, [`ANY`] of one that begins with a value.
+    firsts: Vec<u8>,
+}
+
+/// No byte of a text.
+const ANY: u8 = 0xff;
 
 impl Wordings {
     /// Compiles a table of wordings. An empty action leaves `event.action` as it is.
@@ -72,12 +83,16 @@ impl Wordings {
         let row = |(wording, action, meaning): &(&'static str, &'static str, Act)| {
             (Template::new(wording), *action, *meaning)
         };
-        Wordings(table.iter().map(row).collect())
+        let rows: Vec<_> = table.iter().map(row).collect();
+        let first = |(template, ..): &(Template, _, _)| template.first.bytes().next().unwrap_or(ANY);
+        Wordings { firsts: rows.iter().map(first).collect(), rows }
     }
 
     /// Whether one of them fits; then its values, action and meaning are set.
     pub fn fill(&self, message: &str, event: &mut Event) -> bool {
-        let Some((_, action, meaning)) = self.0.iter().find(|(template, ..)| template.fill(message, event)) else {
+        let first = message.bytes().next().unwrap_or(ANY);
+        let mut rows = memchr::memchr2_iter(first, ANY, &self.firsts).filter_map(|at| self.rows.get(at));
+        let Some((_, action, meaning)) = rows.find(|(template, ..)| template.fill(message, event)) else {
             return false;
         };
         if !action.is_empty() {

@@ -12,6 +12,7 @@ use super::super::device::act;
 use super::super::linux::{Outcome, authentication, set_source, set_user};
 use super::super::service::between;
 use super::{COMES, DENIED, MAIL, REFUSED, set_peer};
+use crate::parse::Needle;
 
 /// Whom a mail is from.
 const FROM: &str = "email.from.address";
@@ -64,6 +65,9 @@ fn exim_host<'a>(event: &mut Event, text: &'a str) -> Option<&'a str> {
 
 /// A message number of Exim: `1Ai79e-0000Dq-8i`, since 4.97 `1rnXBb-00000004xYz-1AbC`.
 fn is_message_id(word: &str) -> bool {
+    if !matches!(word.len(), 16 | 23) {
+        return false;
+    }
     let parts: Vec<usize> = word.split('-').map(str::len).take(4).collect();
     matches!(parts[..], [6, 6, 2] | [6, 11, 4]) && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
@@ -80,6 +84,8 @@ fn exim_front(text: &str) -> (Option<&str>, &str) {
     }
 }
 
+const NO_AUTHENTICATOR: Needle = Needle::new(" authenticator failed for ");
+
 /// Whether what stands behind a date is a line of Exim's own log.
 pub(super) fn is_exim(text: &str) -> bool {
     let (id, rest) = exim_front(text);
@@ -88,7 +94,7 @@ pub(super) fn is_exim(text: &str) -> bool {
             .iter()
             .any(|mark| rest.starts_with(mark))
     }) || rest.starts_with("H=")
-        || rest.contains(" authenticator failed for ")
+        || NO_AUTHENTICATOR.is_in(rest)
         || [
             "SMTP connection ",
             "SMTP call from ",

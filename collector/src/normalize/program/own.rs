@@ -14,6 +14,7 @@ use super::super::device::template::{Rows, Wordings};
 use super::{
     BANNED, COMES, DENIED, END, FOUND, GOES, IN, NO_ACCESS, OUT, appliance, mail, network, pairs, settle, web_line,
 };
+use crate::parse::Needle;
 
 /// How many fronts of a line are tried.
 const FRONTS_MAX: usize = 7;
@@ -219,6 +220,10 @@ pub(in super::super) fn line(event: &mut Event, behind_date: &str) -> bool {
     is_known
 }
 
+const FREESWITCH_FILE: Needle = Needle::new("sofia_reg.c:");
+const WEBMIN_NAME: Needle = Needle::new(" global miniserv.pl \"");
+const WEBMAIL_MARKS: [Needle; 2] = Needle::all([" - login error - ", " - userinfo error - "]);
+
 /// Programs whose lines say so at their front.
 fn by_program(event: &mut Event, text: &str) -> bool {
     if text.starts_with("[pid ") && super::super::daemon::set_fields(event, "vsftpd", text) {
@@ -239,7 +244,7 @@ fn by_program(event: &mut Event, text: &str) -> bool {
     if web_line::exchange(event, text) {
         return true;
     }
-    if text.contains("sofia_reg.c:") {
+    if FREESWITCH_FILE.is_in(text) {
         return FREESWITCH.fill(text, event);
     }
     let is_asterisk =
@@ -247,10 +252,10 @@ fn by_program(event: &mut Event, text: &str) -> bool {
     if is_asterisk {
         return pairs::security_event(event, text) || ASTERISK.fill(text, event);
     }
-    if text.contains(" global miniserv.pl \"") {
+    if WEBMIN_NAME.is_in(text) {
         return webmin(event, text);
     }
-    if text.contains(" - login error - ") || text.contains(" - userinfo error - ") {
+    if WEBMAIL_MARKS.iter().any(|mark| mark.is_in(text)) {
         return open_webmail(event, text);
     }
     mail::is_exim(text) && mail::exim(event, text)
@@ -294,8 +299,9 @@ fn open_webmail(event: &mut Event, text: &str) -> bool {
 /// The rows, tried behind each thing that stands in front of a program's words.
 fn by_front(event: &mut Event, text: &str) -> bool {
     let mut rest = text;
+    let requests = web_line::Marks::of(text);
     for _ in 0..FRONTS_MAX {
-        if WORDINGS.fill(rest, event) || web_line::set_fields(event, rest) {
+        if WORDINGS.fill(rest, event) || requests.set_fields(event, rest) {
             return true;
         }
         let Some(next) = behind_front(rest) else { return false };

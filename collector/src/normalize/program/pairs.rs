@@ -9,6 +9,7 @@ use super::super::device::act;
 use super::super::linux::{Outcome, authentication, set_user};
 use super::super::service::between;
 use super::{COMES, GOES, INFO, set_peer};
+use crate::parse::Needle;
 
 /// Sets what such a message means. Whether it was one.
 pub(super) fn set_fields(event: &mut Event, name: &str, message: &str) -> bool {
@@ -20,7 +21,8 @@ pub(super) fn set_fields(event: &mut Event, name: &str, message: &str) -> bool {
 
 /// `SecurityEvent="InvalidPassword",…,AccountID="6001",…,RemoteAddress="IPV4/UDP/203.0.113.9/5060",…`.
 pub(super) fn security_event(event: &mut Event, message: &str) -> bool {
-    let Some(kind) = between(message, "SecurityEvent=\"", "\"") else { return false };
+    const MARK: Needle = Needle::new("SecurityEvent=\"");
+    let Some((kind, _)) = MARK.split(message).and_then(|(_, rest)| rest.split_once('"')) else { return false };
     let is_success = kind.starts_with("Successful");
     match kind {
         "SuccessfulAuth" => authentication(event, "sip_login", Outcome::Success),

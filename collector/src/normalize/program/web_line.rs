@@ -11,10 +11,35 @@ use super::super::device::{Act, act};
 use super::super::linux::{Outcome, authentication, set_source, set_user};
 use super::super::web::set_request;
 use super::set_port;
+use crate::parse::{Needle, cut};
 
-/// Sets what a line of an application says of a request. Whether it is one.
-pub(super) fn set_fields(event: &mut Event, text: &str) -> bool {
-    asgi(event, text) || bracketed(event, text) || gin(event, text) || play(event, text)
+const BEFORE_REQUEST: Needle = Needle::new(" - \"");
+const TOOK: Needle = Needle::new(" took ");
+
+/// Which forms a line may have, by the marks that stand in it: of its ends none has a mark that it has not.
+pub(super) struct Marks {
+    has_request: bool,
+    has_bars: bool,
+    has_took: bool,
+}
+
+impl Marks {
+    /// Those of a line.
+    pub(super) fn of(line: &str) -> Marks {
+        Marks {
+            has_request: BEFORE_REQUEST.is_in(line),
+            has_bars: memchr::memchr_iter(b'|', line.as_bytes()).nth(2).is_some(),
+            has_took: TOOK.is_in(line),
+        }
+    }
+
+    /// Sets what the line, or an end of it, says of a request. Whether it is one.
+    pub(super) fn set_fields(&self, event: &mut Event, text: &str) -> bool {
+        (self.has_request && asgi(event, text))
+            || bracketed(event, text)
+            || (self.has_bars && gin(event, text))
+            || (self.has_took && play(event, text))
+    }
 }
 
 /// `203.0.113.9:4411`, `203.0.113.9`, in brackets or not.
@@ -43,7 +68,7 @@ fn set(event: &mut Event, client: (IpAddr, Option<&str>), request: &str, status:
 
 /// `203.0.113.9:4411 - "POST /login HTTP/1.1" 401 Unauthorized`.
 fn asgi(event: &mut Event, text: &str) -> bool {
-    let Some((front, rest)) = text.split_once(" - \"") else { return false };
+    let Some((front, rest)) = BEFORE_REQUEST.split(text) else { return false };
     let (Some(client), Some((request, rest))) = (peer(front.trim()), rest.split_once("\" ")) else { return false };
     set(event, client, request, rest.split(' ').next().unwrap_or_default())
 }
@@ -67,7 +92,7 @@ fn gin(event: &mut Event, text: &str) -> bool {
 
 /// `203.0.113.9 POST /api/v1/login took 8ms and returned 401 65 bytes`.
 fn play(event: &mut Event, text: &str) -> bool {
-    let Some((front, rest)) = text.split_once(" took ") else { return false };
+    let Some((front, rest)) = TOOK.split(text) else { return false };
     let Some((client, request)) = front.split_once(' ') else { return false };
     let (Some(client), Some((_, back))) = (peer(client), rest.split_once(" and returned ")) else { return false };
     set(event, client, request, back.split(' ').next().unwrap_or_default())
@@ -76,8 +101,12 @@ fn play(event: &mut Event, text: &str) -> bool {
 /// A line of Exchange behind its date: IMAP and POP `session,seq,server,client,user,duration,…,command,parameters,context`, SMTP
 /// `connector,session,seq,server,client,event,data,context`.
 pub(super) fn exchange(event: &mut Event, text: &str) -> bool {
-    let words: Vec<&str> = text.splitn(12, ',').collect();
     let is_session = |word: &str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (first, rest) = cut(text, b',').unwrap_or((text, ""));
+    if !is_session(first) && !is_session(cut(rest, b',').map_or(rest, |(second, _)| second)) {
+        return false;
+    }
+    let words: Vec<&str> = text.splitn(12, ',').collect();
     let is_smtp = words.get(1).is_some_and(|word| is_session(word));
     let at = if is_smtp { 3 } else { 2 };
     if !is_smtp && !words.first().is_some_and(|word| is_session(word)) {
