@@ -10,7 +10,7 @@ use anyhow::Context;
 use nhatle_collector::listen::file::{FileEntries, FileEntry, FileOptions, files_below};
 use nhatle_collector::{Settings, dead_letter_event};
 use nhatle_event::{Clock, Event, SystemClock, Text};
-use nhatle_storage::Dataset;
+use nhatle_storage::{Dataset, OpenError};
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use serde_json::json;
 
@@ -24,6 +24,9 @@ use crate::sources::owners::By;
 /// How many records are converted together.
 const CHUNK_RECORDS: usize = 4_096;
 
+/// What to do where a server has the store.
+const BESIDE_A_SERVER: &str = "import needs the store for itself; a running server takes lines by POST /api/v1/events, files by [[collector.file]]";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -32,7 +35,14 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
     let serve = ServeArgs { data: Some(args.data.data.clone()), rules: args.rules.clone(), ..ServeArgs::default() };
     let config = Config::load(&serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let shared = Arc::new(super::serve::open(&config, runtime.handle().clone())?);
+    let shared = super::serve::open(&config, runtime.handle().clone()).map_err(|error| {
+        let is_locked = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OpenError::Locked { .. })));
+        match is_locked {
+            true => error.context(BESIDE_A_SERVER),
+            false => error,
+        }
+    })?;
+    let shared = Arc::new(shared);
     let settings =
         Settings { units: super::serve::unit_rules(&config), tables: shared.tables.current(), ..parse::settings() };
     let (pipeline, to_append) = Pipeline::start_import(&shared)?;

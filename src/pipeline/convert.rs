@@ -106,9 +106,8 @@ fn finish(shared: &Shared, records: &[Record], rows: &mut [(Dataset, Event)]) {
     let (units, now) = (shared.units.get(), shared.clock.now());
     // Canaries are ours, of no source.
     let of_sources = records.iter().zip(&mut *rows).filter(|(_, (dataset, _))| *dataset != Dataset::Canaries);
-    for (record, (_, event)) in of_sources {
-        shared.owners.name(event, By::of(record), &units, now);
-    }
+    let events = of_sources.map(|(record, (_, event))| (By::of(record), event));
+    shared.owners.name_all(events, &units, now);
     shared.subject_keys.put(rows.iter_mut().map(|(_, event)| event), shared.clock.now());
 }
 

@@ -95,7 +95,8 @@ impl ServerNames {
 /// over plain connections.
 pub fn check_public_url(url: &str, problems: &mut Vec<String>) {
     let has_scheme = url.starts_with("https://") || url.starts_with("http://");
-    if !url.is_empty() && !(has_scheme && host_of(url).is_some()) {
+    let is_good = url.is_empty() || (has_scheme && host_of(url).is_some());
+    if !is_good {
         problems.push(format!("server.public_url: no address as https://soc.example: {url}"));
     }
 }

@@ -43,6 +43,21 @@ impl Owners {
         Owners { of: RwLock::new(rows.collect()) }
     }
 
+    /// Gives events the names their sources have in the book. Most are their own: one look for all of them.
+    pub fn name_all<'e>(&self, events: impl Iterator<Item = (By, &'e mut Event)>, units: &Units, now: Timestamp) {
+        let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
+        let is_settled = |event: &Event| {
+            let Some(source) = event.text(Field::NHATLE_SOURCE) else { return true };
+            let unit = event.text(Field::NHATLE_UNIT);
+            of.get(source).is_some_and(|owner| unit.is_none() || owner.as_deref() == unit)
+        };
+        let others: Vec<_> = events.filter(|(_, event)| !is_settled(event)).collect();
+        drop(of);
+        for (by, event) in others {
+            self.name(event, by, units, now);
+        }
+    }
+
     /// Gives an event the name its source has in the book.
     pub fn name(&self, event: &mut Event, by: By, units: &Units, now: Timestamp) {
         let Some(source) = event.text(Field::NHATLE_SOURCE) else { return };
