@@ -3,6 +3,8 @@
 //! Accounts that every machine has (`root`, `SYSTEM`, machine accounts) and addresses that every machine
 //! has (loopback, unspecified) are no entities: they would tie together what has nothing in common.
 
+use std::net::IpAddr;
+
 use nhatle_event::{Field, Stored, Value};
 use nhatle_rules::Meta;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,22 @@ pub struct Entity {
     pub kind: EntityKind,
     /// Its name or address, lower case.
     pub value: String,
+}
+
+impl Entity {
+    /// Whether another unit may have one of the same name: a machine, or an address that every small router gives out. Those
+    /// of 10.0.0.0/8 and 172.16.0.0/12 are given out by a plan of the whole city.
+    pub fn is_local(&self) -> bool {
+        match self.kind {
+            EntityKind::Host => true,
+            EntityKind::User => false,
+            EntityKind::Ip => match self.value.parse::<IpAddr>() {
+                Ok(IpAddr::V4(address)) => address.octets()[..2] == [192, 168] || address.is_link_local(),
+                Ok(IpAddr::V6(address)) => address.is_unicast_link_local(),
+                Err(_) => true,
+            },
+        }
+    }
 }
 
 /// Where entities are looked for when the rule does not say.
@@ -130,9 +148,8 @@ fn tells_apart(entity: &Entity) -> bool {
         EntityKind::User => {
             !entity.value.is_empty() && !entity.value.ends_with('$') && !COMMON_USERS.contains(&entity.value.as_str())
         }
-        EntityKind::Ip => entity
-            .value
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| !address.is_loopback() && !address.is_unspecified()),
+        EntityKind::Ip => {
+            entity.value.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && !address.is_unspecified())
+        }
     }
 }

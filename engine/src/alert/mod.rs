@@ -153,7 +153,7 @@ impl Alert {
             span_ns,
             events: named,
             count,
-            fingerprint: fingerprint(&meta.id, &group, &entities),
+            fingerprint: fingerprint(&meta.id, &group, &entities, &units),
             explanation_vi: explain::sentence(meta.explanation_vi.as_deref(), &newest.event, &group, count),
             explanation_en: explain::sentence(meta.explanation_en.as_deref(), &newest.event, &group, count),
             group,
@@ -285,15 +285,19 @@ pub fn window_id(rule_id: &str, group: &[(String, String)], end: Timestamp) -> T
     Text::from(nhatle_event::json::hex(&digest[..16]))
 }
 
-/// Rule and group, or rule and entities where there is no group. Values are JSON, so that no value can
-/// be made to look like two.
-fn fingerprint(rule_id: &str, group: &[(String, String)], entities: &[Entity]) -> String {
+/// Rule and group, or rule, entities and units where there is no group: the `router` at 192.168.1.1 of one ward is not that of
+/// another. Values are JSON, so that no value can be made to look like two.
+fn fingerprint(rule_id: &str, group: &[(String, String)], entities: &[Entity], units: &[String]) -> String {
     let values: Vec<&str> = if group.is_empty() {
         entities.iter().map(|entity| entity.value.as_str()).collect()
     } else {
         group.iter().map(|(_, value)| value.as_str()).collect()
     };
-    let digest = Sha256::digest(serde_json::json!([rule_id, values]).to_string().as_bytes());
+    let parts = match group.is_empty() && !units.is_empty() {
+        true => serde_json::json!([rule_id, values, units]),
+        false => serde_json::json!([rule_id, values]),
+    };
+    let digest = Sha256::digest(parts.to_string().as_bytes());
     nhatle_event::json::hex(&digest[..12])
 }
 
@@ -349,6 +353,9 @@ mod tests {
         assert_eq!(alert(&[&a, &b]).id, alert(&[&a, &b]).id);
         assert_ne!(alert(&[&a]).id, alert(&[&b]).id);
         assert_eq!(alert(&[&a]).fingerprint, alert(&[&b]).fingerprint);
+        let mut elsewhere = stored(3, "web");
+        elsewhere.event.set(Field::NHATLE_UNIT, "DH02");
+        assert_ne!(alert(&[&a]).fingerprint, alert(&[&elsewhere]).fingerprint, "every ward has a machine of that name");
     }
 
     /// Who sees one unit only sees what is of that unit alone.

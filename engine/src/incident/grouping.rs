@@ -2,12 +2,13 @@
 //!
 //! In: alerts in order of commit and the incidents as they are. Out: changes to record, at most one
 //! per alert. An alert joins the open incident that shares most entities with it and whose alerts lie
-//! within the span; the younger incident wins a tie. Otherwise it opens one, if its level is high enough.
+//! within the span; the younger incident wins a tie. What another unit may have one of, too (a host's name, an address
+//! such as 192.168.1.1), is shared only where the units are. Otherwise it opens one, if its level is high enough.
 //! An alert that some incident names already changes nothing, so grouping again is harmless.
 //!
 //! The index is by entity and bounded by the open incidents themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashSet};
 use nhatle_event::Timestamp;
@@ -35,8 +36,22 @@ impl Default for Grouping {
 #[derive(Debug, Default)]
 pub struct Opened {
     by_entity: HashMap<Entity, Vec<u64>>,
-    spans: BTreeMap<u64, (Timestamp, Timestamp)>,
+    places: BTreeMap<u64, Place>,
     grouped: HashSet<String>,
+}
+
+/// When the alerts of an incident happened, and in which units.
+#[derive(Debug)]
+struct Place {
+    span: (Timestamp, Timestamp),
+    units: BTreeSet<String>,
+}
+
+impl Place {
+    fn has_unit_of(&self, alert: &Alert) -> bool {
+        let is_nowhere = self.units.is_empty() || alert.units.is_empty();
+        is_nowhere || alert.units.iter().any(|unit| self.units.contains(unit))
+    }
 }
 
 impl Opened {
@@ -58,11 +73,11 @@ impl Opened {
                 numbers.push(incident.number);
             }
         }
-        self.spans.insert(incident.number, incident.span);
+        self.places.insert(incident.number, Place { span: incident.span, units: incident.units.clone() });
     }
 
     fn forget(&mut self, incident: &Incident) {
-        self.spans.remove(&incident.number);
+        self.places.remove(&incident.number);
         for entity in &incident.entities {
             if let Some(numbers) = self.by_entity.get_mut(entity) {
                 numbers.retain(|number| *number != incident.number);
@@ -83,16 +98,18 @@ impl Opened {
         let mut shared: BTreeMap<u64, usize> = BTreeMap::new();
         for entity in &alert.entities {
             for number in self.by_entity.get(entity).into_iter().flatten() {
-                *shared.entry(*number).or_default() += 1;
+                if !entity.is_local() || self.places.get(number).is_some_and(|place| place.has_unit_of(alert)) {
+                    *shared.entry(*number).or_default() += 1;
+                }
             }
         }
         let at = alert.timestamp();
         shared
             .into_iter()
             .filter(|(number, _)| {
-                self.spans.get(number).is_some_and(|(first, last)| {
+                self.places.get(number).map(|place| place.span).is_some_and(|(first, last)| {
                     let before = first.since(at);
-                    let after = at.since(*last);
+                    let after = at.since(last);
                     before <= grouping.span_ns && after <= grouping.span_ns
                 })
             })
@@ -168,6 +185,29 @@ mod tests {
             homes.push(number);
         }
         homes
+    }
+
+    #[test]
+    fn what_every_ward_has_one_of_does_not_tie_wards_together() {
+        let of = |id: &str, unit: &[&str], kind: EntityKind, value: &str| {
+            let mut alert = alert(id, "medium", 0, &[]);
+            alert.entities = vec![Entity { kind, value: value.to_owned() }];
+            alert.units = unit.iter().map(|unit| (*unit).to_owned()).collect();
+            alert
+        };
+        let alerts = [
+            of("a", &["DH01"], EntityKind::Ip, "192.168.1.1"),
+            of("b", &["DH02"], EntityKind::Ip, "192.168.1.1"),
+            of("c", &["DH01"], EntityKind::Host, "router"),
+            of("d", &["DH02"], EntityKind::Host, "router"),
+            of("e", &["DH01"], EntityKind::Ip, "192.168.1.1"),
+            of("f", &["DH01"], EntityKind::Ip, "203.0.113.9"),
+            of("g", &["DH02"], EntityKind::Ip, "203.0.113.9"),
+            of("h", &["DH01"], EntityKind::User, "lan"),
+            of("i", &["DH02"], EntityKind::User, "lan"),
+            of("j", &[], EntityKind::Host, "router"),
+        ];
+        assert_eq!(run(&alerts), [1, 2, 3, 4, 1, 5, 5, 6, 6, 4]);
     }
 
     #[test]
