@@ -53,6 +53,8 @@ mod tests;
 #[cfg(test)]
 mod tests_columns;
 #[cfg(test)]
+mod tests_gather;
+#[cfg(test)]
 pub(crate) mod tests_old;
 #[cfg(test)]
 mod tests_pick;
