@@ -20,6 +20,7 @@ pub mod rows;
 pub(crate) mod attrs;
 pub mod frequent;
 mod kinds;
+mod builders;
 pub mod columns;
 mod bundle;
 pub mod bloom;
