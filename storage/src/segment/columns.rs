@@ -6,22 +6,18 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int64Builder, StringBuilder,
-    TimestampNanosecondBuilder,
-};
+use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder, TimestampNanosecondBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampNanosecondType, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, UInt64Array};
 use arrow_schema::{ArrowError, DataType, Field as Column, Schema, SchemaRef, TimeUnit};
 use nhatle_event::field::{Storage, TABLE};
-use nhatle_event::value::address_text;
 use nhatle_event::{Event, Field, Kind, Seq, Stored, Text, Timestamp, Value};
 
 use super::attrs;
+use super::builders::{Builder, Sparse};
 use super::frequent::Frequent;
 use super::words::{has_key, name_key};
-use crate::proof::canonical::Hashed;
 
 /// The column of [`Seq`].
 pub const SEQ: &str = "nhatle.seq";
@@ -104,100 +100,6 @@ pub fn file_schema(frequent: &[Frequent]) -> SchemaRef {
     Arc::new(Schema::new(columns))
 }
 
-pub(super) enum Builder {
-    Text(StringBuilder),
-    Long(Int64Builder),
-    Double(Float64Builder),
-    Boolean(BooleanBuilder),
-    Date(TimestampNanosecondBuilder),
-}
-
-impl Builder {
-    pub(super) fn new(kind: Kind) -> Builder {
-        match kind {
-            Kind::Keyword | Kind::Text | Kind::Ip => Builder::Text(StringBuilder::new()),
-            Kind::Long => Builder::Long(Int64Builder::new()),
-            Kind::Double => Builder::Double(Float64Builder::new()),
-            Kind::Boolean => Builder::Boolean(BooleanBuilder::new()),
-            Kind::Date => Builder::Date(TimestampNanosecondBuilder::new().with_data_type(stamp_type())),
-        }
-    }
-
-    /// Puts a value that fits, else null.
-    pub(super) fn push(&mut self, value: Option<&Value>) {
-        match (self, value) {
-            (Builder::Text(builder), Some(Value::Text(text))) => builder.append_value(text),
-            (Builder::Text(builder), Some(Value::Ip(address))) => builder.append_value(address_text(*address)),
-            (Builder::Text(builder), _) => builder.append_null(),
-            (Builder::Long(builder), Some(Value::Long(number))) => builder.append_value(*number),
-            (Builder::Long(builder), _) => builder.append_null(),
-            (Builder::Double(builder), Some(Value::Double(number))) => builder.append_value(*number),
-            (Builder::Double(builder), _) => builder.append_null(),
-            (Builder::Boolean(builder), Some(Value::Boolean(flag))) => builder.append_value(*flag),
-            (Builder::Boolean(builder), _) => builder.append_null(),
-            (Builder::Date(builder), Some(Value::Date(stamp))) => builder.append_value(stamp.0),
-            (Builder::Date(builder), _) => builder.append_null(),
-        }
-    }
-
-    /// Puts so many nulls.
-    fn push_nulls(&mut self, count: usize) {
-        match self {
-            Builder::Text(builder) => builder.append_nulls(count),
-            Builder::Long(builder) => builder.append_nulls(count),
-            Builder::Double(builder) => builder.append_nulls(count),
-            Builder::Boolean(builder) => builder.append_nulls(count),
-            Builder::Date(builder) => builder.append_nulls(count),
-        }
-    }
-
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        match self {
-            Builder::Text(builder) => Arc::new(builder.finish()),
-            Builder::Long(builder) => Arc::new(builder.finish()),
-            Builder::Double(builder) => Arc::new(builder.finish()),
-            Builder::Boolean(builder) => Arc::new(builder.finish()),
-            Builder::Date(builder) => Arc::new(builder.finish()),
-        }
-    }
-}
-
-/// A column of which most rows may have no value: only those that have one cost anything.
-struct Sparse {
-    builder: Builder,
-    /// Rows up to here are in the builder.
-    rows: usize,
-    /// A column without a value, kept for the next table of the same length.
-    nulls: Option<ArrayRef>,
-}
-
-impl Sparse {
-    fn put(&mut self, row: usize, value: &Value) {
-        if self.rows < row {
-            self.builder.push_nulls(row - self.rows);
-        }
-        self.builder.push(Some(value));
-        self.rows = row + 1;
-    }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        if self.rows == 0 {
-            return match &self.nulls {
-                Some(nulls) if nulls.len() == rows => nulls.clone(),
-                _ => {
-                    self.builder.push_nulls(rows);
-                    self.nulls.insert(self.builder.finish()).clone()
-                }
-            };
-        }
-        if self.rows < rows {
-            self.builder.push_nulls(rows - self.rows);
-        }
-        self.rows = 0;
-        self.builder.finish()
-    }
-}
-
 /// The value is of the column's type.
 pub(crate) fn fits(kind: Kind, value: &Value) -> bool {
     match kind {
@@ -244,18 +146,39 @@ pub struct Tables {
     schema: SchemaRef,
     frequent: Vec<Frequent>,
     places: Vec<Option<Place>>,
-    columns: Vec<Sparse>,
     spilled: Vec<Field>,
-    rest: String,
+    /// The rows of the table that is being made.
+    rows: usize,
+    seqs: Vec<u64>,
+    /// Of [`TIMESTAMP`], [`CREATED`], [`INGESTED`].
+    stamps: [Vec<i64>; 3],
+    original: BinaryBuilder,
+    columns: Vec<Sparse>,
+    rest: StringBuilder,
+    /// What of the row at hand goes to `attrs`.
+    rest_text: String,
+    /// The rows of the last table, and the bytes of `original` and `rest` of it: about as many are expected of the next.
+    room: (usize, usize, usize),
 }
 
 impl Tables {
     /// A maker that has seen no event; these fields get columns beside those of the field table.
     pub fn new(frequent: Vec<Frequent>) -> Tables {
         let kinds = FIELDS.iter().map(|(_, kind)| *kind).chain(frequent.iter().map(|one| one.kind));
-        let columns = kinds.map(|kind| Sparse { builder: Builder::new(kind), rows: 0, nulls: None }).collect();
-        let schema = file_schema(&frequent);
-        Tables { schema, frequent, places: Vec::new(), columns, spilled: Vec::new(), rest: String::new() }
+        Tables {
+            schema: file_schema(&frequent),
+            columns: kinds.map(Sparse::new).collect(),
+            frequent,
+            places: Vec::new(),
+            spilled: Vec::new(),
+            rows: 0,
+            seqs: Vec::new(),
+            stamps: Default::default(),
+            original: BinaryBuilder::new(),
+            rest: StringBuilder::new(),
+            rest_text: String::new(),
+            room: (0, 0, 0),
+        }
     }
 
     /// The columns of its tables.
@@ -273,40 +196,58 @@ impl Tables {
         &self.spilled
     }
 
-    /// The table of these events.
+    /// How many rows the table has so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many bytes as received it has so far.
+    pub fn original_bytes(&self) -> usize {
+        self.original.values_slice().len()
+    }
+
+    /// Adds a row to the table.
+    pub fn add(&mut self, stored: &Stored) {
+        if self.rows == 0 {
+            let (rows, original, rest) = self.room;
+            self.seqs.reserve(rows);
+            self.stamps.iter_mut().for_each(|stamps| stamps.reserve(rows));
+            self.original = BinaryBuilder::with_capacity(rows, original);
+            self.rest = StringBuilder::with_capacity(rows, rest);
+        }
+        let event = &stored.event;
+        self.seqs.push(stored.seq.0);
+        for (stamps, stamp) in self.stamps.iter_mut().zip([event.timestamp, event.received, stored.committed]) {
+            stamps.push(stamp.0);
+        }
+        self.original.append_value(&event.original);
+        self.add_fields(event);
+        self.rest.append_option((!self.rest_text.is_empty()).then_some(&self.rest_text));
+        self.rows += 1;
+    }
+
+    /// The table of the rows that were added since the last one.
     ///
     /// # Errors
     /// Arrow's, which would be a mistake of ours.
-    pub fn make(&mut self, events: &[Hashed<'_>]) -> Result<RecordBatch, ArrowError> {
-        let count = events.len();
-        let bytes = events.iter().map(|hashed| hashed.stored.event.original.len()).sum();
-        let mut original = BinaryBuilder::with_capacity(count, bytes);
-        let mut rest = StringBuilder::with_capacity(count, 0);
-        for (row, hashed) in events.iter().enumerate() {
-            original.append_value(&hashed.stored.event.original);
-            self.add(row, &hashed.stored.event);
-            rest.append_option((!self.rest.is_empty()).then_some(&self.rest));
+    pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        let rows = std::mem::take(&mut self.rows);
+        let (original, rest) = (self.original.finish(), self.rest.finish());
+        self.room = (rows, original.value_data().len(), rest.value_data().len());
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(std::mem::take(&mut self.seqs)))];
+        for stamps in &mut self.stamps {
+            let stamps = TimestampNanosecondArray::from(std::mem::take(stamps));
+            columns.push(Arc::new(stamps.with_data_type(stamp_type())));
         }
-        let stored = || events.iter().map(|hashed| hashed.stored);
-        let stamps = |of: fn(&Stored) -> Timestamp| -> ArrayRef {
-            let values = TimestampNanosecondArray::from_iter_values(stored().map(|stored| of(stored).0));
-            Arc::new(values.with_data_type(stamp_type()))
-        };
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt64Array::from_iter_values(stored().map(|stored| stored.seq.0))),
-            stamps(|stored| stored.event.timestamp),
-            stamps(|stored| stored.event.received),
-            stamps(|stored| stored.committed),
-            Arc::new(original.finish()),
-        ];
-        columns.extend(self.columns.iter_mut().map(|column| column.finish(count)));
-        columns.push(Arc::new(rest.finish()));
+        columns.push(Arc::new(original));
+        columns.extend(self.columns.iter_mut().map(|column| column.finish(rows)));
+        columns.push(Arc::new(rest));
         RecordBatch::try_new(self.schema.clone(), columns)
     }
 
     /// Puts the values of an event into their columns and the others into `rest`.
-    fn add(&mut self, row: usize, event: &Event) {
-        let Tables { frequent, places, columns, spilled, rest, .. } = self;
+    fn add_fields(&mut self, event: &Event) {
+        let Tables { frequent, places, columns, spilled, rows, rest_text: rest, .. } = self;
         rest.clear();
         for (field, value) in event.fields() {
             let at = field.index();
@@ -315,7 +256,7 @@ impl Tables {
             }
             let place = places[at].get_or_insert_with(|| Place::of(*field, frequent));
             match place.column {
-                Some((column, kind)) if fits(kind, value) => columns[column].put(row, value),
+                Some((column, kind)) if fits(kind, value) => columns[column].put(*rows, value),
                 _ => {
                     attrs::push(rest, &place.head, place.kind, value);
                     if place.has_column_key && !place.is_spilled {

@@ -1,44 +1,81 @@
 //! The terms of a segment's events and the rows each stands in, gathered in memory before they are written. In: events in
-//! row order. Out: [`Lists`].
+//! row order. Out: [`Gathered`], which gives the terms in the order a dictionary wants them, each with its rows.
 //!
-//! What a value gives (its folded form, its words) is worked out once for each different value of a field in the segment,
-//! not once for each event; after that an event costs one look-up a value. [`super::terms::TermMaker`] is the plain twin
-//! that says what the terms of an event are.
+//! A text is looked up once, whatever it is: a value of several fields, a word, or both. What it gives (its words, the lists
+//! of the fields it is a value of) is worked out when it is first seen; after that an event costs one look-up for a value that is
+//! not the last one of its field, and one for a word. [`super::terms::TermMaker`] is the plain twin that says what the terms of an
+//! event are.
 //!
-//! Memory: 4 bytes a posting while gathering and 8 while writing, and each different term and short value once.
+//! Memory: 4 bytes a posting while gathering and 8 while writing, and each different text once.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
+use foldhash::HashMap;
 use nhatle_event::value::address_text;
 use nhatle_event::{Event, Field, Text, Value};
 
-use super::lists::Lists;
+use super::lists::{Lists, in_order};
 use super::shape::Shape;
 use super::stands::{Named, STANDS_BYTES_MIN, Stands};
-use super::terms::{
-    FieldTerms, Fields, MARK, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, UNIT, VALUE_BYTES_MAX, is_word_field, unit_term,
-};
-use super::texts::Texts;
+use super::terms::{FieldTerms, Fields, MARK, OVERFLOW, PART_BYTES_MAX, TERMS_MAX, UNIT, VALUE_BYTES_MAX, unit_term};
+use super::texts::{Key, Texts, short};
 use super::words::{fold, front, is_folded, parts};
 
-/// Values up to this length are remembered with their terms.
+/// Values up to this length are remembered with what they give.
 const REMEMBERED_BYTES_MAX: usize = 64;
-/// No list.
+/// Lists of more fields than this are looked for in a table.
+pub(super) const CHAIN_MAX: usize = 8;
+/// No list; words that are not worked out.
 const NONE: u32 = u32::MAX;
-/// Before a remembered value: the number of its field, and its type.
-const KEY_BYTES: usize = 5;
+
+/// What is known of a text.
+#[derive(Clone, Copy)]
+struct Known {
+    /// The row (plus one) it was last seen in as a word; 0 for what was none yet.
+    word_row: u32,
+    /// Where its words begin in [`Gatherer::words_of`], and how many there are.
+    words_begin: u32,
+    words_count: u16,
+    /// Another field's term may stand for it.
+    may_stand: bool,
+    /// The row (plus one) in which a field's term said it last, and the group of the field.
+    said: (u32, u32),
+    /// The first of its lists.
+    list: u32,
+}
+
+/// The list of a text as a value of one group.
+struct List {
+    group: u32,
+    text: u32,
+    /// The next list of the text.
+    next: u32,
+    /// The row (plus one) it was last seen in.
+    row: u32,
+}
 
 /// What a value gives to the index.
 #[derive(Clone, Copy)]
 struct Given {
+    /// The number of its folded form.
+    text: u32,
     /// Its list among the exact terms.
-    exact: u32,
-    /// Its list among the words, where it is one word.
-    word: u32,
-    /// Its words, in [`Gatherer::words_of`].
-    words: (usize, usize),
-    /// Its number among the values of all fields, where another field's may stand for it.
-    value: u32,
+    list: u32,
+}
+
+/// The value last seen of a field, as it came.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    Nothing,
+    Short(Key),
+    /// A longer text that is its own folded form.
+    Folded,
+    /// A longer text that is not, by its number in [`Gatherer::raw`].
+    Raw(u32),
+    Ip(IpAddr),
+    Long(i64),
+    Boolean(bool),
 }
 
 /// What is worked out once for each field.
@@ -55,16 +92,75 @@ struct Of {
 pub struct Gathered {
     /// The fields seen.
     pub fields: Fields,
-    /// The words.
-    pub words: Lists,
-    /// The exact terms.
-    pub exact: Lists,
     /// Which fields' terms stand for which others'.
     pub stands: Named,
     /// What the values of covering fields that are one word look like, in the order of these fields.
     pub shapes: Vec<Shape>,
-    /// For each group of exact terms: its field is one whose values are searched for words.
-    pub is_by_words: Vec<bool>,
+    texts: Texts,
+    known: Vec<Known>,
+    words: Lists,
+    lists: Vec<List>,
+    exact: Lists,
+    groups: Vec<String>,
+}
+
+impl Gathered {
+    /// Gives each word that was seen, in no order, whether it stands for itself or a value says it.
+    pub fn each_word(&self, mut each: impl FnMut(&[u8])) {
+        let words = (0u32..).zip(&self.known).filter(|(_, known)| known.word_row != 0);
+        words.for_each(|(text, _)| each(self.texts.get(text)));
+    }
+
+    /// The numbers of all texts in the order of their bytes.
+    pub fn order(&self) -> Vec<u32> {
+        in_order(&self.texts)
+    }
+
+    /// Gives each word that stands for itself, with its rows.
+    ///
+    /// # Errors
+    /// What `each` says.
+    pub fn words<E>(&self, order: &[u32], mut each: impl FnMut(&[u8], &[u32]) -> Result<(), E>) -> Result<(), E> {
+        let by_list = self.words.by_list(self.texts.len());
+        let words = order.iter().map(|text| (*text, by_list.get(*text))).filter(|(_, rows)| !rows.is_empty());
+        words.into_iter().try_for_each(|(text, rows)| each(self.texts.get(text), rows))
+    }
+
+    /// Gives each exact term, with its value, its rows, and whether the filter has the words of the value and not the term.
+    ///
+    /// # Errors
+    /// What `each` says.
+    pub fn exact<E>(
+        &self,
+        order: &[u32],
+        mut each: impl FnMut(&[u8], &[u8], &[u32], bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let by_list = self.exact.by_list(self.lists.len());
+        let mut places = vec![0u32; order.len()];
+        (0u32..).zip(order).for_each(|(place, text)| places[*text as usize] = place);
+        // No group's name is the front of another's.
+        let mut groups: Vec<(&String, Vec<(u32, u32)>)> = self.groups.iter().map(|name| (name, Vec::new())).collect();
+        for (at, list) in (0u32..).zip(&self.lists) {
+            groups[list.group as usize].1.push((places[list.text as usize], at));
+        }
+        groups.sort_by_key(|(name, _)| *name);
+        let mut term = Vec::new();
+        for (name, mut lists) in groups {
+            lists.sort_unstable();
+            let is_word_field = name.strip_suffix(MARK).is_some_and(super::terms::is_word_field);
+            for (place, list) in lists {
+                let rows = by_list.get(list);
+                if !rows.is_empty() {
+                    let text = self.texts.get(order[place as usize]);
+                    term.clear();
+                    term.extend_from_slice(name.as_bytes());
+                    term.extend_from_slice(text);
+                    each(&term, text, rows, is_word_field)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Takes one event after the other.
@@ -72,36 +168,39 @@ pub struct Gathered {
 pub struct Gatherer {
     fields: Fields,
     of: Vec<Option<Of>>,
-    /// The value last seen of each field, by its number: in `remembered`, and in `exact`.
-    last: Vec<u32>,
-    last_folded: Vec<u32>,
-    /// Words and where they stand.
-    words: Lists,
-    /// Values, units and overflow, and where they stand.
-    exact: Lists,
-    /// Values that are not their own folded form, and what they give.
-    remembered: Texts<KEY_BYTES>,
-    given: Vec<Given>,
-    /// What values that are their own folded form give, by their list in `exact`.
-    given_of_exact: Vec<Option<Given>>,
+    /// By the number of the field: the value last seen of it, and what it gave.
+    last: Vec<(Last, Given)>,
+    /// All folded texts, and what is known of each.
+    texts: Texts,
+    known: Vec<Known>,
     words_of: Vec<u32>,
-    /// The values of all fields, and which field's term says each in the row it was last seen in (plus one).
-    values: Texts<0>,
-    sayers: Vec<(u32, u32)>,
+    /// Texts that are not their own folded form, and the numbers of that.
+    raw: Texts,
+    folded: Vec<u32>,
+    /// The lists of values, units and overflow, and what stands before the texts of each of their groups.
+    lists: Vec<List>,
+    groups: Vec<String>,
+    group_by_name: HashMap<String, u32>,
+    /// The list of a text of a group, where the text has many.
+    far: HashMap<(u32, u32), u32>,
+    /// Which rows have each word (by its text), and each of `lists`.
+    words: Lists,
+    exact: Lists,
     stands: Stands,
-    /// What the values of each group of `exact` look like that are one word and of a covering field.
+    /// What the values of each group look like that are one word and of a covering field.
     shapes: Vec<Shape>,
     row: u32,
     /// The unit last seen, and its list.
     unit: Option<(Text, Option<u32>)>,
-    /// Of the event at hand: the lists of words that count unless a value says them already.
+    /// Of the event at hand: words that count unless a value says them already.
     pending: Vec<u32>,
+    /// The text at hand.
+    folded_text: String,
 }
 
 impl Gatherer {
     /// Takes the event of the next row.
     pub fn add(&mut self, event: &Event) {
-        let row = self.row;
         self.row += 1;
         let mut late: Vec<Cow<'_, str>> = Vec::new();
         let mut exact_count = 0usize;
@@ -113,7 +212,7 @@ impl Gatherer {
                 if !of.is_exact && !is_words {
                     continue;
                 }
-                let Some(given) = self.remembered(*field, of, single) else {
+                let Some(given) = self.remembered(field.index(), of, single) else {
                     let Some(text) = single.as_text() else { continue };
                     exact_count += usize::from(of.is_exact);
                     if let Some(rest) = self.take(of, &text, is_words, exact_count <= TERMS_MAX) {
@@ -122,27 +221,22 @@ impl Gatherer {
                     continue;
                 };
                 exact_count += usize::from(of.is_exact);
-                if of.is_exact && exact_count <= TERMS_MAX {
+                let is_room = exact_count <= TERMS_MAX;
+                if of.is_exact && is_room {
                     self.add_exact(of, given);
                 }
-                if !is_words {
-                    continue;
-                }
-                if given.word != NONE && of.is_covering && exact_count <= TERMS_MAX {
-                    self.words.see(given.word, row);
-                } else {
-                    self.pending.extend_from_slice(&self.words_of[given.words.0..given.words.1]);
+                if is_words {
+                    self.add_words_of(given.text, of.is_covering && is_room);
                 }
             }
         }
         let word_count = self.add_words(&late);
         if TERMS_MAX < word_count.max(exact_count) {
-            let group = self.exact.group(OVERFLOW);
-            let list = self.exact.list(group, "");
-            self.exact.add(list, row);
+            let list = self.list_named(OVERFLOW, "");
+            self.add_list(list);
         }
         if let Some(list) = event.text(Field::NHATLE_UNIT).and_then(|unit| self.unit(unit)) {
-            self.exact.add(list, row);
+            self.add_list(list);
         }
         self.words.end_row();
         self.exact.end_row();
@@ -150,45 +244,77 @@ impl Gatherer {
 
     /// What was gathered.
     pub fn finish(self) -> Gathered {
-        let key_of = |group: usize| self.exact.groups[group].trim_end_matches(MARK);
-        let stands = self.stands.named(|group| key_of(group as usize).to_owned());
+        let Gatherer { fields, texts, known, lists, groups, words, exact, stands, shapes, .. } = self;
+        let key_of = |group: usize| groups[group].trim_end_matches(MARK);
+        let stands = stands.named(|group| key_of(group as usize).to_owned());
         let shape_of = |key: &String| {
-            let group = (0..self.shapes.len()).find(|group| key_of(*group) == key);
-            group.map(|group| self.shapes[group]).unwrap_or_default()
+            let group = (0..shapes.len()).find(|group| key_of(*group) == key);
+            group.map(|group| shapes[group]).unwrap_or_default()
         };
-        let shapes = self.fields.covering.iter().map(shape_of).collect();
-        let is_key = |group: usize| self.exact.groups[group].ends_with(MARK);
-        let is_by_words = (0..self.exact.groups.len()).map(|group| is_key(group) && is_word_field(key_of(group)));
-        let is_by_words = is_by_words.collect();
-        Gathered { fields: self.fields, words: self.words, exact: self.exact, stands, shapes, is_by_words }
+        let shapes = fields.covering.iter().map(shape_of).collect();
+        Gathered { fields, stands, shapes, texts, known, words, lists, exact, groups }
     }
 
-    /// A value that is one word was found in a field.
-    fn shape(&mut self, of: Of, word: &str) {
+    /// A value that is one word was found in a field, of this shape.
+    fn shape(&mut self, of: Of, word: Shape) {
         if of.is_covering {
             let at = of.group as usize;
             if self.shapes.len() <= at {
                 self.shapes.resize(at + 1, Shape::default());
             }
-            self.shapes[at].add(Shape::of(word.as_bytes()));
+            self.shapes[at].add(word);
         }
     }
 
     /// Adds the exact term of a value, unless the term of another field says it in this row.
     fn add_exact(&mut self, of: Of, given: Given) {
-        let row = self.row - 1;
-        if !self.exact.see(given.exact, row) {
+        if !self.see_list(given.list) {
             return;
         }
-        if let Some(sayer) = self.sayers.get_mut(given.value as usize) {
-            if sayer.0 != row + 1 {
-                *sayer = (row + 1, of.group);
-            } else if sayer.1 != of.group && self.stands.takes(of.group, of.is_covering, sayer.1) {
+        let known = &mut self.known[given.text as usize];
+        if known.may_stand {
+            if known.said.0 != self.row {
+                known.said = (self.row, of.group);
+            } else if known.said.1 != of.group && self.stands.takes(of.group, of.is_covering, known.said.1) {
                 return;
             }
         }
-        self.exact.entries.push(given.exact);
+        self.exact.add(given.list);
         self.stands.count(of.group);
+    }
+
+    /// Marks the list as seen in this row; whether it was not yet.
+    fn see_list(&mut self, list: u32) -> bool {
+        std::mem::replace(&mut self.lists[list as usize].row, self.row) != self.row
+    }
+
+    fn add_list(&mut self, list: u32) {
+        if self.see_list(list) {
+            self.exact.add(list);
+        }
+    }
+
+    /// Marks the word as seen in this row; whether it was not yet.
+    fn see_word(&mut self, word: u32) -> bool {
+        std::mem::replace(&mut self.known[word as usize].word_row, self.row) != self.row
+    }
+
+    /// Sees to the words of a value; a single one of a field that covers it is no word of the row.
+    fn add_words_of(&mut self, text: u32, is_covered: bool) {
+        let known = self.known[text as usize];
+        let begin = known.words_begin as usize;
+        match &self.words_of[begin..begin + usize::from(known.words_count)] {
+            [word] if *word == text && is_covered => {
+                self.see_word(text);
+            }
+            words => self.pending.extend_from_slice(words),
+        }
+    }
+
+    /// The list of a group by its name, of a text of it.
+    fn list_named(&mut self, group: &str, text: &str) -> u32 {
+        let (group, text) = (self.group(group), self.text(text));
+        self.list(group, text).0
     }
 
     /// The list of a unit; `None` for what is no code of one.
@@ -200,8 +326,7 @@ impl Gatherer {
         }
         let list = unit_term(unit).map(|term| {
             let (mark, code) = term.split_at(UNIT.len_utf8());
-            let group = self.exact.group(mark);
-            self.exact.list(group, code)
+            self.list_named(mark, code)
         });
         self.unit = Some((Text::from(unit), list));
         list
@@ -209,12 +334,11 @@ impl Gatherer {
 
     /// Adds the words of the event that no value says; says how many they are.
     fn add_words(&mut self, late: &[Cow<'_, str>]) -> usize {
-        let row = self.row - 1;
-        let group = self.words.group("");
         let mut count = 0usize;
-        for list in &self.pending {
-            if count <= TERMS_MAX && self.words.see(*list, row) {
-                self.words.entries.push(*list);
+        for at in 0..self.pending.len() {
+            let word = self.pending[at];
+            if count <= TERMS_MAX && self.see_word(word) {
+                self.words.add(word);
                 count += 1;
             }
         }
@@ -222,9 +346,9 @@ impl Gatherer {
             if TERMS_MAX < count {
                 break;
             }
-            let list = self.words.list(group, front(part, PART_BYTES_MAX));
-            if self.words.see(list, row) {
-                self.words.entries.push(list);
+            let word = self.text(front(part, PART_BYTES_MAX));
+            if self.see_word(word) {
+                self.words.add(word);
                 count += 1;
             }
         }
@@ -237,125 +361,164 @@ impl Gatherer {
             return *of;
         }
         let FieldTerms { key, is_word_field, is_exact, is_covering, is_running_text } = self.fields.of(field);
-        let group = self.exact.group(&format!("{key}{MARK}"));
+        let name = format!("{key}{MARK}");
         let (is_word_field, is_exact, is_covering) = (*is_word_field, *is_exact, *is_covering);
-        let of = Of { group, is_exact, is_covering, is_word_field, is_remembered: !*is_running_text };
+        let is_remembered = !*is_running_text;
+        let group = self.group(&name);
+        let of = Of { group, is_exact, is_covering, is_word_field, is_remembered };
         self.stands.know(group, is_covering);
         if self.of.len() <= at {
             self.of.resize(at + 1, None);
-            self.last.resize(at + 1, NONE);
-            self.last_folded.resize(at + 1, NONE);
+            self.last.resize(at + 1, (Last::Nothing, Given { text: NONE, list: NONE }));
         }
         self.of[at] = Some(of);
         of
     }
 
-    /// What this value of the field gives, worked out when it is first seen; `None` for what is not remembered.
-    fn remembered(&mut self, field: Field, of: Of, single: &Value) -> Option<Given> {
+    /// The group of this name.
+    fn group(&mut self, name: &str) -> u32 {
+        if let Some(group) = self.group_by_name.get(name) {
+            return *group;
+        }
+        let group = u32::try_from(self.groups.len()).expect("fields have 32-bit numbers");
+        self.groups.push(name.to_owned());
+        self.group_by_name.insert(name.to_owned(), group);
+        group
+    }
+
+    /// The number of a folded text.
+    fn text(&mut self, text: &str) -> u32 {
+        let (id, is_new) = self.texts.intern(text.as_bytes());
+        if is_new {
+            let may_stand = STANDS_BYTES_MIN <= text.len();
+            let (word_row, words_begin, words_count, said, list) = (0, NONE, 0, (0, 0), NONE);
+            self.known.push(Known { word_row, words_begin, words_count, may_stand, said, list });
+        }
+        id
+    }
+
+    /// The list of a text of a group, and whether it is new.
+    fn list(&mut self, group: u32, text: u32) -> (u32, bool) {
+        let first = self.known[text as usize].list;
+        let (mut at, mut count) = (first, 0);
+        while let Some(list) = self.lists.get(at as usize) {
+            if list.group == group {
+                return (at, false);
+            }
+            (at, count) = (list.next, count + 1);
+        }
+        let new = u32::try_from(self.lists.len()).expect("a segment has fewer rows than 2^32, and terms in proportion");
+        if count < CHAIN_MAX {
+            self.known[text as usize].list = new;
+        } else if let Some(list) = self.far.get(&(group, text)) {
+            return (*list, false);
+        } else {
+            self.far.insert((group, text), new);
+        }
+        let next = if count < CHAIN_MAX { first } else { NONE };
+        self.lists.push(List { group, text, next, row: 0 });
+        (new, true)
+    }
+
+    /// What this value of the field gives; `None` for what is not remembered.
+    fn remembered(&mut self, field: usize, of: Of, single: &Value) -> Option<Given> {
         if !of.is_remembered {
             return None;
         }
-        match single {
-            Value::Text(text) if REMEMBERED_BYTES_MAX < text.len() => None,
-            Value::Text(text) if of.is_exact && is_folded(text) => Some(self.folded(field, of, text)),
-            Value::Text(text) => self.unfolded(field, of, 0, text.as_bytes(), single),
+        let (last, given) = self.last[field];
+        let (new, text) = match single {
+            Value::Text(text) if REMEMBERED_BYTES_MAX < text.len() => return None,
+            Value::Text(text) => match short(text.as_bytes()) {
+                Some(key) if last == Last::Short(key) => return Some(given),
+                Some(key) => (Last::Short(key), self.folded(text).1),
+                None => {
+                    let same = match last {
+                        Last::Folded => self.texts.get(given.text),
+                        Last::Raw(raw) => self.raw.get(raw),
+                        _ => &[],
+                    };
+                    if same == text.as_bytes() {
+                        return Some(given);
+                    }
+                    self.folded(text)
+                }
+            },
+            Value::Ip(address) if last == Last::Ip(*address) => return Some(given),
+            Value::Long(number) if last == Last::Long(*number) => return Some(given),
+            Value::Boolean(flag) if last == Last::Boolean(*flag) => return Some(given),
             // These are written without capitals.
-            Value::Ip(address) if of.is_exact => Some(self.folded(field, of, &address_text(*address))),
-            Value::Long(number) if of.is_exact => {
-                Some(self.folded(field, of, &Value::Long(*number).to_text().unwrap_or_default()))
-            }
-            Value::Boolean(flag) if of.is_exact => Some(self.folded(field, of, if *flag { "true" } else { "false" })),
-            Value::Ip(std::net::IpAddr::V4(address)) => self.unfolded(field, of, 1, &address.octets(), single),
-            Value::Ip(std::net::IpAddr::V6(address)) => self.unfolded(field, of, 2, &address.octets(), single),
-            Value::Long(number) => self.unfolded(field, of, 3, &number.to_le_bytes(), single),
-            Value::Boolean(flag) => self.unfolded(field, of, 4, &[u8::from(*flag)], single),
-            _ => None,
-        }
-    }
-
-    /// Of a text that is its own folded form, in a field with exact terms: its term says where it is.
-    fn folded(&mut self, field: Field, of: Of, text: &str) -> Given {
-        // Many values are those of the event before.
-        let group = of.group.to_le_bytes();
-        let last = self.last_folded[field.index()];
-        let list = match last != NONE && self.exact.texts.is(last, &group, text.as_bytes()) {
-            true => last,
-            false => self.exact.list(of.group, text),
+            Value::Ip(address) => (Last::Ip(*address), self.text(&address_text(*address))),
+            Value::Long(number) => (Last::Long(*number), self.text(&single.to_text().unwrap_or_default())),
+            Value::Boolean(flag) => (Last::Boolean(*flag), self.text(if *flag { "true" } else { "false" })),
+            _ => return None,
         };
-        self.last_folded[field.index()] = list;
-        let at = list as usize;
-        if self.given_of_exact.len() <= at {
-            self.given_of_exact.resize(at + 1, None);
-        }
-        if let Some(given) = self.given_of_exact[at] {
-            return given;
-        }
-        let given = self.work_out_words(of, list, text);
-        self.given_of_exact[at] = Some(given);
-        given
+        let given = self.give(of, text);
+        self.last[field] = (new, given);
+        Some(given)
     }
 
-    /// Of any other value: `text` tells the values of a kind apart.
-    fn unfolded(&mut self, field: Field, of: Of, kind: u8, text: &[u8], single: &Value) -> Option<Given> {
-        let mut key = [kind; KEY_BYTES];
-        key[..4].copy_from_slice(&u32::try_from(field.index()).ok()?.to_le_bytes());
-        let last = self.last[field.index()];
-        if last != NONE && self.remembered.is(last, &key, text) {
-            return self.given.get(last as usize).copied();
+    /// The number of the folded form of a text, and what tells it apart where it is long.
+    fn folded(&mut self, text: &str) -> (Last, u32) {
+        if is_folded(text) {
+            return (Last::Folded, self.text(text));
         }
-        let (id, is_new) = self.remembered.intern(&key, text);
-        self.last[field.index()] = id;
+        let (raw, is_new) = self.raw.intern(text.as_bytes());
         if is_new {
-            let folded = fold(&single.as_text()?).into_owned();
-            let exact = if of.is_exact { self.exact.list(of.group, &folded) } else { NONE };
-            let given = self.work_out_words(of, exact, &folded);
-            self.given.push(given);
+            let folded = self.text(&fold(text));
+            self.folded.push(folded);
         }
-        self.given.get(id as usize).copied()
+        (Last::Raw(raw), self.folded[raw as usize])
     }
 
-    /// The words of a folded value.
-    fn work_out_words(&mut self, of: Of, exact: u32, folded: &str) -> Given {
+    /// What a folded text gives as a value of a field.
+    fn give(&mut self, of: Of, text: u32) -> Given {
+        if self.known[text as usize].words_begin == NONE {
+            self.work_out_words(text);
+        }
+        if !of.is_exact {
+            return Given { text, list: NONE };
+        }
+        let (list, is_new) = self.list(of.group, text);
+        if is_new && self.is_one_word(text) {
+            let shape = Shape::of(self.texts.get(text));
+            self.shape(of, shape);
+        }
+        Given { text, list }
+    }
+
+    fn work_out_words(&mut self, text: u32) {
         let begin = self.words_of.len();
-        let group = self.words.group("");
-        let mut is_one_word = false;
-        for part in parts(folded) {
-            is_one_word = part.len() == folded.len();
-            self.words_of.push(self.words.list(group, part));
+        let mut folded = std::mem::take(&mut self.folded_text);
+        folded.clear();
+        folded.push_str(std::str::from_utf8(self.texts.get(text)).unwrap_or_default());
+        for part in parts(&folded) {
+            let is_whole = part.len() == folded.len() && part.len() <= PART_BYTES_MAX;
+            let word = if is_whole { text } else { self.text(front(part, PART_BYTES_MAX)) };
+            self.words_of.push(word);
         }
-        let word = if is_one_word { self.words_of[begin] } else { NONE };
-        if is_one_word {
-            self.shape(of, folded);
-        }
-        let value = self.number_of(exact, folded);
-        Given { exact, word, words: (begin, self.words_of.len()), value }
+        self.folded_text = folded;
+        let known = &mut self.known[text as usize];
+        known.words_begin = u32::try_from(begin).expect("each text has a few words");
+        known.words_count = u16::try_from(self.words_of.len() - begin).expect("a remembered value is short");
     }
 
-    /// The number of a folded value among those of all fields; [`NONE`] for what no other field's term stands for.
-    fn number_of(&mut self, exact: u32, folded: &str) -> u32 {
-        if exact == NONE || folded.len() < STANDS_BYTES_MIN {
-            return NONE;
-        }
-        let (value, is_new) = self.values.intern(&[], folded.as_bytes());
-        if is_new {
-            self.sayers.push((0, 0));
-        }
-        value
+    fn is_one_word(&self, text: u32) -> bool {
+        let known = self.known[text as usize];
+        known.words_count == 1 && self.words_of[known.words_begin as usize] == text
     }
 
     /// Takes a value that is not remembered. Out: whether its words are still to be added, and the folded text where it is
     /// another than the text.
     fn take(&mut self, of: Of, text: &str, is_words: bool, is_room: bool) -> Option<Option<String>> {
-        let row = self.row - 1;
         let folded = fold(text);
         if of.is_exact && is_room {
-            let list = if VALUE_BYTES_MAX < folded.len() {
-                self.exact.list(of.group, &format!("{}{MARK}", front(&folded, VALUE_BYTES_MAX)))
-            } else {
-                self.exact.list(of.group, &folded)
+            let text = match VALUE_BYTES_MAX < folded.len() {
+                true => self.text(&format!("{}{MARK}", front(&folded, VALUE_BYTES_MAX))),
+                false => self.text(&folded),
             };
-            if self.exact.see(list, row) {
-                self.exact.entries.push(list);
+            let list = self.list(of.group, text).0;
+            if self.see_list(list) {
+                self.exact.add(list);
                 self.stands.count(of.group);
             }
         }
@@ -364,133 +527,14 @@ impl Gatherer {
         }
         let is_one_word = folded.len() <= PART_BYTES_MAX && parts(&folded).next() == Some(&*folded);
         if of.is_covering && is_one_word && is_room {
-            let group = self.words.group("");
-            let list = self.words.list(group, &folded);
-            self.words.see(list, row);
-            self.shape(of, &folded);
+            let word = self.text(&folded);
+            self.see_word(word);
+            self.shape(of, Shape::of(folded.as_bytes()));
             return None;
         }
         Some(match folded {
             Cow::Borrowed(_) => None,
             Cow::Owned(folded) => Some(folded),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use nhatle_event::{Seq, Stored, Timestamp};
-    use proptest::prelude::*;
-
-    use super::super::terms::TermMaker;
-    use super::super::text_index::{TextIndex, build};
-    use super::*;
-
-    type Terms = BTreeMap<Vec<u8>, Vec<usize>>;
-
-    /// What the plain twin puts where; rows with too many words by their overflow only.
-    fn plain(events: &[Stored]) -> ([Terms; 2], TermMaker) {
-        let mut maker = TermMaker::default();
-        let mut terms = [Terms::new(), Terms::new()];
-        for (row, stored) in events.iter().enumerate() {
-            let of = maker.terms(&stored.event);
-            for (terms, text) in terms.iter_mut().zip([of.words, of.exact]) {
-                for term in text.split_terminator('\0') {
-                    let rows: &mut Vec<usize> = terms.entry(term.as_bytes().to_vec()).or_default();
-                    if rows.last() != Some(&row) {
-                        rows.push(row);
-                    }
-                }
-            }
-        }
-        (terms, maker)
-    }
-
-    fn check(events: &[Event]) {
-        let stored =
-            |(seq, event): (u64, &Event)| Stored { seq: Seq(seq), committed: Timestamp(0), event: event.clone() };
-        let events: Vec<Stored> = (1..).zip(events).map(stored).collect();
-        let index = build(events.iter().map(|stored| &stored.event)).unwrap();
-        let index = TextIndex::open(index, events.len() as u64).unwrap();
-        let (terms, maker) = plain(&events);
-        assert_eq!(index.dump(), terms);
-        assert_eq!(index.contents.stands, maker.named());
-        assert_eq!(index.contents.covering, maker.fields.covering);
-        assert_eq!(index.contents.keys, Some(maker.fields.keys));
-    }
-
-    fn event(fields: &[(&str, Value)]) -> Event {
-        let mut event = Event::new(Timestamp(0), Vec::new());
-        fields.iter().for_each(|(name, value)| event.set_named(name, value.clone()));
-        event
-    }
-
-    #[test]
-    fn a_word_that_a_value_says_is_no_word_whatever_comes_first() {
-        let user = ("user.name", Value::from("Root"));
-        let message = ("message", Value::from("root logged in as ROOT from 10.0.0.1"));
-        let rows = [vec![user.clone(), message.clone()], vec![message.clone()], vec![message, user]];
-        check(&rows.map(|fields| event(&fields)));
-    }
-
-    #[test]
-    fn names_that_are_fronts_of_names_stay_in_order() {
-        let values = |name| [event(&[(name, Value::from("b"))]), event(&[(name, Value::from(""))])];
-        check(&["a", "a.b", "a b", "A", "a.", "", "đ"].map(values).concat());
-    }
-
-    #[test]
-    fn long_values_are_cut_as_the_twin_cuts_them() {
-        for length in [63, 64, 65, 127, 128, 129, 255, 256, 257, 300] {
-            let word = Value::from("đ".repeat(length / 2).as_str());
-            let text = Value::from("w ".repeat(length).as_str());
-            check(&[
-                event(&[("user.name", word.clone()), ("x", text), ("message", word.clone())]),
-                event(&[("x", word)]),
-            ]);
-        }
-    }
-
-    #[test]
-    fn a_row_with_too_many_values_overflows_as_the_twin_does() {
-        let many = |count: usize| Value::List((0..count).map(|at| Value::from(format!("v{at}").as_str())).collect());
-        check(&[event(&[("user.name", many(TERMS_MAX))]), event(&[("user.name", many(TERMS_MAX + 1))])]);
-    }
-
-    fn value() -> impl Strategy<Value = Value> {
-        let text = prop_oneof![
-            "[a-cA-C1 .đĐ\\x00\\x01]{0,12}".prop_map(|text| Value::from(text.as_str())),
-            Just(Value::from("10.0.0.1:80 Phường Bắc Lý 10.0.0.1")),
-            Just(Value::from("10.0.0.1")),
-            Just(Value::from("ROOT")),
-            Just(Value::from("1234"))
-        ];
-        let other = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::Boolean),
-            (0i64..5).prop_map(Value::Long),
-            Just(Value::Long(1234)),
-            (0i64..5).prop_map(|number| Value::Double(number as f64 / 2.0)),
-            Just(Value::Ip([10, 0, 0, 1].into())),
-            Just(Value::Ip(std::net::Ipv6Addr::LOCALHOST.into())),
-            Just(Value::Date(Timestamp(0))),
-        ];
-        let single = prop_oneof![3 => text, 1 => other];
-        prop_oneof![4 => single.clone(), 1 => proptest::collection::vec(single, 0..4).prop_map(Value::List)]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn the_terms_are_those_of_the_plain_twin(rows in proptest::collection::vec(
-            proptest::collection::vec((prop_oneof![
-                Just("message"), Just("user.name"), Just("source.ip"), Just("event.code"), Just("process.pid"),
-                Just("nhatle.unit"), Just("Image"), Just("image"), Just("tags"), Just("event.start"),
-                Just("destination.ip"), Just("related.ip"), Just("vendor.a"), Just("vendor.b")], value()), 0..9),
-            1..40)) {
-            check(&rows.iter().map(|fields| event(fields)).collect::<Vec<_>>());
-        }
     }
 }

@@ -20,6 +20,7 @@ pub mod rows;
 pub(crate) mod attrs;
 pub mod frequent;
 mod kinds;
+mod builders;
 pub mod columns;
 mod bundle;
 pub mod bloom;
@@ -52,6 +53,8 @@ mod row_keys;
 mod tests;
 #[cfg(test)]
 mod tests_columns;
+#[cfg(test)]
+mod tests_gather;
 #[cfg(test)]
 pub(crate) mod tests_old;
 #[cfg(test)]

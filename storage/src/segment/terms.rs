@@ -125,8 +125,9 @@ impl Fields {
         if self.fields[at].is_none() {
             let key = name_key(field.name()).into_owned();
             let (is_word_field, is_exact) = (is_word_field(&key), has_exact_terms(&key));
-            let is_covering = is_exact && is_word_field && self.covering.len() < COVERING_MAX;
-            if is_covering && !self.covering.contains(&key) {
+            let is_known = self.covering.contains(&key);
+            let is_covering = is_exact && is_word_field && (is_known || self.covering.len() < COVERING_MAX);
+            if is_covering && !is_known {
                 self.covering.push(key.clone());
             }
             if self.keys.len() <= KEYS_MAX && !self.keys.contains(&key) {

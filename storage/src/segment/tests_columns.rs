@@ -9,10 +9,11 @@ use nhatle_event::{Event, Field, Kind, Seq, Stored, Timestamp, Value};
 use proptest::prelude::*;
 
 use super::attrs;
-use super::columns::{Builder, FIELDS, HASH, SCHEMA, Tables, file_schema, fits, from_batch, project, stamp_type};
+use super::builders::Builder;
+use super::columns::{FIELDS, HASH, SCHEMA, Tables, file_schema, fits, from_batch, project, stamp_type};
 use super::frequent::Frequent;
 use super::words::name_key;
-use crate::proof::canonical::{Canonical, Hashed};
+use crate::proof::canonical::Canonical;
 
 fn single() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -93,9 +94,8 @@ proptest! {
     ) {
         let stored = |(seq, event)| Stored { seq: Seq(seq), committed: Timestamp(committed), event };
         let events: Vec<Stored> = (1..).zip(events).map(stored).collect();
-        let hashed: Vec<Hashed<'_>> = events.iter().map(Hashed::of).collect();
         let mut tables = Tables::new(frequent.clone());
-        let batch = tables.make(&hashed).expect("a table");
+        let batch = made(&mut tables, &events);
         let mut spilled = Vec::new();
         prop_assert_eq!(&batch, &plain(&events, &frequent, &mut spilled));
         prop_assert_eq!(tables.spilled(), &*spilled);
@@ -119,15 +119,19 @@ proptest! {
     fn tables_after_tables_are_those_of_the_plain_twin(
         tables in proptest::collection::vec(proptest::collection::vec(event(), 0..12), 1..4), frequent in frequent(),
     ) {
-        let (mut made, mut spilled) = (Tables::new(frequent.clone()), Vec::new());
+        let (mut maker, mut spilled) = (Tables::new(frequent.clone()), Vec::new());
         for table in &tables {
             let stored = |(seq, event): (u64, &Event)| Stored { seq: Seq(seq), committed: Timestamp(4), event: event.clone() };
             let events: Vec<Stored> = (1..).zip(table).map(stored).collect();
-            let hashed: Vec<Hashed<'_>> = events.iter().map(Hashed::of).collect();
-            prop_assert_eq!(made.make(&hashed).expect("a table"), plain(&events, &frequent, &mut spilled));
-            prop_assert_eq!(made.spilled(), &*spilled);
+            prop_assert_eq!(made(&mut maker, &events), plain(&events, &frequent, &mut spilled));
+            prop_assert_eq!(maker.spilled(), &*spilled);
         }
     }
+}
+
+fn made(tables: &mut Tables, events: &[Stored]) -> RecordBatch {
+    events.iter().for_each(|stored| tables.add(stored));
+    tables.finish().expect("a table")
 }
 
 /// The table of these events, each value looked for in each event.

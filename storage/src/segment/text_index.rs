@@ -78,16 +78,16 @@ type Files = Vec<(&'static str, Vec<u8>)>;
 
 /// The filter and the files of an index of so many rows.
 fn write(row_count: usize, gathered: &Gathered) -> Result<(Vec<u8>, Files), String> {
-    let Gathered { words, exact, is_by_words: by_words, .. } = gathered;
     let mut bloom = bloom::Builder::default();
-    words.each_seen(|word| bloom.add(Kind::Word, word));
+    gathered.each_word(|word| bloom.add(Kind::Word, word));
+    let order = gathered.order();
     let mut lists = row_lists::Writer::new(row_count)?;
     let mut of = Writer::new(row_count)?;
-    words.write(|_, term, _, rows| of.add(term, rows, &mut lists))?;
+    gathered.words(&order, |term, rows| of.add(term, rows, &mut lists))?;
     let words: Written = of.finish()?;
     let mut of = Writer::new(row_count)?;
-    exact.write(|group, term, value, rows| {
-        if !(by_words[group] && is_by_words(value)) {
+    gathered.exact(&order, |term, value, rows, is_word_field| {
+        if !(is_word_field && is_by_words(value)) {
             bloom.add(Kind::Exact, term);
         }
         of.add(term, rows, &mut lists)

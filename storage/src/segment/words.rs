@@ -26,7 +26,8 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut folded = text.to_ascii_lowercase();
-    if folded.bytes().any(|byte| byte.is_ascii_control()) {
+    // All of them, which is a comparison of vectors.
+    if folded.bytes().fold(false, |any, byte| any | byte.is_ascii_control()) {
         folded = folded.replace(|letter: char| letter.is_ascii_control(), " ");
     }
     Cow::Owned(folded)
@@ -34,10 +35,27 @@ pub fn fold(text: &str) -> Cow<'_, str> {
 
 /// The text is ASCII and its own folded form.
 pub fn is_folded(text: &str) -> bool {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'@' | b'['..=b'~');
-    // Sixteen at a time without a way out between them, which is one comparison of vectors.
-    let (chunks, rest) = text.as_bytes().as_chunks::<16>();
-    chunks.iter().all(|chunk| chunk.iter().fold(true, |all, byte| all & is_plain(byte))) && rest.iter().all(is_plain)
+    let bytes = text.as_bytes();
+    match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // Eight at a time, the last of them once more where their number is none of eights.
+        (Some(last), ..) => {
+            let (chunks, _) = bytes.as_chunks::<8>();
+            chunks.iter().chain([last]).fold(0, |odd, chunk| odd | odd_in(u64::from_le_bytes(*chunk))) == 0
+        }
+        (None, Some(first), Some(last)) => {
+            odd_in(u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32) == 0
+        }
+        _ => bytes.iter().all(|byte| matches!(byte, b' '..=b'@' | b'['..=b'~')),
+    }
+}
+
+/// Not 0 where one of eight bytes is a control character, a capital, or not ASCII.
+fn odd_in(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    // The highest bit of each byte that is not below a bound. A byte beyond ASCII may carry into the next, but it is odd itself.
+    let from = |bound: u8| eight.wrapping_add(ONES * u64::from(128 - bound));
+    let capitals = from(b'A') & !from(b'Z' + 1);
+    (eight | !from(b' ') | capitals | from(0x7f)) & (ONES << 7)
 }
 
 /// The text without case, decomposed, with its marks, tone marks in one place.
@@ -146,7 +164,10 @@ fn while_word(text: &str, of_words: bool) -> usize {
     let mut at = 0;
     loop {
         at += bytes[at..].iter().take_while(|byte| CLASS[usize::from(**byte)] == wanted).count();
-        match text[at..].chars().next().filter(|letter| !letter.is_ascii() && is_word(*letter) == of_words) {
+        if bytes.get(at).is_none_or(u8::is_ascii) {
+            return at;
+        }
+        match text[at..].chars().next().filter(|letter| is_word(*letter) == of_words) {
             Some(letter) => at += letter.len_utf8(),
             None => return at,
         }
@@ -242,7 +263,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_end_where_a_letter_of_another_kind_stands(text in "[a-cZ09 ._~đĐé\u{301}“\\x00]{0,40}", of_words: bool) {
+        fn words_end_where_a_letter_of_another_kind_stands(text in "[a-czAZ09/:@`{\\[\\x7f\\x1f ._~đĐé\u{301}“\\x00]{0,40}", of_words: bool) {
             let end = text.find(|letter| is_word(letter) != of_words).unwrap_or(text.len());
             prop_assert_eq!(while_word(&text, of_words), end);
             let is_plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && !byte.is_ascii_control();

@@ -39,12 +39,13 @@ const NUMBER_PAGE_BYTES: usize = 8 << 10;
 const PAGE_BYTES: usize = 64 << 10;
 const TEXT_PAGE_BYTES: usize = 128 << 10;
 const ORIGINAL_PAGE_BYTES: usize = 384 << 10;
-/// How many rows, and how many bytes in the log, are in memory at a time.
-const STEP_ROWS: usize = 4096;
-const STEP_BYTES: usize = 32 << 20;
-/// How many rows, and how many bytes as received, one Arrow table has.
-const BATCH_ROWS: usize = 8192;
-const BATCH_BYTES: usize = 128 << 20;
+/// How many rows, and how many bytes in the log, are decoded at a time: so few that they stay in the caches while tables,
+/// index and hashes are made of them.
+const STEP_ROWS: usize = 256;
+const STEP_BYTES: usize = 8 << 20;
+/// How many rows, and about how many bytes as received, one Arrow table has. Two of them are in memory.
+const BATCH_ROWS: usize = 4096;
+const BATCH_BYTES: usize = 64 << 20;
 
 /// The level of zstd.
 const RECENT_LEVEL: i32 = 3;
@@ -122,7 +123,7 @@ fn write_in_steps(
     dir: &str,
     options: &WriteOptions,
     frequent: Vec<Frequent>,
-    mut next: impl FnMut() -> Vec<Stored>,
+    mut next: impl FnMut() -> Vec<Stored> + Send,
 ) -> Result<SegmentMeta, WriteError> {
     let unwritable = |name: &str, reason: String| WriteError::Unwritable { file: join(dir, name), reason };
     let object = ObjectWriter::create(disk, dir, ROWS_FILE)?;
@@ -130,16 +131,31 @@ fn write_in_steps(
     let parquet_failed = |error: parquet::errors::ParquetError| failure.error(&rows_path, error.to_string());
     let mut rows = RowsWriter::new(object, options.tier, frequent).map_err(parquet_failed)?;
     let (mut index, mut summary) = (IndexBuilder::default(), Summary::default());
+    // A table is written while the next one is made.
+    let mut table = None;
     loop {
-        let events = next();
-        if events.is_empty() {
+        let RowsWriter { writer, tables, kinds, .. } = &mut rows;
+        let make = || {
+            while !is_full(tables) {
+                let events = next();
+                if events.is_empty() {
+                    break;
+                }
+                let hashed: Vec<Hashed<'_>> = events.par_iter().map(Hashed::of).collect();
+                let to_table = || events.iter().for_each(|stored| tables.add(stored));
+                let to_index = || events.iter().for_each(|stored| index.add(&stored.event));
+                let to_summary = || hashed.iter().for_each(|hashed| summary.add(hashed));
+                rayon::join(to_index, || rayon::join(to_table, to_summary));
+            }
+            (0 < tables.rows()).then(|| tables.finish()).transpose()
+        };
+        let write = || table.take().map_or(Ok(()), |table| write_table(writer, kinds, &table));
+        let (made, written) = rayon::join(make, write);
+        written.map_err(parquet_failed)?;
+        table = made.map_err(|error| parquet_failed(error.into()))?;
+        if table.is_none() {
             break;
         }
-        let hashed: Vec<Hashed<'_>> = events.par_iter().map(Hashed::of).collect();
-        let to_index = || hashed.iter().for_each(|hashed| index.add(&hashed.stored.event));
-        let to_summary = || hashed.iter().for_each(|hashed| summary.add(hashed));
-        let (pushed, _) = rayon::join(|| rows.push(&hashed), || rayon::join(to_index, to_summary));
-        pushed.map_err(parquet_failed)?;
     }
     let (rows, index) = rayon::join(|| rows.finish(), || index.finish());
     let rows = rows.map_err(parquet_failed)?.finish(disk)?;
@@ -155,6 +171,20 @@ pub struct RowsWriter<W: std::io::Write + Send> {
     kinds: Noting,
     /// See [`RowsWriter::spill`].
     spilled: Vec<String>,
+}
+
+fn write_table<W: std::io::Write + Send>(
+    writer: &mut ArrowWriter<W>,
+    kinds: &mut Noting,
+    table: &RecordBatch,
+) -> parquet::errors::Result<()> {
+    kinds.add(table);
+    writer.write(table)
+}
+
+/// The table has as much as one may have.
+fn is_full(tables: &Tables) -> bool {
+    BATCH_ROWS <= tables.rows() || BATCH_BYTES <= tables.original_bytes()
 }
 
 impl<W: std::io::Write + Send> RowsWriter<W> {
@@ -179,18 +209,19 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     /// # Errors
     /// What Parquet says.
     pub fn push(&mut self, events: &[Hashed<'_>]) -> parquet::errors::Result<()> {
-        let mut rest = events;
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = |hashed: &&Hashed<'_>| {
-                let is_room = bytes < BATCH_BYTES;
-                bytes += hashed.stored.event.original.len();
-                is_room
-            };
-            let count = rest.iter().take(BATCH_ROWS).take_while(fits).count().max(1);
-            let table = self.tables.make(&rest[..count])?;
-            self.push_table(&table)?;
-            rest = &rest[count..];
+        for hashed in events {
+            self.tables.add(hashed.stored);
+            if is_full(&self.tables) {
+                self.end_table()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_table(&mut self) -> parquet::errors::Result<()> {
+        if 0 < self.tables.rows() {
+            let table = self.tables.finish()?;
+            write_table(&mut self.writer, &mut self.kinds, &table)?;
         }
         Ok(())
     }
@@ -200,8 +231,8 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     /// # Errors
     /// What Parquet says.
     pub fn push_table(&mut self, table: &RecordBatch) -> parquet::errors::Result<()> {
-        self.kinds.add(table);
-        self.writer.write(table)
+        self.end_table()?;
+        write_table(&mut self.writer, &mut self.kinds, table)
     }
 
     /// Says that fields of these names have a column, or the name of one, and yet values in `attrs` of tables that are
@@ -216,6 +247,7 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     /// # Errors
     /// What Parquet says.
     pub fn finish(mut self) -> parquet::errors::Result<W> {
+        self.end_table()?;
         self.spill(self.tables.spilled().iter().map(|field| field.name().to_owned()).collect());
         let frequent: Vec<&str> = self.tables.frequent().iter().map(|one| one.field.name()).collect();
         let json = |names: serde_json::Result<String>| {

@@ -304,7 +304,7 @@ fn whole_numbers(array: &ArrayRef) -> Result<Vec<i64>> {
 
 /// Different values of one key.
 struct Values {
-    texts: Texts<0>,
+    texts: Texts,
     numbers: Vec<i64>,
     by_number: HashMap<i64, u32, RandomState>,
     is_text: bool,
@@ -323,7 +323,7 @@ impl Values {
     }
 
     fn text(&mut self, text: &str) -> u32 {
-        let (number, is_new) = self.texts.intern(&[], text.as_bytes());
+        let (number, is_new) = self.texts.intern(text.as_bytes());
         if is_new {
             self.bytes += text.len() + TEXT_BYTES;
         }
