@@ -36,41 +36,23 @@ impl Gather {
     /// A segment cannot be read, or is damaged; the time is over; memory or room on the disk is not enough.
     pub async fn run(self, walks: Vec<Walk>) -> Result<()> {
         let walked = all(walks.into_iter().map(Walk::all)).await?;
-        let threads = walked.len();
-        let mut reservations = Vec::new();
-        let mut tallies = Vec::new();
-        let mut piles = Vec::new();
-        for one in walked {
-            let Walked { tally, piles: pile, reservation } = one;
-            reservations.push(reservation);
-            tallies.push(tally);
-            piles.push(pile);
-        }
-        let count: usize = tallies.iter().map(Tally::len).sum();
-        let is_together = count <= TOGETHER_MAX && piles.iter().all(|piles| !piles.is_on_disk());
         let this = Arc::new(self);
-        let Some(empty) = tallies.first().map(Tally::another) else { return Ok(()) };
-        if is_together {
-            let mut tallies = tallies.into_iter();
-            let mut joined = tallies.next().unwrap_or(empty);
-            for tally in tallies {
-                for begin in (0..tally.len()).step_by(BATCH_ROWS) {
-                    joined.join(&tally.some(begin..(begin + BATCH_ROWS).min(tally.len()))?)?;
-                }
-            }
-            return this.give(&joined).await;
+        let threads = walked.len();
+        let Some(empty) = walked.first().map(|one| one.tally.another()) else { return Ok(()) };
+        let count: usize = walked.iter().map(|one| one.tally.len()).sum();
+        if count <= TOGETHER_MAX && walked.iter().all(|one| !one.piles.is_on_disk()) {
+            return this.give(&together(walked, empty)?).await;
         }
+        let cut = walked.into_iter().map(|Walked { tally, mut piles, reservation }| async move {
+            piles.keep(tally)?;
+            Ok((piles.into_parts()?, reservation))
+        });
+        // What is in memory is there until all is joined.
+        let mut reservations = Vec::new();
         let mut parts: Vec<Vec<Pile>> = (0..PARTS).map(|_| Vec::new()).collect();
-        for ((tally, mut piles), reservation) in tallies.into_iter().zip(piles).zip(&mut reservations) {
-            match piles.is_on_disk() {
-                true => {
-                    piles.write(tally)?;
-                    reservation.free();
-                }
-                false => piles.keep(tally)?,
-            }
-            parts.iter_mut().zip(piles.into_parts()?).for_each(|(part, of_one)| part.extend(of_one));
-            tokio::task::yield_now().await;
+        for (of_one, reservation) in all(cut).await? {
+            parts.iter_mut().zip(of_one).for_each(|(part, of_one)| part.extend(of_one));
+            reservations.push(reservation);
         }
         let mut dealt: Vec<Vec<Vec<Pile>>> = (0..threads).map(|_| Vec::new()).collect();
         parts.into_iter().enumerate().for_each(|(at, part)| dealt[at % threads].push(part));
@@ -79,7 +61,6 @@ impl Gather {
             Arc::clone(&this).join(parts, empty.another(), reservation)
         });
         all(joins).await?;
-        drop(reservations);
         Ok(())
     }
 
@@ -109,6 +90,18 @@ impl Gather {
         }
         Ok(())
     }
+}
+
+/// All groups in one table.
+fn together(walked: Vec<Walked>, empty: Tally) -> Result<Tally> {
+    let mut tallies = walked.into_iter().map(|one| one.tally);
+    let mut joined = tallies.next().unwrap_or(empty);
+    for tally in tallies {
+        for begin in (0..tally.len()).step_by(BATCH_ROWS) {
+            joined.join(&tally.some(begin..(begin + BATCH_ROWS).min(tally.len()))?)?;
+        }
+    }
+    Ok(joined)
 }
 
 /// Runs all of them at once; the first error ends all.

@@ -4,13 +4,13 @@
 //! query's and counted as its room on the disk. Failure: the disk's, and what of it is no such stream.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::{SpillFile, SpillWriter};
 use foldhash::fast::RandomState;
@@ -76,7 +76,7 @@ impl Piles {
                     self.file.insert(Written { file, writer, bytes: 0 })
                 }
             };
-            to.writer.write_all(&bytes)?;
+            to.writer.write_all(&bytes).map_err(no_room)?;
             #[cfg(test)]
             WRITTEN.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let length = bytes.len() as u64;
@@ -107,6 +107,14 @@ impl Piles {
             written.writer.finish()?;
         }
         Ok(self.parts)
+    }
+}
+
+/// That the query has no more room on the disk is told as an error of no kind of its own.
+fn no_room(error: io::Error) -> DataFusionError {
+    match error.kind() {
+        io::ErrorKind::Other => DataFusionError::ResourcesExhausted(format!("groups on the disk: {error}")),
+        _ => error.into(),
     }
 }
 

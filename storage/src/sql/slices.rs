@@ -33,6 +33,8 @@ use super::scan::ScanExec;
 /// There is a slice for so many bytes of the query's memory to each row: a row of a table of a join takes about a hundred, and
 /// of two rows that are read one at most is in it, mostly one in four.
 const ROW_BYTES: usize = 64;
+/// And for no more than so many rows: how many pairs have equal keys grows with the square of it.
+const ROWS_MAX: usize = 1 << 20;
 /// In how many pieces the time of a segment is taken apart to see where its rows are.
 const PIECES: i128 = 16;
 /// How often a segment is opened on the average at most; more than its neighbors share a slice where segments lie on top of each
@@ -55,7 +57,7 @@ impl PhysicalOptimizerRule for JoinInSlices {
             Ok(match made {
                 Some((side, band)) => {
                     let join = Arc::clone(&plan);
-                    let rows_max = self.memory_bytes / ROW_BYTES;
+                    let rows_max = ROWS_MAX.min(self.memory_bytes / ROW_BYTES);
                     Transformed::yes(Arc::new(SlicesExec { join, input: plan, side, band, rows_max }) as _)
                 }
                 None => Transformed::no(plan),

@@ -3,8 +3,8 @@
 
 use nhatle_event::Text;
 
-use super::tests::{Dice, plain_twin, predicate, sql, store, texts};
-use super::{Limits, Sql, World};
+use super::tests::{Dice, plain_twin, predicate, rows, sql, store, texts};
+use super::{Limits, Sql, SqlError, World};
 
 /// Keys of groups; the scan does not make the last two.
 const KEYS: [&str; 12] = [
@@ -172,6 +172,9 @@ fn groups_that_are_too_many_for_the_memory_are_joined_from_the_disk() {
         }
     }
     assert_eq!(std::fs::read_dir(folder.path().join("spill")).unwrap().count(), 0);
+    let nowhere = Limits { memory_bytes: 600_000, threads: 2, spill_bytes: 1_000, ..Limits::default() };
+    let refused = rows(&Sql::new(nowhere).unwrap(), "SELECT nhatle.id, count(*) FROM events GROUP BY 1", &world);
+    assert!(matches!(refused, Err(SqlError::Memory(_))), "{refused:?}");
 }
 
 #[test]

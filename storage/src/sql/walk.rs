@@ -141,6 +141,11 @@ impl Walk {
         while self.step()? {
             tokio::task::yield_now().await;
         }
+        if self.piles.is_on_disk() {
+            let tally = self.tally.another();
+            self.piles.write(std::mem::replace(&mut self.tally, tally))?;
+            self.bounds.reservation.free();
+        }
         Ok(Walked { tally: self.tally, piles: self.piles, reservation: self.bounds.reservation })
     }
 
