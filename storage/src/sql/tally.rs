@@ -14,6 +14,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::distinct::BLOCK;
 use super::values::{Numbered, Values, whole_numbers};
 
 /// How many keys a group has at most: their numbers fit into one word.
@@ -135,21 +136,24 @@ impl Tally {
             None => each(rows),
         };
         let mut groups = Vec::with_capacity(local.first.len());
-        for row in &local.first {
-            let mut key = 0u128;
-            for one in &numbered {
-                key = key << 32 | u128::from(one.value_of(*row));
-            }
-            let next = u32::try_from(self.count).unwrap_or(u32::MAX);
-            let group = self.known.group(key, numbered.len(), next);
-            if group == next {
-                self.count += 1;
-                self.keys.extend(numbered.iter().map(|one| one.value_of(*row)));
-                for (states, measure) in self.states.iter_mut().zip(&self.measures) {
-                    states.begin(*measure);
+        let mut keys = Vec::with_capacity(BLOCK);
+        for rows in local.first.chunks(BLOCK) {
+            keys.clear();
+            let key_of = |row: &u32| numbered.iter().fold(0u128, |key, one| key << 32 | u128::from(one.value_of(*row)));
+            keys.extend(rows.iter().map(key_of));
+            self.known.look_at(&keys, numbered.len());
+            for (row, key) in rows.iter().zip(&keys) {
+                let next = u32::try_from(self.count).unwrap_or(u32::MAX);
+                let group = self.known.group(*key, numbered.len(), next);
+                if group == next {
+                    self.count += 1;
+                    self.keys.extend(numbered.iter().map(|one| one.value_of(*row)));
+                    for (states, measure) in self.states.iter_mut().zip(&self.measures) {
+                        states.begin(*measure);
+                    }
                 }
+                groups.push(group);
             }
-            groups.push(group);
         }
         Ok((local, groups))
     }
@@ -307,6 +311,19 @@ struct Known {
 }
 
 impl Known {
+    /// Looks at some keys that are looked up next, so that the processor waits for memory once for all of them.
+    fn look_at(&self, keys: &[u128], parts: usize) {
+        let seen = keys.iter().fold(0, |seen, key| {
+            let group = match (parts, u64::try_from(*key)) {
+                (1, _) => self.single.get((*key as u32).wrapping_add(1) as usize),
+                (_, Ok(key)) => self.narrow.get(&key),
+                (_, Err(_wide)) => self.wide.get(key),
+            };
+            seen ^ group.copied().unwrap_or(0)
+        });
+        std::hint::black_box(seen);
+    }
+
     /// The group of a key of so many parts; `next` where it is new.
     fn group(&mut self, key: u128, parts: usize, next: u32) -> u32 {
         if parts == 1 {

@@ -111,8 +111,16 @@ impl Values {
         };
         let mut is_used = vec![false; count + 1];
         numbers.iter().for_each(|number| is_used[*number as usize] = true);
-        let used = |(at, is_used): (usize, &bool)| if *is_used { self.text(texts.value(at)) } else { NULL };
-        let mut values: Vec<u32> = is_used[..count].iter().enumerate().map(used).collect();
+        let used = || (0..count).filter(|at| is_used[*at]);
+        let mut values = vec![NULL; count];
+        let (mut place, mut bytes) = (used(), 0);
+        self.texts.numbers(used().map(|at| texts.value(at)), |text, number, is_new| {
+            if let Some(at) = place.next() {
+                values[at] = number;
+            }
+            bytes += if is_new { text.len() + TEXT_BYTES } else { 0 };
+        });
+        self.bytes += bytes;
         values.push(NULL);
         Numbered { numbers, count: count + 1, values }
     }
