@@ -68,7 +68,6 @@ pub(crate) use recent::Recent;
 pub use row_keys::RowKeys;
 pub(crate) use spans::{Picked, SpanBatches, Spans};
 pub use terms::is_unit_code;
-pub(crate) use texts::Texts;
 pub use writer::{GROUP_ROWS, PAGE_ROWS, write, write_rows};
 
 /// The file of the rows.

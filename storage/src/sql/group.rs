@@ -1,8 +1,8 @@
-//! `GroupExec`: the first step of an aggregation together with the scan below it. In: DataFusion's `AggregateExec` of that
-//! step over a [`ScanExec`], where it counts rows or values, or tells the least or greatest number, by columns or by
-//! expressions of numbers and moments. Out: what that step would give: groups with partial states, a group perhaps several
-//! times. So texts are counted as numbers of their dictionaries and made once a group, not once a row. What runs is
-//! [`Walk`]. Twin: the same query over a plain table (`tests_group.rs`).
+//! `GroupExec`: an aggregation together with the scan below it. In: DataFusion's `AggregateExec` over a [`ScanExec`], in one step
+//! or in two, where it counts rows or values, or tells the least or greatest number, by columns or by expressions of numbers
+//! and moments. Out: what that would give, each group once. So texts are counted as numbers of their dictionaries and made once
+//! a group, not once a row. What runs are [`Walk`]s, which [`Gather`] joins. Twin: the same query over a plain table
+//! (`tests_group.rs`).
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,27 +11,37 @@ use arrow_schema::{DataType, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::config::ConfigOptions;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use foldhash::fast::RandomState;
+use futures_util::StreamExt;
 
 use super::condition::rebased;
 use super::events::SCHEMA;
+use super::gather::Gather;
 use super::kept::{self, Question};
-use super::parts::Asked;
+use super::parts::{Asked, Part};
+use super::piles::Piles;
 use super::scan::{Dealt, ScanExec};
 use super::tally::{KEYS_MAX, Measure, Tally, is_key, is_number};
-use super::walk::{Key, Walk};
+use super::walk::{Bounds, Key, Walk};
+
+/// So many bytes of groups one walk holds before it writes them to the disk.
+const GROUPS_BYTES_MAX: usize = 64 << 20;
+/// How many tables of groups wait for whoever takes them.
+const TABLES_WAITING: usize = 2;
 
 /// See the top.
 pub struct GroupExec {
@@ -48,7 +58,7 @@ pub struct GroupExec {
     question: OnceLock<Option<u64>>,
 }
 
-/// Puts first steps of aggregations into the scans below them, where that can be.
+/// Puts aggregations into the scans below them, where that can be.
 #[derive(Debug)]
 pub struct GroupInScan;
 
@@ -75,16 +85,17 @@ impl PhysicalOptimizerRule for GroupInScan {
 
 impl GroupExec {
     fn of(step: &AggregateExec) -> Option<GroupExec> {
-        let by = step.group_expr();
-        let is_plain = *step.mode() == AggregateMode::Partial
-            && by.is_single()
+        let first = first(step)?;
+        let by = first.group_expr();
+        let is_plain = by.is_single()
             && !by.is_true_no_grouping()
-            && step.limit_options().is_none()
-            && step.filter_expr().iter().all(Option::is_none);
+            && [step, first]
+                .iter()
+                .all(|step| step.limit_options().is_none() && step.filter_expr().iter().all(Option::is_none));
         if !is_plain {
             return None;
         }
-        let (scan, projection) = below(step.input())?;
+        let (scan, projection) = below(first.input())?;
         let (asked, parts) = scan.parts()?;
         let inside = |expr: &Arc<dyn PhysicalExpr>| match projection {
             Some(projection) => through(expr, projection),
@@ -94,7 +105,7 @@ impl GroupExec {
         let keys: Vec<Key> = keys.collect::<Option<_>>()?;
         let mut measured = Vec::new();
         let mut measures = Vec::new();
-        for one in step.aggr_expr() {
+        for one in first.aggr_expr() {
             measures.push(measure(one, &inside, &asked.columns, &mut measured)?);
         }
         let schema = step.schema();
@@ -106,7 +117,7 @@ impl GroupExec {
         }
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
-            Partitioning::UnknownPartitioning(parts.len()),
+            Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         );
@@ -141,6 +152,24 @@ impl GroupExec {
             is_kept.then(|| kept::asked_before(question)).flatten()
         })
     }
+}
+
+/// The step that reads rows: this one, or the one below that this one joins the groups of.
+fn first(step: &AggregateExec) -> Option<&AggregateExec> {
+    if *step.mode() == AggregateMode::Single {
+        return Some(step);
+    }
+    let mut input = step.input();
+    if *step.mode() != AggregateMode::Final {
+        return None;
+    }
+    if let Some(coalesce) = input.downcast_ref::<CoalescePartitionsExec>() {
+        if coalesce.fetch().is_some() {
+            return None;
+        }
+        input = coalesce.input();
+    }
+    input.downcast_ref::<AggregateExec>().filter(|first| *first.mode() == AggregateMode::Partial)
 }
 
 /// The scan below, and what stands between.
@@ -261,16 +290,32 @@ impl ExecutionPlan for GroupExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let consumer = MemoryConsumer::new(format!("GroupExec[{partition}]"));
-        let walk = Walk::new(
-            Arc::clone(&self.asked),
-            self.parts.get(partition).cloned().unwrap_or_default(),
-            (Arc::clone(&self.keys), Arc::clone(&self.measured), self.question()),
-            Tally::new(self.schema.clone(), self.measures.clone()),
-            consumer.register(context.memory_pool()),
-            BaselineMetrics::new(&self.metrics, partition),
-        );
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), walk)))
+        let hash = RandomState::default();
+        let pool = context.memory_pool();
+        // Half of what the query has is for joining them, and for what is above.
+        let bytes_max = match pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => GROUPS_BYTES_MAX.min(bytes / (2 * self.parts.len().max(1))),
+            _ => GROUPS_BYTES_MAX,
+        };
+        let walk = |(at, parts): (usize, &Vec<Part>)| {
+            let consumer = MemoryConsumer::new(format!("GroupExec[{at}]")).with_can_spill(true);
+            let piles = Piles::new(hash.clone(), Arc::clone(&context.runtime_env().disk_manager));
+            Walk::new(
+                Arc::clone(&self.asked),
+                parts.clone(),
+                (Arc::clone(&self.keys), Arc::clone(&self.measured), self.question()),
+                (Tally::new(self.schema.clone(), self.measures.clone()), piles),
+                Bounds { bytes_max, reservation: consumer.register(pool) },
+            )
+        };
+        let walks: Vec<Walk> = self.parts.iter().enumerate().map(walk).collect();
+        let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), TABLES_WAITING);
+        let deadline = self.asked.base.deadline.clone();
+        let gather = Gather { pool: Arc::clone(pool), deadline, sender: builder.tx() };
+        builder.spawn(gather.run(walks));
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let tables = builder.build().map(move |table| table.map(|table| table.record_output(&metrics)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), tables)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

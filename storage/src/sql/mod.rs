@@ -13,27 +13,34 @@
 //! ```
 
 pub mod answer;
+mod band;
 mod bucket;
 pub mod cell;
 mod condition;
 mod deadline;
+mod distinct;
 mod error;
 mod events;
 mod functions;
 mod gate;
+mod gather;
 mod group;
 mod guard;
 mod kept;
 mod math;
 mod parts;
+mod piles;
 mod push;
 mod run;
 mod scan;
 mod session;
+mod slices;
+
 mod spread;
 mod tables;
 mod tally;
 mod text;
+mod values;
 mod walk;
 mod wanted;
 pub mod write;
@@ -47,6 +54,8 @@ mod tests_calls;
 mod tests_group;
 #[cfg(test)]
 mod tests_limits;
+#[cfg(test)]
+mod tests_slices;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,12 +13,13 @@ use arrow_schema::{DataType, SchemaRef};
 use datafusion::arrow::compute::{cast, filter_record_batch, take};
 use datafusion::common::{Result, exec_datafusion_err};
 use nhatle_event::json::hex;
-use nhatle_event::{EventId, Seq, Stored};
+use nhatle_event::{EventId, Seq, Stored, Timestamp};
 
 use super::condition::Condition;
 use super::deadline::Deadline;
 use super::error::unread;
 use super::events::{SCHEMA, SOURCES, Source};
+use super::slices::Stretch;
 use super::spread::Spread;
 use crate::error::ReadError;
 use crate::live::LiveSegment;
@@ -105,6 +106,28 @@ impl Base {
         segments.sort_by_key(|segment| std::cmp::Reverse(segment.meta().timestamp_max));
         let segments = segments.into_iter().map(|segment| (segment, Mutex::new(None))).collect();
         Base { snapshot, query, deadline, wanted, segments }
+    }
+
+    /// The same, of the rows between two moments.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> Base {
+        let (from, to) = (self.query.from.max(from), self.query.to.min(to));
+        let query = Query { from, to, ..self.query.clone() };
+        Base::new(self.snapshot.clone(), query, self.deadline.clone(), self.wanted.clone())
+    }
+
+    /// Where in time the rows are, roughly: of each segment, and of each batch that is in none yet.
+    pub fn stretches(&self) -> Vec<Stretch> {
+        let of_segment = |(live, _): &(Arc<LiveSegment>, _)| {
+            let meta = live.meta();
+            Stretch { first: meta.timestamp_min, last: meta.timestamp_max, rows: meta.row_count }
+        };
+        let mut all: Vec<Stretch> = self.segments.iter().map(of_segment).collect();
+        for chunk in self.snapshot.chunks() {
+            let (first, last) = chunk.timestamps();
+            let rows = chunk.of_dataset(self.query.datasets[0]).count() as u64;
+            all.push(Stretch { first, last, rows });
+        }
+        all
     }
 
     /// The parts, dealt out to at most so many threads: what is in memory, then the row groups, newest first.

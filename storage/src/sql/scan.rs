@@ -28,7 +28,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use super::condition::Condition;
+use super::deadline::Deadline;
+use super::events::SOURCES;
 use super::parts::{Asked, Opened, Part, Rows};
+use super::slices::Stretch;
 use super::spread::{Spread, groups};
 use nhatle_event::Timestamp;
 
@@ -95,6 +98,33 @@ impl ScanExec {
     pub fn parts(&self) -> Option<(&Arc<Asked>, &Dealt)> {
         let is_plain = self.limit.is_none() && self.narrowed.is_empty();
         is_plain.then_some((&self.asked, &self.parts))
+    }
+
+    /// The column is `@timestamp`, and rows may be read by it.
+    pub fn is_time(&self, column: usize) -> bool {
+        let name = self.asked.columns.get(column).and_then(|number| SOURCES.get(*number)).map(|(name, _)| *name);
+        self.limit.is_none() && name == Some(TIMESTAMP)
+    }
+
+    /// Where in time the rows are that may be read, roughly.
+    pub fn stretches(&self) -> Vec<Stretch> {
+        self.asked.base.stretches()
+    }
+
+    /// Until when.
+    pub fn deadline(&self) -> &Deadline {
+        &self.asked.base.deadline
+    }
+
+    /// The same, of the rows between two moments, in one partition and narrowed by nothing else.
+    ///
+    /// # Errors
+    /// None, but by a mistake of ours.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> Result<ScanExec> {
+        let base = Arc::new(self.asked.base.between(from, to));
+        let parts = base.parts(1);
+        let asked = Asked::new(base, self.asked.columns.clone(), self.asked.conditions.clone())?;
+        Ok(ScanExec::new(asked, parts, self.limit, None))
     }
 
     /// Takes those of the filters that it can ask itself.

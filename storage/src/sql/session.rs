@@ -28,6 +28,7 @@ use super::cell::Cell;
 use super::deadline::{Deadline, watched};
 use super::events::EventsTable;
 use super::group::GroupInScan;
+use super::slices::JoinInSlices;
 use super::text::LITERAL_BYTES_MAX;
 use super::{Limits, World, functions, guard, math, tables, wanted};
 use crate::dataset::Dataset;
@@ -79,6 +80,7 @@ pub fn open(limits: &Limits, world: &World, deadline: &Deadline) -> Result<Sessi
         .with_catalog_list(catalog(limits, world, deadline)?)
         .with_expr_planners(planners)
         .with_physical_optimizer_rule(Arc::new(GroupInScan))
+        .with_physical_optimizer_rule(Arc::new(JoinInSlices { memory_bytes: limits.memory_bytes }))
         .with_scalar_functions(scalar)
         .with_aggregate_functions(guard::bounded(SessionStateDefaults::default_aggregate_functions()))
         .with_window_functions(SessionStateDefaults::default_window_functions())

@@ -1,23 +1,21 @@
-//! `Tally`: groups with their counts. In: tables of keys and of what is counted. Out: the groups as a table of partial
-//! states, as DataFusion's own first step of an aggregation makes them. Texts that are numbers of a dictionary are counted
-//! by number; each text is looked up once a dictionary. What a group's values are is kept in lists of different values
-//! ([`Values`]). Source: ADR 28.
+//! `Tally`: groups with their counts. In: tables of keys and of what is counted, or groups that another tally gave. Out: the
+//! groups as tables, all of them or cut by their keys, so that equal keys of several tallies are in the same part. Texts that
+//! are numbers of a dictionary are counted by number; each text is looked up once a dictionary. What a group's values are is
+//! kept in lists of different values ([`Values`]). Source: ADR 28.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::builder::StringViewBuilder;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, TimestampNanosecondType};
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
-use arrow_schema::{ArrowError, DataType, SchemaRef, TimeUnit};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::cast;
 use datafusion::common::{Result, exec_datafusion_err};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::segment::Texts;
+use super::distinct::BLOCK;
+use super::values::{Numbered, Values, whole_numbers};
 
 /// How many keys a group has at most: their numbers fit into one word.
 pub const KEYS_MAX: usize = 4;
@@ -25,12 +23,11 @@ pub const KEYS_MAX: usize = 4;
 const LISTED_MAX: usize = 1 << 18;
 /// And no more than so many for each row: the list is cleared first.
 const LISTED_PER_ROW: usize = 8;
-/// The number of the value that is none.
-const NULL: u32 = u32::MAX;
-/// About how many bytes a text takes beside itself.
-const TEXT_BYTES: usize = 40;
-/// About how many bytes a group takes beside its values.
-const GROUP_BYTES: usize = 48;
+/// About how many bytes a group takes in the map of groups: an entry of 16 and one more, of which two thirds are taken.
+const GROUP_BYTES: usize = 26;
+/// And each of its keys, and each of its states.
+const KEY_BYTES: usize = 4;
+const STATE_BYTES: usize = 9;
 
 /// What is reckoned for a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,23 +58,38 @@ pub struct Tally {
     measures: Vec<Measure>,
     values: Vec<Values>,
     known: Known,
-    keys: Vec<u128>,
-    /// Of each measure, of each group.
-    states: Vec<Vec<Option<i64>>>,
+    /// The numbers of the values of each group, one after the other.
+    keys: Vec<u32>,
+    count: usize,
+    /// Of each measure.
+    states: Vec<States>,
+}
+
+/// Of one measure, of each group.
+#[derive(Default)]
+struct States {
+    numbers: Vec<i64>,
+    /// There is a number; nothing where there always is.
+    is_there: Vec<bool>,
 }
 
 impl Tally {
-    /// Nothing yet. The schema is that of the partial states: the keys, then the measures.
+    /// Nothing yet. The schema is that of the groups: the keys, then the measures.
     pub fn new(schema: SchemaRef, measures: Vec<Measure>) -> Tally {
         let count = schema.fields().len() - measures.len();
         let values = schema.fields().iter().take(count).map(|field| Values::new(field.data_type())).collect();
-        let states = vec![Vec::new(); measures.len()];
-        Tally { schema, measures, values, known: Known::default(), keys: Vec::new(), states }
+        let states = measures.iter().map(|_| States::default()).collect();
+        Tally { schema, measures, values, known: Known::default(), keys: Vec::new(), count: 0, states }
+    }
+
+    /// A tally of the same, with nothing yet.
+    pub fn another(&self) -> Tally {
+        Tally::new(self.schema.clone(), self.measures.clone())
     }
 
     /// About how many bytes it takes.
     pub fn bytes(&self) -> usize {
-        self.keys.len() * (GROUP_BYTES + 16 * self.measures.len())
+        self.count * (GROUP_BYTES + KEY_BYTES * self.values.len() + STATE_BYTES * self.measures.len())
             + self.values.iter().map(|values| values.bytes).sum::<usize>()
     }
 
@@ -86,6 +98,33 @@ impl Tally {
     /// # Errors
     /// A column is not of its type, which would be a mistake of ours.
     pub fn add(&mut self, keys: &[ArrayRef], measured: &[ArrayRef], rows: usize) -> Result<()> {
+        let (local, groups) = self.groups_of(keys, rows)?;
+        for (measure, states) in self.measures.iter().zip(&mut self.states) {
+            reckon(*measure, states, &local, &groups, measured)?;
+        }
+        Ok(())
+    }
+
+    /// Takes groups that another tally of the same gave.
+    ///
+    /// # Errors
+    /// A column is not of its type, which would be a mistake of ours.
+    pub fn join(&mut self, table: &RecordBatch) -> Result<()> {
+        let (keys, given) = table.columns().split_at(self.values.len().min(table.num_columns()));
+        let (local, groups) = self.groups_of(keys, table.num_rows())?;
+        for ((measure, states), given) in self.measures.iter().zip(&mut self.states).zip(given) {
+            let nulls = given.nulls();
+            for (row, (group, number)) in local.of.iter().zip(whole_numbers(given)?).enumerate() {
+                if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+                    states.take(*measure, groups[*group as usize], number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The groups of some rows among themselves, and which groups of this tally they are.
+    fn groups_of(&mut self, keys: &[ArrayRef], rows: usize) -> Result<(Local, Vec<u32>)> {
         let mut numbered = Vec::with_capacity(keys.len());
         for (values, array) in self.values.iter_mut().zip(keys) {
             numbered.push(values.number(array)?);
@@ -96,37 +135,32 @@ impl Tally {
             Some(product) => listed(&numbered, product, rows),
             None => each(rows),
         };
-        let groups = self.groups_of(&numbered, &local);
-        for (at, measure) in self.measures.iter().enumerate() {
-            reckon(*measure, &mut self.states[at], &local, &groups, measured)?;
-        }
-        Ok(())
-    }
-
-    /// The groups of this tally that groups of some rows are.
-    fn groups_of(&mut self, numbered: &[Numbered], local: &Local) -> Vec<u32> {
         let mut groups = Vec::with_capacity(local.first.len());
-        for row in &local.first {
-            let mut key = 0u128;
-            for one in numbered {
-                key = key << 32 | u128::from(one.value_of(*row));
-            }
-            let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-            let group = self.known.group(key, numbered.len(), next);
-            if group == next {
-                self.keys.push(key);
-                for (state, measure) in self.states.iter_mut().zip(&self.measures) {
-                    state.push(matches!(measure, Measure::Rows | Measure::Count(_)).then_some(0));
+        let mut keys = Vec::with_capacity(BLOCK);
+        for rows in local.first.chunks(BLOCK) {
+            keys.clear();
+            let key_of = |row: &u32| numbered.iter().fold(0u128, |key, one| key << 32 | u128::from(one.value_of(*row)));
+            keys.extend(rows.iter().map(key_of));
+            self.known.look_at(&keys, numbered.len());
+            for (row, key) in rows.iter().zip(&keys) {
+                let next = u32::try_from(self.count).unwrap_or(u32::MAX);
+                let group = self.known.group(*key, numbered.len(), next);
+                if group == next {
+                    self.count += 1;
+                    self.keys.extend(numbered.iter().map(|one| one.value_of(*row)));
+                    for (states, measure) in self.states.iter_mut().zip(&self.measures) {
+                        states.begin(*measure);
+                    }
                 }
+                groups.push(group);
             }
-            groups.push(group);
         }
-        groups
+        Ok((local, groups))
     }
 
     /// How many groups there are.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.count
     }
 
     /// Some of the groups, as a table of its own memory: a slice of a table of all would keep all alive, and whoever
@@ -138,20 +172,132 @@ impl Tally {
         let count = self.values.len();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for (at, values) in self.values.iter().enumerate() {
-            let shift = 32 * (count - 1 - at);
-            let numbers = self.keys[groups.clone()].iter().map(|key| (key >> shift) as u32);
+            let numbers = groups.clone().map(|group| self.keys[group * count + at]);
             arrays.push(values.array(numbers, self.schema.field(at).data_type())?);
         }
         for (at, states) in self.states.iter().enumerate() {
-            let array: ArrayRef = Arc::new(Int64Array::from_iter(states[groups.clone()].iter().copied()));
-            arrays.push(cast(&array, self.schema.field(count + at).data_type())?);
+            arrays.push(states.array(groups.clone(), self.schema.field(count + at).data_type())?);
         }
         Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)
     }
 
-    /// Forgets all groups.
-    pub fn clear(&mut self) {
-        *self = Tally::new(self.schema.clone(), std::mem::take(&mut self.measures));
+    /// All groups by their keys in so many parts, which must be a power of two: groups of equal keys are in the same part of
+    /// every tally that is cut by the same hash.
+    pub fn cut(self, parts: usize, hash: &RandomState) -> Cut {
+        let Tally { schema, values, keys, count, states, known, .. } = self;
+        drop(known);
+        let hashes: Vec<Vec<u64>> = values.iter().map(|values| values.hashes(hash)).collect();
+        let part_of = |group: usize| {
+            let key = &keys[group * values.len()..][..values.len()];
+            let of_all = key.iter().zip(&hashes).fold(0u64, |all, (number, hashes)| {
+                let one = hashes.get(*number as usize).copied().unwrap_or(NULL_HASH);
+                (all.rotate_left(29) ^ one).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            });
+            (of_all >> 40) as usize & (parts - 1)
+        };
+        let mut ends = vec![0u32; parts];
+        (0..count).for_each(|group| ends[part_of(group)] += 1);
+        let mut begin = 0;
+        for end in &mut ends {
+            begin += std::mem::replace(end, begin);
+        }
+        let mut order = vec![0u32; count];
+        for group in 0..count {
+            let place = &mut ends[part_of(group)];
+            order[*place as usize] = group as u32;
+            *place += 1;
+        }
+        Cut { schema: by_numbers(&schema), values, keys, states, order, ends }
+    }
+}
+
+/// The hash of the value that is none.
+const NULL_HASH: u64 = 0x51_7c_c1_b7_27_22_0a_95;
+
+/// The groups of a tally, cut in parts by their keys.
+pub struct Cut {
+    schema: SchemaRef,
+    values: Vec<Values>,
+    keys: Vec<u32>,
+    states: Vec<States>,
+    /// The groups, those of a part beside each other.
+    order: Vec<u32>,
+    /// Where each part ends.
+    ends: Vec<u32>,
+}
+
+impl Cut {
+    /// The groups of a part, texts as numbers of a dictionary; `None` where it has none.
+    ///
+    /// # Errors
+    /// Arrow's, which would be a mistake of ours.
+    pub fn part(&self, part: usize) -> Result<Option<RecordBatch>> {
+        let begin = part.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let groups = &self.order[begin..self.ends[part] as usize];
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let count = self.values.len();
+        let groups = groups.iter().map(|group| *group as usize);
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        for (at, values) in self.values.iter().enumerate() {
+            let numbers = groups.clone().map(|group| self.keys[group * count + at]);
+            arrays.push(match values.is_text {
+                true => values.dictionary(numbers)?,
+                false => values.array(numbers, self.schema.field(at).data_type())?,
+            });
+        }
+        for (at, states) in self.states.iter().enumerate() {
+            arrays.push(states.array(groups.clone(), self.schema.field(count + at).data_type())?);
+        }
+        Ok(Some(RecordBatch::try_new(self.schema.clone(), arrays)?))
+    }
+}
+
+/// The schema with numbers of a dictionary for texts.
+fn by_numbers(schema: &SchemaRef) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8View => {
+            let of = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            field.as_ref().clone().with_data_type(of)
+        }
+        _ => field.as_ref().clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+impl States {
+    /// One more group, of which nothing is known.
+    fn begin(&mut self, measure: Measure) {
+        self.numbers.push(0);
+        if matches!(measure, Measure::Min(_) | Measure::Max(_)) {
+            self.is_there.push(false);
+        }
+    }
+
+    /// Takes what was reckoned of some rows of a group.
+    fn take(&mut self, measure: Measure, group: u32, number: i64) {
+        let at = group as usize;
+        let state = &mut self.numbers[at];
+        *state = match measure {
+            Measure::Rows | Measure::Count(_) => *state + number,
+            Measure::Min(_) if self.is_there[at] => number.min(*state),
+            Measure::Max(_) if self.is_there[at] => number.max(*state),
+            Measure::Min(_) | Measure::Max(_) => {
+                self.is_there[at] = true;
+                number
+            }
+        };
+    }
+
+    fn array(&self, groups: impl Iterator<Item = usize>, of: &DataType) -> Result<ArrayRef> {
+        let array: ArrayRef = match self.is_there.is_empty() {
+            true => Arc::new(Int64Array::from_iter_values(groups.map(|group| self.numbers[group]))),
+            false => {
+                Arc::new(Int64Array::from_iter(groups.map(|group| self.is_there[group].then_some(self.numbers[group]))))
+            }
+        };
+        Ok(cast(&array, of)?)
     }
 }
 
@@ -165,6 +311,19 @@ struct Known {
 }
 
 impl Known {
+    /// Looks at some keys that are looked up next, so that the processor waits for memory once for all of them.
+    fn look_at(&self, keys: &[u128], parts: usize) {
+        let seen = keys.iter().fold(0, |seen, key| {
+            let group = match (parts, u64::try_from(*key)) {
+                (1, _) => self.single.get((*key as u32).wrapping_add(1) as usize),
+                (_, Ok(key)) => self.narrow.get(&key),
+                (_, Err(_wide)) => self.wide.get(key),
+            };
+            seen ^ group.copied().unwrap_or(0)
+        });
+        std::hint::black_box(seen);
+    }
+
     /// The group of a key of so many parts; `next` where it is new.
     fn group(&mut self, key: u128, parts: usize, next: u32) -> u32 {
         if parts == 1 {
@@ -182,21 +341,6 @@ impl Known {
             Ok(key) => *self.narrow.entry(key).or_insert(next),
             Err(_wide) => *self.wide.entry(key).or_insert(next),
         }
-    }
-}
-
-/// One key of some rows, by numbers.
-struct Numbered {
-    /// Of each row, below `count`.
-    numbers: Vec<u32>,
-    count: usize,
-    /// The value of each number.
-    values: Vec<u32>,
-}
-
-impl Numbered {
-    fn value_of(&self, row: u32) -> u32 {
-        self.values[self.numbers[row as usize] as usize]
     }
 }
 
@@ -233,15 +377,9 @@ fn each(rows: usize) -> Local {
     Local { first: of.clone(), of }
 }
 
-fn reckon(
-    measure: Measure,
-    states: &mut [Option<i64>],
-    local: &Local,
-    groups: &[u32],
-    measured: &[ArrayRef],
-) -> Result<()> {
+fn reckon(measure: Measure, states: &mut States, local: &Local, groups: &[u32], measured: &[ArrayRef]) -> Result<()> {
     let column = |at: usize| measured.get(at).ok_or_else(|| exec_datafusion_err!("a measure of column {at}"));
-    let (at, is_least) = match measure {
+    let at = match measure {
         Measure::Rows => {
             count(states, local, groups, None);
             return Ok(());
@@ -250,37 +388,19 @@ fn reckon(
             count(states, local, groups, column(at)?.logical_nulls().as_ref());
             return Ok(());
         }
-        Measure::Min(at) => (at, true),
-        Measure::Max(at) => (at, false),
+        Measure::Min(at) | Measure::Max(at) => at,
     };
     let array = column(at)?;
     let nulls = array.nulls();
-    let values = whole_numbers(array)?;
-    let mut found: Vec<Option<i64>> = vec![None; groups.len()];
-    for (row, (group, value)) in local.of.iter().zip(&values).enumerate() {
+    for (row, (group, number)) in local.of.iter().zip(whole_numbers(array)?).enumerate() {
         if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
-            let best = &mut found[*group as usize];
-            *best = Some(better(is_least, *best, *value));
-        }
-    }
-    for (group, found) in groups.iter().zip(found) {
-        if let Some(found) = found {
-            let state = &mut states[*group as usize];
-            *state = Some(better(is_least, *state, found));
+            states.take(measure, groups[*group as usize], number);
         }
     }
     Ok(())
 }
 
-fn better(is_least: bool, before: Option<i64>, value: i64) -> i64 {
-    match before {
-        None => value,
-        Some(before) if is_least => before.min(value),
-        Some(before) => before.max(value),
-    }
-}
-
-fn count(states: &mut [Option<i64>], local: &Local, groups: &[u32], nulls: Option<&NullBuffer>) {
+fn count(states: &mut States, local: &Local, groups: &[u32], nulls: Option<&NullBuffer>) {
     let mut found = vec![0i64; groups.len()];
     match nulls {
         None => local.of.iter().for_each(|group| found[*group as usize] += 1),
@@ -289,145 +409,6 @@ fn count(states: &mut [Option<i64>], local: &Local, groups: &[u32], nulls: Optio
         }
     }
     for (group, found) in groups.iter().zip(found) {
-        *states[*group as usize].get_or_insert(0) += found;
+        states.numbers[*group as usize] += found;
     }
-}
-
-fn whole_numbers(array: &ArrayRef) -> Result<Vec<i64>> {
-    if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
-        return Ok(numbers.values().to_vec());
-    }
-    let stamps = array.as_primitive_opt::<TimestampNanosecondType>();
-    let stamps = stamps.ok_or_else(|| exec_datafusion_err!("numbers of type {}", array.data_type()))?;
-    Ok(stamps.values().to_vec())
-}
-
-/// Different values of one key.
-struct Values {
-    texts: Texts,
-    numbers: Vec<i64>,
-    by_number: HashMap<i64, u32, RandomState>,
-    is_text: bool,
-    bytes: usize,
-}
-
-impl Values {
-    fn new(of: &DataType) -> Values {
-        Values {
-            texts: Texts::default(),
-            numbers: Vec::new(),
-            by_number: HashMap::default(),
-            is_text: *of == DataType::Utf8View,
-            bytes: 0,
-        }
-    }
-
-    fn text(&mut self, text: &str) -> u32 {
-        let (number, is_new) = self.texts.intern(text.as_bytes());
-        if is_new {
-            self.bytes += text.len() + TEXT_BYTES;
-        }
-        number
-    }
-
-    fn number_of(&mut self, number: i64) -> u32 {
-        let next = self.numbers.len() as u32;
-        let place = *self.by_number.entry(number).or_insert(next);
-        if place == next {
-            self.numbers.push(number);
-            self.bytes += 32;
-        }
-        place
-    }
-
-    /// The values of some rows as numbers.
-    fn number(&mut self, array: &ArrayRef) -> Result<Numbered> {
-        if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
-            return Ok(self.number_dictionary(dictionary));
-        }
-        if let Some(texts) = array.as_string_view_opt() {
-            let numbers = texts.iter().map(|text| text.map_or(NULL, |text| self.text(text))).collect();
-            return Ok(dense(numbers));
-        }
-        let (numbers, nulls) = match array.as_boolean_opt() {
-            Some(flags) => (flags.values().iter().map(i64::from).collect(), flags.nulls()),
-            None => (whole_numbers(array)?, array.nulls()),
-        };
-        let mut last: Option<(i64, u32)> = None;
-        let mut of = Vec::with_capacity(numbers.len());
-        for (row, number) in numbers.into_iter().enumerate() {
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                of.push(NULL);
-                continue;
-            }
-            let place = match last {
-                Some((before, place)) if before == number => place,
-                _ => self.number_of(number),
-            };
-            last = Some((number, place));
-            of.push(place);
-        }
-        // Many buckets were seen before; those of these rows are few.
-        Ok(dense(of))
-    }
-
-    fn number_dictionary(&mut self, array: &arrow_array::DictionaryArray<Int32Type>) -> Numbered {
-        let texts = array.values().as_string::<i32>();
-        let count = texts.len();
-        let none = u32::try_from(count).unwrap_or(NULL);
-        let keys = array.keys().values();
-        let numbers: Vec<u32> = match array.nulls().filter(|nulls| 0 < nulls.null_count()) {
-            None => keys.iter().map(|key| (*key as u32).min(none)).collect(),
-            Some(nulls) => {
-                let keys = keys.iter().zip(nulls);
-                keys.map(|(key, is_there)| if is_there { (*key as u32).min(none) } else { none }).collect()
-            }
-        };
-        let mut is_used = vec![false; count + 1];
-        numbers.iter().for_each(|number| is_used[*number as usize] = true);
-        let used = |(at, is_used): (usize, &bool)| if *is_used { self.text(texts.value(at)) } else { NULL };
-        let mut values: Vec<u32> = is_used[..count].iter().enumerate().map(used).collect();
-        values.push(NULL);
-        Numbered { numbers, count: count + 1, values }
-    }
-
-    fn array(&self, numbers: impl Iterator<Item = u32>, of: &DataType) -> Result<ArrayRef> {
-        if self.is_text {
-            let mut out = StringViewBuilder::new();
-            for number in numbers {
-                let text = (number != NULL).then(|| std::str::from_utf8(self.texts.get(number))).transpose();
-                out.append_option(text.map_err(ArrowError::from)?);
-            }
-            return Ok(Arc::new(out.finish()));
-        }
-        let values = numbers.map(|number| self.numbers.get(number as usize).copied());
-        if *of == DataType::Boolean {
-            return Ok(Arc::new(values.map(|value| value.map(|value| value != 0)).collect::<BooleanArray>()));
-        }
-        let array: ArrayRef = Arc::new(Int64Array::from_iter(values));
-        Ok(cast(&array, of)?)
-    }
-}
-
-/// Numbers of values as small numbers.
-fn dense(mut numbers: Vec<u32>) -> Numbered {
-    let mut values: Vec<u32> = Vec::new();
-    let mut known: HashMap<u32, u32, RandomState> = HashMap::default();
-    let mut last: Option<(u32, u32)> = None;
-    for number in &mut numbers {
-        let small = match last {
-            Some((before, small)) if before == *number => small,
-            _ => {
-                let next = values.len() as u32;
-                let small = *known.entry(*number).or_insert(next);
-                if small == next {
-                    values.push(*number);
-                }
-                small
-            }
-        };
-        last = Some((*number, small));
-        *number = small;
-    }
-    Numbered { numbers, count: values.len().max(1), values }
 }

@@ -3,8 +3,8 @@
 
 use nhatle_event::Text;
 
-use super::World;
-use super::tests::{Dice, plain_twin, predicate, sql, store, texts};
+use super::tests::{Dice, plain_twin, predicate, rows, sql, store, texts};
+use super::{Limits, Sql, SqlError, World};
 
 /// Keys of groups; the scan does not make the last two.
 const KEYS: [&str; 12] = [
@@ -95,6 +95,12 @@ fn the_scan_makes_groups_and_asks_conditions_where_it_can() {
             &["FilterExec", "ScanExec"],
         ),
         ("SELECT source.ip, count(DISTINCT user.name) FROM events GROUP BY source.ip", &["GroupExec"], &["ScanExec"]),
+        // Both steps of DataFusion's are in it.
+        (
+            "SELECT message, max(source.port) FROM events GROUP BY 1 HAVING count(*) > 1",
+            &["GroupExec"],
+            &["AggregateExec"],
+        ),
         ("SELECT message FROM events WHERE message LIKE '%failed%'", &["ScanExec", "columns first=["], &["FilterExec"]),
         // What can fail, or is a function, stays where it is.
         ("SELECT message FROM events WHERE 10 / source.port = 1", &["FilterExec"], &["columns first=["]),
@@ -131,6 +137,44 @@ fn groups_of_the_scan_keep_the_limit_to_units() {
         assert!(!own.is_empty());
         assert_eq!(texts(&sql, &query(""), &ward), own, "{keys}");
     }
+}
+
+#[test]
+fn groups_that_are_too_many_for_the_memory_are_joined_from_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let little = Sql::new(Limits {
+        memory_bytes: 600_000,
+        threads: 2,
+        spill_folder: Some(folder.path().join("spill")),
+        ..Limits::default()
+    });
+    let (little, plenty) = (little.unwrap(), sql());
+    let store = store(60, 6_000);
+    let mut world = World::of(store.snapshot.clone());
+    world.tables.push(plain_twin(&plenty, &world));
+    let sorted = |sql: &Sql, query: &str| {
+        let mut rows = texts(sql, query, &world);
+        rows.sort_unstable();
+        rows
+    };
+    for query in [
+        "SELECT nhatle.id, count(*) FROM T GROUP BY 1",
+        "SELECT user.name, time_bucket('1s', @timestamp), source.port, count(*), min(nhatle.seq), max(source.port) FROM T GROUP BY 1, 2, 3",
+        "SELECT message, nhatle.id, count(user.name) FROM T GROUP BY 1, 2",
+        "SELECT source.ip, nhatle.seq, max(@timestamp) FROM T GROUP BY 1, 2",
+    ] {
+        let expected = sorted(&plenty, &query.replace("FROM T", "FROM plain"));
+        for turn in 0..3 {
+            let before = super::piles::written();
+            let found = sorted(&little, &query.replace("FROM T", "FROM events"));
+            assert!(before < super::piles::written(), "{query}: nothing was written");
+            assert_eq!(found, expected, "{query}, asked {turn} times before");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("spill")).unwrap().count(), 0);
+    let nowhere = Limits { memory_bytes: 600_000, threads: 2, spill_bytes: 1_000, ..Limits::default() };
+    let refused = rows(&Sql::new(nowhere).unwrap(), "SELECT nhatle.id, count(*) FROM events GROUP BY 1", &world);
+    assert!(matches!(refused, Err(SqlError::Memory(_))), "{refused:?}");
 }
 
 #[test]

@@ -1,20 +1,15 @@
-//! `Walk`: makes the groups of one partition. In: its parts, keys and what is reckoned. Out: groups with partial states, a
-//! group perhaps several times. Memory: the query's pool is asked after each table that is read; where it says no, or past
-//! [`GROUPS_BYTES_MAX`], the groups so far are given and forgotten, and whoever joins them spills or fails. What is given is
-//! made one table after the other, each of its own memory, and the pool has the groups back when all are given. After each
-//! table the thread is somebody else's, so that a long query keeps no other from going on, and ends where it is dropped.
+//! `Walk`: makes the groups of one partition. In: its parts, keys and what is reckoned. Out: the groups ([`Piles`], and what is
+//! still together). Memory: the query's pool is asked after each table that is read; where it says no, or past what a walk
+//! may hold, the groups so far are written to the disk, cut by their keys, and begun anew. After each table the thread is
+//! somebody else's, so that a long query keeps no other from going on, and ends where it is dropped.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::{BaselineMetrics, RecordOutput};
-use futures_util::Stream;
 
 use super::bucket;
 use super::condition::Condition;
@@ -22,14 +17,13 @@ use super::error::unread;
 use super::events::{SOURCES, Source};
 use super::kept::{self, Known, Place};
 use super::parts::{Asked, Opened, Part, Rows, made_of, sources};
+use super::piles::Piles;
 use super::spread::{beside, groups, left, picked};
 use super::tally::Tally;
 use crate::segment::{GROUP_ROWS, SpanBatches};
 
-/// So many bytes of groups are kept before they are given.
-const GROUPS_BYTES_MAX: usize = 64 << 20;
-/// How many rows of groups are given at a time.
-const BATCH_ROWS: usize = 8192;
+/// How many rows of groups a table has.
+pub const BATCH_ROWS: usize = 8192;
 /// About how many bytes of a row group are taken apart at a time.
 const STEP_BYTES: usize = 8 << 20;
 
@@ -56,19 +50,39 @@ pub struct Walk {
     /// The columns of the segment that all of them are made of.
     names: Vec<&'static str>,
     tally: Tally,
-    /// The groups are being given, so many of them so far.
-    given: Option<usize>,
-    reservation: MemoryReservation,
-    is_over: bool,
-    metrics: BaselineMetrics,
+    /// What was too much to be held.
+    piles: Piles,
+    bounds: Bounds,
     /// The number of what is asked, where it was asked before.
     question: Option<u64>,
-    /// The part whose groups are made alone, and how many rows it has.
-    alone: Option<(Place, usize)>,
-    /// Groups that are being given and kept.
-    kept: Option<(Place, Vec<RecordBatch>)>,
-    /// Groups that were made before, and so many tables of them are given.
-    before: Option<(Arc<Known>, usize)>,
+    /// The part whose groups are made alone.
+    alone: Option<Alone>,
+}
+
+/// How many bytes of groups a walk holds.
+pub struct Bounds {
+    /// At most so many.
+    pub bytes_max: usize,
+    /// And no more than the query's pool has left.
+    pub reservation: MemoryReservation,
+}
+
+/// Groups of one part, which may be worth keeping for the next time.
+struct Alone {
+    place: Place,
+    /// How many rows it has.
+    rows: usize,
+    tally: Tally,
+}
+
+/// The groups of one partition.
+pub struct Walked {
+    /// Those that are together.
+    pub tally: Tally,
+    /// Those that were too much.
+    pub piles: Piles,
+    /// The memory of those that are together.
+    pub reservation: MemoryReservation,
 }
 
 /// What is being read.
@@ -86,35 +100,14 @@ enum Open {
     },
 }
 
-impl Stream for Walk {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
-        let walk = self.get_mut();
-        if let Some(batch) = walk.next_given() {
-            return Poll::Ready(Some(batch.map(|batch| batch.record_output(&walk.metrics))));
-        }
-        if walk.is_over {
-            return Poll::Ready(None);
-        }
-        if let Err(error) = walk.step() {
-            walk.is_over = true;
-            return Poll::Ready(Some(Err(error)));
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
 impl Walk {
     /// Over these parts. The keys come with the columns that measures are about, and the number of the question ([`kept`]).
     pub fn new(
         asked: Arc<Asked>,
         parts: Vec<Part>,
         (keys, measured, question): (Arc<Vec<Key>>, Arc<Vec<usize>>, Option<u64>),
-        tally: Tally,
-        reservation: MemoryReservation,
-        metrics: BaselineMetrics,
+        (tally, piles): (Tally, Piles),
+        bounds: Bounds,
     ) -> Walk {
         let mut columns: Vec<usize> = measured.to_vec();
         for key in &*keys {
@@ -133,100 +126,67 @@ impl Walk {
             keys,
             measured,
             tally,
-            given: None,
-            reservation,
-            is_over: false,
-            metrics,
+            piles,
+            bounds,
             question,
             alone: None,
-            kept: None,
-            before: None,
         }
     }
 
-    /// The next table of groups that are being given.
-    fn next_given(&mut self) -> Option<Result<RecordBatch>> {
-        if let Some((known, given)) = &mut self.before {
-            let table = match &**known {
-                Known::Groups(tables) => tables.get(*given).cloned(),
-                Known::TooMany => None,
-            };
-            *given += 1;
-            if let Some(table) = table {
-                return Some(Ok(table));
-            }
-            self.before = None;
+    /// Makes all groups.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is damaged; the time is over; the disk fails.
+    pub async fn all(mut self) -> Result<Walked> {
+        while self.step()? {
+            tokio::task::yield_now().await;
         }
-        let begin = self.given?;
-        let end = (begin + BATCH_ROWS).min(self.tally.len());
-        if begin < end {
-            self.given = Some(end);
-            let table = self.tally.some(begin..end);
-            if let (Some((_, tables)), Ok(table)) = (&mut self.kept, &table) {
-                tables.push(table.clone());
-            }
-            return Some(table);
+        if self.piles.is_on_disk() {
+            let tally = self.tally.another();
+            self.piles.write(std::mem::replace(&mut self.tally, tally))?;
+            self.bounds.reservation.free();
         }
-        self.given = None;
-        if let Some((place, tables)) = self.kept.take() {
-            kept::keep(place, Known::Groups(tables));
-        }
-        self.tally.clear();
-        self.reservation.free();
-        None
+        Ok(Walked { tally: self.tally, piles: self.piles, reservation: self.bounds.reservation })
     }
 
-    /// Takes one table, or opens what comes next.
-    fn step(&mut self) -> Result<()> {
+    /// Takes one table, or opens what comes next; false where nothing comes.
+    fn step(&mut self) -> Result<bool> {
         self.asked.base.deadline.check()?;
         if let Some(mut open) = self.open.take() {
             if let Some(batch) = open.next(&self.asked)? {
                 self.add(&open, &batch)?;
                 self.open = Some(open);
-                self.bound();
+                self.bound()?;
             }
-            return Ok(());
+            return Ok(true);
         }
         if let Some((opened, group)) = self.waiting.pop() {
             self.open = self.begin(&opened, group)?;
-            return Ok(());
+            return Ok(true);
         }
-        if let Some((place, rows)) = self.alone.take() {
-            match kept::is_worth_keeping(self.tally.len(), rows, self.tally.bytes()) {
-                true => {
-                    self.kept = Some((place, Vec::new()));
-                    self.given = Some(0);
-                }
-                false => kept::keep(place, Known::TooMany),
-            }
-            return Ok(());
+        if let Some(alone) = self.alone.take() {
+            self.together(alone)?;
+            return Ok(true);
         }
-        let Some(part) = self.parts.get(self.next).copied() else {
-            self.is_over = true;
-            self.given = Some(0);
-            return Ok(());
-        };
+        let Some(part) = self.parts.get(self.next).copied() else { return Ok(false) };
         self.next += 1;
         match part {
             Part::Recent => self.open = Some(Open::Recent(self.asked.recent())),
             Part::Group { segment, group, .. } => {
                 if let Some(place) = self.place(segment, group)? {
-                    match kept::known(place) {
-                        Some(known) if matches!(*known, Known::Groups(_)) => {
-                            self.before = Some((known, 0));
-                            return Ok(());
+                    match kept::known(place).as_deref() {
+                        Some(Known::Groups(tables)) => {
+                            for table in tables {
+                                self.tally.join(table)?;
+                            }
+                            self.bound()?;
+                            return Ok(true);
                         }
-                        Some(_too_many) => {}
-                        None if 0 < self.tally.len() => {
-                            // What was counted before it is not its own.
-                            self.next -= 1;
-                            self.given = Some(0);
-                            return Ok(());
-                        }
+                        Some(Known::TooMany) => {}
                         None => {
                             let rows = self.asked.base.live(segment).meta().row_count;
                             let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(GROUP_ROWS);
-                            self.alone = Some((place, rows));
+                            self.alone = Some(Alone { place, rows, tally: self.tally.another() });
                         }
                     }
                 }
@@ -235,7 +195,23 @@ impl Walk {
                 }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Puts the groups of a part to the others, and keeps them where that is worth it.
+    fn together(&mut self, alone: Alone) -> Result<()> {
+        let Alone { place, rows, tally } = alone;
+        let is_worth = kept::is_worth_keeping(tally.len(), rows, tally.bytes());
+        let mut tables = Vec::new();
+        for begin in (0..tally.len()).step_by(BATCH_ROWS) {
+            let table = tally.some(begin..(begin + BATCH_ROWS).min(tally.len()))?;
+            self.tally.join(&table)?;
+            if is_worth {
+                tables.push(table);
+            }
+        }
+        kept::keep(place, if is_worth { Known::Groups(tables) } else { Known::TooMany });
+        self.bound()
     }
 
     /// Where the groups of a part are kept: where all its rows are of the time that is asked for.
@@ -251,15 +227,28 @@ impl Walk {
         Ok(Some(Place { segment, group, question }))
     }
 
-    /// Gives what there is where it is too much.
-    fn bound(&mut self) {
-        let bytes = self.tally.bytes();
-        if GROUPS_BYTES_MAX < bytes || self.reservation.try_resize(bytes).is_err() {
-            if let Some((place, _)) = self.alone.take() {
-                kept::keep(place, Known::TooMany);
-            }
-            self.given = Some(0);
+    /// Writes what there is to the disk where it is too much.
+    fn bound(&mut self) -> Result<()> {
+        let of_alone = self.alone.as_ref().map_or(0, |alone| alone.tally.bytes());
+        if self.holds(self.tally.bytes() + of_alone) {
+            return Ok(());
         }
+        let tally = self.tally.another();
+        self.piles.write(std::mem::replace(&mut self.tally, tally))?;
+        if self.holds(of_alone) {
+            return Ok(());
+        }
+        if let Some(alone) = self.alone.take() {
+            kept::keep(alone.place, Known::TooMany);
+            self.piles.write(alone.tally)?;
+        }
+        self.bounds.reservation.free();
+        Ok(())
+    }
+
+    /// So many bytes may be held, and are held from now on.
+    fn holds(&mut self, bytes: usize) -> bool {
+        bytes <= self.bounds.bytes_max && self.bounds.reservation.try_resize(bytes).is_ok()
     }
 
     /// Asks the conditions of a row group; `None` where no row is left.
@@ -288,7 +277,8 @@ impl Walk {
             Open::Recent(_) => &of_scan,
             Open::Group { .. } => &|column| of_segment(column, batch),
         };
-        add(&mut self.tally, &self.keys, &self.measured, batch.num_rows(), column)
+        let tally = self.alone.as_mut().map_or(&mut self.tally, |alone| &mut alone.tally);
+        add(tally, &self.keys, &self.measured, batch.num_rows(), column)
     }
 }
 
@@ -355,7 +345,8 @@ mod tests {
 
     use arrow_schema::{Field as Column, Schema};
     use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
-    use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use foldhash::fast::RandomState;
     use nhatle_event::{Event, Field, Seq, Stored, Timestamp};
 
     use super::*;
@@ -383,6 +374,9 @@ mod tests {
         Snapshot::new(vec![memtable], Arc::default(), Seq(batches * rows))
     }
 
+    /// Bytes of groups that the walk holds at most.
+    const BYTES_MAX: usize = 8 << 20;
+
     fn walk(snapshot: Snapshot, pool: &Arc<dyn MemoryPool>) -> Walk {
         let message = SCHEMA.index_of(Field::MESSAGE.name()).expect("a column of ours");
         let query = Query {
@@ -397,58 +391,35 @@ mod tests {
         let asked = Asked::new(Arc::new(base), vec![message], Vec::new()).expect("columns of ours");
         let count = Column::new("count", DataType::Int64, false);
         let schema = Arc::new(Schema::new(vec![SCHEMA.field(message).clone(), count]));
+        let disk = RuntimeEnvBuilder::new().build().expect("a folder for temporary files").disk_manager;
         Walk::new(
             Arc::new(asked),
             parts,
             (Arc::new(vec![Key::Column(message)]), Arc::default(), None),
-            Tally::new(schema, vec![Measure::Rows]),
-            MemoryConsumer::new("test").register(pool),
-            BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
+            (Tally::new(schema, vec![Measure::Rows]), Piles::new(RandomState::default(), disk)),
+            Bounds { bytes_max: BYTES_MAX, reservation: MemoryConsumer::new("test").register(pool) },
         )
     }
 
     #[test]
-    fn groups_of_memory_are_bounded_too_and_others_have_their_turn_between_tables() {
+    fn groups_are_bounded_and_the_pool_counts_what_is_there() {
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-        let mut walk = walk(snapshot(10, 9, 1 << 20), &pool);
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        let (mut pauses, mut given, mut held) = (0, Vec::new(), 0);
-        loop {
-            match Pin::new(&mut walk).poll_next(&mut context) {
-                Poll::Pending => pauses += 1,
-                Poll::Ready(Some(batch)) => given.push(batch.expect("nothing fails").num_rows()),
-                Poll::Ready(None) => break,
-            }
+        let mut walk = walk(snapshot(10, 9, 1 << 18), &pool);
+        let (mut pauses, mut held) = (0, 0);
+        while walk.step().expect("nothing fails") {
+            pauses += 1;
             held = held.max(walk.tally.bytes());
+            assert_eq!(pool.reserved(), walk.tally.bytes());
         }
-        assert_eq!((given.len(), given.iter().sum::<usize>()), (2, 90));
-        // With the table that is one too many.
-        assert!(held <= GROUPS_BYTES_MAX + (10 << 20), "{held} bytes of groups at once");
-        assert!(10 <= pauses, "{pauses} pauses");
-    }
-
-    #[test]
-    fn a_table_of_groups_has_no_memory_but_its_own_and_the_pool_counts_what_is_there() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-        let mut walk = walk(snapshot(10, 2_500, 100), &pool);
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        let (mut tables, mut bytes, mut groups) = (Vec::new(), Vec::new(), 0);
-        loop {
-            match Pin::new(&mut walk).poll_next(&mut context) {
-                Poll::Pending => groups = groups.max(walk.tally.bytes()),
-                Poll::Ready(Some(batch)) => {
-                    let batch = batch.expect("nothing fails");
-                    assert_eq!(pool.reserved(), groups, "the groups are there until the last is given");
-                    tables.push(batch.num_rows());
-                    bytes.push(batch.get_array_memory_size());
-                }
-                Poll::Ready(None) => break,
-            }
+        assert!(held <= BYTES_MAX, "{held} bytes of groups at once");
+        // Whoever else has something to do has his turn between tables.
+        assert!(2 <= pauses, "{pauses} pauses");
+        assert!(walk.piles.is_on_disk());
+        let mut all = walk.tally.another();
+        walk.piles.write(walk.tally).expect("room on the disk");
+        for pile in walk.piles.into_parts().expect("nothing fails").into_iter().flatten() {
+            pile.add_to(&mut all).expect("what was written");
         }
-        assert_eq!(tables, [8_192, 8_192, 8_192, 424]);
-        assert_eq!(pool.reserved(), 0);
-        // A slice of a table of all would have as much memory as all.
-        let most = bytes[..3].iter().max().copied().unwrap_or_default();
-        assert!(bytes[3] * 4 < most, "{bytes:?}");
+        assert_eq!(all.len(), 90);
     }
 }
