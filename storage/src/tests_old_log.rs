@@ -18,7 +18,7 @@ fn open(folder: &Path) -> Store {
 }
 
 fn events(store: &Store) -> Vec<Stored> {
-    store.snapshot().scan(Dataset::Events, Seq(0), 100).unwrap()
+    store.snapshot().events_after(Dataset::Events, Seq(0), 100).unwrap()
 }
 
 #[test]

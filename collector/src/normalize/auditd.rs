@@ -67,6 +67,20 @@ fn meaning(kind: &str) -> Option<Meaning> {
         "ANOM_ABEND" => ("crashed-program", &["process"], &["end"]),
         "ANOM_PROMISCUOUS" => ("changed-promiscuous-mode-on-device", &["network"], &["info"]),
         "ANOM_LOGIN_FAILURES" => ("failed-log-in-too-many-times-to", &["authentication"], &["info"]),
+        // What watches of the host found, by auditd's own analysis or a tool's.
+        "ANOM_LOGIN_LOCATION" => ("attempted-log-in-from-unusual-place-to", &["authentication"], &["info"]),
+        "ANOM_LOGIN_SESSIONS" => ("opened-too-many-sessions-to", &["authentication"], &["info"]),
+        "ANOM_LOGIN_TIME" => ("attempted-log-in-during-unusual-hour-to", &["authentication"], &["info"]),
+        "ANOM_LOGIN_ACCT" => ("attempted-log-in-to-watched-account", &["authentication"], &["info"]),
+        "ANOM_LINK" => ("used-suspicious-link", &["intrusion_detection"], &["info"]),
+        "ANOM_EXEC" => ("executed-unusual-program", &["intrusion_detection"], &["info"]),
+        "ANOM_ROOT_TRANS" => ("became-root", &["intrusion_detection"], &["info"]),
+        "ANOM_CREAT" => ("created-unusual-file", &["intrusion_detection"], &["info"]),
+        "SECCOMP" => ("violated-seccomp-policy", &["process"], &["denied"]),
+        "MAC_POLICY_LOAD" => ("loaded-selinux-policy", &["configuration"], &["change"]),
+        "MAC_CONFIG_CHANGE" => ("changed-selinux-boolean", &["configuration"], &["change"]),
+        "FEATURE_CHANGE" => ("changed-audit-feature", &["configuration"], &["change"]),
+        "FS_RELABEL" => ("relabeled-filesystem", &["configuration"], &["change"]),
         "SYSCALL" => ("syscall", &["process"], &["info"]),
         "EXECVE" => ("execve", &["process"], &["start"]),
         _ => return None,
@@ -326,6 +340,24 @@ fn access_vector(event: &mut Event, parts: &Auditd<'_>) {
 #[cfg(test)]
 mod tests {
     use super::super::service::tests::check;
+
+    #[test]
+    fn what_watches_of_the_host_found() {
+        check(
+            "",
+            "type=SECCOMP msg=audit(1795399800.125:7): auid=1000 uid=1000 pid=9 comm=\"x\" exe=\"/opt/x\" sig=31 arch=c000003e syscall=2 code=0x0",
+            &[("event.action", "violated-seccomp-policy"), ("event.type", "denied"), ("process.executable", "/opt/x")],
+        );
+        check(
+            "",
+            "type=ANOM_LINK msg=audit(1795399800.125:8): op=follow_link ppid=1 pid=9 auid=1000 uid=1000 comm=\"x\" exe=\"/opt/x\" res=0",
+            &[
+                ("event.action", "used-suspicious-link"),
+                ("event.category", "intrusion_detection"),
+                ("event.outcome", "failure"),
+            ],
+        );
+    }
 
     #[test]
     fn types_by_number_and_names_behind_ids() {

@@ -36,6 +36,7 @@ pub mod netflow;
 pub mod envelope;
 mod container;
 mod kubernetes;
+mod cloud;
 mod application;
 mod unknown;
 pub(crate) mod form;
@@ -196,8 +197,21 @@ fn as_named(text: &str, profile: Option<Profile>, record: &Record, offset_s: i32
             let device = device::detect_text(trimmed).unwrap_or(Profile::Syslog);
             Ok(device::event(trimmed, device, &context).map_err(shift)?)
         }
+        Format::KeyValue | Format::Plain if profile.is_none() && device::maker::is_text(trimmed) => {
+            Ok(device::maker::text_event(trimmed, &context))
+        }
         Format::KeyValue => Ok(key_value(trimmed, &context)),
         Format::Plain => {
+            if profile.is_none()
+                && let Some(parts) = syslog::kiwi(trimmed, &context)
+            {
+                return Ok(syslog::event(&parts, &context));
+            }
+            if profile.is_none()
+                && let Some(event) = cloud::line::event(trimmed, &context)
+            {
+                return Ok(event);
+            }
             // Without a profile a program's own file is known where its form leaves no doubt.
             let own = profile.is_none().then(|| service::own_file(trimmed, &context)).flatten();
             match own.and_then(service::by_profile) {
@@ -268,6 +282,11 @@ fn other_json(leaves: Leaves, context: &Context<'_>) -> Result<Event, Problem> {
         && let Some(event) = kubernetes::event(&leaves, context)
     {
         return Ok(event);
+    }
+    if context.profile.is_none()
+        && let Some(service) = cloud::find(&leaves)
+    {
+        return Ok(cloud::event(&leaves, service, None, context));
     }
     let is_alert = matches!(context.profile, None | Some(Profile::Hikvision)) && device::camera::is_alert(&leaves);
     if is_alert {
@@ -394,6 +413,11 @@ pub(crate) fn carried(parts: &Syslog<'_>, context: &Context<'_>) -> Option<Event
             }
             if let Some(event) = service::json_record(&leaves, context) {
                 return Some(event);
+            }
+            if matches!(context.profile, None | Some(Profile::Syslog))
+                && let Some(service) = cloud::find(&leaves)
+            {
+                return Some(cloud::event(&leaves, service, parts.timestamp, context));
             }
             let mut event = context.event(parts.timestamp, "json", "json");
             set_leaves(&mut event, leaves);

@@ -4,9 +4,9 @@
 //! and web server lines to their own, JSON and Windows records carried as messages likewise; what
 //! nobody knows keeps its message.
 
-use nhatle_event::{Event, Field, Text, Value};
+use nhatle_event::{Event, Field, Text, Timestamp, Value};
 
-use crate::parse::{Needle, Syslog, key_value, zeek_layout};
+use crate::parse::{self, Needle, Syslog, key_value, zeek_layout};
 use crate::profile::Profile;
 
 use super::{Context, auditd, carried, device, linux, service, web, windows};
@@ -31,6 +31,10 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
         event
     } else if windows::snare::is_snare(message)
         && let Some(event) = windows::snare::event(message, context)
+    {
+        event
+    } else if is_windows(app)
+        && let Some(event) = windows::passed::event(parts, context)
     {
         event
     } else if is_web_server(linux::program_name(app))
@@ -58,6 +62,10 @@ pub fn event(parts: &Syslog<'_>, context: &Context<'_>) -> Event {
     } else if device::junos::is_junos(parts) {
         device::junos::event(parts, context)
     } else if matches!(context.profile, None | Some(Profile::Syslog))
+        && let Some(maker) = device::maker::find(parts)
+    {
+        device::maker::event(maker, parts, context)
+    } else if matches!(context.profile, None | Some(Profile::Syslog))
         && let Some((inner, device)) = device::passed_on(parts, context)
         && let Ok(mut event) = device::of_parts(&inner, device, context)
     {
@@ -79,6 +87,30 @@ fn is_web_server(program: &str) -> bool {
         (rest.is_empty() || rest.starts_with('/')).then_some(())
     });
     behind.is_some()
+}
+
+/// Whether a program is called like a source of Windows' audit events.
+fn is_windows(app: &str) -> bool {
+    app == "Security-Auditing" || app.starts_with("Microsoft-Windows-")
+}
+
+/// The parts of a line of Kiwi's own file: date, facility and severity, sender, message, between tabs.
+pub(super) fn kiwi<'a>(text: &'a str, context: &Context<'_>) -> Option<Syslog<'a>> {
+    const LEVELS: [&str; 8] = ["emerg", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+    if text.as_bytes().get("2026-11-23 02:10:00".len()) != Some(&b'\t') {
+        return None;
+    }
+    let mut columns = text.splitn(4, '\t');
+    let (date, told, host) = (columns.next()?, columns.next()?.to_ascii_lowercase(), columns.next()?);
+    let message = columns.next()?;
+    let (facility, level) = told.split_once('.')?;
+    let facility = FACILITIES.iter().position(|name| *name == facility)?;
+    let level = LEVELS.iter().position(|name| *name == level)?;
+    let priority = u8::try_from(facility * 8 + level).ok()?;
+    let timestamp = Timestamp::parse(date, context.offset_s)?;
+    let inner = parse::syslog(message, context.record.received, context.offset_s).ok()?;
+    let (timestamp, host) = (inner.timestamp.or(Some(timestamp)), inner.host.or(Some(host)));
+    Some(Syslog { priority: Some(priority), timestamp, host, ..inner })
 }
 
 /// The log that a tag of Zeek's names; `Some(None)` = Zeek, of no log.
@@ -156,6 +188,7 @@ pub(super) fn set_header(event: &mut Event, parts: &Syslog<'_>) {
         event.set_default(Field::HOST_NAME, host);
         event.set_default(Field::HOST_HOSTNAME, host);
         event.set(Field::LOG_SYSLOG_HOSTNAME, host);
+        event.add(Field::RELATED_HOSTS, host);
     }
     let texts = [
         (Field::LOG_SYSLOG_APPNAME, parts.app),

@@ -141,6 +141,8 @@ pub fn parse(text: &str, received: Timestamp, offset_s: i32) -> Result<Syslog<'_
     Ok(syslog)
 }
 
+const LEVELS: [&str; 9] = ["emerg", "alert", "crit", "err", "error", "warning", "notice", "info", "debug"];
+
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// Cisco's sequence number and clock marks in front of the date: `000123: *Mar  1 …`, `29: .Mar …`.
@@ -220,6 +222,10 @@ fn split_tag<'a>(text: &'a str, syslog: &mut Syslog<'a>) {
         (syslog.app, syslog.message) = (Some(first), rest);
         return;
     }
+    // `notice httpd[77]: …`: BIG-IP writes the level's word before the tag.
+    if LEVELS.contains(&first) && is_firm_tag(second) {
+        return split_tag(after, syslog);
+    }
     syslog.message = text;
 }
 
@@ -279,6 +285,8 @@ mod tests {
             (None, None, None, None, "last message repeated 2 times"),
         );
         check("Feb  3 04:05:06 web -- MARK --", date, (None, Some("web"), None, None, "-- MARK --"));
+        check("<38>Feb  3 04:05:06 web notice su[7]: x", date, (Some(38), Some("web"), Some("su"), Some("7"), "x"));
+        check("<38>Feb  3 04:05:06 web notice to all", date, (Some(38), Some("web"), None, None, "notice to all"));
         check("Feb  3 2026 04:05:06: web app: x", date, (None, Some("web"), Some("app"), None, "x"));
         check("Feb  3 04:05:06 2001:db8::7 su: x", date, (None, Some("2001:db8::7"), Some("su"), None, "x"));
     }

@@ -106,6 +106,10 @@ fn structured_data<'a>(text: &'a str, whole: &str) -> Result<(&'a str, Parameter
 }
 
 fn looks_like_element(inner: &str) -> bool {
+    // `[action:"Accept"; …]` is how Check Point writes its values: the message.
+    if inner.split([' ', ']']).next().is_some_and(|word| word.contains(":\"")) {
+        return false;
+    }
     inner.split(']').next().is_some_and(|body| body.contains("=\"") || body.contains('@'))
 }
 

@@ -38,6 +38,7 @@ mod sophos_utm;
 pub mod draytek;
 pub mod unifi;
 pub mod camera;
+pub(super) mod maker;
 
 #[cfg(test)]
 mod variant_tests;
@@ -430,6 +431,11 @@ pub(super) fn finish(event: &mut Event) {
     for field in [Field::FILE_HASH_MD5, Field::FILE_HASH_SHA1, Field::FILE_HASH_SHA256, Field::PROCESS_HASH_SHA256] {
         if let Some(hash) = event.text(field).map(Text::from) {
             event.add(Field::RELATED_HASH, hash);
+        }
+    }
+    for field in [Field::SOURCE_DOMAIN, Field::DESTINATION_DOMAIN, Field::URL_DOMAIN] {
+        if let Some(name) = event.text(field).map(Text::from) {
+            event.add(Field::RELATED_HOSTS, name);
         }
     }
     let sums = [

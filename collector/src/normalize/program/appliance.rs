@@ -138,6 +138,54 @@ pub(super) const TABLES: &[Table] = &[
         ],
     ),
     (
+        // F5 BIG-IP: its web interface and shell (01070417), access policies (0149…).
+        &["httpd", "mcpd", "tmsh"],
+        &[
+            (
+                "01070417:<>: AUDIT - user <> - RAW: httpd(<>): user=<user.name>(<>) partition=<> host=<source.address> attempts=<> start=<> end=<>",
+                "web_logout",
+                END,
+            ),
+            (
+                "01070417:<>: AUDIT - user <> - RAW: httpd(<>): user=<user.name>(<>) partition=<> host=<source.address> attempts=<> start=<>",
+                "web_login",
+                IN,
+            ),
+            (
+                "01070417:<>: AUDIT - user <> - RAW: httpd(<>): User=<user.name> tty=<> host=<source.address> failed to login after <>",
+                "web_login",
+                OUT,
+            ),
+            (
+                "01070417:<>: AUDIT - client <>, user <user.name> - transaction <> - object <> - <process.command_line> [Status=Command OK]",
+                "command",
+                COMMAND,
+            ),
+            (
+                "01420002:<>: AUDIT - pid=<> user=<user.name> folder=<> module=<> status=[Command OK] cmd_data=<process.command_line>",
+                "command",
+                COMMAND,
+            ),
+        ],
+    ),
+    (
+        &["apmd", "apd", "tmm*"],
+        &[
+            (
+                "01490500:<>: <>: New session from client IP <source.address> (<>) at VIP <destination.ip> Listener <>",
+                "vpn_session_started",
+                Act("session", &["start"], ""),
+            ),
+            ("01490010:<>: <>: Username '<user.name*>'", "vpn_user", Act("session", &["info"], "")),
+            (
+                "01490502:<>: <>: Session deleted due to <event.reason>.",
+                "vpn_session_ended",
+                Act("session", &["end"], ""),
+            ),
+            ("01490549:<>: <>: Assigned PPP Dynamic IPv4: <>", "vpn_address", Act("session", &["info"], "")),
+        ],
+    ),
+    (
         // pfSense's scripts beside OpenVPN.
         &["openvpn*"],
         &[

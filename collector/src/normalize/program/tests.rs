@@ -456,3 +456,28 @@ fn storage_switches_and_firewalls_under_names_of_their_own() {
         &[FROM, ("!user.name", "")],
     );
 }
+
+#[test]
+fn big_ip_says_who_signs_in_and_what_is_typed() {
+    let raw = "01070417:5: AUDIT - user lan - RAW: httpd(pam_audit): ";
+    let good = format!(
+        "{raw}user=lan(lan) partition=[All] level=Administrator tty=(unknown) host=203.0.113.9 attempts=1 start=\"a\"."
+    );
+    let bad = format!(
+        "{raw}User=lan tty=(unknown) host=203.0.113.9 failed to login after 1 attempts (start=\"a\" end=\"b\")."
+    );
+    tagged(&[
+        ("httpd", good.as_str(), &[FROM, LAN, IN]),
+        ("httpd", bad.as_str(), &[FROM, LAN, OUT]),
+        (
+            "mcpd",
+            "01070417:5: AUDIT - client tmui, user lan - transaction #7-2 - object 0 - modify { x } [Status=Command OK]",
+            &[LAN, ("process.command_line", "modify { x }")],
+        ),
+        (
+            "apmd",
+            "01490500:5: /Common/p:Common:aa: New session from client IP 203.0.113.9 (ST=H/CC=VN/C=AS) at VIP 192.0.2.2 Listener /Common/v (Reputation=Unknown)",
+            &[FROM, ("destination.ip", "192.0.2.2"), ("event.category", "session")],
+        ),
+    ]);
+}

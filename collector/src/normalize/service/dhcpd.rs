@@ -125,6 +125,15 @@ fn kea(event: &mut Event, message: &str) {
     set_text(event, Field::SOURCE_IP, address.unwrap_or_default());
 }
 
+/// How far into a line of Kea's own file its logger's name stands: behind date and level.
+const LOGGER_AT_MAX: usize = 48;
+
+/// Whether a line is of Kea's own file: `2026-11-23 02:10:00.125 INFO  [kea-dhcp4.leases/900.1] …`.
+pub(super) fn is_kea(text: &str) -> bool {
+    let front = text.as_bytes().get(..text.len().min(LOGGER_AT_MAX)).unwrap_or_default();
+    front.first().is_some_and(u8::is_ascii_digit) && memchr::memmem::find(front, b" [kea-dhcp").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::check;

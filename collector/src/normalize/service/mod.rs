@@ -201,7 +201,7 @@ pub(super) fn json_profile(leaves: &Leaves) -> Option<Profile> {
 
 /// The program of whose own file a line surely is, by how it begins; `None` = of none, or there is a doubt.
 pub(super) fn own_file(text: &str, context: &Context<'_>) -> Option<Profile> {
-    let rows: [(Profile, bool); 9] = [
+    let rows: [(Profile, bool); 10] = [
         (Profile::Modsecurity, modsecurity::is_audit_entry(text)),
         (Profile::Postgresql, postgresql::is_own(text)),
         (Profile::Mysql, mysql::is_own(text, context.offset_s)),
@@ -211,6 +211,7 @@ pub(super) fn own_file(text: &str, context: &Context<'_>) -> Option<Profile> {
         (Profile::Mongodb, mongodb::is_own(text, context.offset_s)),
         (Profile::Redis, redis::is_own(text)),
         (Profile::Santa, santa::is_own(text, context.offset_s)),
+        (Profile::Dhcpd, dhcpd::is_kea(text)),
     ];
     rows.into_iter().find(|(_, is_own)| *is_own).map(|(profile, _)| profile)
 }

@@ -17,6 +17,7 @@ mod ecs;
 mod json;
 mod words;
 mod names;
+pub(crate) mod passed;
 mod security;
 pub(crate) mod snare;
 mod steps;

@@ -180,8 +180,46 @@ fn sysmon(text: &str) -> Vec<(Text, &str)> {
     sure.map(|(name, value, _)| (Text::from(name), value)).collect()
 }
 
+/// A text whose lines and tabs became single spaces, with the two spaces again that [`data`] expects around labels.
+pub(super) fn spread(text: &str) -> String {
+    let labels = || {
+        let sections = SECTIONS.iter().map(|(header, ..)| *header).chain(OTHER_SECTIONS.iter().copied());
+        let labels = ACCOUNT_LABELS.iter().map(|(label, _)| *label).chain(LABELS.iter().map(|(label, _)| *label));
+        sections.chain(labels).chain(["Security ID"])
+    };
+    let mut wide = String::with_capacity(text.len() + 128);
+    let mut left = text;
+    while let Some((word, rest)) = left.split_once(' ') {
+        wide.push_str(word);
+        let fits = |label: &&str| rest.strip_prefix(*label).is_some_and(|after| after.starts_with(':'));
+        // Of `Process ID` and `Process Information` only one can stand there; of `User` and `User ID` the colon decides.
+        match labels().find(fits).and_then(|label| Some((label, rest.get(label.len() + 1..)?))) {
+            Some((label, after)) => {
+                wide.push_str("  ");
+                wide.push_str(label);
+                wide.push_str(":  ");
+                left = after.trim_start_matches(' ');
+                // A label right behind a section, or behind one that has no value.
+                if let Some(next) =
+                    labels().find(|next| left.strip_prefix(*next).is_some_and(|rest| rest.starts_with(':')))
+                {
+                    wide.push_str(next);
+                    wide.push_str(":  ");
+                    left = left.get(next.len() + 1..).unwrap_or_default().trim_start_matches(' ');
+                }
+            }
+            None => {
+                wide.push(' ');
+                left = rest;
+            }
+        }
+    }
+    wide.push_str(left);
+    wide
+}
+
 /// What a text's labels tell: the data's name and its value.
-fn data(text: &str) -> Vec<(Text, &str)> {
+pub(super) fn data(text: &str) -> Vec<(Text, &str)> {
     let mut found: Vec<(Text, &str, bool)> = Vec::new();
     let mut headers: Vec<(&str, bool)> = Vec::new();
     let mut section: Option<(&str, &str)> = None;

@@ -16,6 +16,37 @@ pub(super) struct Front<'a> {
     pub(super) program: Option<(&'a str, Option<i64>)>,
 }
 
+/// How far behind its date a mark may stand: fraction, zone, colon.
+const MARK_BEHIND_DATE_MAX: usize = 48;
+
+/// The mark and what follows, where a date of the device's own stands before it: `*Nov 23 02:10:00.125 UTC: %SYS-5-…`, also behind a
+/// sequence number or a task (`*spamApTask3: Nov 23 02:10:00.125: %CAPWAP-3-…`). Nothing else is written so.
+pub(super) fn dated_mark(text: &str) -> Option<&str> {
+    let mut left = text;
+    for _ in 0..3 {
+        let body = left.trim_start_matches(['*', '.', ' ']);
+        // NX-OS writes the year first.
+        let body = match body.split_once(' ') {
+            Some((year, rest)) if year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+            _ => body,
+        };
+        if parse::date::month(body.as_bytes()).is_some() && body.as_bytes().get(3) == Some(&b' ') {
+            let near = body.get(..MARK_BEHIND_DATE_MAX).unwrap_or(body);
+            let at = near.find(": %")?;
+            // Only a time or a zone's name stands there; another word is a host, and that header a relay's.
+            let last = near.get(..at)?.rsplit(' ').next()?;
+            let is_zone = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_uppercase());
+            return if is_zone || last.contains(':') { body.get(at + 2..) } else { None };
+        }
+        let (word, rest) = left.split_once(": ")?;
+        if word.is_empty() || word.contains(' ') {
+            return None;
+        }
+        left = rest;
+    }
+    None
+}
+
 /// How many words with a colon may stand before the mark.
 const FRONT_WORDS_MAX: usize = 6;
 

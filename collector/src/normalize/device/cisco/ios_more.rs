@@ -357,6 +357,11 @@ pub(super) const WORDINGS: &[Wording] = &[
         "network-access-granted",
         LOGIN,
     ),
+    // Wireless controllers of AireOS.
+    ("AAA-AAA_AUTH_ADMIN_USER", "<>Authentication succeeded for admin user '<user.name*>'<>", "logged-in", LOGIN),
+    ("AAA-AAA_AUTH_ADMIN_USER", "<>Authentication failed for admin user '<user.name*>'<>", "login-failed", REFUSED),
+    ("AAA-AAA_AUTH_NETWORK_USER", "<>Authentication succeeded for network user '<user.name*>'<>", "logged-in", LOGIN),
+    ("AAA-AAA_AUTH_NETWORK_USER", "<>Authentication failed for network user '<user.name*>'<>", "login-failed", REFUSED),
     ("IPNAT-ADDR_ALLOC_FAILURE", "Address allocation failed for <source.ip>, <event.reason>", "", SEEN),
     (
         "IPS-SIGNATURE",

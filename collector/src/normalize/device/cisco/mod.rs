@@ -127,6 +127,11 @@ pub fn is_asa(parts: &Syslog<'_>) -> Option<bool> {
         Some(rest) if app.is_empty() && rest.starts_with('%') => rest,
         _ => text,
     };
+    // A sequence number, a name, a task and the device's own date before the mark, where no program's number says otherwise.
+    let text = match parts.procid {
+        None if !app.starts_with('%') => front::dated_mark(text).unwrap_or(text),
+        _ => text,
+    };
     let name = if app.starts_with('%') { app } else { text };
     let named = name.strip_prefix('%')?;
     let is_asa = ["ASA-", "FTD-", "PIX-", "FWSM-"].iter().any(|start| named.starts_with(start));

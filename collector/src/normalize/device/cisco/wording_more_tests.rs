@@ -193,3 +193,43 @@ fn ios_tells_of_lists_in_hardware_consoles_and_wireless() {
         ],
     );
 }
+
+#[test]
+fn a_name_a_task_and_a_date_before_the_mark_are_the_devices() {
+    let told = |line: &str, told: Told<'_>| check(line, None, told);
+    let mark = "%SYS-5-CONFIG_I: Configured from console by vty0 (10.45.0.9)";
+    for front in [
+        "<189>52: sw-01: *Mar  1 00:01:05.123: ",
+        "<189>sw-01: Nov 23 02:10:00 ICT: ",
+        "<189>52: sw-01: .Nov 23 02:10:00.125 UTC: ",
+    ] {
+        told(
+            &format!("{front}{mark}"),
+            &[
+                ("event.dataset", "cisco.ios"),
+                ("event.code", "CONFIG_I"),
+                ("host.name", "sw-01"),
+                ("source.ip", "10.45.0.9"),
+            ],
+        );
+    }
+    told(
+        &format!("<187>Nov 23 02:10:00 10.45.0.2 77: Nov 23 02:10:00: {mark}"),
+        &[("event.dataset", "cisco.ios"), ("event.code", "CONFIG_I"), ("host.name", "10.45.0.2")],
+    );
+    told(
+        &format!("2026-11-23 02:10:00\tLocal7.Notice\t10.45.0.2\t78: Nov 23 02:10:00: {mark}"),
+        &[
+            ("event.dataset", "cisco.ios"),
+            ("host.name", "10.45.0.2"),
+            ("log.syslog.facility.name", "local7"),
+            ("log.syslog.severity.code", "5"),
+        ],
+    );
+    told(
+        "<133>wlc-01: *aaaQueueReader: Nov 23 02:10:00.125: %AAA-5-AAA_AUTH_ADMIN_USER: aaa.c:7 Authentication failed for admin user 'an' on 10.45.0.9",
+        &[("event.category", "authentication"), ("event.outcome", "failure"), ("user.name", "an")],
+    );
+    // A program with a number is that program, whatever it says.
+    told("<38>web[7]: Nov 23 02:10:00: %SYS-5-CONFIG_I: x", &[("event.code", "(absent)")]);
+}
