@@ -36,6 +36,7 @@ mod term_reader;
 mod texts;
 pub(crate) mod stands;
 pub mod loose;
+mod fine;
 mod checked_file;
 mod sound;
 mod ahead;
