@@ -133,6 +133,12 @@ impl Event {
         self.fields.push((field, value));
     }
 
+    /// Sets all fields of another, in their order.
+    pub fn take_over(&mut self, other: Event) {
+        self.reserve(other.fields.len());
+        other.fields.into_iter().for_each(|(field, value)| self.set(field, value));
+    }
+
     /// Makes room for so many more fields at once.
     pub fn reserve(&mut self, count: usize) {
         self.fields.reserve(count.min(FIELDS_MAX));

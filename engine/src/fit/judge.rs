@@ -324,12 +324,12 @@ impl<'a> Look<'a> {
 
     fn find(&self, field: FieldRef) -> Vec<&'a FieldSeen> {
         let Some(name) = self.rules.fields.get(field.0 as usize) else { return Vec::new() };
-        let seen: Vec<_> = name.candidates.iter().filter_map(|candidate| self.kind.fields.get(candidate)).collect();
+        let seen: Vec<_> = name.candidates.iter().filter_map(|candidate| self.kind.fields.get(*candidate)).collect();
         if !seen.is_empty() {
             return seen;
         }
         let spaced = self.kind.fields.iter().filter(|(field, _)| field.name().contains(' '));
-        spaced.filter(|(field, _)| name.rank(**field).is_some()).map(|(_, seen)| seen).collect()
+        spaced.filter(|(field, _)| name.rank(*field).is_some()).map(|(_, seen)| seen).collect()
     }
 }
 

@@ -10,7 +10,7 @@ mod hint;
 
 pub use hint::Hint;
 pub use judge::{Expressions, Fit, fit, fit_all, fit_of};
-pub use seen::{FieldSeen, KindSeen, Seen, SourceSeen, Values};
+pub use seen::{FieldSeen, FieldsSeen, KindSeen, Seen, SourceSeen, Values};
 
 #[cfg(test)]
 mod tests;

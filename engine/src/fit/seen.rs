@@ -69,7 +69,28 @@ pub struct KindSeen {
     /// How many events were looked at.
     pub count: u64,
     /// Their fields.
-    pub fields: HashMap<Field, FieldSeen>,
+    pub fields: FieldsSeen,
+}
+
+/// Fields, in order. A list with hardly any room to spare: there are [`CELLS_MAX`] of them, and a table for each kind takes three times
+/// as much.
+#[derive(Clone, Debug, Default)]
+pub struct FieldsSeen(Vec<(Field, FieldSeen)>);
+
+impl FieldsSeen {
+    /// A field, where it came.
+    pub fn get(&self, field: Field) -> Option<&FieldSeen> {
+        self.find(field).ok().map(|at| &self.0[at].1)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Field, &FieldSeen)> {
+        self.0.iter().map(|(field, seen)| (*field, seen))
+    }
+
+    fn find(&self, field: Field) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&field, |(field, _)| *field)
+    }
 }
 
 /// A source.
@@ -126,18 +147,29 @@ impl Seen {
             return;
         }
         let field_count = event.fields().len().min(FIELDS_MAX);
-        let new = || KindSeen { facts: facts_of(event), count: 0, fields: HashMap::with_capacity(field_count) };
+        let fields = || FieldsSeen(Vec::with_capacity(field_count));
+        let new = || KindSeen { facts: facts_of(event), count: 0, fields: fields() };
         let kind = source.kinds.entry(key).or_insert_with(new);
         kind.count += 1;
         for (field, value) in event.fields() {
-            if let Some(seen) = kind.fields.get_mut(field) {
-                seen.count += 1;
-                add(&mut seen.values, value, &mut self.texts);
-            } else if kind.fields.len() < FIELDS_MAX && self.cells < CELLS_MAX {
-                self.cells += 1;
-                let mut values = Values::Few(Vec::new());
-                add(&mut values, value, &mut self.texts);
-                kind.fields.insert(*field, FieldSeen { count: 1, values });
+            let at = kind.fields.find(*field);
+            let fields = &mut kind.fields.0;
+            match at {
+                Ok(at) => {
+                    let seen = &mut fields[at].1;
+                    seen.count += 1;
+                    add(&mut seen.values, value, &mut self.texts);
+                }
+                Err(at) if fields.len() < FIELDS_MAX && self.cells < CELLS_MAX => {
+                    self.cells += 1;
+                    let mut values = Values::Few(Vec::new());
+                    add(&mut values, value, &mut self.texts);
+                    if fields.len() == fields.capacity() {
+                        fields.reserve_exact(1 + fields.len() / 8);
+                    }
+                    fields.insert(at, (*field, FieldSeen { count: 1, values }));
+                }
+                Err(_) => {}
             }
         }
     }
@@ -187,9 +219,9 @@ impl Seen {
 
     fn let_go(&mut self, name: &str) {
         let Some(gone) = self.sources.remove(name) else { return };
-        for field in gone.kinds.values().flat_map(|kind| kind.fields.values()) {
+        for field in gone.kinds.values().flat_map(|kind| &kind.fields.0) {
             self.cells -= 1;
-            if let Values::Few(texts) = &field.values {
+            if let Values::Few(texts) = &field.1.values {
                 self.texts -= texts.len();
             }
         }
@@ -235,12 +267,13 @@ fn kind_fields(event: &Event) -> impl Iterator<Item = Field> {
 }
 
 fn facts_of(event: &Event) -> Event {
-    let mut facts = Event::new(Timestamp::default(), *b"");
+    let mut facts = Event::with_capacity(Timestamp::default(), *b"", 0);
     for field in kind_fields(event) {
         if let Some(value) = event.get(field) {
             facts.set(field, value.clone());
         }
     }
+    facts.fit();
     facts
 }
 
@@ -265,6 +298,10 @@ fn add(values: &mut Values, value: &Value, texts: &mut usize) {
             *texts -= known.len();
             *values = Values::Many;
             return;
+        }
+        // Most fields of a kind have one value.
+        if known.len() == known.capacity() {
+            known.reserve_exact(known.len().max(1));
         }
         known.push(text.clone());
         *texts += 1;

@@ -120,7 +120,7 @@ fn nothing_a_sender_invents_grows_past_its_bound() {
         wide.set_named(&format!("field-{number}"), "x".repeat(10_000));
     }
     seen.look(&wide);
-    let kind = seen.source("wide").and_then(|source| source.kinds().next().map(|kind| kind.fields.len()));
+    let kind = seen.source("wide").and_then(|source| source.kinds().next().map(|kind| kind.fields.iter().count()));
     assert_eq!(kind, Some(FIELDS_MAX));
     // These two are not idle when the others come. They once were pushed out here, as the oldest; that made two thousand
     // and one sources learn each other away, so now what is heard stays.

@@ -20,6 +20,8 @@ const AHEAD_BYTES: u64 = 1 << 20;
 /// So much is kept of a row group that is not read at once; a page that is larger by itself is kept alone.
 const KEPT_BYTES_MAX: u64 = 32 << 20;
 
+/// What lies so close together is read at once where blocks are small: a read more costs as much as so many bytes.
+const GAP_BYTES: u64 = 16 << 10;
 /// So much is kept where pages are asked for about in the order of the file.
 const BEHIND_BYTES_MAX: u64 = 512 << 10;
 
@@ -46,12 +48,18 @@ impl Wanted {
             columns.extend(joined(ranges, 0));
         }
         columns.sort_unstable_by_key(|range| range.start);
-        let joined = joined(&columns, BLOCK_BYTES as u64);
-        let bytes: u64 = joined.iter().map(|range| range.end - range.start).sum();
         let share = KEPT_BYTES_MAX / (of_columns.len() as u64).max(1);
         // A piece is read from the border of a block before it to one behind it.
         let ahead = share.saturating_sub(2 * BLOCK_BYTES as u64).clamp(BLOCK_BYTES as u64, AHEAD_BYTES);
-        Wanted { columns, joined, is_little: bytes <= WHOLE_BYTES_MAX, ahead }
+        let mut wanted = Wanted { columns, joined: Vec::new(), is_little: true, ahead };
+        wanted.join(BLOCK_BYTES as u64);
+        wanted
+    }
+
+    /// Joins what has so many bytes between it at most.
+    fn join(&mut self, gap: u64) {
+        self.joined = joined(&self.columns, gap);
+        self.is_little = self.joined.iter().map(|range| range.end - range.start).sum::<u64>() <= WHOLE_BYTES_MAX;
     }
 
     fn first(&self) -> u64 {
@@ -98,6 +106,8 @@ struct Piece {
     range: usize,
     start: u64,
     bytes: Bytes,
+    /// How many bytes a block of the file has.
+    block: u64,
 }
 
 impl Piece {
@@ -107,7 +117,7 @@ impl Piece {
 
     /// How much memory it holds: the whole blocks that were read.
     fn kept_bytes(&self) -> u64 {
-        let block = BLOCK_BYTES as u64;
+        let block = self.block;
         let end = self.start + self.bytes.len() as u64;
         (end.div_ceil(block) - self.start / block).max(1) * block
     }
@@ -139,6 +149,9 @@ impl Kept {
 impl Ahead {
     /// The file, of which these pages are asked for.
     pub fn new(file: CheckedFile, mut groups: Vec<Wanted>) -> Ahead {
+        if file.block_bytes() < BLOCK_BYTES {
+            groups.iter_mut().for_each(|group| group.join(GAP_BYTES));
+        }
         groups.sort_by_key(Wanted::first);
         Ahead { file, kept_bytes_max: KEPT_BYTES_MAX, groups: Arc::new(groups), kept: Arc::default() }
     }
@@ -163,7 +176,7 @@ impl Ahead {
         let piece = match kept.take(at, start, end) {
             Some(piece) => piece,
             None => match self.file.read(start, start.saturating_add(ahead).clamp(end, range.end)) {
-                Ok(bytes) => Piece { range: at, start, bytes },
+                Ok(bytes) => Piece { range: at, start, bytes, block: self.file.block_bytes() as u64 },
                 // What nobody asks for may be damaged.
                 Err(_) => {
                     CheckedFile::forget_failure();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::fine::{self, Fine};
 use super::meta::{BLOCK_BYTES, FileMeta, SegmentMeta};
 use crate::disk::Disk;
 use crate::error::{Corrupt, ReadError};
@@ -25,6 +26,7 @@ pub struct CheckedFile {
     disk: Arc<dyn Disk>,
     path: Arc<str>,
     meta: Arc<FileMeta>,
+    fine: Option<Fine>,
 }
 
 impl CheckedFile {
@@ -45,8 +47,19 @@ impl CheckedFile {
                 expected: format!("a file of {} bytes", meta.bytes),
                 found: format!("one of {length} bytes"),
             })),
-            Some(_) => Ok(CheckedFile { disk, path: path.into(), meta: Arc::new(meta.clone()) }),
+            Some(_) => Ok(CheckedFile { disk, path: path.into(), meta: Arc::new(meta.clone()), fine: None }),
         }
+    }
+
+    /// The same file, its first blocks checked by these checksums.
+    #[must_use]
+    pub fn with_fine(self, fine: Fine) -> CheckedFile {
+        CheckedFile { fine: Some(fine), ..self }
+    }
+
+    /// How many bytes at least are read and checked where one is asked for.
+    pub fn block_bytes(&self) -> usize {
+        if self.fine.is_some() { fine::BYTES } else { BLOCK_BYTES }
     }
 
     /// The bytes from `start` to before `end`.
@@ -65,7 +78,11 @@ impl CheckedFile {
     }
 
     fn read_checked(&self, start: u64, end: u64) -> std::result::Result<Bytes, ReadError> {
-        let block = BLOCK_BYTES as u64;
+        let (block_bytes, expected) = match self.fine.as_ref().and_then(|fine| fine.until(end)) {
+            Some(fine) => (fine::BYTES, fine),
+            None => (BLOCK_BYTES, &*self.meta.block_crc32c),
+        };
+        let block = block_bytes as u64;
         if end < start || self.meta.bytes < end {
             let reason = format!("bytes {start} to {end} of {}", self.meta.bytes);
             return Err(ReadError::Unreadable { file: self.path.to_string(), reason });
@@ -76,8 +93,8 @@ impl CheckedFile {
         let length = usize::try_from(to - from).unwrap_or(usize::MAX);
         let bytes =
             self.disk.read_range(&self.path, from, length).map_err(|source| ReadError::io(&self.path, source))?;
-        for (at, bytes) in (first..).zip(bytes.chunks(BLOCK_BYTES)) {
-            let expected = usize::try_from(at).ok().and_then(|at| self.meta.block_crc32c.get(at));
+        for (at, bytes) in (first..).zip(bytes.chunks(block_bytes)) {
+            let expected = usize::try_from(at).ok().and_then(|at| expected.get(at));
             let found = crc32c::crc32c(bytes);
             if expected != Some(&found) {
                 return Err(ReadError::Corrupt(Corrupt {

@@ -37,6 +37,7 @@ mod term_reader;
 mod texts;
 pub(crate) mod stands;
 pub mod loose;
+mod fine;
 mod checked_file;
 mod sound;
 mod ahead;

@@ -3,6 +3,8 @@
 //! size that stands in the bytes; what is not as we write it gives `None`, never a panic, and whoever asked takes the slow
 //! way, which says what is wrong. Source: Apache Parquet format 2.11, parquet.thrift and Encodings.md; Thrift compact protocol.
 
+use std::ops::Range;
+
 /// Encodings, by their number in parquet.thrift.
 pub const PLAIN: i64 = 0;
 pub const PLAIN_DICTIONARY: i64 = 2;
@@ -199,10 +201,10 @@ fn unpack(bytes: &[u8], at: usize, width: usize) -> u64 {
     word >> (bit % 8) & ((1 << width) - 1)
 }
 
-/// Cuts the levels off a page of a column whose values may be null: the levels, and the values.
-pub fn split_levels(body: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = body.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+/// Where the levels stand in a page of a column whose values may be null, which begins so; the values are behind them.
+pub fn levels_range(body: &[u8]) -> Option<Range<usize>> {
+    let length = usize::try_from(u32::from_le_bytes(*body.first_chunk::<4>()?)).ok()?;
+    Some(4..length.checked_add(4)?)
 }
 
 /// Which of these rows of a page have a value, as their place in `rows`, and the number of that value among those of the page.
@@ -298,6 +300,18 @@ pub fn plain_bytes(
         give(last)?;
     }
     Some(())
+}
+
+/// How many bytes are needed until this one of texts that stand plain is whole; at least so many, where `values` is cut off before it.
+pub fn plain_bytes_end(values: &[u8], at: usize) -> usize {
+    let mut end = 0usize;
+    for _ in 0..=at {
+        let Some(length) = values.get(end..).and_then(|rest| rest.first_chunk::<4>()) else {
+            return end.saturating_add(4);
+        };
+        end = end.saturating_add(4).saturating_add(u32::from_le_bytes(*length) as usize);
+    }
+    end
 }
 
 /// One of numbers of eight bytes that stand plain.

@@ -10,15 +10,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
+use bytes::Bytes;
 use nhatle_event::{Event, Seq, Stored, Timestamp};
 use parquet::basic::{Compression, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::ChunkReader;
-use zstd::bulk::Decompressor;
+use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 use super::ahead::{Ahead, Wanted};
-use super::columns::{Raw, Slot};
+use super::columns::{CREATED, INGESTED, ORIGINAL, Raw, SEQ, Slot, TIMESTAMP};
 use super::kinds::{BY, Key};
 use super::pages::{self, DELTA_BINARY_PACKED, Header, PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY};
 use super::reader::Footer;
@@ -26,6 +27,10 @@ use super::recent::Recent;
 
 /// A page that says it is larger is left to the slow way; ours have some hundred KiB, and more only where single values do.
 const PAGE_BYTES_MAX: usize = 64 << 20;
+/// A longer page of texts is decompressed by steps of so much, until the value is there. zstd does a block of as many bytes at a time.
+const STEP_BYTES: usize = 128 << 10;
+/// The columns of a row are shared by two threads where they are so many bytes: a thread more costs as much as unpacking some 20 KiB.
+const SHARED_BYTES_MIN: u64 = 128 << 10;
 /// Decompressed dictionaries of the segments that rows were fetched from last; those of one have some two MiB.
 const DICTIONARIES_BYTES_MAX: usize = 32 << 20;
 /// Of fewer columns than this, what kind a row is of costs more to find out than it spares.
@@ -37,7 +42,7 @@ static DICTIONARIES: Recent<(u64, usize, usize), Dictionary> = Recent::new(DICTI
 /// The plain values of a dictionary.
 struct Dictionary(Vec<u8>);
 
-/// A row of a row group, and the place of its event.
+/// A row of a row group, and the place of its event among those of the group.
 #[derive(Clone, Copy)]
 struct Asked {
     row: usize,
@@ -53,15 +58,15 @@ type Take<'a> = dyn FnMut(usize, Raw<'_>) -> Option<()> + 'a;
 /// The events of these rows (ascending, each once) with the values of these columns (ascending).
 pub fn pick(footer: &Footer, rows: &[usize], leaves: &[usize]) -> Option<Vec<Stored>> {
     let mut events: Vec<Stored> = rows.iter().map(|_| empty()).collect();
-    let mut unpacked = Unpacked { decompressor: Decompressor::new().ok()?, body: Vec::new() };
+    let mut unpacked = Unpacked::new()?;
     let (mut begin, mut done) = (0, 0);
     for group in 0..footer.metadata.metadata().num_row_groups() {
         let count = usize::try_from(footer.metadata.metadata().row_group(group).num_rows()).ok()?;
         let end = done + rows[done..].partition_point(|row| *row < begin + count);
         if done < end {
-            let asked: Vec<Asked> = (done..end).map(|at| Asked { row: rows[at] - begin, at }).collect();
+            let asked: Vec<Asked> = (done..end).map(|at| Asked { row: rows[at] - begin, at: at - done }).collect();
             let picked = Picked::of(footer, group, &asked, leaves, &mut unpacked)?;
-            picked.read(footer, &mut unpacked, &mut events)?;
+            picked.read(footer, &mut unpacked, &mut events[done..end])?;
         }
         (begin, done) = (begin + count, end);
     }
@@ -111,19 +116,61 @@ impl<'a> Picked<'a> {
     }
 
     fn read(&self, footer: &Footer, unpacked: &mut Unpacked, events: &mut [Stored]) -> Option<()> {
-        let wanted: Option<Vec<_>> = self.columns.iter().map(|(column, asked)| column.ranges(asked)).collect();
-        let file = Ahead::in_order(footer.file.clone(), vec![Wanted::new(wanted?)]);
-        for (column, asked) in &self.columns {
-            let slot = Slot::of_column(column.name, column.of)?;
-            column.give(&file, unpacked, asked, &mut |at, raw| slot.put(events.get_mut(at)?, raw))?;
+        let ranges: Option<Vec<_>> = self.columns.iter().map(|(column, asked)| column.ranges(asked)).collect();
+        let ranges = ranges?;
+        let half = self.half(&ranges);
+        let part = |columns: &Range<usize>, unpacked: &mut Unpacked, events: &mut [Stored]| {
+            let wanted = Wanted::new(ranges[columns.clone()].to_vec());
+            let file = Ahead::in_order(footer.file.clone(), vec![wanted]);
+            for (column, asked) in &self.columns[columns.clone()] {
+                let slot = Slot::of_column(column.name, column.of)?;
+                column.give(&file, unpacked, asked, &mut |at, raw| slot.put(events.get_mut(at)?, raw))?;
+            }
+            Some(())
+        };
+        let (first, second) = (0..half, half..self.columns.len());
+        if second.is_empty() {
+            return part(&first, unpacked, events);
         }
-        Some(())
+        let count = events.len();
+        let behind = || {
+            let mut events: Vec<Stored> = (0..count).map(|_| empty()).collect();
+            part(&second, &mut Unpacked::new()?, &mut events)?;
+            Some(events)
+        };
+        std::thread::scope(|scope| {
+            let spawned = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, behind);
+            part(&first, unpacked, events)?;
+            let Ok(thread) = spawned else { return part(&second, unpacked, events) };
+            for (stored, behind) in events.iter_mut().zip(thread.join().ok()??) {
+                stored.event.take_over(behind.event);
+            }
+            Some(())
+        })
+    }
+
+    /// Where the columns are parted, so that both parts are about as many bytes; behind the last where one thread is enough. What is not
+    /// of the fields is in the first.
+    fn half(&self, ranges: &[Vec<Range<u64>>]) -> usize {
+        let bytes = |ranges: &Vec<Range<u64>>| ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+        let all: u64 = ranges.iter().map(bytes).sum();
+        if all < SHARED_BYTES_MIN {
+            return ranges.len();
+        }
+        let mut before = 0;
+        let is_before = |ranges: &&Vec<Range<u64>>| {
+            before += bytes(ranges);
+            before <= all / 2
+        };
+        let half = ranges.iter().take_while(is_before).count();
+        let is_own = |name: &str| [SEQ, TIMESTAMP, CREATED, INGESTED, ORIGINAL].contains(&name);
+        let fields = self.columns.iter().rposition(|(column, _)| is_own(column.name)).map_or(0, |last| last + 1);
+        half.max(fields)
     }
 }
 
 /// What says of which kinds these rows are.
 fn keys(footer: &Footer, group: usize, asked: &[Asked], unpacked: &mut Unpacked) -> Option<Vec<Option<Key>>> {
-    let first = asked.first()?.at;
     let mut keys: Vec<Key> = asked.iter().map(|_| Key::default()).collect();
     for (number, field) in BY.iter().enumerate() {
         let Some((leaf, _)) = footer.metadata.schema().column_with_name(field.name()) else { continue };
@@ -134,7 +181,7 @@ fn keys(footer: &Footer, group: usize, asked: &[Asked], unpacked: &mut Unpacked)
         let file = Ahead::new(footer.file.clone(), vec![Wanted::new(vec![column.ranges(asked)?])]);
         column.give(&file, unpacked, asked, &mut |at, raw| {
             let Raw::Bytes(bytes) = raw else { return None };
-            keys.get_mut(at - first)?[number] = Some(str::from_utf8(bytes).ok()?.to_owned());
+            keys.get_mut(at)?[number] = Some(str::from_utf8(bytes).ok()?.to_owned());
             Some(())
         })?;
     }
@@ -228,20 +275,29 @@ impl<'a> Column<'a> {
         let mut numbers: Vec<(usize, usize)> = Vec::new();
         for (page, rows, asked) in self.by_pages(asked)? {
             let (start, length) = (u64::try_from(page.offset).ok()?, usize::try_from(page.compressed_page_size).ok()?);
-            let (header, body) = unpacked.page(file, start, length)?;
+            let header = unpacked.open(file, start, length)?;
             (!header.is_dictionary).then_some(())?;
             let local: Vec<usize> = asked.iter().map(|asked| asked.row - rows.start).collect();
-            let (found, values) = match self.is_nullable {
+            let (found, levels_end) = match self.is_nullable {
                 true => {
-                    let (levels, values) = pages::split_levels(body)?;
-                    (pages::present(levels, &local)?, values)
+                    let levels = pages::levels_range(unpacked.until(4)?)?;
+                    (pages::present(unpacked.until(levels.end)?.get(levels.clone())?, &local)?, levels.end)
                 }
-                false => (local.into_iter().enumerate().collect(), body),
+                false => (local.into_iter().enumerate().collect(), 0),
             };
             // The place of an event, and the number of its value in the page.
             let found: Vec<(usize, usize)> = found.iter().map(|(at, number)| (asked[*at].at, *number)).collect();
-            if !found.is_empty() {
-                self.give_of_page(&header, values, &found, &mut numbers, take)?;
+            if let Some((_, last)) = found.last() {
+                let is_plain_texts = header.encoding == PLAIN && self.chunk.column_type() == Type::BYTE_ARRAY;
+                let mut body = unpacked.until(if is_plain_texts { 0 } else { header.plain_bytes })?;
+                while is_plain_texts {
+                    let needed = pages::plain_bytes_end(body.get(levels_end..)?, *last).saturating_add(levels_end);
+                    if needed <= body.len() {
+                        break;
+                    }
+                    body = unpacked.until(needed)?;
+                }
+                self.give_of_page(&header, body.get(levels_end..)?, &found, &mut numbers, take)?;
             }
         }
         if numbers.is_empty() { Some(()) } else { self.give_of_dictionary(file, unpacked, numbers, take) }
@@ -304,7 +360,8 @@ impl<'a> Column<'a> {
 
     fn read_dictionary(&self, file: &Ahead, unpacked: &mut Unpacked) -> Option<Arc<Dictionary>> {
         let Range { start, end } = self.dictionary()?;
-        let (header, body) = unpacked.page(file, start, usize::try_from(end - start).ok()?)?;
+        let header = unpacked.open(file, start, usize::try_from(end - start).ok()?)?;
+        let body = unpacked.until(header.plain_bytes)?;
         (header.is_dictionary && matches!(header.encoding, PLAIN | PLAIN_DICTIONARY)).then_some(())?;
         let dictionary = Arc::new(Dictionary(body.to_vec()));
         DICTIONARIES.put(self.key, dictionary.clone(), body.len() + size_of::<Column<'_>>());
@@ -312,22 +369,66 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The page that was decompressed last, and what decompresses the next.
+/// The page that was opened last, decompressed as far as it was asked for.
 struct Unpacked {
-    decompressor: Decompressor<'static>,
+    context: DCtx<'static>,
+    packed: Bytes,
+    /// How much of it was read.
+    read: usize,
+    plain_bytes: usize,
     body: Vec<u8>,
 }
 
 impl Unpacked {
+    fn new() -> Option<Unpacked> {
+        let (context, packed) = (DCtx::try_create()?, Bytes::new());
+        Some(Unpacked { context, packed, read: 0, plain_bytes: 0, body: Vec::new() })
+    }
+
     /// The page of so many bytes, with its header, that stands there.
-    fn page(&mut self, file: &Ahead, start: u64, length: usize) -> Option<(Header, &[u8])> {
+    fn open(&mut self, file: &Ahead, start: u64, length: usize) -> Option<Header> {
         let bytes = file.get_bytes(start, length).ok()?;
         let header = pages::header(&bytes)?;
-        let packed = bytes.get(header.bytes..)?.get(..header.packed_bytes)?;
-        (header.plain_bytes <= PAGE_BYTES_MAX).then_some(())?;
+        let end = header.bytes.checked_add(header.packed_bytes)?;
+        (header.plain_bytes <= PAGE_BYTES_MAX && end <= bytes.len()).then_some(())?;
+        self.packed = bytes.slice(header.bytes..end);
+        self.plain_bytes = header.plain_bytes;
+        self.read = 0;
         self.body.clear();
-        self.body.reserve(header.plain_bytes);
-        let length = self.decompressor.decompress_to_buffer(packed, &mut self.body).ok()?;
-        (length == header.plain_bytes).then_some((header, self.body.as_slice()))
+        Some(header)
+    }
+
+    /// At least the first `end` bytes of it.
+    fn until(&mut self, end: usize) -> Option<&[u8]> {
+        if self.plain_bytes < end {
+            return None;
+        }
+        // All of it, or what is one block of zstd or little more.
+        let is_whole = end == self.plain_bytes || self.plain_bytes <= STEP_BYTES + STEP_BYTES / 4;
+        if is_whole && self.body.is_empty() {
+            self.body.reserve(self.plain_bytes);
+            let length = self.context.decompress(&mut self.body, &self.packed).ok()?;
+            (length == self.plain_bytes).then_some(())?;
+        }
+        while self.body.len() < end.max(1).min(self.plain_bytes) {
+            self.step()?;
+        }
+        Some(&self.body)
+    }
+
+    fn step(&mut self) -> Option<()> {
+        if self.body.is_empty() {
+            self.context.init().ok()?;
+        }
+        let before = self.body.len();
+        self.body.resize(self.plain_bytes.min(before + STEP_BYTES), 0);
+        let mut input = InBuffer::around(&self.packed);
+        input.set_pos(self.read);
+        let mut output = OutBuffer::around_pos(self.body.as_mut_slice(), before);
+        self.context.decompress_stream(&mut output, &mut input).ok()?;
+        let (after, read) = (output.pos(), input.pos());
+        self.body.truncate(after);
+        self.read = read;
+        (before < after).then_some(())
     }
 }

@@ -23,6 +23,7 @@ use super::cache::Cache;
 use super::checked_file::CheckedFile;
 use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
 use super::erased::Erased;
+use super::fine::Fine;
 use super::frequent::Frequent;
 use super::kinds::Kinds;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
@@ -33,7 +34,7 @@ use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
 use super::writer::{
-    FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY,
+    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY,
 };
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
@@ -292,7 +293,15 @@ impl Segment {
                 Some(text) => Kinds::from_json(text).map_err(|reason| file.unreadable(reason))?,
                 None => Kinds::default(),
             };
-            let bytes = bytes + kinds.bytes();
+            let (file, fine_bytes) = match said(&metadata, FINE_KEY) {
+                Some(text) => {
+                    let fine = Fine::from_text(text, Length::len(&file)).map_err(|reason| file.unreadable(reason))?;
+                    let bytes = fine.bytes();
+                    (file.with_fine(fine), bytes)
+                }
+                None => (file, 0),
+            };
+            let bytes = bytes + kinds.bytes() + fine_bytes;
             let (by_numbers, number) = (OnceLock::new(), self.number);
             Ok((Footer { file, metadata, by_numbers, number, spilled, frequent, kinds }, bytes))
         })

@@ -8,13 +8,15 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::columns::HASH;
-use super::meta::{FileMeta, SegmentMeta, Tier, WriteOptions};
+use super::fine;
+use super::meta::{BLOCK_BYTES, FileMeta, SegmentMeta, Tier, WriteOptions};
 use super::tests_columns::event;
 use super::tests_old::write_version_1;
 use super::{Projection, ROWS_FILE, Segment, write};
 use crate::dataset::Dataset;
 use crate::disk::Disk;
 use crate::disk::sim::SimDisk;
+use crate::error::ReadError;
 
 const OPTIONS: WriteOptions = WriteOptions { dataset: Dataset::Events, tier: Tier::Recent };
 
@@ -160,6 +162,42 @@ fn damaged_pages_with_right_checksums_are_no_panic() {
         refused += usize::from(segment.pick_rows(&rows, &leaves).is_ok_and(|events| events.is_none()));
     }
     assert!(20 < refused, "{refused} of 60 were refused");
+}
+
+#[test]
+fn a_flipped_bit_is_found_before_it_is_served_by_small_blocks_and_by_those_of_before() {
+    let events = mixture(9_000);
+    let mut served_of = Vec::new();
+    for (is_old, block) in [(false, fine::BYTES), (true, BLOCK_BYTES)] {
+        let (disk, meta) = written(&events, is_old);
+        let whole = Segment::open(Arc::new(disk.fork()), &meta).unwrap();
+        let footer = whole.footer().unwrap();
+        assert_eq!(footer.file.block_bytes(), block);
+        let expected = whole.fetch(&[4_000], Projection::All).unwrap();
+        // What is behind the row groups is read with the blocks of 64 KiB around it.
+        let columns = footer.metadata.metadata().row_groups().last().unwrap().columns();
+        let end = columns.iter().map(|column| column.byte_range()).map(|(start, length)| start + length).max();
+        let end = usize::try_from(end.unwrap()).unwrap() / BLOCK_BYTES * BLOCK_BYTES;
+        let (mut served, mut refused) = (0, 0);
+        for offset in (0..end).step_by(1_777) {
+            let disk = disk.fork();
+            assert!(disk.flip(&meta.path(ROWS_FILE), offset, u32::try_from(offset % 8).unwrap()));
+            match Segment::open(Arc::new(disk), &meta).unwrap().fetch(&[4_000], Projection::All) {
+                Ok(found) => {
+                    served += 1;
+                    assert_eq!(found, expected, "byte {offset}");
+                }
+                Err(ReadError::Corrupt(corrupt)) => {
+                    refused += 1;
+                    assert_eq!(corrupt.offset, (offset / block * block) as u64);
+                }
+                Err(other) => panic!("byte {offset}: {other}"),
+            }
+        }
+        assert!(10 < refused, "{refused} refused, {served} served");
+        served_of.push(served * 1_000 / (served + refused));
+    }
+    assert!(served_of[1] < served_of[0], "{served_of:?} of a thousand flips leave the row readable");
 }
 
 #[test]

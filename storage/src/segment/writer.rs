@@ -15,6 +15,7 @@ use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use nhatle_event::{Field, Kind, Stored};
 
 use super::columns::{ATTRS, CREATED, INGESTED, ORIGINAL, SEQ, TIMESTAMP, Tables};
+use super::fine::FineWriter;
 use super::frequent::{self, Census, Frequent};
 use super::kinds::Noting;
 use super::merge::Summary;
@@ -164,9 +165,12 @@ fn write_in_steps(
     meta.ok_or_else(|| unwritable("", "no events".to_owned()))
 }
 
+/// Checksums of small blocks of the row groups ([`super::fine`]), in the metadata of the file.
+pub const FINE_KEY: &str = "nhatle.crc32c";
+
 /// Writes rows, given in their order, some at a time.
 pub struct RowsWriter<W: std::io::Write + Send> {
-    writer: ArrowWriter<W>,
+    writer: ArrowWriter<FineWriter<W>>,
     tables: Tables,
     kinds: Noting,
     /// See [`RowsWriter::spill`].
@@ -195,7 +199,7 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     pub fn new(to: W, tier: Tier, frequent: Vec<Frequent>) -> parquet::errors::Result<RowsWriter<W>> {
         let properties = properties(tier, &frequent)?;
         let tables = Tables::new(frequent);
-        let writer = ArrowWriter::try_new(to, tables.schema().clone(), Some(properties))?;
+        let writer = ArrowWriter::try_new(FineWriter::new(to), tables.schema().clone(), Some(properties))?;
         Ok(RowsWriter { writer, tables, kinds: Noting::default(), spilled: Vec::new() })
     }
 
@@ -262,7 +266,12 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        self.writer.into_inner()
+        // All row groups are in the file then, and what stands behind them is read whole.
+        self.writer.flush()?;
+        self.writer.sync()?;
+        let fine = self.writer.inner().text();
+        self.writer.append_key_value_metadata(KeyValue::new(FINE_KEY.to_owned(), fine));
+        self.writer.into_inner().map(FineWriter::into_inner)
     }
 }
 
