@@ -290,12 +290,14 @@ impl<'a> Column<'a> {
             if let Some((_, last)) = found.last() {
                 let is_plain_texts = header.encoding == PLAIN && self.chunk.column_type() == Type::BYTE_ARRAY;
                 let mut body = unpacked.until(if is_plain_texts { 0 } else { header.plain_bytes })?;
-                while is_plain_texts {
-                    let needed = pages::plain_bytes_end(body.get(levels_end..)?, *last).saturating_add(levels_end);
-                    if needed <= body.len() {
-                        break;
+                if is_plain_texts {
+                    loop {
+                        let needed = pages::plain_bytes_end(body.get(levels_end..)?, *last).saturating_add(levels_end);
+                        if needed <= body.len() {
+                            break;
+                        }
+                        body = unpacked.until(needed)?;
                     }
-                    body = unpacked.until(needed)?;
                 }
                 self.give_of_page(&header, body.get(levels_end..)?, &found, &mut numbers, take)?;
             }
