@@ -2,6 +2,8 @@
 //! to be read as this program writes them. Out: one line a figure, medians of rows that lie scattered, each out of a segment that was
 //! opened anew, so that nothing of it is kept but by the system.
 
+#![allow(clippy::print_stdout, reason = "a measurement prints")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
