@@ -213,7 +213,7 @@ mod tests {
         let disk = crate::disk::sim::SimDisk::new(1);
         let clock = Arc::new(SimClock::new(5));
         let store = Store::open_with(Arc::new(disk.clone()), Config::default(), clock, SegmentForm::Plain).unwrap();
-        store.append(vec![(Dataset::Events, event(1, 900_000))], &[]).unwrap();
+        store.append(vec![(Dataset::Events, event(1, 1_800_000))], &[]).unwrap();
         let (snapshot, mut place) = (store.snapshot(), Place::default());
         let mut steps = 0;
         while !place.read_on(&disk, &snapshot, 100_000, 7).1 {
