@@ -66,6 +66,12 @@ impl LiveSegment {
         Ok(segment)
     }
 
+    /// Forgets what is kept of its events in memory, where it was opened.
+    pub fn forget_events(&self) {
+        let opened = self.opened.lock().expect("no code panics while it holds this lock");
+        opened.iter().for_each(|segment| segment.forget_events());
+    }
+
     /// The head of its index; `None` for a form without one.
     ///
     /// # Errors

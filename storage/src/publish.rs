@@ -89,6 +89,8 @@ impl Store {
         let Some(mut next) = sealer.pending.take() else { return Ok(false) };
         let has_moved_border = next.log_first != sealer.manifest.log_first;
         let retired = self.show(&next, has_moved_border);
+        // At once: whoever still reads one may hold it, and its files, for long.
+        retired.iter().for_each(|segment| segment.forget_events());
         sealer.retired.segments.extend(retired);
         self.prover().follow(&**self.disk(), &sealer.manifest, &mut next, self.clock().now());
         let before = std::mem::replace(&mut sealer.manifest, next);

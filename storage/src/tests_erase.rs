@@ -16,12 +16,12 @@ use crate::proof::check;
 use crate::proof::prove::{self, EventProof, segment_leaves};
 use crate::proof::tree::{Tree, leaf_hash, root_of_inclusion};
 use crate::query::{Page, Query};
-use crate::segment::Segment;
 use crate::segment::erased::{ERASED_FILE, Erased};
 use crate::segment::meta::{SegmentMeta, Tier, WriteOptions, write_file};
+use crate::segment::{Segment, kept_of};
 use crate::tests_rows::{check_orphans, key};
 use crate::tests_world::SimClock;
-use crate::{Config, Dataset, OsDisk, Store};
+use crate::{Config, Dataset, OsDisk, Snapshot, Store};
 
 const NAME: &str = "nguyen.van.an";
 const MARK: &str = "[gone]";
@@ -199,6 +199,29 @@ fn a_person_goes_and_everything_else_stays_with_its_proofs() {
     let store = place.open();
     assert_eq!(all(&store), after);
     sound(&store, &*place.disk());
+}
+
+#[test]
+fn what_was_kept_in_memory_of_a_segment_goes_with_it() {
+    let place = Place::new();
+    let store = place.open();
+    seal(&store, 0..50);
+    seal(&store, 50..100);
+    let held = store.snapshot();
+    let numbers: Vec<u64> = held.segments(Dataset::Events).map(|segment| segment.open().unwrap().number()).collect();
+    let hits = |snapshot: &Snapshot| snapshot.search(&Query::parse(NAME).unwrap(), &Page::first(100)).unwrap().hits;
+    assert_eq!(hits(&held).len(), 20);
+    let before: Vec<[usize; 2]> = numbers.iter().map(|number| kept_of(*number)).collect();
+    assert!(before.iter().all(|[rows, dictionaries]| 0 < *rows && 0 < *dictionaries), "{before:?}");
+    let dir = metas(&store)[0].dir.clone();
+    store.erase(&dir, &erasure(1), &mut || true).unwrap().unwrap();
+    assert_eq!((kept_of(numbers[0]), kept_of(numbers[1])), ([0, 0], before[1]), "of the other nothing was erased");
+    // Whoever holds the store as it was may still ask for what it had; that goes with the last of them.
+    assert_eq!(hits(&held).len(), 20);
+    assert_eq!(kept_of(numbers[0]), before[0]);
+    drop(held);
+    store.sweep();
+    assert_eq!(kept_of(numbers[0]), [0, 0]);
 }
 
 #[test]

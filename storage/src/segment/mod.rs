@@ -64,6 +64,8 @@ mod tests_pick;
 mod tests_sound;
 
 pub(crate) use made::Wanted;
+#[cfg(test)]
+pub(crate) use reader::kept_of;
 pub use reader::{Projection, RowStream, Segment};
 pub(crate) use recent::Recent;
 pub use row_keys::RowKeys;

@@ -31,6 +31,8 @@ const PAGE_BYTES_MAX: usize = 64 << 20;
 const STEP_BYTES: usize = 128 << 10;
 /// The columns of a row are shared by two threads where they are so many bytes: a thread more costs as much as unpacking some 20 KiB.
 const SHARED_BYTES_MIN: u64 = 128 << 10;
+/// Of more rows than this nobody waits for one: what a thread of its own allocates stays with the allocator's arena of that thread.
+const SHARED_ROWS_MAX: usize = 16;
 /// Decompressed dictionaries of the segments that rows were fetched from last; those of one have some two MiB.
 const DICTIONARIES_BYTES_MAX: usize = 32 << 20;
 /// Of fewer columns than this, what kind a row is of costs more to find out than it spares.
@@ -38,6 +40,17 @@ const COLUMNS_OF_KINDS_MIN: usize = 8;
 
 /// By the number of the segment, the row group and the column.
 static DICTIONARIES: Recent<(u64, usize, usize), Dictionary> = Recent::new(DICTIONARIES_BYTES_MAX);
+
+/// Forgets the dictionaries of the segment of this number.
+pub fn forget(number: u64) {
+    DICTIONARIES.forget(|(of, _, _)| *of == number);
+}
+
+/// How many of them are kept.
+#[cfg(test)]
+pub fn kept_of(number: u64) -> usize {
+    DICTIONARIES.count(|(of, _, _)| *of == number)
+}
 
 /// The plain values of a dictionary.
 struct Dictionary(Vec<u8>);
@@ -118,7 +131,7 @@ impl<'a> Picked<'a> {
     fn read(&self, footer: &Footer, unpacked: &mut Unpacked, events: &mut [Stored]) -> Option<()> {
         let ranges: Option<Vec<_>> = self.columns.iter().map(|(column, asked)| column.ranges(asked)).collect();
         let ranges = ranges?;
-        let half = self.half(&ranges);
+        let half = if events.len() <= SHARED_ROWS_MAX { self.half(&ranges) } else { ranges.len() };
         let part = |columns: &Range<usize>, unpacked: &mut Unpacked, events: &mut [Stored]| {
             let wanted = Wanted::new(ranges[columns.clone()].to_vec());
             let file = Ahead::in_order(footer.file.clone(), vec![wanted]);

@@ -27,7 +27,7 @@ use super::fine::Fine;
 use super::frequent::Frequent;
 use super::kinds::Kinds;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
-use super::pick::pick;
+use super::pick::{self, pick};
 use super::recent::Recent;
 use super::row_keys::RowKeys;
 use super::spans::wanted;
@@ -110,6 +110,13 @@ impl Segment {
         }
         CheckedFile::open(disk.clone(), meta, ROWS_FILE)?;
         Ok(Segment { disk, meta: meta.clone(), number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
+    }
+
+    /// Forgets what is kept of its events in memory: it was written anew because something was erased from them (ADR 38), or it goes.
+    pub fn forget_events(&self) {
+        ROWS.forget(|(number, _)| *number == self.number);
+        pick::forget(self.number);
+        crate::sql::forget(self.number);
     }
 
     /// Its number in this process; no other segment ever has it.
@@ -517,7 +524,14 @@ impl Drop for Segment {
         FOOTERS.forget(self.number);
         KEYS.forget(self.number);
         INDEXES.forget(self.number);
+        self.forget_events();
     }
+}
+
+/// How many rows and dictionaries of the segment of this number are kept.
+#[cfg(test)]
+pub fn kept_of(number: u64) -> [usize; 2] {
+    [ROWS.count(|(of, _)| *of == number), pick::kept_of(number)]
 }
 
 impl Footer {

@@ -47,6 +47,22 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         }
     }
 
+    /// Forgets the values of these keys.
+    pub fn forget(&self, is_meant: impl Fn(&K) -> bool) {
+        self.with(|kept| {
+            for (_, (_, bytes)) in kept.young.extract_if(|key, _| is_meant(key)) {
+                kept.young_bytes -= bytes;
+            }
+            kept.old.retain(|key, _| !is_meant(key));
+        });
+    }
+
+    /// How many values of these keys are kept.
+    #[cfg(test)]
+    pub fn count(&self, is_meant: impl Fn(&K) -> bool) -> usize {
+        self.with(|kept| kept.young.keys().chain(kept.old.keys()).filter(|key| is_meant(key)).count())
+    }
+
     fn with<R>(&self, act: impl FnOnce(&mut Kept<K, V>) -> R) -> R {
         let mut kept = self.kept.lock().expect("no code panics while it holds this lock");
         act(kept.get_or_insert_with(|| Kept { young: HashMap::new(), old: HashMap::new(), young_bytes: 0 }))
@@ -83,6 +99,9 @@ mod tests {
         }
         assert_eq!(recent.get(999).as_deref(), Some(&999));
         assert_eq!(recent.get(900), None);
+        recent.forget(|number| number % 2 == 1);
+        assert_eq!((recent.get(999), recent.get(998).as_deref()), (None, Some(&998)));
+        assert_eq!((recent.count(|number| number % 2 == 1), recent.with(|kept| kept.young_bytes % 10)), (0, 0));
         recent.put(7, Arc::new(7), 101);
         assert_eq!(recent.get(7), None);
     }

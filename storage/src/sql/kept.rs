@@ -128,6 +128,11 @@ pub fn keep(place: Place, known: Known) {
     GROUPS.put(place, Arc::new(known), PLACE_BYTES + bytes);
 }
 
+/// Forgets the groups of the segment of this number.
+pub fn forget(segment: u64) {
+    GROUPS.forget(|place| place.segment == segment);
+}
+
 fn questions<R>(act: impl FnOnce(&mut Questions) -> R) -> R {
     act(&mut QUESTIONS.lock().expect("no code panics while it holds this lock"))
 }
@@ -162,6 +167,15 @@ mod tests {
     fn question(column: usize) -> Question {
         let (conditions, measures, measured) = (Vec::new(), vec![Measure::Rows], Vec::new());
         Question { conditions, keys: vec![(None, vec![column])], measures, measured }
+    }
+
+    #[test]
+    fn groups_go_with_their_segment() {
+        let place = |segment| Place { segment, group: 0, question: u64::MAX };
+        let segments = [u64::MAX - 1, u64::MAX];
+        segments.iter().for_each(|segment| keep(place(*segment), Known::TooMany));
+        forget(u64::MAX);
+        assert_eq!(segments.map(|segment| known(place(segment)).is_some()), [true, false]);
     }
 
     #[test]

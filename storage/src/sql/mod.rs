@@ -67,6 +67,7 @@ use nhatle_event::Text;
 pub use answer::{Answer, Batch};
 pub use cell::{Cell, Column, Constant, Kind, Table};
 pub use error::SqlError;
+pub(crate) use kept::forget;
 pub use run::{Described, Sql};
 
 use crate::snapshot::Snapshot;
