@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::dataset::Dataset;
 use crate::disk::OsDisk;
 use crate::store::Store;
+use crate::wal::Header;
 
 const FILE: &str = "log/0000000000000001.log";
 
@@ -48,4 +49,28 @@ fn events_of_version_1_are_read_and_written_anew_in_fewer_bytes() {
     assert_eq!(anew, again);
     let bytes = |folder: &Path| std::fs::metadata(folder.join(FILE)).unwrap().len();
     assert!(bytes(new.path()) + 100 < bytes(old.path()));
+}
+
+#[test]
+fn a_file_of_a_version_that_is_not_known_is_refused_and_left_as_it_is() {
+    let header = Header { number: 1, first_seq: Seq(1), salt: 7, previous_bytes: 0 };
+    let of_version = |version: u32| {
+        let mut bytes = header.encode().to_vec();
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..44]);
+        bytes[44..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    };
+    assert_eq!(of_version(2), header.encode(), "what is written now");
+    assert!((1..=2).all(|version| Header::decode(&of_version(version)) == Ok(header)));
+    for version in [0, 3, u32::MAX] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("log")).unwrap();
+        let bytes = [of_version(version), vec![1; 100]].concat();
+        std::fs::write(folder.path().join(FILE), &bytes).unwrap();
+        let disk = Arc::new(OsDisk::new(folder.path()).unwrap());
+        let refused = Store::open(disk, Config::default(), Arc::new(SystemClock)).map(drop).unwrap_err();
+        assert!(refused.to_string().contains("log version 1 or 2"), "{refused}");
+        assert_eq!(std::fs::read(folder.path().join(FILE)).unwrap(), bytes);
+    }
 }

@@ -24,8 +24,10 @@ use crate::dataset::Dataset;
 pub const FOLDER: &str = "log";
 /// The first eight bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"nhatleLG";
-/// The version written now.
-pub const VERSION: u32 = 1;
+/// The version written now: its events may be of version 2 of [`nhatle_event::binary`], which a program of before must refuse.
+pub const VERSION: u32 = 2;
+/// The oldest version that is read.
+const VERSION_MIN: u32 = 1;
 /// The length of a file's header, its checksum included.
 pub const HEADER_BYTES: usize = 48;
 /// How much of the header its checksum covers.
@@ -197,15 +199,15 @@ impl Header {
     /// Reads a header from the front of a file.
     ///
     /// # Errors
-    /// Where the bytes are no header of this version.
+    /// Where the bytes are no header of a version that is read.
     pub fn decode(bytes: &[u8]) -> Result<Header, Bad> {
         let bad = |offset, expected| Bad { offset, expected };
         let mut input = Input { bytes, at: 0 };
         if input.array::<8>()? != MAGIC {
             return Err(bad(0, "the magic of a log file"));
         }
-        if u32::from_le_bytes(input.array()?) != VERSION {
-            return Err(bad(8, "log version 1"));
+        if !(VERSION_MIN..=VERSION).contains(&u32::from_le_bytes(input.array()?)) {
+            return Err(bad(8, "log version 1 or 2"));
         }
         let number = u64::from_le_bytes(input.array()?);
         let first_seq = Seq(u64::from_le_bytes(input.array()?));
