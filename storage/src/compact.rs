@@ -151,14 +151,6 @@ impl Store {
         if !self.is_writer() {
             return Err(WriteError::ReadOnly);
         }
-        let snapshot = self.snapshot();
-        let live = Dataset::ALL.into_iter().flat_map(|dataset| snapshot.segments(dataset));
-        let named = live.map(|segment| segment.meta().dir.clone()).filter(|dir| dirs.contains(dir)).collect::<Vec<_>>();
-        drop(snapshot);
-        if named.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.announce_drop(&named, reason)?;
         let mut sealer = self.sealer();
         self.settle(&mut sealer)?;
         let mut next = sealer.manifest.clone();
@@ -166,6 +158,9 @@ impl Store {
         if dropped.is_empty() {
             return Ok(dropped);
         }
+        // Within the lock: what is written anew meanwhile would be told as dropped, and live on.
+        let named: Vec<String> = dropped.iter().map(|meta| meta.dir.clone()).collect();
+        self.announce_drop(&named, reason)?;
         next.segments = kept;
         next.number += 1;
         self.publish(&mut sealer, next)?;
