@@ -71,36 +71,9 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         judge: judge::office,
     },
-    Service {
-        mark: "category",
-        says: "SignInLogs",
-        also: &["resourceId", "properties.id"],
-        module: "azure",
-        dataset: "azure.signinlogs",
-        times: &["properties.createdDateTime", "time"],
-        rows: SIGN_IN,
-        judge: judge::sign_in,
-    },
-    Service {
-        mark: "category",
-        says: "NonInteractiveUserSignInLogs",
-        also: &["resourceId", "properties.id"],
-        module: "azure",
-        dataset: "azure.signinlogs",
-        times: &["properties.createdDateTime", "time"],
-        rows: SIGN_IN,
-        judge: judge::sign_in,
-    },
-    Service {
-        mark: "category",
-        says: "ServicePrincipalSignInLogs",
-        also: &["resourceId", "properties.id"],
-        module: "azure",
-        dataset: "azure.signinlogs",
-        times: &["properties.createdDateTime", "time"],
-        rows: SIGN_IN,
-        judge: judge::sign_in,
-    },
+    sign_ins("SignInLogs"),
+    sign_ins("NonInteractiveUserSignInLogs"),
+    sign_ins("ServicePrincipalSignInLogs"),
     // The same by Microsoft Graph.
     Service {
         mark: "userPrincipalName",
@@ -416,3 +389,17 @@ const SIGN_IN: &[(&str, Field)] = &[
     ("properties.location.city", Field::SOURCE_GEO_CITY_NAME),
     ("properties.location.countryOrRegion", Field::SOURCE_GEO_COUNTRY_ISO_CODE),
 ];
+
+/// Sign-ins of Entra ID as Azure sends them, of the category that begins so.
+const fn sign_ins(category: &'static str) -> Service {
+    Service {
+        mark: "category",
+        says: category,
+        also: &["resourceId", "properties.id"],
+        module: "azure",
+        dataset: "azure.signinlogs",
+        times: &["properties.createdDateTime", "time"],
+        rows: SIGN_IN,
+        judge: judge::sign_in,
+    }
+}

@@ -11,7 +11,7 @@ use nhatle_event::{Event, Field, Timestamp, Value};
 use crate::parse::key_value::{self, Pairs};
 use crate::parse::{self, Fault, Syslog};
 
-use super::{Act, Row, act, observer, set_pairs, set_text};
+use super::{Act, Row, act, observer, set_hash, set_pairs, set_text};
 use crate::normalize::Context;
 
 const HOME: &str = "fortinet.firewall.";
@@ -176,19 +176,6 @@ pub fn event(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> Result
         _ => device_event(&mut event, &pairs),
     }
     Ok(event)
-}
-
-/// What a hash is, by its length; FortiOS writes CRC32 sums, too.
-fn set_hash(event: &mut Event, hash: &str) {
-    let field = match hash.len() {
-        32 => Field::FILE_HASH_MD5,
-        40 => Field::FILE_HASH_SHA1,
-        64 => Field::FILE_HASH_SHA256,
-        _ => return,
-    };
-    if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        set_text(event, field, hash);
-    }
 }
 
 fn each<'a>(pairs: &'a Pairs<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {

@@ -294,6 +294,19 @@ pub(super) fn observer(event: &mut Event, vendor: &'static str, product: &'stati
     event.set(Field::OBSERVER_TYPE, kind);
 }
 
+/// A hash, by its length; devices write sums that are none, too, as FortiOS its CRC32.
+fn set_hash(event: &mut Event, hash: &str) {
+    let field = match hash.len() {
+        32 => Field::FILE_HASH_MD5,
+        40 => Field::FILE_HASH_SHA1,
+        64 => Field::FILE_HASH_SHA256,
+        _ => return,
+    };
+    if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        set_text(event, field, hash);
+    }
+}
+
 /// Sets a value that a device wrote, in its field's type. Devices write `N/A` and `-` where there is nothing; a
 /// host name where an address is expected is the domain of that side.
 pub(super) fn set_text(event: &mut Event, field: Field, value: &str) {

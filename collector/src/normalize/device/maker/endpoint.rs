@@ -9,11 +9,10 @@ use std::borrow::Cow;
 use nhatle_event::{Event, Field, Text};
 
 use super::{
-    Act, LOGIN, LOGOUT, REFUSED, Row, Said, act, mean, observer, said, set_all, set_file_name, set_hash, set_text,
-    value,
+    Act, LOGIN, LOGOUT, REFUSED, Row, Said, act, mean, observer, said, set_all, set_file_name, set_text, value,
 };
 use crate::normalize::Context;
-use crate::normalize::device::stamp;
+use crate::normalize::device::{set_hash, stamp};
 use crate::parse::Syslog;
 
 const SYMANTEC: &[Row] = &[
@@ -62,7 +61,7 @@ pub(super) fn symantec(message: &str, parts: &Syslog<'_>, context: &Context<'_>)
     set_all(&mut event, "symantec_endpoint.log.", SYMANTEC, &pairs);
     set_file_name(&mut event);
     if let Some(hash) = value(&pairs, "Application hash") {
-        set_hash(&mut event, hash);
+        set_hash(&mut event, &hash.to_ascii_lowercase());
     }
     // Only words that stand before the first name of a file or a person are the server's own.
     let told = message.split(",IP Address: ").next().unwrap_or_default();
@@ -128,7 +127,7 @@ pub(super) fn epo(message: &str, parts: &Syslog<'_>, context: &Context<'_>) -> E
         event.set(Field::USER_DOMAIN, domain);
     }
     if let Some(hash) = element(message, "TargetHash") {
-        set_hash(&mut event, hash);
+        set_hash(&mut event, &hash.to_ascii_lowercase());
     }
     set_file_name(&mut event);
     let category = element(message, "ThreatCategory").unwrap_or_default();

@@ -150,19 +150,6 @@ fn set_file_name(event: &mut Event) {
     }
 }
 
-/// What a hash is, by its length.
-fn set_hash(event: &mut Event, hash: &str) {
-    let field = match hash.len() {
-        32 => Field::FILE_HASH_MD5,
-        40 => Field::FILE_HASH_SHA1,
-        64 => Field::FILE_HASH_SHA256,
-        _ => return,
-    };
-    if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        set_text(event, field, &hash.to_ascii_lowercase());
-    }
-}
-
 /// Parts of a text in small letters, action, meaning; the first row whose words all stand in it counts.
 type Said = &'static [(&'static [&'static str], &'static str, Act)];
 
