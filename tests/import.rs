@@ -94,3 +94,29 @@ fn an_import_beside_a_server_says_how_files_come_in() {
     assert!(said.contains("another process") && said.contains("/api/v1/events"), "{said}");
     server.stop();
 }
+
+/// A server waits for room; whoever imports is told.
+#[test]
+fn an_import_onto_a_full_disk_ends_and_says_how_much_is_stored() {
+    let Some(disk) = crate::overload::SmallDisk::mount(24) else { return };
+    let lines: String = (0..200_000)
+        .map(|n| format!("<13>Nov 23 02:10:00 web-{} app: line {n} {}\n", n % 50, "day ".repeat(40)))
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines).unwrap();
+    let data = disk.path().join("data");
+    let (data, file) = (data.to_str().unwrap(), file.path().to_str().unwrap());
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_nhatle"))
+        .args(["import", "--data", data, file])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{said}");
+    let stored = said
+        .split_once(" records are stored")
+        .map(|(front, _)| front.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+    assert!(said.contains("no space left for") && stored.is_some_and(|stored| 10_000 < stored), "{said}");
+    let rows = stdout(&["sql", "--data", data, "SELECT count(*) AS n FROM events"]);
+    let counted: Value = serde_json::from_str(rows.trim()).unwrap();
+    assert!(stored <= counted["n"].as_u64(), "{said} {counted}");
+}

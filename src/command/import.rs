@@ -1,14 +1,17 @@
 //! `nhatle import`: files through the same pipeline into a store, then exits.
 //!
 //! Everything a file holds is stored: what cannot be parsed is a dead letter. At the end the counts are
-//! printed; stored and dead-lettered together are the records of the files.
+//! printed; stored and dead-lettered together are the records of the files. A server waits for room on a full disk; this ends, and says
+//! how much is stored.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nhatle_collector::listen::file::{FileEntries, FileEntry, FileOptions, files_below};
-use nhatle_collector::{Settings, dead_letter_event};
+use nhatle_collector::{Settings, UnitRule, dead_letter_event};
 use nhatle_event::{Clock, Event, SystemClock, Text};
 use nhatle_storage::{Dataset, OpenError};
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
@@ -23,6 +26,13 @@ use crate::sources::owners::By;
 
 /// How many records are converted together.
 const CHUNK_RECORDS: usize = 4_096;
+
+/// So long nothing moves on a full disk until it is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// With less room than this a disk may be full: a segment has some tens of MiB.
+const ROOM_BYTES_MIN: u64 = 64 << 20;
 
 /// What to do where a server has the store.
 const BESIDE_A_SERVER: &str = "import needs the store for itself; a running server takes lines by POST /api/v1/events, files by [[collector.file]]";
@@ -43,9 +53,50 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
         }
     })?;
     let shared = Arc::new(shared);
-    let settings =
-        Settings { units: super::serve::unit_rules(&config), tables: shared.tables.current(), ..parse::settings() };
-    let (pipeline, to_append) = Pipeline::start_import(&shared)?;
+    let (to_hear, heard) = sync_channel(1);
+    let (storing, own) = (shared.clone(), args.clone());
+    let units = super::serve::unit_rules(&config);
+    let work = move || drop(to_hear.send(store_all(&storing, &own, units)));
+    std::thread::Builder::new().name("import".to_owned()).spawn(work)?;
+    let mut moved = (progress(&shared), Instant::now());
+    loop {
+        match heard.recv_timeout(LOOK_INTERVAL) {
+            Ok(end) => return end,
+            Err(RecvTimeoutError::Disconnected) => bail!("the import panicked"),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let now = progress(&shared);
+        if now != moved.0 || !is_disk_full(&shared) {
+            moved = (now, Instant::now());
+        } else if PATIENCE <= moved.1.elapsed() {
+            // Whatever waits for room is left to wait; what is stored is durable.
+            runtime.shutdown_background();
+            let [_, stored, dead_lettered, ..] = now;
+            bail!(
+                "no space left for {}: {stored} records are stored and {dead_lettered} are dead letters; with room, import only what is missing",
+                config.data.display()
+            );
+        }
+    }
+}
+
+/// What changes while anything is done.
+fn progress(shared: &Shared) -> [u64; 6] {
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let (counters, stats) = (&shared.counters, shared.store.stats());
+    let read = load(&counters.records_received);
+    let (stored, dead_lettered) = (load(&counters.events_stored), load(&counters.dead_letters));
+    [read, stored, dead_lettered, stats.last_seq.0, stats.segments as u64, stats.segment_bytes]
+}
+
+fn is_disk_full(shared: &Shared) -> bool {
+    shared.overload.room().2.is_some_and(|free| free < ROOM_BYTES_MIN)
+}
+
+/// Stores all files, and prints the counts.
+fn store_all(shared: &Arc<Shared>, args: &ImportArgs, units: Vec<UnitRule>) -> anyhow::Result<End> {
+    let settings = Settings { units, tables: shared.tables.current(), ..parse::settings() };
+    let (pipeline, to_append) = Pipeline::start_import(shared)?;
     let options = FileOptions {
         profile: parse::profile(args.source.as_deref())?,
         unit: args.unit.as_deref().map(Text::from),
@@ -74,10 +125,10 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
                 }
             }
             if chunk.len() == CHUNK_RECORDS {
-                send((&shared, by), &settings, &to_append, std::mem::take(&mut chunk))?;
+                send((shared, by), &settings, &to_append, std::mem::take(&mut chunk))?;
             }
         }
-        send((&shared, by), &settings, &to_append, chunk)?;
+        send((shared, by), &settings, &to_append, chunk)?;
     }
     drop(to_append);
     pipeline.join();

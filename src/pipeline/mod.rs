@@ -76,6 +76,8 @@ const SEAL_WAITING_EVENTS: usize = 131_072;
 const SEAL_WAITING_BYTES: u64 = 128 << 20;
 /// How often sealing is considered.
 const SEAL_INTERVAL: Duration = Duration::from_millis(500);
+/// And at most, where it fails.
+const SEAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What every thread, page and command shares.
 pub struct Shared {
@@ -330,14 +332,24 @@ fn seal(shared: &Shared, is_stopping: &AtomicBool) {
                 tracing::error!(%error, "segment not sealed");
             }
         }
+        let pause = pause(had_trouble, shared.clock.now().since(began));
+        let began = std::time::Instant::now();
         // Sliced, so that a stop does not wait for the interval.
-        let slice = SEAL_INTERVAL / 10;
-        for _ in 0..10 {
+        while began.elapsed() < pause {
             if is_stopping.load(Ordering::Relaxed) {
                 return;
             }
-            std::thread::sleep(slice);
+            std::thread::sleep(SEAL_INTERVAL / 10);
         }
+    }
+}
+
+/// How long until sealing is tried again. An attempt that finds no room on the disk takes a core for its length: it is made a tenth of the
+/// time at most, and each half minute at least.
+fn pause(has_failed: bool, took_ns: i64) -> Duration {
+    match has_failed {
+        true => (Duration::from_nanos(u64::try_from(took_ns).unwrap_or(0)) * 9).clamp(SEAL_INTERVAL, SEAL_PAUSE_MAX),
+        false => SEAL_INTERVAL,
     }
 }
 
@@ -378,4 +390,21 @@ pub fn publish(shared: &Shared, alerts: Vec<Alert>) {
     }
     drop(book);
     shared.tick();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_tried_a_tenth_of_the_time() {
+        let of = |seconds: f64| pause(true, (seconds * 1e9) as i64).as_secs_f64();
+        assert_eq!(
+            [0.0, -5.0, 0.01].map(of),
+            [0.5; 3],
+            "no faster than what goes well, also where the clock was set back"
+        );
+        assert_eq!([1.0, 2.0, 60.0, 1e9].map(of), [9.0, 18.0, 30.0, 30.0]);
+        assert_eq!(pause(false, i64::MAX), SEAL_INTERVAL);
+    }
 }

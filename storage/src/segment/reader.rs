@@ -28,7 +28,7 @@ use super::frequent::Frequent;
 use super::kinds::Kinds;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
 use super::pick::{self, pick};
-use super::recent::Recent;
+use super::recent::{Recent, event_bytes};
 use super::row_keys::RowKeys;
 use super::spans::wanted;
 use super::text_index::TextIndex;
@@ -47,8 +47,6 @@ const INDEXES_BYTES_MAX: usize = 256 << 20;
 const ROWS_BYTES_MAX: usize = 16 << 20;
 /// What is fetched by more rows at a time is gone through once, and nothing of it kept.
 const KEPT_ROWS_MAX: usize = 128;
-/// What a value of an event takes besides its text.
-const VALUE_BYTES: usize = 64;
 /// How many rows are decoded at a time.
 const BATCH_ROWS: usize = 8192;
 /// So many columns are read in pieces larger than a page where every row is.
@@ -584,13 +582,6 @@ impl Footer {
     fn others(&self) -> Vec<&str> {
         self.frequent.iter().map(String::as_str).chain([SEQ, TIMESTAMP, ATTRS]).collect()
     }
-}
-
-/// About how much memory an event takes.
-pub(super) fn event_bytes(stored: &Stored) -> usize {
-    let values = stored.event.fields().iter().flat_map(|(_, value)| value.each());
-    let values = values.map(|value| value.text().map_or(0, str::len) + VALUE_BYTES).sum::<usize>();
-    stored.event.original.len() + values + size_of::<Stored>() + VALUE_BYTES
 }
 
 /// What the metadata of the file says under this key.

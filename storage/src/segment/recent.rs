@@ -7,6 +7,10 @@ use std::mem::take;
 use std::sync::{Arc, Mutex};
 
 use foldhash::{HashMap, HashMapExt};
+use nhatle_event::Stored;
+
+/// What a value of an event takes besides its text.
+const VALUE_BYTES: usize = 64;
 
 type Values<K, V> = HashMap<K, (Arc<V>, usize)>;
 
@@ -80,6 +84,13 @@ impl<K: Eq + Hash, V> Kept<K, V> {
             self.young_bytes -= before;
         }
     }
+}
+
+/// About how much memory an event takes.
+pub fn event_bytes(stored: &Stored) -> usize {
+    let values = stored.event.fields().iter().flat_map(|(_, value)| value.each());
+    let values = values.map(|value| value.text().map_or(0, str::len) + VALUE_BYTES).sum::<usize>();
+    stored.event.original.len() + values + size_of::<Stored>() + VALUE_BYTES
 }
 
 #[cfg(test)]
