@@ -21,7 +21,6 @@ use regex::bytes::Regex;
 
 use super::ahead::{self, Ahead};
 use super::checked_file::CheckedFile;
-use super::columns::HASH;
 use super::made::{Made, Wanted};
 use super::reader::{Footer, Segment};
 use crate::error::ReadError;
@@ -67,8 +66,7 @@ impl Spans {
     }
 
     fn made(&self, names: &[&str]) -> Made {
-        let has_hash = self.typed.schema().column_with_name(HASH).is_some();
-        Made::of(names, &self.wanted, &self.footer.frequent, &self.footer.spilled, has_hash)
+        Made::of(names, &self.wanted, &self.footer)
     }
 
     /// The column is there, and written as numbers of a dictionary.
