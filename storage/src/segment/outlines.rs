@@ -73,9 +73,15 @@ struct Known {
 enum Part {
     Plain(Box<[u8]>),
     /// The value of the field at this place of the event.
-    Value { at: usize, field: Field, is_json: bool },
+    Value {
+        at: usize,
+        field: Field,
+        is_json: bool,
+    },
     /// Up to the end of the word, or of the string.
-    Rest { is_string: bool },
+    Rest {
+        is_string: bool,
+    },
 }
 
 impl Outlines {
@@ -250,7 +256,8 @@ fn word_length(bytes: &[u8]) -> usize {
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let mut at = 0;
     while at < bytes.len() {
-        let joins = || matches!(bytes[at], b':' | b'.' | b'+' | b'-' | b',' | b'/') && 0 < at && digit(at - 1) && digit(at + 1);
+        let joins =
+            || matches!(bytes[at], b':' | b'.' | b'+' | b'-' | b',' | b'/') && 0 < at && digit(at - 1) && digit(at + 1);
         if !is_word(bytes[at]) && !joins() {
             break;
         }
@@ -301,10 +308,12 @@ fn take_apart(values: &Values<'_>, line: &str, how: How) -> Option<Vec<Part>> {
     while at < bytes.len() {
         (parts.len() < PIECES_MAX).then_some(())?;
         let before = |back: usize| at.checked_sub(back).map(|at| bytes[at]);
-        let is_json = before(1) == Some(b'"') && (before(2) == Some(b':') || before(2) == Some(b' ') && before(3) == Some(b':'));
+        let is_json =
+            before(1) == Some(b'"') && (before(2) == Some(b':') || before(2) == Some(b' ') && before(3) == Some(b':'));
         let is_string = is_json || before(1) == Some(b'"') && before(2) == Some(b'=');
         let is_named = is_string || matches!(before(1), Some(b'=' | b':'));
-        let is_begin = plain.last().is_some_and(|byte: &u8| !is_word(*byte)) || plain.is_empty() && !matches!(parts.last(), Some(Part::Rest { .. }));
+        let is_begin = plain.last().is_some_and(|byte: &u8| !is_word(*byte))
+            || plain.is_empty() && !matches!(parts.last(), Some(Part::Rest { .. }));
         let string_end = is_string.then(|| at + string_length(&bytes[at..]));
         let found = if is_begin {
             let is_right = |length: usize| {

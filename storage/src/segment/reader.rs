@@ -35,8 +35,8 @@ use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
 use super::writer::{
-    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, OUTLINES_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1, ROWS_VERSION_2,
-    SPILLED_KEY, VERSION_KEY,
+    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, OUTLINES_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1,
+    ROWS_VERSION_2, SPILLED_KEY, VERSION_KEY,
 };
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;

@@ -172,9 +172,8 @@ fn plain_columns(
     let (mut original, mut rest) = (BinaryBuilder::new(), StringBuilder::new());
     let (mut outline, mut outline_rest) = (StringBuilder::new(), BinaryBuilder::new());
     for stored in events {
-        let has_column = |(field, value): &(Field, Value)| {
-            kinds.iter().any(|(known, kind)| known == field && fits(*kind, value))
-        };
+        let has_column =
+            |(field, value): &(Field, Value)| kinds.iter().any(|(known, kind)| known == field && fits(*kind, value));
         let has_column: Vec<bool> = stored.event.fields().iter().map(has_column).collect();
         let given = outlines.as_mut().and_then(|outlines| outlines.of(&stored.event, &has_column));
         original.append_option(given.is_none().then_some(&*stored.event.original));

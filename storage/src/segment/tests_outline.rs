@@ -93,7 +93,9 @@ fn values_without_a_column_are_not_named() {
 fn lines_that_share_nothing_are_whole_after_some() {
     let mut outlines = Outlines::default();
     let word = |number: u64| -> String {
-        (0..12).map(|at| char::from(b'a' + (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (at * 5) & 15) as u8)).collect()
+        (0..12)
+            .map(|at| char::from(b'a' + (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (at * 5) & 15) as u8))
+            .collect()
     };
     let mut given = 0;
     for seq in 1..2_000 {
@@ -107,7 +109,8 @@ fn lines_that_share_nothing_are_whole_after_some() {
 
 #[test]
 fn whoever_reads_few_columns_gets_the_bytes_too() {
-    let mut events: Vec<Stored> = (1..=3_000).map(|seq| if seq % 2 == 0 { sshd(seq, "lan", 1) } else { windows(seq) }).collect();
+    let mut events: Vec<Stored> =
+        (1..=3_000).map(|seq| if seq % 2 == 0 { sshd(seq, "lan", 1) } else { windows(seq) }).collect();
     events[6].event.original = (*b"\xff\x00 no text").into();
     events[7].event.original = (*b"").into();
     let (_folder, segment, meta) = segment(&events);
