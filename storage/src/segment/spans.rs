@@ -113,7 +113,7 @@ impl Spans {
         }
         CheckedFile::forget_failure();
         let reader = builder.build().map_err(|error| self.footer.file.error(error))?;
-        Ok(SpanBatches { footer: Arc::clone(&self.footer), reader, made })
+        Ok(SpanBatches { footer: Arc::clone(&self.footer), reader, made: Box::new(made) })
     }
 
     fn ahead(&self, group: usize, chosen: &[usize], selection: Option<&RowSelection>) -> Ahead {
@@ -241,7 +241,7 @@ fn schema(metadata: &ArrowReaderMetadata) -> Schema {
 pub(crate) struct SpanBatches {
     footer: Arc<Footer>,
     reader: ParquetRecordBatchReader,
-    made: Made,
+    made: Box<Made>,
 }
 
 impl Iterator for SpanBatches {
