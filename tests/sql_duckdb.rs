@@ -1,11 +1,13 @@
 //! Answers of our SQL compared with DuckDB's on the Parquet that we export: the eight questions of a SIEM and two hundred
 //! generated ones. Seeded; `NHATLE_SQL_QUERIES` says how many, `NHATLE_SQL_SEED` where they begin.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use nhatle_event::json::hex;
 use nhatle_event::{Event, Field, SystemClock, Timestamp, Value};
 use nhatle_storage::sql::write::{self, Format};
 use nhatle_storage::sql::{Cell, Column, Kind, Limits, Sql, Table, World};
@@ -49,7 +51,7 @@ const SOURCES: [&str; 4] = ["web-1", "fw-1", "Máy chủ 2", "quiet"];
 fn event(dice: &mut Dice, at: i64) -> Event {
     let stamp = Timestamp((BEGIN_S + at * 7) * 1_000_000_000 + dice.below(1_000_000) as i64 * 1_000);
     let message = format!("{} {} {}", dice.one(&WORDS), dice.below(50), dice.one(&WORDS));
-    let mut event = Event::new(stamp, message.clone().into_bytes());
+    let mut event = Event::new(stamp, format!("<14>{at} web-1: {message}").into_bytes());
     event.received = stamp.plus_nanos(dice.below(5_000_000) as i64 * 1_000);
     event.set(Field::MESSAGE, Value::from(message));
     event.set_named("nhatle.source", Value::from(dice.one(&SOURCES[..3])));
@@ -339,4 +341,28 @@ fn sql_answers_as_duckdb_does_on_what_we_export() {
     assert!(queries.len() / 2 < with_rows, "{with_rows} of {} have rows", queries.len());
     drop(ask);
     assert!(peer.wait().unwrap().success());
+}
+
+#[test]
+fn another_program_makes_the_bytes_as_received_of_a_segments_columns() {
+    let Some(python) = python::with_duckdb() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&folder.path().join("store"));
+    let sql = Sql::new(Limits::default()).unwrap();
+    let ours = rows(&sql, "SELECT nhatle.seq, event.original FROM events", &world);
+    let ours: BTreeMap<u64, String> =
+        ours.iter().map(|row| (row[0].as_u64().unwrap(), row[1].as_str().unwrap().to_owned())).collect();
+    let segments = std::fs::read_dir(folder.path().join("store/segments")).unwrap();
+    let files: Vec<_> = segments.map(|entry| entry.unwrap().path().join("rows.parquet")).collect();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/originals.py");
+    let told = Command::new(python).arg(script).args(&files).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let (mut outlined, mut whole) = (0, 0);
+    for line in String::from_utf8(told.stdout).unwrap().lines() {
+        let row: Json = serde_json::from_str(line).unwrap();
+        let Some(expected) = ours.get(&row["seq"].as_u64().unwrap()) else { continue };
+        assert_eq!(row["original"].as_str().unwrap(), hex(expected.as_bytes()), "{row}");
+        *(if row["outlined"].as_bool().unwrap() { &mut outlined } else { &mut whole }) += 1;
+    }
+    assert!(0 < outlined, "{whole} rows, none with an outline");
 }

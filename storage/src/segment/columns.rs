@@ -17,6 +17,8 @@ use nhatle_event::{Event, Field, Kind, Seq, Stored, Text, Timestamp, Value};
 use super::attrs;
 use super::builders::{Builder, Sparse};
 use super::frequent::Frequent;
+use super::outline;
+use super::outlines::Outlines;
 use super::words::{has_key, name_key};
 
 /// The column of [`Seq`].
@@ -29,6 +31,10 @@ pub const CREATED: &str = "event.created";
 pub const INGESTED: &str = "event.ingested";
 /// The column of the bytes as received.
 pub const ORIGINAL: &str = "event.original";
+/// The column of what the bytes as received are an outline of ([`super::outline`]); it and the next are in files only.
+pub const OUTLINE: &str = "nhatle.original.outline";
+/// The column of what of these bytes no field has.
+pub const REST: &str = "nhatle.original.rest";
 /// The column of their SHA-256.
 pub const HASH: &str = "event.hash";
 /// The column of all other values.
@@ -68,13 +74,13 @@ pub(super) fn kind_of(field: Field, of: &DataType) -> Option<Kind> {
     }
 }
 
-fn event_columns() -> Vec<Column> {
+fn event_columns(is_whole: bool) -> Vec<Column> {
     vec![
         Column::new(SEQ, DataType::UInt64, false),
         Column::new(TIMESTAMP, stamp_type(), false),
         Column::new(CREATED, stamp_type(), false),
         Column::new(INGESTED, stamp_type(), false),
-        Column::new(ORIGINAL, DataType::Binary, false),
+        Column::new(ORIGINAL, DataType::Binary, !is_whole),
     ]
 }
 
@@ -84,7 +90,7 @@ fn table_columns() -> impl Iterator<Item = Column> {
 
 /// The table that every segment can be read as, whatever columns its file has.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let mut columns = event_columns();
+    let mut columns = event_columns(true);
     columns.push(Column::new(HASH, DataType::FixedSizeBinary(32), false));
     columns.extend(table_columns());
     columns.push(Column::new(ATTRS, DataType::Utf8, true));
@@ -93,7 +99,9 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 /// The columns that are written now.
 pub fn file_schema(frequent: &[Frequent]) -> SchemaRef {
-    let mut columns = event_columns();
+    let mut columns = event_columns(false);
+    columns.push(Column::new(OUTLINE, DataType::Utf8, true));
+    columns.push(Column::new(REST, DataType::Binary, true));
     columns.extend(table_columns());
     columns.extend(frequent.iter().map(|one| Column::new(one.field.name(), type_of(one.kind), true)));
     columns.push(Column::new(ATTRS, DataType::Utf8, true));
@@ -152,7 +160,14 @@ pub struct Tables {
     seqs: Vec<u64>,
     /// Of [`TIMESTAMP`], [`CREATED`], [`INGESTED`].
     stamps: [Vec<i64>; 3],
+    outlines: Outlines,
+    /// Of each field of the row at hand, that its value is in its column.
+    has_column: Vec<bool>,
     original: BinaryBuilder,
+    outline: StringBuilder,
+    outline_rest: BinaryBuilder,
+    /// The bytes as received of the rows of the table that is being made.
+    original_bytes: usize,
     columns: Vec<Sparse>,
     rest: StringBuilder,
     /// What of the row at hand goes to `attrs`.
@@ -174,7 +189,12 @@ impl Tables {
             rows: 0,
             seqs: Vec::new(),
             stamps: Default::default(),
+            outlines: Outlines::default(),
+            has_column: Vec::new(),
             original: BinaryBuilder::new(),
+            outline: StringBuilder::new(),
+            outline_rest: BinaryBuilder::new(),
+            original_bytes: 0,
             rest: StringBuilder::new(),
             rest_text: String::new(),
             room: (0, 0, 0),
@@ -196,6 +216,11 @@ impl Tables {
         &self.spilled
     }
 
+    /// The outlines that rows were given so far.
+    pub fn outlines(&self) -> &Outlines {
+        &self.outlines
+    }
+
     /// How many rows the table has so far.
     pub fn rows(&self) -> usize {
         self.rows
@@ -203,7 +228,7 @@ impl Tables {
 
     /// How many bytes as received it has so far.
     pub fn original_bytes(&self) -> usize {
-        self.original.values_slice().len()
+        self.original_bytes
     }
 
     /// Adds a row to the table.
@@ -220,8 +245,8 @@ impl Tables {
         for (stamps, stamp) in self.stamps.iter_mut().zip([event.timestamp, event.received, stored.committed]) {
             stamps.push(stamp.0);
         }
-        self.original.append_value(&event.original);
         self.add_fields(event);
+        self.add_original(event);
         self.rest.append_option((!self.rest_text.is_empty()).then_some(&self.rest_text));
         self.rows += 1;
     }
@@ -232,32 +257,54 @@ impl Tables {
     /// Arrow's, which would be a mistake of ours.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let rows = std::mem::take(&mut self.rows);
+        self.original_bytes = 0;
         let (original, rest) = (self.original.finish(), self.rest.finish());
+        let (outline, outline_rest) = (self.outline.finish(), self.outline_rest.finish());
         self.room = (rows, original.value_data().len(), rest.value_data().len());
         let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(std::mem::take(&mut self.seqs)))];
         for stamps in &mut self.stamps {
             let stamps = TimestampNanosecondArray::from(std::mem::take(stamps));
             columns.push(Arc::new(stamps.with_data_type(stamp_type())));
         }
-        columns.push(Arc::new(original));
+        columns.extend::<[ArrayRef; 3]>([Arc::new(original), Arc::new(outline), Arc::new(outline_rest)]);
         columns.extend(self.columns.iter_mut().map(|column| column.finish(rows)));
         columns.push(Arc::new(rest));
         RecordBatch::try_new(self.schema.clone(), columns)
     }
 
+    /// Puts the bytes as received, or the outline of them.
+    fn add_original(&mut self, event: &Event) {
+        self.original_bytes += event.original.len();
+        match self.outlines.of(event, &self.has_column) {
+            Some((outline, rest)) => {
+                self.original.append_null();
+                self.outline.append_value(outline);
+                self.outline_rest.append_option((!rest.is_empty()).then_some(rest));
+            }
+            None => {
+                self.original.append_value(&event.original);
+                self.outline.append_null();
+                self.outline_rest.append_null();
+            }
+        }
+    }
+
     /// Puts the values of an event into their columns and the others into `rest`.
     fn add_fields(&mut self, event: &Event) {
-        let Tables { frequent, places, columns, spilled, rows, rest_text: rest, .. } = self;
+        let Tables { frequent, places, columns, spilled, rows, rest_text: rest, has_column, .. } = self;
         rest.clear();
+        has_column.clear();
         for (field, value) in event.fields() {
             let at = field.index();
             if places.len() <= at {
                 places.resize_with(at + 1, || None);
             }
             let place = places[at].get_or_insert_with(|| Place::of(*field, frequent));
-            match place.column {
-                Some((column, kind)) if fits(kind, value) => columns[column].put(*rows, value),
-                _ => {
+            let column = place.column.filter(|(_, kind)| fits(*kind, value));
+            has_column.push(column.is_some());
+            match column {
+                Some((column, _)) => columns[column].put(*rows, value),
+                None => {
                     attrs::push(rest, &place.head, place.kind, value);
                     if place.has_column_key && !place.is_spilled {
                         place.is_spilled = true;
@@ -346,8 +393,8 @@ impl<'a> Slot<'a> {
         let (is_right, field) = match name {
             SEQ => (*of == DataType::UInt64, None),
             TIMESTAMP | CREATED | INGESTED => (is_stamp(), None),
-            ORIGINAL => (*of == DataType::Binary, None),
-            ATTRS => (*of == DataType::Utf8, None),
+            ORIGINAL | REST => (*of == DataType::Binary, None),
+            ATTRS | OUTLINE => (*of == DataType::Utf8, None),
             _ => {
                 let is_plain = matches!(of, DataType::Utf8 | DataType::Int64 | DataType::Float64 | DataType::Boolean);
                 (is_plain || is_stamp(), Field::intern(name))
@@ -418,6 +465,11 @@ pub fn from_batch(batch: &RecordBatch) -> Result<Vec<Stored>, String> {
     for (column, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         fill(&mut events, column.name(), array).map_err(|reason| format!("column {}: {reason}", column.name()))?;
     }
+    if batch.column_by_name(OUTLINE).is_some() {
+        for (stored, original) in events.iter_mut().zip(outline::originals(batch)?) {
+            stored.event.original = original.into();
+        }
+    }
     Ok(events)
 }
 
@@ -440,11 +492,11 @@ fn fill(events: &mut [Stored], name: &str, array: &ArrayRef) -> Result<(), Strin
         }
         ORIGINAL => {
             let values = array.as_binary_opt::<i32>().ok_or_else(wrong)?;
-            for (row, stored) in events.iter_mut().enumerate() {
+            for (row, stored) in events.iter_mut().enumerate().filter(|(row, _)| values.is_valid(*row)) {
                 stored.event.original = values.value(row).into();
             }
         }
-        HASH => {}
+        HASH | OUTLINE | REST => {}
         ATTRS => {
             let values = array.as_string_opt::<i32>().ok_or_else(wrong)?;
             for (row, stored) in events.iter_mut().enumerate().filter(|(row, _)| values.is_valid(*row)) {

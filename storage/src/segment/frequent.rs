@@ -13,7 +13,7 @@ use nhatle_event::field::Storage;
 use nhatle_event::{Event, Field, Kind, Value};
 
 use super::GROUP_ROWS;
-use super::columns::{ATTRS, CREATED, FIELDS, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
+use super::columns::{ATTRS, CREATED, FIELDS, HASH, INGESTED, ORIGINAL, OUTLINE, REST, SEQ, TIMESTAMP};
 use super::words::{has_key, name_key};
 
 /// How many such columns a segment has at most.
@@ -141,7 +141,7 @@ fn is_repeating(count: usize, different: usize, expected: usize) -> bool {
 
 /// The name is short, can be printed, and is no other column's.
 fn may_name_column(name: &str) -> bool {
-    let others = [SEQ, TIMESTAMP, CREATED, INGESTED, ORIGINAL, HASH, ATTRS];
+    let others = [SEQ, TIMESTAMP, CREATED, INGESTED, ORIGINAL, OUTLINE, REST, HASH, ATTRS];
     name.len() <= NAME_BYTES_MAX
         && !name.chars().any(char::is_control)
         && !others.iter().any(|other| has_key(name, other))

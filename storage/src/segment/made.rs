@@ -1,5 +1,5 @@
 //! Columns of the table that no file of a segment has as they are: `attrs` with the values of all fields that the field
-//! table gives no column, also of those that have one in this segment, and `event.hash`. In: which are asked for, and the
+//! table gives no column, also of those that have one in this segment, `event.original` where it is an outline, and `event.hash`. In: which are asked for, and the
 //! names of the fields that are wanted of `attrs`. Out: the columns of the file to read for them, and tables with them.
 
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::attrs;
 use super::columns::{ATTRS, HASH, ORIGINAL};
+use super::outline;
+use super::reader::Footer;
 
 /// The fields that are wanted of `attrs`; `None` is all.
 pub(crate) type Wanted = Option<Arc<[String]>>;
@@ -26,14 +28,30 @@ pub(super) struct Made {
     /// The column of all other values goes into it, too.
     has_rest: bool,
     has_hash: bool,
+    /// The columns that the bytes as received are made of; none where they are there as they are, or not asked for.
+    of_original: Vec<String>,
+    /// They are asked for.
+    wants_original: bool,
+    /// About how many bytes of a row they are.
+    original_bytes: usize,
     /// Columns that come out as they are.
     plain: Vec<String>,
 }
 
 impl Made {
-    /// Of a file with these columns of frequent fields, of which `spilled` have values in `attrs`, too.
-    pub fn of(names: &[&str], wanted: &Wanted, frequent: &[String], spilled: &[String], has_hash: bool) -> Made {
+    /// Of a file.
+    pub fn of(names: &[&str], wanted: &Wanted, footer: &Footer) -> Made {
+        let (frequent, spilled) = (&footer.frequent, &footer.spilled);
+        let has_hash = footer.metadata.schema().column_with_name(HASH).is_some();
         let mut made = Made { has_hash: !has_hash && names.contains(&HASH), ..Made::default() };
+        if let Some(outlined) = &footer.outlines
+            && (made.has_hash || names.contains(&ORIGINAL))
+        {
+            made.wants_original = names.contains(&ORIGINAL);
+            made.of_original = outlined.columns().map(str::to_owned).collect();
+            let rows = u64::try_from(footer.metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
+            made.original_bytes = usize::try_from(outlined.bytes / rows.max(1)).unwrap_or(usize::MAX);
+        }
         if names.contains(&ATTRS) && !frequent.is_empty() {
             let is_wanted = |name: &&String| wanted.as_ref().is_none_or(|wanted| wanted.contains(name));
             made.parts = frequent.iter().filter(is_wanted).cloned().collect();
@@ -41,7 +59,13 @@ impl Made {
             let is_in_rest = |name: &String| !made.parts.contains(name) || spilled.contains(name);
             made.has_rest = wanted.as_ref().is_none_or(|wanted| wanted.iter().any(is_in_rest));
         }
-        let is_plain = |name: &&&str| !(made.makes_attrs() && **name == ATTRS || made.has_hash && **name == HASH);
+        let is_made = |name: &str| match name {
+            ATTRS => made.makes_attrs(),
+            HASH => made.has_hash,
+            ORIGINAL => !made.of_original.is_empty(),
+            _ => false,
+        };
+        let is_plain = |name: &&&str| !is_made(name);
         made.plain = names.iter().filter(is_plain).map(|name| (*name).to_owned()).collect();
         made
     }
@@ -52,15 +76,16 @@ impl Made {
 
     /// The column of the file is read.
     pub fn reads(&self, name: &str) -> bool {
-        self.plain.iter().chain(&self.parts).any(|one| one == name)
+        self.plain.iter().chain(&self.parts).chain(&self.of_original).any(|one| one == name)
             || self.has_rest && name == ATTRS
-            || self.has_hash && name == ORIGINAL
+            || (self.has_hash || !self.of_original.is_empty()) && name == ORIGINAL
     }
 
     /// How many more bytes than the columns it is made of a row has.
     pub fn row_bytes(&self) -> usize {
         // The name, in quotes, and what a text takes more than its number in a dictionary.
-        self.parts.iter().map(|name| name.len() + 16).sum::<usize>() + if self.has_hash { 32 } else { 0 }
+        let parts: usize = self.parts.iter().map(|name| name.len() + 16).sum();
+        (parts + if self.has_hash { 32 } else { 0 }).saturating_add(self.original_bytes)
     }
 
     /// The table that was asked for.
@@ -68,7 +93,7 @@ impl Made {
     /// # Errors
     /// A column is not of a type that is written; Arrow's, which would be a mistake of ours.
     pub fn table(&self, read: RecordBatch) -> Result<RecordBatch, ArrowError> {
-        if !self.makes_attrs() && !self.has_hash {
+        if !self.makes_attrs() && !self.has_hash && self.of_original.is_empty() {
             return Ok(read);
         }
         let (mut columns, mut arrays): (Vec<Arc<Column>>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
@@ -82,9 +107,24 @@ impl Made {
             columns.push(Arc::new(Column::new(ATTRS, DataType::Utf8View, true)));
             arrays.push(Arc::new(self.attrs(&read)?));
         }
+        let original = match self.of_original.is_empty() {
+            true => None,
+            false => Some(outline::originals(&read).map_err(ArrowError::ParquetError)?),
+        };
+        if let Some(original) = original.as_ref().filter(|_| self.wants_original) {
+            columns.push(Arc::new(Column::new(ORIGINAL, DataType::BinaryView, false)));
+            arrays.push(Arc::new(BinaryViewArray::from_iter_values(original)));
+        }
         if self.has_hash {
             columns.push(Arc::new(Column::new(HASH, DataType::FixedSizeBinary(32), false)));
-            arrays.push(hashes(&read)?);
+            arrays.push(match original {
+                Some(original) => hashes(original.iter().map(Vec::as_slice))?,
+                None => {
+                    let whole = read.column_by_name(ORIGINAL).and_then(|array| array.as_binary_view_opt());
+                    let none = || ArrowError::SchemaError(format!("no column {ORIGINAL} of bytes"));
+                    hashes(whole.ok_or_else(none)?.iter().map(Option::unwrap_or_default))?
+                }
+            });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
         RecordBatch::try_new_with_options(Arc::new(Schema::new(columns)), arrays, &options)
@@ -175,13 +215,10 @@ impl Part<'_> {
 }
 
 /// The SHA-256 of the bytes as received.
-fn hashes(read: &RecordBatch) -> Result<ArrayRef, ArrowError> {
-    let original = read.column_by_name(ORIGINAL).and_then(|array| array.as_binary_view_opt());
-    let original: &BinaryViewArray =
-        original.ok_or_else(|| ArrowError::SchemaError(format!("no column {ORIGINAL} of bytes")))?;
-    let mut out = FixedSizeBinaryBuilder::with_capacity(original.len(), 32);
-    for row in 0..original.len() {
-        out.append_value(Sha256::digest(original.value(row)))?;
+fn hashes<'a>(original: impl Iterator<Item = &'a [u8]>) -> Result<ArrayRef, ArrowError> {
+    let mut out = FixedSizeBinaryBuilder::with_capacity(original.size_hint().0, 32);
+    for bytes in original {
+        out.append_value(Sha256::digest(bytes))?;
     }
     Ok(Arc::new(out.finish()))
 }

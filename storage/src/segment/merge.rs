@@ -86,6 +86,7 @@ pub fn merge(
     if as_tables {
         for input in inputs {
             rows.spill(input.spilled()?);
+            rows.outline(input.outlines()?.unwrap_or_default());
         }
     }
     loop {

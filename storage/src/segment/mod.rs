@@ -44,6 +44,8 @@ mod ahead;
 mod pages;
 mod pick;
 mod made;
+pub mod outline;
+mod outlines;
 mod spans;
 mod cache;
 mod recent;
@@ -56,6 +58,8 @@ mod tests;
 mod tests_columns;
 #[cfg(test)]
 mod tests_gather;
+#[cfg(test)]
+mod tests_outline;
 #[cfg(test)]
 pub(crate) mod tests_old;
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 use bytes::Bytes;
-use nhatle_event::{Event, Seq, Stored, Timestamp};
+use nhatle_event::value::address_text;
+use nhatle_event::{Event, Field, Seq, Stored, Timestamp, Value};
 use parquet::basic::{Compression, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
@@ -19,8 +20,9 @@ use parquet::file::reader::ChunkReader;
 use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 use super::ahead::{Ahead, Wanted};
-use super::columns::{CREATED, INGESTED, ORIGINAL, Raw, SEQ, Slot, TIMESTAMP};
+use super::columns::{CREATED, INGESTED, ORIGINAL, OUTLINE, REST, Raw, SEQ, Slot, TIMESTAMP};
 use super::kinds::{BY, Key};
+use super::outline::{compose, pieces};
 use super::pages::{self, DELTA_BINARY_PACKED, Header, PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY};
 use super::reader::Footer;
 use super::recent::Recent;
@@ -70,7 +72,7 @@ type Take<'a> = dyn FnMut(usize, Raw<'_>) -> Option<()> + 'a;
 
 /// The events of these rows (ascending, each once) with the values of these columns (ascending).
 pub fn pick(footer: &Footer, rows: &[usize], leaves: &[usize]) -> Option<Vec<Stored>> {
-    let mut events: Vec<Stored> = rows.iter().map(|_| empty()).collect();
+    let mut events: Vec<Fetched> = rows.iter().map(|_| Fetched::default()).collect();
     let mut unpacked = Unpacked::new()?;
     let (mut begin, mut done) = (0, 0);
     for group in 0..footer.metadata.metadata().num_row_groups() {
@@ -83,11 +85,55 @@ pub fn pick(footer: &Footer, rows: &[usize], leaves: &[usize]) -> Option<Vec<Sto
         }
         (begin, done) = (begin + count, end);
     }
-    (done == rows.len()).then_some(events)
+    (done == rows.len()).then_some(())?;
+    events.into_iter().map(Fetched::stored).collect()
 }
 
-fn empty() -> Stored {
-    Stored { seq: Seq(0), committed: Timestamp(0), event: Event::new(Timestamp(0), Vec::new()) }
+/// An event as far as it was read.
+struct Fetched {
+    stored: Stored,
+    outline: Option<Box<str>>,
+    rest: Vec<u8>,
+}
+
+impl Default for Fetched {
+    fn default() -> Fetched {
+        let stored = Stored { seq: Seq(0), committed: Timestamp(0), event: Event::new(Timestamp(0), Vec::new()) };
+        Fetched { stored, outline: None, rest: Vec::new() }
+    }
+}
+
+impl Fetched {
+    /// Takes over the values of a column.
+    fn put(&mut self, slot: &Slot<'_>, name: &str, raw: Raw<'_>) -> Option<()> {
+        match (name, raw) {
+            (OUTLINE, Raw::Bytes(bytes)) => self.outline = Some(str::from_utf8(bytes).ok()?.into()),
+            (REST, Raw::Bytes(bytes)) => self.rest = bytes.to_vec(),
+            (_, raw) => slot.put(&mut self.stored, raw)?,
+        }
+        Some(())
+    }
+
+    /// The event, when all was read; `None` where its outline is not of its values, or names more fields than may be known.
+    fn stored(self) -> Option<Stored> {
+        let Fetched { mut stored, outline, rest } = self;
+        if let Some(outline) = outline {
+            let value = |name: &str, out: &mut Vec<u8>| push_text(stored.event.get(Field::lookup(name)?)?, out);
+            stored.event.original = compose(pieces(&outline), &rest, value).ok()?.into();
+        }
+        Some(stored)
+    }
+}
+
+/// Puts what a value is in a column, as text.
+fn push_text(value: &Value, out: &mut Vec<u8>) -> Option<()> {
+    match value {
+        Value::Text(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Ip(address) => out.extend_from_slice(address_text(*address).as_bytes()),
+        Value::Long(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        _ => return None,
+    }
+    Some(())
 }
 
 /// What is read of a row group: columns, and the rows of each that may have a value there.
@@ -128,16 +174,17 @@ impl<'a> Picked<'a> {
         Some(Picked { columns })
     }
 
-    fn read(&self, footer: &Footer, unpacked: &mut Unpacked, events: &mut [Stored]) -> Option<()> {
+    fn read(&self, footer: &Footer, unpacked: &mut Unpacked, events: &mut [Fetched]) -> Option<()> {
         let ranges: Option<Vec<_>> = self.columns.iter().map(|(column, asked)| column.ranges(asked)).collect();
         let ranges = ranges?;
         let half = if events.len() <= SHARED_ROWS_MAX { self.half(&ranges) } else { ranges.len() };
-        let part = |columns: &Range<usize>, unpacked: &mut Unpacked, events: &mut [Stored]| {
+        let part = |columns: &Range<usize>, unpacked: &mut Unpacked, events: &mut [Fetched]| {
             let wanted = Wanted::new(ranges[columns.clone()].to_vec());
             let file = Ahead::in_order(footer.file.clone(), vec![wanted]);
             for (column, asked) in &self.columns[columns.clone()] {
                 let slot = Slot::of_column(column.name, column.of)?;
-                column.give(&file, unpacked, asked, &mut |at, raw| slot.put(events.get_mut(at)?, raw))?;
+                let mut take = |at: usize, raw: Raw<'_>| events.get_mut(at)?.put(&slot, column.name, raw);
+                column.give(&file, unpacked, asked, &mut take)?;
             }
             Some(())
         };
@@ -147,7 +194,7 @@ impl<'a> Picked<'a> {
         }
         let count = events.len();
         let behind = || {
-            let mut events: Vec<Stored> = (0..count).map(|_| empty()).collect();
+            let mut events: Vec<Fetched> = (0..count).map(|_| Fetched::default()).collect();
             part(&second, &mut Unpacked::new()?, &mut events)?;
             Some(events)
         };
@@ -155,8 +202,8 @@ impl<'a> Picked<'a> {
             let spawned = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, behind);
             part(&first, unpacked, events)?;
             let Ok(thread) = spawned else { return part(&second, unpacked, events) };
-            for (stored, behind) in events.iter_mut().zip(thread.join().ok()??) {
-                stored.event.take_over(behind.event);
+            for (fetched, behind) in events.iter_mut().zip(thread.join().ok()??) {
+                fetched.stored.event.take_over(behind.stored.event);
             }
             Some(())
         })
@@ -176,7 +223,7 @@ impl<'a> Picked<'a> {
             before <= all / 2
         };
         let half = ranges.iter().take_while(is_before).count();
-        let is_own = |name: &str| [SEQ, TIMESTAMP, CREATED, INGESTED, ORIGINAL].contains(&name);
+        let is_own = |name: &str| [SEQ, TIMESTAMP, CREATED, INGESTED, ORIGINAL, OUTLINE, REST].contains(&name);
         let fields = self.columns.iter().rposition(|(column, _)| is_own(column.name)).map_or(0, |last| last + 1);
         half.max(fields)
     }

@@ -16,12 +16,13 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::Length;
+use serde::{Deserialize, Serialize};
 
 use super::ahead::Ahead;
 use super::bundle::Bundle;
 use super::cache::Cache;
 use super::checked_file::CheckedFile;
-use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, SEQ, TIMESTAMP};
+use super::columns::{self, ATTRS, CREATED, HASH, INGESTED, ORIGINAL, OUTLINE, REST, SEQ, TIMESTAMP};
 use super::erased::Erased;
 use super::fine::Fine;
 use super::frequent::Frequent;
@@ -34,7 +35,8 @@ use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
 use super::writer::{
-    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1, SPILLED_KEY, VERSION_KEY,
+    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, OUTLINES_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1,
+    ROWS_VERSION_2, SPILLED_KEY, VERSION_KEY,
 };
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
@@ -74,6 +76,8 @@ pub(super) struct Footer {
     pub frequent: Vec<String>,
     /// Which columns the rows of a kind have; none in a segment of before.
     pub kinds: Kinds,
+    /// What outlines of the bytes as received name; `None` in a segment of before, which has none.
+    pub outlines: Option<Outlined>,
 }
 
 /// Which part of the rows is read.
@@ -87,6 +91,34 @@ pub enum Projection<'a> {
     Fields,
     /// The fields that the field table gives no column.
     Others,
+}
+
+/// What outlines of the bytes as received name, in the metadata of the file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outlined {
+    /// The fields; each has a column.
+    pub fields: Vec<String>,
+    /// How many bytes the lines with an outline have together.
+    pub bytes: u64,
+}
+
+impl Outlined {
+    fn of(text: Option<&str>) -> Result<Outlined, String> {
+        let text = text.ok_or_else(|| format!("it has no {OUTLINES_KEY}"))?;
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The columns that the bytes as received are made of, besides their own.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        [OUTLINE, REST].into_iter().chain(self.fields.iter().map(String::as_str))
+    }
+
+    /// Of both.
+    pub fn join(&mut self, other: Outlined) {
+        let new: Vec<String> = other.fields.into_iter().filter(|name| !self.fields.contains(name)).collect();
+        self.fields.extend(new);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// A sealed segment, open for reading. Opening one reads nothing yet but the length of its rows.
@@ -225,6 +257,14 @@ impl Segment {
         Ok(self.footer()?.spilled.clone())
     }
 
+    /// What its outlines name; `None` in one of a version without such.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn outlines(&self) -> Result<Option<Outlined>, ReadError> {
+        Ok(self.footer()?.outlines.clone())
+    }
+
     /// The fields with a column of their own in this segment; `None` in one of a version without such, and where this process
     /// knows too many names.
     ///
@@ -232,7 +272,7 @@ impl Segment {
     /// It cannot be read, or is damaged.
     pub fn frequent(&self) -> Result<Option<Vec<Frequent>>, ReadError> {
         let footer = self.footer()?;
-        if said(&footer.metadata, VERSION_KEY) != Some(ROWS_VERSION) {
+        if said(&footer.metadata, VERSION_KEY) == Some(ROWS_VERSION_1) {
             return Ok(None);
         }
         let groups = footer.metadata.metadata().row_groups();
@@ -281,9 +321,10 @@ impl Segment {
             if u64::try_from(rows) != Ok(self.meta.row_count) {
                 return Err(file.unreadable(format!("{rows} rows where the manifest has {}", self.meta.row_count)));
             }
-            let has_frequent = match said(&metadata, VERSION_KEY) {
-                Some(ROWS_VERSION) => true,
-                Some(ROWS_VERSION_1) => false,
+            let (has_frequent, has_outlines) = match said(&metadata, VERSION_KEY) {
+                Some(ROWS_VERSION) => (true, true),
+                Some(ROWS_VERSION_2) => (true, false),
+                Some(ROWS_VERSION_1) => (false, false),
                 found => {
                     let found = found.unwrap_or("no");
                     let reason = format!("rows of {found} version, this program reads up to {ROWS_VERSION}");
@@ -298,6 +339,8 @@ impl Segment {
                 Some(text) => Kinds::from_json(text).map_err(|reason| file.unreadable(reason))?,
                 None => Kinds::default(),
             };
+            let outlines = has_outlines.then(|| Outlined::of(said(&metadata, OUTLINES_KEY)));
+            let outlines = outlines.transpose().map_err(|reason| file.unreadable(reason))?;
             let (file, fine_bytes) = match said(&metadata, FINE_KEY) {
                 Some(text) => {
                     let fine = Fine::from_text(text, Length::len(&file)).map_err(|reason| file.unreadable(reason))?;
@@ -308,7 +351,7 @@ impl Segment {
             };
             let bytes = bytes + kinds.bytes() + fine_bytes;
             let (by_numbers, number) = (OnceLock::new(), self.number);
-            Ok((Footer { file, metadata, by_numbers, number, spilled, frequent, kinds }, bytes))
+            Ok((Footer { file, metadata, by_numbers, number, spilled, frequent, kinds, outlines }, bytes))
         })
     }
 
@@ -543,7 +586,7 @@ impl Footer {
             // The hash is made from the bytes, never trusted.
             Projection::All => columns.filter(|(_, column)| column.name() != HASH).map(|(at, _)| at).collect(),
             Projection::Fields => {
-                let is_in = |name: &str| ![ORIGINAL, HASH, CREATED, INGESTED].contains(&name);
+                let is_in = |name: &str| ![ORIGINAL, OUTLINE, REST, HASH, CREATED, INGESTED].contains(&name);
                 columns.filter(|(_, column)| is_in(column.name())).map(|(at, _)| at).collect()
             }
         }
@@ -562,7 +605,10 @@ impl Footer {
                 "@timestamp" | "nhatle.seq" | "nhatle.id" => continue,
                 "event.created" => names.push(CREATED),
                 "event.ingested" => names.push(INGESTED),
-                "event.original" | "event.hash" => names.push(ORIGINAL),
+                "event.original" | "event.hash" => {
+                    names.push(ORIGINAL);
+                    names.extend(self.outlines.iter().flat_map(Outlined::columns));
+                }
                 _ => {}
             }
             let known = TABLE.iter().filter(|known| known.storage == Storage::Column && known.name == key);

@@ -21,7 +21,6 @@ use regex::bytes::Regex;
 
 use super::ahead::{self, Ahead};
 use super::checked_file::CheckedFile;
-use super::columns::HASH;
 use super::made::{Made, Wanted};
 use super::reader::{Footer, Segment};
 use crate::error::ReadError;
@@ -67,8 +66,7 @@ impl Spans {
     }
 
     fn made(&self, names: &[&str]) -> Made {
-        let has_hash = self.typed.schema().column_with_name(HASH).is_some();
-        Made::of(names, &self.wanted, &self.footer.frequent, &self.footer.spilled, has_hash)
+        Made::of(names, &self.wanted, &self.footer)
     }
 
     /// The column is there, and written as numbers of a dictionary.
@@ -115,7 +113,7 @@ impl Spans {
         }
         CheckedFile::forget_failure();
         let reader = builder.build().map_err(|error| self.footer.file.error(error))?;
-        Ok(SpanBatches { footer: Arc::clone(&self.footer), reader, made })
+        Ok(SpanBatches { footer: Arc::clone(&self.footer), reader, made: Box::new(made) })
     }
 
     fn ahead(&self, group: usize, chosen: &[usize], selection: Option<&RowSelection>) -> Ahead {
@@ -243,7 +241,7 @@ fn schema(metadata: &ArrowReaderMetadata) -> Schema {
 pub(crate) struct SpanBatches {
     footer: Arc<Footer>,
     reader: ParquetRecordBatchReader,
-    made: Made,
+    made: Box<Made>,
 }
 
 impl Iterator for SpanBatches {

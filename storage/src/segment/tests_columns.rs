@@ -12,6 +12,7 @@ use super::attrs;
 use super::builders::Builder;
 use super::columns::{FIELDS, HASH, SCHEMA, Tables, file_schema, fits, from_batch, project, stamp_type};
 use super::frequent::Frequent;
+use super::outlines::Outlines;
 use super::words::name_key;
 use crate::proof::canonical::Canonical;
 
@@ -97,7 +98,8 @@ proptest! {
         let mut tables = Tables::new(frequent.clone());
         let batch = made(&mut tables, &events);
         let mut spilled = Vec::new();
-        prop_assert_eq!(&batch, &plain(&events, &frequent, &mut spilled));
+        let mut outlines = Outlines::default();
+        prop_assert_eq!(&batch, &plain(&events, &frequent, &mut spilled, Some(&mut outlines)));
         prop_assert_eq!(tables.spilled(), &*spilled);
         let back = from_batch(&batch).expect("readable");
         let given: Vec<Stored> = events.iter().map(sorted).collect();
@@ -119,11 +121,12 @@ proptest! {
     fn tables_after_tables_are_those_of_the_plain_twin(
         tables in proptest::collection::vec(proptest::collection::vec(event(), 0..12), 1..4), frequent in frequent(),
     ) {
-        let (mut maker, mut spilled) = (Tables::new(frequent.clone()), Vec::new());
+        let (mut maker, mut spilled, mut outlines) = (Tables::new(frequent.clone()), Vec::new(), Outlines::default());
         for table in &tables {
             let stored = |(seq, event): (u64, &Event)| Stored { seq: Seq(seq), committed: Timestamp(4), event: event.clone() };
             let events: Vec<Stored> = (1..).zip(table).map(stored).collect();
-            prop_assert_eq!(made(&mut maker, &events), plain(&events, &frequent, &mut spilled));
+            let plain = plain(&events, &frequent, &mut spilled, Some(&mut outlines));
+            prop_assert_eq!(made(&mut maker, &events), plain);
             prop_assert_eq!(maker.spilled(), &*spilled);
         }
     }
@@ -134,8 +137,31 @@ fn made(tables: &mut Tables, events: &[Stored]) -> RecordBatch {
     tables.finish().expect("a table")
 }
 
-/// The table of these events, each value looked for in each event.
-fn plain(events: &[Stored], frequent: &[Frequent], spilled: &mut Vec<Field>) -> RecordBatch {
+/// The table of these events, each value looked for in each event; without outlines, all but its schema.
+fn plain(
+    events: &[Stored],
+    frequent: &[Frequent],
+    spilled: &mut Vec<Field>,
+    outlines: Option<&mut Outlines>,
+) -> RecordBatch {
+    let has_outlines = outlines.is_some();
+    let columns = plain_columns(events, frequent, spilled, outlines);
+    let schema = if has_outlines { file_schema(frequent) } else { without_hash() };
+    RecordBatch::try_new(schema, columns).expect("a table")
+}
+
+/// The columns of version 1 but that of the hash.
+fn without_hash() -> arrow_schema::SchemaRef {
+    let columns = SCHEMA.fields().iter().filter(|column| column.name() != HASH).cloned();
+    Arc::new(arrow_schema::Schema::new(columns.collect::<Vec<_>>()))
+}
+
+fn plain_columns(
+    events: &[Stored],
+    frequent: &[Frequent],
+    spilled: &mut Vec<Field>,
+    mut outlines: Option<&mut Outlines>,
+) -> Vec<ArrayRef> {
     let kinds: Vec<(Field, Kind)> =
         FIELDS.iter().copied().chain(frequent.iter().map(|one| (one.field, one.kind))).collect();
     let stamps = |of: fn(&Stored) -> Timestamp| -> ArrayRef {
@@ -144,8 +170,15 @@ fn plain(events: &[Stored], frequent: &[Frequent], spilled: &mut Vec<Field>) -> 
         Arc::new(builder.finish())
     };
     let (mut original, mut rest) = (BinaryBuilder::new(), StringBuilder::new());
+    let (mut outline, mut outline_rest) = (StringBuilder::new(), BinaryBuilder::new());
     for stored in events {
-        original.append_value(&stored.event.original);
+        let has_column =
+            |(field, value): &(Field, Value)| kinds.iter().any(|(known, kind)| known == field && fits(*kind, value));
+        let has_column: Vec<bool> = stored.event.fields().iter().map(has_column).collect();
+        let given = outlines.as_mut().and_then(|outlines| outlines.of(&stored.event, &has_column));
+        original.append_option(given.is_none().then_some(&*stored.event.original));
+        outline.append_option(given.as_ref().map(|(outline, _)| outline));
+        outline_rest.append_option(given.map(|(_, rest)| rest).filter(|rest| !rest.is_empty()));
         let mut text = String::new();
         for (field, value) in stored.event.fields() {
             if kinds.iter().any(|(known, kind)| known == field && fits(*kind, value)) {
@@ -168,20 +201,23 @@ fn plain(events: &[Stored], frequent: &[Frequent], spilled: &mut Vec<Field>) -> 
         stamps(|stored| stored.committed),
         Arc::new(original.finish()),
     ];
+    if outlines.is_some() {
+        columns.extend::<[ArrayRef; 2]>([Arc::new(outline.finish()), Arc::new(outline_rest.finish())]);
+    }
     for (field, kind) in &kinds {
         let mut builder = Builder::new(*kind);
         events.iter().for_each(|stored| builder.push(stored.event.get(*field).filter(|value| fits(*kind, value))));
         columns.push(builder.finish());
     }
     columns.push(Arc::new(rest.finish()));
-    RecordBatch::try_new(file_schema(frequent), columns).expect("a table")
+    columns
 }
 
 /// The table of version 1: no other columns than those of the field table, and one of the hash.
 pub(super) fn plain_of_version_1(events: &[Stored]) -> RecordBatch {
     let mut hash = FixedSizeBinaryBuilder::new(32);
     events.iter().for_each(|stored| hash.append_value(stored.event.original_hash()).expect("32 bytes"));
-    let mut columns = plain(events, &[], &mut Vec::new()).columns().to_vec();
+    let mut columns = plain(events, &[], &mut Vec::new(), None).columns().to_vec();
     let at = SCHEMA.index_of(HASH).expect("a column");
     columns.insert(at, Arc::new(hash.finish()));
     RecordBatch::try_new(SCHEMA.clone(), columns).expect("a table")

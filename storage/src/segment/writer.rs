@@ -14,13 +14,14 @@ use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
 use nhatle_event::{Field, Kind, Stored};
 
-use super::columns::{ATTRS, CREATED, INGESTED, ORIGINAL, SEQ, TIMESTAMP, Tables};
+use super::columns::{ATTRS, CREATED, INGESTED, ORIGINAL, OUTLINE, REST, SEQ, TIMESTAMP, Tables};
 use super::fine::FineWriter;
 use super::frequent::{self, Census, Frequent};
 use super::kinds::Noting;
 use super::merge::Summary;
 use super::meta::{SegmentMeta, Tier, WriteOptions, write_file};
 use super::object::ObjectWriter;
+use super::reader::Outlined;
 use super::text_index::IndexBuilder;
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::{Disk, join};
@@ -56,8 +57,10 @@ const ARCHIVE_LEVEL: i32 = 12;
 /// The version of the rows, in the metadata of the file.
 pub const VERSION_KEY: &str = "nhatle.version";
 /// The version of the rows written now.
-pub const ROWS_VERSION: &str = "2";
-/// The version before: a column of the hash of `event.original`, and no columns but those of the field table.
+pub const ROWS_VERSION: &str = "3";
+/// The version before: the bytes as received are whole in each row.
+pub const ROWS_VERSION_2: &str = "2";
+/// The first version: a column of the hash of `event.original`, and no columns but those of the field table.
 pub const ROWS_VERSION_1: &str = "1";
 /// The fields with a column that have values in `attrs`, as a JSON array, in the metadata of the file.
 pub const SPILLED_KEY: &str = "nhatle.attrs_columns";
@@ -66,6 +69,9 @@ pub const SPILLED_KEY: &str = "nhatle.attrs_columns";
 pub const FREQUENT_KEY: &str = "nhatle.frequent_columns";
 /// Which columns the rows of a kind have values in ([`super::kinds`]), as JSON, in the metadata of the file.
 pub const KINDS_KEY: &str = "nhatle.kinds";
+
+/// What outlines of the bytes as received name ([`Outlined`]), as JSON, in the metadata of the file.
+pub const OUTLINES_KEY: &str = "nhatle.outlines";
 
 /// Writes `events` (of one dataset, at least one, in any order) as a segment into the folder `dir`, which is there and
 /// empty, durably.
@@ -175,6 +181,8 @@ pub struct RowsWriter<W: std::io::Write + Send> {
     kinds: Noting,
     /// See [`RowsWriter::spill`].
     spilled: Vec<String>,
+    /// See [`RowsWriter::outline`].
+    outlined: Outlined,
 }
 
 fn write_table<W: std::io::Write + Send>(
@@ -200,7 +208,8 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         let properties = properties(tier, &frequent)?;
         let tables = Tables::new(frequent);
         let writer = ArrowWriter::try_new(FineWriter::new(to), tables.schema().clone(), Some(properties))?;
-        Ok(RowsWriter { writer, tables, kinds: Noting::default(), spilled: Vec::new() })
+        let (spilled, outlined) = (Vec::new(), Outlined::default());
+        Ok(RowsWriter { writer, tables, kinds: Noting::default(), spilled, outlined })
     }
 
     /// The columns of the file.
@@ -246,6 +255,11 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         self.spilled.extend(new);
     }
 
+    /// Says what outlines name in tables that are added as they are.
+    pub fn outline(&mut self, outlined: Outlined) {
+        self.outlined.join(outlined);
+    }
+
     /// Ends the file and gives back what it was written to.
     ///
     /// # Errors
@@ -253,6 +267,9 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
     pub fn finish(mut self) -> parquet::errors::Result<W> {
         self.end_table()?;
         self.spill(self.tables.spilled().iter().map(|field| field.name().to_owned()).collect());
+        let outlines = self.tables.outlines();
+        let (fields, bytes) = (outlines.names().map(str::to_owned).collect(), outlines.outlined_bytes());
+        self.outlined.join(Outlined { fields, bytes });
         let frequent: Vec<&str> = self.tables.frequent().iter().map(|one| one.field.name()).collect();
         let json = |names: serde_json::Result<String>| {
             names.map_err(|error| parquet::errors::ParquetError::External(error.into()))
@@ -260,10 +277,15 @@ impl<W: std::io::Write + Send> RowsWriter<W> {
         let frequent = json(serde_json::to_string(&frequent))?;
         let spilled = json(serde_json::to_string(&self.spilled))?;
         let kinds = json(self.kinds.end().to_json())?;
+        let outlined = json(serde_json::to_string(&self.outlined))?;
         let version = ROWS_VERSION.to_owned();
-        for (key, value) in
-            [(VERSION_KEY, version), (SPILLED_KEY, spilled), (FREQUENT_KEY, frequent), (KINDS_KEY, kinds)]
-        {
+        for (key, value) in [
+            (VERSION_KEY, version),
+            (SPILLED_KEY, spilled),
+            (FREQUENT_KEY, frequent),
+            (KINDS_KEY, kinds),
+            (OUTLINES_KEY, outlined),
+        ] {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
         // All row groups are in the file then, and what stands behind them is read whole.
@@ -282,7 +304,7 @@ pub(super) fn properties(tier: Tier, frequent: &[Frequent]) -> parquet::errors::
     };
     let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
     let mut builder = WriterProperties::builder()
-        .set_created_by("nhatle segment 2".to_owned())
+        .set_created_by("nhatle segment 3".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_write_batch_size(PAGE_ROWS)
@@ -297,8 +319,10 @@ pub(super) fn properties(tier: Tier, frequent: &[Frequent]) -> parquet::errors::
             .set_column_statistics_enabled(path(name), EnabledStatistics::Page);
     }
     // A sparse fetch would decode a whole dictionary of texts that hardly repeat.
+    let message = Field::MESSAGE.name();
+    builder = builder.set_column_statistics_enabled(path(OUTLINE), EnabledStatistics::None);
     for (name, page_bytes) in
-        [(ORIGINAL, ORIGINAL_PAGE_BYTES), (ATTRS, TEXT_PAGE_BYTES), (Field::MESSAGE.name(), TEXT_PAGE_BYTES)]
+        [(ORIGINAL, ORIGINAL_PAGE_BYTES), (REST, TEXT_PAGE_BYTES), (ATTRS, TEXT_PAGE_BYTES), (message, TEXT_PAGE_BYTES)]
     {
         builder = builder
             .set_column_data_page_size_limit(path(name), page_bytes)
