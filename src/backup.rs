@@ -20,10 +20,12 @@ pub const INDEX: &str = "nhatle-backup.json";
 pub const FORMAT: u32 = 1;
 /// The version of an increment, which a program that knows only whole ones must refuse.
 pub const FORMAT_INCREMENT: u32 = 2;
+/// The version of an index in an object store ([`crate::objects`]).
+pub const FORMAT_OBJECTS: u32 = 3;
 /// How many files an archive, or a chain, may hold.
 pub const FILES_MAX: usize = 1_000_000;
 /// How large the index may be.
-const INDEX_BYTES_MAX: u64 = 256 << 20;
+pub const INDEX_BYTES_MAX: u64 = 256 << 20;
 /// What is read at once.
 const READ_BYTES: usize = 256 << 10;
 
@@ -62,7 +64,7 @@ pub struct Since {
 /// What an archive holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
-    /// [`FORMAT`], or [`FORMAT_INCREMENT`].
+    /// [`FORMAT`], [`FORMAT_INCREMENT`], or [`FORMAT_OBJECTS`].
     pub format: u32,
     /// When it was made.
     pub made: String,
@@ -81,6 +83,9 @@ pub struct Index {
     /// Of an increment: the files that stand in earlier archives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<KeptRow>,
+    /// In an object store: the files nobody but their owner may read; in an archive their own modes say it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<String>,
     /// Every file, in the order of the archive.
     pub files: Vec<FileRow>,
 }
@@ -288,7 +293,7 @@ pub fn read(from: impl Read, mut keep: impl FnMut(&str, bool, &[u8]) -> anyhow::
 }
 
 /// A path below a folder: names with `/` between them, none of them empty, `.` or `..`.
-fn is_plain(path: &str) -> bool {
+pub fn is_plain(path: &str) -> bool {
     path.split('/').all(|name| !matches!(name, "" | "." | "..")) && !path.contains(['\0', '\\'])
 }
 
@@ -310,6 +315,7 @@ mod tests {
             register_entries: 1,
             since: None,
             kept,
+            private: Vec::new(),
             files,
         };
         archive.finish(index).expect("is written").0
@@ -386,6 +392,7 @@ mod tests {
                 register_entries: 1,
                 since: None,
                 kept,
+                private: Vec::new(),
                 files,
             };
             let finished = written.and_then(|()| full.finish(index).map(drop));

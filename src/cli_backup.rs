@@ -15,11 +15,19 @@ pub struct BackupArgs {
     /// Print what was done as one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Leave out what this backup, or those before it, hold already: an increment, of use only together with them.
+    /// Leave out what this backup, or those before it, hold already: an increment, of use only together with them. In an
+    /// object store every backup does so by itself.
     #[arg(long, value_name = "PREVIOUS")]
     pub since: Option<PathBuf>,
-    /// The backup.
-    #[arg(value_name = "FILE")]
+    /// The configuration file: how an object store is reached, `[backup]`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// In an object store: delete all but the newest COUNT backups once this one is whole; else `backup.keep`, where 0
+    /// keeps all.
+    #[arg(long, value_name = "COUNT")]
+    pub keep: Option<usize>,
+    /// The backup: a new file, or the part of an object store it goes to (s3://BUCKET/PREFIX, file:///DIR).
+    #[arg(value_name = "FILE|ADDRESS")]
     pub file: PathBuf,
 }
 
@@ -36,10 +44,19 @@ pub struct RestoreArgs {
     /// backup is worth anything. Exit code 1 where something differs.
     #[arg(long)]
     pub drill: bool,
-    /// Where the folder of a drill is made; else beside the newest backup.
+    /// Where the folder of a drill is made; else beside the newest backup, or of an object store beside the data folder.
     #[arg(long, value_name = "DIR", requires = "drill")]
     pub scratch: Option<PathBuf>,
-    /// The backup, and the increments behind it in their order.
-    #[arg(value_name = "FILE", required = true, num_args = 1..)]
+    /// The configuration file: how an object store is reached, `[backup]`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Of an object store: the backup whose name begins so, as `--list` tells them; else the newest.
+    #[arg(long, value_name = "NAME")]
+    pub backup: Option<String>,
+    /// Only list the backups of an object store.
+    #[arg(long, conflicts_with_all = ["drill", "backup"])]
+    pub list: bool,
+    /// The backup, and the increments behind it in their order; or an object store (s3://BUCKET/PREFIX, file:///DIR).
+    #[arg(value_name = "FILE|ADDRESS", required = true, num_args = 1..)]
     pub files: Vec<PathBuf>,
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::canary::run::Schedule;
 use crate::cli::ServeArgs;
 use crate::followed::{self, EvtxSource, FileSource};
+use crate::objects::settings::BackupFile;
 use crate::pki::{ClientCert, Own};
 use crate::postgres::config::{Postgres, PostgresFile};
 use crate::prove::settings::{Proof, ProofFile};
@@ -63,6 +64,8 @@ pub struct ConfigFile {
     pub proof: ProofFile,
     /// `[postgres]`
     pub postgres: PostgresFile,
+    /// `[backup]`
+    pub backup: BackupFile,
     /// `[[retention]]`
     pub retention: Vec<Rule>,
     /// `[[unit]]`
@@ -89,6 +92,7 @@ impl Default for ConfigFile {
             sentinel: Sentinel::default(),
             proof: ProofFile::default(),
             postgres: PostgresFile::default(),
+            backup: BackupFile::default(),
             retention: Vec::new(),
             unit: Vec::new(),
             source: Vec::new(),
@@ -391,10 +395,7 @@ impl ConfigFile {
     /// # Errors
     /// The file cannot be read.
     pub fn load(args: &ServeArgs) -> Result<ConfigFile, ConfigError> {
-        let mut file = match &args.config {
-            Some(path) => read(path)?,
-            None => ConfigFile::default(),
-        };
+        let mut file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         if let Some(data) = &args.data {
             file.data.clone_from(data);
         }
@@ -499,6 +500,7 @@ impl Config {
             problems.push(format!("rules.paths: {} is not there", path.display()));
         }
         file.sql.check(&mut problems);
+        file.backup.check(&mut problems);
         let sql = file.sql.limits(&file.data);
         let proof = file.proof.check(&mut problems);
         let postgres = file.postgres.check(&mut problems);

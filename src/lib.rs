@@ -37,6 +37,7 @@ pub mod reference;
 pub mod canary;
 pub mod hunt;
 pub mod backup;
+pub mod objects;
 pub mod sql;
 pub mod desk;
 pub mod demo;

@@ -40,6 +40,7 @@ const LIVE: &[&str] = &[
     "assets.",
     "geoip.",
     "intel.",
+    "backup.",
     "threat_list",
     "retention",
     "unit",

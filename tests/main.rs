@@ -33,6 +33,7 @@ mod import;
 mod live_rules;
 mod loggen;
 mod manual;
+mod objects;
 mod overload;
 mod overload_kernel;
 mod pages;

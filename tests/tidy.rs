@@ -21,6 +21,8 @@ const KEPT: &[(&str, &[&str])] = &[
     ("parquet", &["storage"]),
     ("tantivy", &["storage"]),
     ("sqlx", &["storage"]),
+    // Backups only: the root package.
+    ("object_store", &[]),
     ("askama", &["ui"]),
     ("tokio", &["collector", "ui", "storage"]),
 ];

@@ -15,10 +15,11 @@ use nhatle_storage::{Config, Dataset, Disk, OsDisk, Store, register, verify};
 use serde_json::json;
 
 use super::backup::folder_of;
-use super::restore::{Unwritten, rebuild, restored_bytes};
+use super::restore::{Source, Unwritten, rebuild, restored_bytes};
 use super::{End, UsageError, output};
 use crate::backup::Index;
 use crate::cli_backup::RestoreArgs;
+use crate::objects::fetch;
 use crate::prove::check::{self, Found, Known};
 
 /// What came out of a backup.
@@ -37,18 +38,30 @@ struct Counted {
 ///
 /// # Errors
 /// A file is not there, or the folder for it cannot be written: that says nothing of the backup.
-pub fn run(args: &RestoreArgs) -> anyhow::Result<End> {
+pub(super) fn run(args: &RestoreArgs, source: &Source) -> anyhow::Result<End> {
     let Some(newest) = args.files.last() else { return Err(UsageError("no backup was named".to_owned()).into()) };
-    let scratch = args.scratch.clone().unwrap_or_else(|| folder_of(newest));
+    let beside = match source {
+        Source::Files => newest,
+        Source::Objects(_) => &args.data.data,
+    };
+    let scratch = args.scratch.clone().unwrap_or_else(|| folder_of(beside));
     let building = tempfile::Builder::new().prefix(".nhatle-drill-").tempdir_in(&scratch)?;
     let started = Instant::now();
-    let (index, counted) = match rebuild(&args.files, &OsDisk::existing(building.path())?) {
-        Ok(link) => {
-            let counted = compare(building.path(), &link.index)?;
-            (Some(link.index), counted)
+    let disk = OsDisk::existing(building.path())?;
+    let (index, damage) = match source {
+        Source::Files => match rebuild(&args.files, &disk) {
+            Ok(link) => (Some(link.index), Vec::new()),
+            Err(error) if error.is::<Unwritten>() || error.is::<UsageError>() => return Err(error),
+            Err(error) => (None, vec![format!("{error:#}")]),
+        },
+        Source::Objects(remote) => {
+            let found = fetch::rebuild(remote, &fetch::choose(remote, args.backup.as_deref())?, &disk)?;
+            (found.index, found.damage)
         }
-        Err(error) if error.is::<Unwritten>() || error.is::<UsageError>() => return Err(error),
-        Err(error) => (None, Counted { differences: vec![format!("{error:#}")], ..Counted::default() }),
+    };
+    let counted = match &index {
+        Some(index) if damage.is_empty() => compare(building.path(), index)?,
+        _ => Counted { differences: damage, ..Counted::default() },
     };
     building.close()?;
     let took = started.elapsed().as_secs_f64();

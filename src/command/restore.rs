@@ -1,6 +1,6 @@
 //! `nhatle restore`: a store from a backup, or from a chain of them, in a folder that is new or empty.
 //!
-//! In: archives ([`crate::backup`]), the oldest first. Out: the data folder, or nothing: it is built beside its place, every
+//! In: archives ([`crate::backup`]), the oldest first, or an object store ([`crate::objects`]). Out: the data folder, or nothing: it is built beside its place, every
 //! file compared with the index, checked as `nhatle verify` does, its events and changes counted, and only then given its
 //! name. With `--drill` nothing but the answer ([`super::drill`]).
 
@@ -20,19 +20,26 @@ use super::backup::folder_of;
 use super::{End, UsageError, drill, output};
 use crate::backup::{Index, KeptRow, Link, link, read};
 use crate::cli_backup::RestoreArgs;
+use crate::objects::address::Address;
+use crate::objects::remote::{Purpose, Remote};
+use crate::objects::{fetch, index};
 
 /// What is restored could not be written down: no fault of the backup.
 #[derive(Debug, thiserror::Error)]
 #[error("write {0}")]
-pub(super) struct Unwritten(String);
+pub(crate) struct Unwritten(pub(crate) String);
 
 /// Runs the command.
 ///
 /// # Errors
 /// The folder is in use, a backup is cut or altered or missing in the chain, or what came out of it is not whole.
 pub fn run(args: &RestoreArgs) -> anyhow::Result<End> {
+    let source = Source::of(args)?;
+    if let (Source::Objects(remote), true) = (&source, args.list) {
+        return list(args, remote);
+    }
     if args.drill {
-        return drill::run(args);
+        return drill::run(args, &source);
     }
     let data = &args.data.data;
     let is_there = data.try_exists()?;
@@ -42,8 +49,19 @@ pub fn run(args: &RestoreArgs) -> anyhow::Result<End> {
     let beside = folder_of(data);
     std::fs::create_dir_all(&beside)?;
     let building = tempfile::Builder::new().prefix(".nhatle-restore-").tempdir_in(&beside)?;
-    let newest = rebuild(&args.files, &OsDisk::existing(building.path())?)?;
-    let index = &newest.index;
+    let disk = OsDisk::existing(building.path())?;
+    let index = match &source {
+        Source::Files => rebuild(&args.files, &disk)?.index,
+        Source::Objects(remote) => {
+            let found = fetch::rebuild(remote, &fetch::choose(remote, args.backup.as_deref())?, &disk)?;
+            found.damage.iter().for_each(|what| output::say(what));
+            match found.index.filter(|_| found.damage.is_empty()) {
+                Some(index) => index,
+                None => bail!("backup {} in {} is not whole, see above", found.name, remote.address()),
+            }
+        }
+    };
+    let index = &index;
     check(building.path(), index)?;
     if is_there {
         std::fs::remove_dir(data)?;
@@ -69,6 +87,69 @@ pub fn run(args: &RestoreArgs) -> anyhow::Result<End> {
         ))?;
     }
     Ok(End::Done)
+}
+
+/// Where a backup is.
+pub(super) enum Source {
+    /// In files.
+    Files,
+    /// In an object store.
+    Objects(Remote),
+}
+
+impl Source {
+    fn of(args: &RestoreArgs) -> anyhow::Result<Source> {
+        let read = |path: &PathBuf| Address::read(path).map_err(UsageError);
+        let addresses: Vec<Address> =
+            args.files.iter().filter_map(|path| read(path).transpose()).collect::<Result<_, _>>()?;
+        match (&addresses[..], args.files.len()) {
+            ([], _) if args.list || args.backup.is_some() => {
+                Err(UsageError("--list and --backup are for object stores".to_owned()).into())
+            }
+            ([], _) => Ok(Source::Files),
+            ([address], 1) => {
+                let settings = super::backup::settings(args.config.as_deref())?;
+                Ok(Source::Objects(Remote::open(address, &settings, Purpose::Reading)?))
+            }
+            _ => {
+                Err(UsageError("an object store is named alone: each backup in it is whole by itself".to_owned())
+                    .into())
+            }
+        }
+    }
+}
+
+/// The backups of an object store, the oldest first, as their indexes say.
+fn list(args: &RestoreArgs, remote: &Remote) -> anyhow::Result<End> {
+    let mut end = End::Done;
+    for entry in index::backups(remote)? {
+        let name = &entry.name;
+        match index::read(remote, &entry)? {
+            Ok(index) if args.json => output::line(
+                &json!({"backup": name, "made": index.made, "events": index.events, "last_seq": index.last_seq,
+                    "register_entries": index.register_entries, "files": index.files.len(), "bytes": index.bytes()})
+                .to_string(),
+            )?,
+            Ok(index) => output::line(&format!(
+                "{name}: as of {}: {} events up to {}, {} changes of the register, {} files of {} bytes",
+                index.made,
+                index.events,
+                index.last_seq,
+                index.register_entries,
+                index.files.len(),
+                index.bytes()
+            ))?,
+            Err(problem) => {
+                end = End::Findings;
+                if args.json {
+                    output::line(&json!({"backup": name, "problem": problem}).to_string())?;
+                } else {
+                    output::line(&format!("{name}: {problem}"))?;
+                }
+            }
+        }
+    }
+    Ok(end)
 }
 
 /// The bytes of all files that a restore makes.
@@ -253,6 +334,7 @@ mod tests {
             register_entries: 0,
             since: before.map(since),
             kept,
+            private: Vec::new(),
             files,
         };
         (path, archive.finish(index).expect("is written").1)

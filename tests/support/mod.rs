@@ -3,6 +3,7 @@
 pub mod debian;
 pub mod ports;
 pub mod python;
+pub mod s3;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
