@@ -32,6 +32,7 @@ const LIVE: &[&str] = &[
     "collector.netflow",
     "collector.record_bytes_max",
     "collector.connection_count_max",
+    "collector.unfinished_bytes_max",
     "collector.push_bytes_max",
     "engine.incident_span_s",
     "engine.incident_level",

@@ -21,6 +21,7 @@ pub mod datagram;
 pub mod stream;
 mod read_out;
 pub mod tls;
+pub mod frame_room;
 mod syslog;
 mod relp;
 mod gelf;

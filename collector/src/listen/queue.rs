@@ -15,6 +15,7 @@ use nhatle_event::{Record, Text};
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{FairQueue, Sender};
+use super::frame_room::FrameRoom;
 use super::packed::{Packed, Waiting, packed_weight, sender_of, weight};
 use super::resend::Breaks;
 use super::{Batch, sizes};
@@ -139,6 +140,7 @@ struct Shared {
     shed: AtomicU64,
     flooded: AtomicU64,
     breaks: Arc<Breaks>,
+    frames: Arc<FrameRoom>,
 }
 
 impl Shared {
@@ -207,6 +209,7 @@ pub fn channel(bytes_max: usize) -> (Sink, Intake) {
         shed: AtomicU64::new(0),
         flooded: AtomicU64::new(0),
         breaks: Arc::default(),
+        frames: Arc::default(),
     });
     (Sink { shared: shared.clone(), _alive: Arc::new(Alive(shared.clone())) }, Intake { shared })
 }
@@ -300,6 +303,11 @@ impl Sink {
     /// When connections of its senders broke.
     pub fn breaks(&self) -> &Arc<Breaks> {
         &self.shared.breaks
+    }
+
+    /// What unfinished frames of every connection hold.
+    pub fn frames(&self) -> &Arc<FrameRoom> {
+        &self.shared.frames
     }
 
     /// Whether nobody would be taken now.
