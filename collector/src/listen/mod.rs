@@ -41,6 +41,7 @@ pub mod zip;
 pub mod fair;
 mod packed;
 pub mod queue;
+mod shed;
 pub mod resend;
 
 #[cfg(test)]
