@@ -61,7 +61,7 @@ use crate::sentinel::{self, Feed, balance};
 use crate::sources::SourceBook;
 use crate::sources::owners::Owners;
 use crate::telemetry::Counters;
-use crate::tend::scrub::Scrub;
+use crate::tend::scrub::{self, Scrub};
 use crate::units::{self, Units};
 
 /// How long the administrator's link works: a day.
@@ -238,6 +238,9 @@ impl Server {
         let mut addresses = inputs.addresses();
         let mut tasks = followed::start_all(&config.collector, &shared, &sink, runtime.handle())?;
         let pipeline = Pipeline::start(&shared, settings_of(config), intake)?;
+        let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).damaged().to_vec();
+        let damaged = [shared.book().damaged(), &places].concat();
+        scrub::take_up(&shared, &damaged);
         let gate = Gate {
             trust: trust.clone(),
             http: http_address,

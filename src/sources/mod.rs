@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhatle_event::{Event, Seq, Text, Timestamp};
-use nhatle_storage::{Dataset, ReadError, Store, WriteError};
+use nhatle_storage::{Dataset, Finding, ReadError, Store, WriteError};
 use serde::{Deserialize, Serialize};
 
 pub use hour::{Counts, Ended, HourPart};
@@ -28,6 +28,8 @@ pub use tally::{Tally, Whose};
 
 use hour::{HOUR_NS, hour_of};
 use tally::Sent;
+
+use crate::tend::scrub;
 
 /// How many sources are counted one by one.
 pub const SOURCES_MAX: usize = 4_096;
@@ -86,6 +88,8 @@ pub struct SourceBook {
     shards: [Arc<Shard>; SHARDS],
     is_dirty: [bool; SHARDS],
     names: usize,
+    /// Marks that could not be read when it was opened.
+    damaged: Vec<Finding>,
     /// Stored events up to this one are counted.
     pub counted: Seq,
 }
@@ -134,15 +138,23 @@ impl SourceBook {
         Ok(book)
     }
 
-    /// The book as its marks kept it; an empty one where there are none.
+    /// The book as its marks kept it; an empty one where there are none. A mark that cannot be read is named by
+    /// [`SourceBook::damaged`]: its sources begin anew, and the others are as they were.
     fn from_marks(mark: impl Fn(&str) -> Option<Vec<u8>>) -> SourceBook {
         let mut book = SourceBook::default();
         for (shard, rows) in book.shards.iter_mut().enumerate() {
-            let kept = mark(&mark_name(shard)).and_then(|bytes| serde_json::from_slice::<Shard>(&bytes).ok());
-            *rows = Arc::new(kept.unwrap_or_default());
+            let name = mark_name(shard);
+            let kept = mark(&name).map(|bytes| serde_json::from_slice::<Shard>(&bytes)).transpose();
+            let kept = kept.inspect_err(|error| book.damaged.push(scrub::of_mark(&name, error)));
+            *rows = Arc::new(kept.ok().flatten().unwrap_or_default());
         }
         book.names = book.shards.iter().map(|rows| rows.len()).sum();
         book
+    }
+
+    /// Marks that could not be read when the book was opened: what their sources had sent by then is not counted.
+    pub fn damaged(&self) -> &[Finding] {
+        &self.damaged
     }
 
     /// The marks of all rows changed since this was last called, and the one that says up to where they count.
@@ -341,6 +353,26 @@ mod tests {
             book.row("web").map(|row| (row.total.received, row.total.duplicate, row.last_seen_ns)),
             Some((3, 1, 9))
         );
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_read_is_named_and_the_others_are_as_they_were() {
+        let mut book = SourceBook::default();
+        let mut tally = Tally::new();
+        let names: Vec<String> = (0..100).map(|number| format!("s{number}")).collect();
+        names.iter().for_each(|name| tally.count(&event(name, 9), Fate::Stored, 0));
+        book.add(&tally);
+        let mut marks: BTreeMap<String, Vec<u8>> = book.take_marks().into_iter().collect();
+        let bad = mark_name(shard_of("s7"));
+        marks.get_mut(&bad).expect("is there").truncate(40);
+        let again = SourceBook::from_marks(|name| marks.get(name).cloned());
+        let damaged: Vec<&str> = again.damaged().iter().map(|one| one.file.as_str()).collect();
+        assert_eq!(damaged, [format!("mark {bad}")]);
+        for name in &names {
+            let is_lost = mark_name(shard_of(name)) == bad;
+            assert_eq!(again.row(name), book.row(name).filter(|_| !is_lost), "{name}");
+        }
+        assert!(book.damaged().is_empty());
     }
 
     #[test]
