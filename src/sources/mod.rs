@@ -18,8 +18,10 @@ pub mod owners;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nhatle_event::{Event, Seq, Text, Timestamp};
+use nhatle_storage::wal::MARK_BYTES_MAX;
 use nhatle_storage::{Dataset, Finding, ReadError, Store, WriteError};
 use serde::{Deserialize, Serialize};
 
@@ -290,9 +292,21 @@ impl SourceBook {
     }
 }
 
-/// Marks as the store takes them.
+/// Marks as the store takes them. One that is too long is left out and told, once: with it no batch would ever be stored,
+/// without it what it says is as old as its last value.
 pub fn by_name(marks: &[(String, Vec<u8>)]) -> Vec<(&str, Vec<u8>)> {
-    marks.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    let (fit, too_long): (Vec<_>, Vec<_>) = marks.iter().partition(|(_, value)| value.len() <= MARK_BYTES_MAX);
+    for (name, value) in too_long {
+        if !IS_TOLD.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                name,
+                bytes = value.len(),
+                "a mark is too long to be kept; what it says stays as old as it is"
+            );
+        }
+    }
+    fit.into_iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
 }
 
 fn mark_name(shard: usize) -> String {
@@ -373,6 +387,18 @@ mod tests {
             assert_eq!(again.row(name), book.row(name).filter(|_| !is_lost), "{name}");
         }
         assert!(book.damaged().is_empty());
+    }
+
+    #[test]
+    fn a_mark_that_is_too_long_does_not_keep_a_batch_from_being_stored() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there"));
+        let clock = Arc::new(nhatle_event::SystemClock);
+        let store = Store::open(disk, nhatle_storage::Config::default(), clock).expect("opens");
+        let marks = [("places.00".to_owned(), vec![b'x'; MARK_BYTES_MAX + 1]), (COUNTED_MARK.to_owned(), vec![1; 8])];
+        let mut rows = vec![(Dataset::Events, event("web", 9))];
+        store.append_from(&mut rows, &by_name(&marks)).expect("is stored");
+        assert_eq!(store.marks().keys().map(|name| &**name).collect::<Vec<_>>(), [COUNTED_MARK]);
     }
 
     #[test]
