@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 use nhatle_engine::alert::Alert;
-use nhatle_event::Seq;
+use nhatle_event::{Seq, Stored};
 use nhatle_storage::{Dataset, ReadError, Snapshot, Store};
 
 /// How many alerts are kept in memory.
 pub const ALERTS_MAX: usize = 100_000;
+
+/// How many stored alerts are read together.
+const READ_EVENTS: usize = 2_048;
 
 /// Alerts by id and by time.
 #[derive(Debug, Default)]
@@ -35,7 +38,42 @@ impl AlertBook {
     /// # Errors
     /// Something else than a segment cannot be read.
     pub fn of(store: &Store) -> Result<AlertBook, ReadError> {
-        store.snapshot().serve_rest(AlertBook::of_snapshot).map(|(book, _damaged)| book)
+        AlertBook::read(&store.snapshot())
+    }
+
+    /// [`AlertBook::of`] of what a snapshot sees.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read(snapshot: &Snapshot) -> Result<AlertBook, ReadError> {
+        snapshot.serve_rest(AlertBook::of_snapshot).map(|(book, _damaged)| book)
+    }
+
+    /// Takes in what was stored behind this place, some at a time: a hundred thousand whole events would be a gigabyte.
+    ///
+    /// # Errors
+    /// As [`AlertBook::of`].
+    pub fn catch_up(&mut self, snapshot: &Snapshot, after: Seq) -> Result<(), ReadError> {
+        let mut sealed = after;
+        for segment in snapshot.segments(Dataset::Alerts).filter(|segment| after < segment.meta().last_seq) {
+            // Within a segment, for numbers of different segments may interleave.
+            self.take_in(after, |from| segment.events_after(from, READ_EVENTS))?;
+            sealed = sealed.max(segment.meta().last_seq);
+        }
+        self.take_in(sealed, |from| snapshot.events_after(Dataset::Alerts, from, READ_EVENTS))
+    }
+
+    fn take_in(
+        &mut self,
+        mut from: Seq,
+        read: impl Fn(Seq) -> Result<Vec<Stored>, ReadError>,
+    ) -> Result<(), ReadError> {
+        loop {
+            let stored = read(from)?;
+            let Some(last) = stored.last() else { return Ok(()) };
+            from = last.seq;
+            stored.iter().filter_map(|stored| Alert::from_event(&stored.event)).for_each(|alert| self.insert(alert));
+        }
     }
 
     fn of_snapshot(snapshot: &Snapshot) -> Result<AlertBook, ReadError> {
@@ -51,10 +89,7 @@ impl AlertBook {
             skip -= rows;
             after = segment.meta().last_seq;
         }
-        let stored = snapshot.events_after(Dataset::Alerts, after, usize::MAX)?;
-        for alert in stored.iter().filter_map(|stored| Alert::from_event(&stored.event)) {
-            book.insert(alert);
-        }
+        book.catch_up(snapshot, after)?;
         Ok(book)
     }
 
@@ -139,6 +174,29 @@ pub(crate) mod tests {
         damage_first_segment(folder.path());
         let book = AlertBook::of(&store).expect("opens");
         assert_eq!((book.contains("a"), book.contains("b")), (false, true));
+    }
+
+    #[test]
+    fn what_was_stored_while_alerts_were_read_is_caught_up_with() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there"));
+        let clock = Arc::new(nhatle_event::SystemClock);
+        let store = Store::open(disk, nhatle_storage::Config::default(), clock).expect("opens");
+        let append = |from: usize, to: usize| {
+            let rows = (from..to).map(|at| (Dataset::Alerts, alert(&format!("a{at}"), 1).to_event(Timestamp(2))));
+            store.append(rows.collect(), &[]).expect("is written");
+        };
+        append(0, READ_EVENTS + 10);
+        store.seal().expect("seals");
+        append(READ_EVENTS + 10, 2 * READ_EVENTS + 20);
+        let snapshot = store.snapshot();
+        append(2 * READ_EVENTS + 20, 2 * READ_EVENTS + 30);
+        store.seal().expect("seals");
+        append(2 * READ_EVENTS + 30, 2 * READ_EVENTS + 40);
+        let mut book = AlertBook::read(&snapshot).expect("reads");
+        assert_eq!(book.total, 2 * READ_EVENTS as u64 + 20);
+        book.catch_up(&store.snapshot(), snapshot.last_seq()).expect("reads");
+        assert_eq!((book.total, book.by_id.len()), (2 * READ_EVENTS as u64 + 40, 2 * READ_EVENTS + 40));
     }
 
     fn alert(id: &str, at_ns: i64) -> Alert {

@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nhatle_collector::Cidr;
-use nhatle_collector::listen::datagram::SOCKETS_MAX;
+use nhatle_collector::{Cidr, listen::datagram::SOCKETS_MAX};
 use nhatle_engine::correlate::Limits;
 use nhatle_engine::retention::Rule;
 use nhatle_engine::rhythm::Calendar;
@@ -167,6 +166,8 @@ pub struct Collector {
     pub record_bytes_max: usize,
     /// How many TCP connections are served at once.
     pub connection_count_max: usize,
+    /// What unfinished frames of all TCP connections may hold together, bytes.
+    pub unfinished_bytes_max: usize,
     /// A pushed request body may have at most so many bytes, decompressed.
     pub push_bytes_max: usize,
     /// A time without a zone is taken at so many minutes east of UTC (Vietnam: 420).
@@ -196,6 +197,7 @@ impl Default for Collector {
             evtx: Vec::new(),
             record_bytes_max: 1 << 20,
             connection_count_max: 1_024,
+            unfinished_bytes_max: 256 << 20,
             push_bytes_max: 64 << 20,
             default_offset_minutes: 420,
             time_ahead_max_s: 86_400,
@@ -476,6 +478,7 @@ impl Config {
         range("collector.record_bytes_max", file.collector.record_bytes_max, 1024, 16 << 20);
         range("collector.syslog_udp_sockets", file.collector.syslog_udp_sockets, 1, SOCKETS_MAX);
         range("collector.connection_count_max", file.collector.connection_count_max, 1, 65_536);
+        range("collector.unfinished_bytes_max", file.collector.unfinished_bytes_max, 8 << 20, 1 << 30);
         range("collector.push_bytes_max", file.collector.push_bytes_max, 1024, 1 << 30);
         followed::check("collector", &file.collector.file, &file.collector.evtx, &mut problems);
         if !(-14 * 60..=14 * 60).contains(&file.collector.default_offset_minutes) {

@@ -192,6 +192,7 @@ impl Inputs {
             self.run(asked, bound);
         }
         self.limits.send_replace(limits_of(config));
+        self.sink.frames().set_bytes_max(config.collector.unfinished_bytes_max);
         self.record_bytes_max.send_replace(config.collector.record_bytes_max);
         // As the configuration lists them.
         let place = |name: &str| wanted.iter().position(|asked| asked.name == name);

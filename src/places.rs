@@ -8,7 +8,10 @@
 use std::collections::BTreeMap;
 
 use nhatle_collector::listen::{KEEP_KEY_BYTES_MAX, KEEP_VALUE_BYTES_MAX, Keep};
+use nhatle_storage::Finding;
 use serde::{Deserialize, Serialize};
+
+use crate::tend::scrub;
 
 /// How many places are kept.
 pub const PLACES_MAX: usize = 8_192;
@@ -28,15 +31,24 @@ pub struct PlaceBook {
     shards: [BTreeMap<String, Place>; SHARDS],
     touched: [bool; SHARDS],
     moves: u64,
+    /// Marks that could not be read when it was opened.
+    damaged: Vec<Finding>,
 }
 
 impl PlaceBook {
+    /// Marks that could not be read when the book was opened: whose places they kept begins anew.
+    pub fn damaged(&self) -> &[Finding] {
+        &self.damaged
+    }
+
     /// The book as its marks kept it; an empty one where there are none.
     pub fn from_marks(mark: impl Fn(&str) -> Option<Vec<u8>>) -> PlaceBook {
         let mut book = PlaceBook::default();
         for (shard, places) in book.shards.iter_mut().enumerate() {
-            let kept = mark(&mark_name(shard)).and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            *places = kept.unwrap_or_default();
+            let name = mark_name(shard);
+            let kept = mark(&name).map(|bytes| serde_json::from_slice(&bytes)).transpose();
+            let kept = kept.inspect_err(|error| book.damaged.push(scrub::of_mark(&name, error)));
+            *places = kept.ok().flatten().unwrap_or_default();
         }
         book.moves = book.shards.iter().flat_map(BTreeMap::values).map(|place| place.moved).max().unwrap_or(0);
         book

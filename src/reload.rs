@@ -17,7 +17,7 @@ use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::inputs::Inputs;
 use crate::pipeline::Shared;
-use crate::units::Units;
+use crate::units::{self, Units};
 
 /// Keys, and sections by their first word and a dot, that may change while the server runs.
 const LIVE: &[&str] = &[
@@ -32,6 +32,7 @@ const LIVE: &[&str] = &[
     "collector.netflow",
     "collector.record_bytes_max",
     "collector.connection_count_max",
+    "collector.unfinished_bytes_max",
     "collector.push_bytes_max",
     "engine.incident_span_s",
     "engine.incident_level",
@@ -120,7 +121,9 @@ impl Reloader {
         let mut conversion = (*shared.settings.get()).clone();
         conversion.units = crate::command::serve::unit_rules(&config);
         shared.settings.set(conversion);
-        shared.units.set(Units::new(config.units.clone()));
+        let units = Units::new(config.units.clone());
+        units::keep(&*shared.disk, &units);
+        shared.units.set(units);
         crate::reference::live::configure(&shared, &config.reference);
         let keys: std::collections::BTreeSet<&String> = running.settings.keys().chain(new.keys()).collect();
         let changed = keys.into_iter().filter(|key| running.settings.get(*key) != new.get(*key));

@@ -4,9 +4,14 @@
 //! account limited to a unit sees that unit and those below it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 
+use nhatle_rules::nearest::nearest;
+use nhatle_storage::Disk;
 use serde::{Deserialize, Serialize};
+
+use crate::state;
 
 /// One organization unit as the configuration has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +58,49 @@ pub fn is_network(text: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Units {
     by_code: BTreeMap<String, Unit>,
+}
+
+/// Where the units of the configuration in force are kept, for commands that work beside the server.
+const PATH: &str = "state/units.json";
+/// So many units of the longest names are far less.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// How many units are named to whoever gave one that is none.
+const NAMED_MAX: usize = 40;
+
+/// Keeps which units there are. That they cannot be kept is told in the log: commands then know those of before.
+pub fn keep(disk: &dyn Disk, units: &Units) {
+    let codes: Vec<&String> = units.by_code.keys().collect();
+    let kept = serde_json::to_vec(&codes).map_err(io::Error::other).and_then(|json| state::keep(disk, PATH, &json));
+    if let Err(error) = kept {
+        tracing::warn!(%error, file.path = PATH, "which units there are was not kept");
+    }
+}
+
+/// The codes of the units of the server that ran here last; none where none were configured, or it never ran.
+///
+/// # Errors
+/// The file is damaged, or what the disk says.
+pub fn kept(disk: &dyn Disk) -> io::Result<Vec<String>> {
+    let bytes = state::read(disk, PATH, FILE_BYTES_MAX)?;
+    Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose()?.unwrap_or_default())
+}
+
+/// Checks that a unit is one of those that are known; where none are, each is.
+///
+/// # Errors
+/// It is none of them: the nearest one and all of them, as a sentence.
+pub fn check_known(code: &str, known: &[&str]) -> Result<(), String> {
+    if known.is_empty() || known.contains(&code) {
+        return Ok(());
+    }
+    let meant =
+        nearest(code, known.iter().copied()).map_or_else(|| ".".to_owned(), |known| format!("; did you mean {known}?"));
+    let named = known.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let more = match known.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(format!("no unit is called {code}{meant} The configuration has: {named}{more}"))
 }
 
 /// How deep units may stand below each other.
@@ -124,6 +172,22 @@ pub fn check(units: &[Unit], problems: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_unit_is_refused_with_the_nearest_and_all_named() {
+        let check = |code: &str, known: &[&str]| check_known(code, known).err();
+        assert_eq!(check("18853", &["18853", "TP01"]), None);
+        assert_eq!(check("anything", &[]), None, "no units are configured");
+        let told = check("1885", &["18853", "TP01"]).unwrap();
+        assert_eq!(told, "no unit is called 1885; did you mean 18853? The configuration has: 18853, TP01");
+        let many: Vec<String> = (0..100).map(|number| format!("U{number:03}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(check("ward", &many).unwrap().ends_with("U038, U039 and 60 more"));
+        let disk = nhatle_storage::disk::sim::SimDisk::new(1);
+        assert_eq!(kept(&disk).unwrap(), Vec::<String>::new());
+        keep(&disk, &Units::new([Unit { code: "TP01".to_owned(), ..Unit::default() }]));
+        assert_eq!(kept(&disk).unwrap(), ["TP01"]);
+    }
 
     #[test]
     fn a_limit_covers_the_units_below_it_and_no_other() {

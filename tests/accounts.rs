@@ -86,3 +86,34 @@ fn who_is_limited_to_a_unit_does_not_reload_the_machine() {
         assert_eq!((status(&ward), status(&city)), (403, 200), "{path}");
     }
 }
+
+/// A code for a unit that is none would make a sender whose records nobody's officer sees.
+#[test]
+fn an_enrolment_names_a_unit_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let bearer = format!("Bearer {}", token(&data, "admin", "admin", None));
+    let config = folder.path().join("nhatle.toml");
+    let unit = |code: &str| format!("[[unit]]\ncode = \"{code}\"\nname = \"{code}\"\n");
+    let text = format!("[server]\nhttps = \"127.0.0.1:0\"\n{}{}", unit("18853"), unit("TP01"));
+    std::fs::write(&config, text).unwrap();
+    let server = Server::start(&data, &["--config", config.to_str().unwrap()]);
+    let told = "no unit is called 1885; did you mean 18853? The configuration has: 18853, TP01";
+    let enroll = |unit: &str| {
+        let args = on(&data, &["enroll", "phuong-01", "--unit", unit]);
+        run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let refused = enroll("1885");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains(told) && refused.stdout.is_empty(), "{refused:?}");
+    let post = |unit: &str| {
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let body = json!({ "name": "phuong-02", "unit": unit }).to_string();
+        request(server.http, "POST", "/api/v1/enrollments", &headers, body.as_bytes()).unwrap()
+    };
+    let refused = post("1885");
+    assert!(refused.status == 422 && refused.body.contains(told), "{}", refused.body);
+    assert_eq!((enroll("18853").status.code(), post("TP01").status), (Some(0), 201));
+    server.stop();
+}

@@ -99,6 +99,41 @@ fn a_thousand_unfinished_frames_are_held_and_nobody_waits_for_them() {
     assert_eq!(count(&data, "message:giuadam OR message:saucung"), 2);
 }
 
+/// Three hundred connections of one address begin a megabyte each; the room for what is unfinished is 64.
+#[test]
+fn unfinished_records_hold_no_more_than_their_room() {
+    const SENDERS: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let bearer = format!("Bearer {}", token(&data, "tot", "ingest", None));
+    let server = start(folder.path(), "unfinished_bytes_max = 67108864");
+    let before = memory(&server);
+    let begun = format!("<13>1 2026-02-03T04:05:06Z dong app - - - nghin {}", "x".repeat((1 << 20) - 100));
+    let mut open: Vec<TcpStream> = Vec::new();
+    for _ in 0..SENDERS {
+        let mut stream = TcpStream::connect(server.syslog_tcp).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        open.push(stream);
+    }
+    check_memory(&server, before, (64 + 96) * MIB, "three hundred megabytes begun");
+    check_served(server.http, &bearer, "giuadam");
+    let mut short = TcpStream::connect(server.syslog_tcp).unwrap();
+    short.write_all(b"<13>1 2026-02-03T04:05:06Z dong app - - - ngangan\n").unwrap();
+    wait_for("a short line is stored meanwhile", PATIENCE, || count(&data, "message:ngangan") == 1);
+    for stream in &mut open {
+        stream.write_all(b"\n<13>1 2026-02-03T04:05:06Z dong app - - - tieptheo\n").unwrap();
+    }
+    drop(open);
+    wait_for("what came behind is whole", PATIENCE, || count(&data, "message:tieptheo") == SENDERS);
+    let metrics = request(server.http, "GET", "/metrics", &[], b"").unwrap();
+    let dead = metrics.body.lines().find_map(|line| line.strip_prefix("nhatle_dead_letters_total ")).unwrap();
+    assert!(dead.parse::<usize>().unwrap() > SENDERS / 2, "{dead} gave way");
+    check_memory(&server, before, (64 + 96) * MIB, "after it");
+    server.stop();
+}
+
 /// A sender of RELP and one of HTTP that never read an answer are read no further; others are served.
 #[test]
 fn who_never_reads_answers_waits_alone() {

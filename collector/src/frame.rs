@@ -4,7 +4,9 @@
 //! Promise: any split of the same bytes gives the same records. Which framing a frame has is decided
 //! for each frame, because senders mix them: `digits SP <` begins a counted frame, anything else ends
 //! at the newline. Newlines, carriage returns and NUL padding around a frame are dropped; an empty
-//! frame is no record. A frame past the limit is cut, marked as cut, and the rest skipped and counted.
+//! frame is no record. A frame past the limit is cut, marked as cut, and the rest skipped and counted; so is one that has to
+//! give way because unfinished frames hold too much ([`Framer::give_way`]): its front is a dead letter. GELF's frames end
+//! at a zero byte and have no count ([`Framer::to_zero`]). What is held never has more capacity than the limit.
 //! Source: RFC 6587 sections 3.4.1 and 3.4.2; rsyslog and syslog-ng senders for the tolerance.
 
 use std::net::IpAddr;
@@ -13,6 +15,13 @@ use nhatle_event::{Record, Text, Timestamp};
 
 /// How many bytes of one frame are kept, unless told otherwise.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// How many bytes are kept of a frame that has to give way.
+const FRONT_BYTES: usize = 4 << 10;
+/// A frame that had to give way, in place of a profile: it is a dead letter, whatever it says.
+pub const GAVE_WAY: &str = "(gave way)";
+/// And why.
+pub(crate) const GAVE_WAY_REASON: &str =
+    "frame: unfinished frames held too much memory, the rest of this one is not kept";
 /// How many digits an octet count may have: a longer number is text.
 const COUNT_DIGITS_MAX: usize = 9;
 
@@ -70,11 +79,15 @@ enum State {
 pub struct Framer {
     origin: Origin,
     record_bytes_max: usize,
+    /// The byte that ends a frame without a count.
+    end: u8,
     state: State,
     /// The frame so far: at most `record_bytes_max` bytes (in `Start`, at most a count's prefix).
     held: Vec<u8>,
     /// The frame went past the limit.
     is_cut: bool,
+    /// The frame has given way: nothing more of it is kept.
+    has_given_way: bool,
     skipped_bytes: u64,
 }
 
@@ -84,11 +97,18 @@ impl Framer {
         Framer {
             origin,
             record_bytes_max: record_bytes_max.max(1),
+            end: b'\n',
             state: State::Start,
             held: Vec::new(),
             is_cut: false,
+            has_given_way: false,
             skipped_bytes: 0,
         }
+    }
+
+    /// A framer for frames that end at a zero byte (GELF 1.1, "GELF via TCP").
+    pub fn to_zero(origin: Origin, record_bytes_max: usize) -> Framer {
+        Framer { end: 0, ..Framer::new(origin, record_bytes_max) }
     }
 
     /// Takes the next bytes of the stream and appends the records they complete to `records`.
@@ -110,7 +130,26 @@ impl Framer {
 
     /// True while an unfinished frame is held: the stream may not end here without losing its rest.
     pub fn is_inside_frame(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || self.has_given_way
+    }
+
+    /// How much memory the unfinished frame holds.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
+    /// Gives back what the unfinished frame holds: its front is a record that becomes a dead letter, the rest of it is
+    /// skipped and counted, now and as it comes.
+    pub fn give_way(&mut self, received: Timestamp, records: &mut Vec<Record>) {
+        if self.state == State::Start || self.has_given_way {
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        let front = held.get(..FRONT_BYTES).unwrap_or(&held);
+        let profile = Some(Text::const_new(GAVE_WAY));
+        records.push(Record { profile, ..self.origin.record(front, received, true) });
+        self.count_skipped(held.len() - front.len());
+        self.has_given_way = true;
     }
 
     /// Bytes of over-long frames that were not kept.
@@ -123,6 +162,10 @@ impl Framer {
         let Some((first, rest)) = bytes.split_first() else { return bytes };
         let digits = self.held.len();
         match first {
+            _ if self.end == 0 => {
+                self.state = State::Line;
+                bytes
+            }
             b'\n' | b'\r' | 0 | b' ' | b'\t' if digits == 0 => rest,
             b'0'..=b'9' if digits < COUNT_DIGITS_MAX && !(digits == 0 && *first == b'0') => {
                 self.held.push(*first);
@@ -149,7 +192,7 @@ impl Framer {
     }
 
     fn line<'a>(&mut self, bytes: &'a [u8], received: Timestamp, records: &mut Vec<Record>) -> &'a [u8] {
-        match memchr::memchr(b'\n', bytes) {
+        match memchr::memchr(self.end, bytes) {
             Some(at) => {
                 self.hold(&bytes[..at]);
                 self.emit(received, records);
@@ -180,7 +223,14 @@ impl Framer {
 
     /// Keeps what the limit allows of `bytes`, counts the rest.
     fn hold(&mut self, bytes: &[u8]) {
-        let kept = bytes.len().min(self.record_bytes_max - self.held.len());
+        let room = if self.has_given_way { 0 } else { self.record_bytes_max - self.held.len() };
+        let kept = bytes.len().min(room);
+        let needed = self.held.len() + kept;
+        if self.held.capacity() < needed {
+            // Twice as much as before, and never past the limit.
+            let capacity = (2 * self.held.len()).min(self.record_bytes_max).max(needed);
+            self.held.reserve_exact(capacity - self.held.len());
+        }
         self.held.extend_from_slice(&bytes[..kept]);
         self.count_skipped(bytes.len() - kept);
     }
@@ -202,8 +252,13 @@ impl Framer {
         if !frame.is_empty() {
             records.push(self.origin.record(frame, received, self.is_cut));
         }
+        // A long frame keeps no memory for the short ones behind it.
+        if FRONT_BYTES < self.held.capacity() {
+            self.held = Vec::new();
+        }
         self.held.clear();
         self.is_cut = false;
+        self.has_given_way = false;
         self.state = State::Start;
     }
 }
@@ -311,12 +366,51 @@ mod tests {
         let chunk = vec![b'x'; 65_536];
         for _ in 0..160 {
             framer.push(&chunk, Timestamp(0), &mut records);
-            assert!(framer.held.capacity() <= 2 * RECORD_BYTES_MAX);
+            assert!(framer.held.capacity() <= RECORD_BYTES_MAX);
         }
         framer.push(b"\nnext\n", Timestamp(0), &mut records);
         assert_eq!(records.len(), 2);
         assert!(records[0].is_truncated && records[0].bytes.len() == RECORD_BYTES_MAX);
         assert_eq!(&*records[1].bytes, b"next");
+        assert!(framer.held.capacity() <= FRONT_BYTES, "what the long one took is given back");
+    }
+
+    #[test]
+    fn a_frame_that_gives_way_leaves_its_front_and_the_next_one_is_whole() {
+        for (begin, rest) in [(&b""[..], &b"yyy\nnext\n"[..]), (b"10003 <", b"yyynext\n")] {
+            let mut framer = Framer::new(Origin::new("test"), RECORD_BYTES_MAX);
+            let mut records = Vec::new();
+            framer.push(begin, Timestamp(0), &mut records);
+            framer.push(&vec![b'x'; 10_000 - usize::from(!begin.is_empty())], Timestamp(0), &mut records);
+            framer.give_way(Timestamp(0), &mut records);
+            framer.give_way(Timestamp(0), &mut records);
+            assert!(framer.held.capacity() == 0 && framer.is_inside_frame());
+            framer.push(rest, Timestamp(0), &mut records);
+            let found: Vec<_> = records.iter().map(|one| (one.bytes.len(), one.is_truncated)).collect();
+            assert_eq!(found, [(FRONT_BYTES, true), (4, false)]);
+            assert_eq!(framer.skipped_bytes(), 10_003 - FRONT_BYTES as u64);
+            let dead = crate::to_event(&records[0], &crate::Settings::default()).expect_err("a dead letter");
+            assert_eq!((&*dead.reason, dead.offset), (GAVE_WAY_REASON, FRONT_BYTES));
+            assert!(crate::to_event(&records[1], &crate::Settings::default()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_stream_of_gelf_is_cut_at_zero_bytes_in_any_pieces() {
+        let stream = b"{\"a\":1}\0\0{\"long message\"}\x0012 <rest";
+        for piece in 1..stream.len() {
+            let mut framer = Framer::to_zero(Origin::new("test"), 10);
+            let mut records = Vec::new();
+            stream.chunks(piece).for_each(|bytes| framer.push(bytes, Timestamp(0), &mut records));
+            framer.finish(Timestamp(0), &mut records);
+            let found: Vec<_> = records.iter().map(|one| (&*one.bytes, one.is_truncated)).collect();
+            assert_eq!(
+                found,
+                [(&b"{\"a\":1}"[..], false), (b"{\"long mes", true), (b"12 <rest", false)],
+                "in pieces of {piece}"
+            );
+            assert_eq!(framer.skipped_bytes(), 6);
+        }
     }
 
     fn stream() -> impl Strategy<Value = Vec<u8>> {

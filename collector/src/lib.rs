@@ -178,6 +178,9 @@ pub fn dead_letter_event(dead_letter: &DeadLetter, settings: &Settings) -> Event
 
 /// Reads a record with the profile that it or its input names, else with the one its setting names.
 fn read(record: &Record, by_setting: Option<Profile>, offset_s: i32) -> Result<Event, DeadLetter> {
+    if record.profile.as_deref() == Some(frame::GAVE_WAY) {
+        return Err(dead_letter(record, &Fault::new(frame::GAVE_WAY_REASON, record.bytes.len())));
+    }
     let profile = match record.profile.as_deref().map(Profile::from_name).transpose() {
         Ok(profile) => profile,
         Err(error) => return Err(dead_letter(record, &Fault::new(error.to_string(), 0))),

@@ -18,6 +18,7 @@ use crate::cli_accounts::{EnrollArgs, GrantArgs, ListArgs, TokenCommand, UserCom
 use crate::enroll::{self, CODE_HOURS_MAX};
 use crate::pki::Authority;
 use crate::registry::{RecordError, Registry};
+use crate::units;
 
 /// Who the register names as the actor of a command.
 pub const ACTOR: &str = "command line";
@@ -121,7 +122,7 @@ fn check_is_store(data: &Path) -> anyhow::Result<()> {
 /// Gives out an enrolment code and prints it.
 ///
 /// # Errors
-/// Name or unit have no good form, or the register cannot be written.
+/// Name or unit have no good form, the unit is none of the configuration that the server runs with, or the register cannot be written.
 pub fn enroll(args: &EnrollArgs) -> anyhow::Result<End> {
     if !is_account_name(&args.name) {
         return Err(UsageError("a name has 1 to 64 letters, digits, '.', '_', '-' or '@'".to_owned()).into());
@@ -129,6 +130,16 @@ pub fn enroll(args: &EnrollArgs) -> anyhow::Result<End> {
     if !(1..=CODE_HOURS_MAX).contains(&args.hours) {
         return Err(UsageError(format!("--hours: 1 to {CODE_HOURS_MAX}")).into());
     }
+    let known = match OsDisk::existing(&args.data.data) {
+        Ok(disk) => units::kept(&disk).context("read which units there are")?,
+        // The server has not run here yet: it makes the folder, and says then which units there are.
+        Err(_new) => Vec::new(),
+    };
+    if known.is_empty() {
+        output::say(&format!("unit {} is not checked: no server with units has run on this folder yet", args.unit));
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    units::check_known(&args.unit, &known).map_err(UsageError)?;
     let now = SystemClock.now();
     let authority = Authority::open(&args.data.data, now).context("open the city's authority")?;
     let wanted = (args.name.as_str(), args.unit.as_str(), args.hours);

@@ -61,8 +61,8 @@ use crate::sentinel::{self, Feed, balance};
 use crate::sources::SourceBook;
 use crate::sources::owners::Owners;
 use crate::telemetry::Counters;
-use crate::tend::scrub::Scrub;
-use crate::units::Units;
+use crate::tend::scrub::{self, Scrub};
+use crate::units::{self, Units};
 
 /// How long the administrator's link works: a day.
 const SETUP_LINK_NS: i64 = 24 * 3600 * 1_000_000_000;
@@ -119,6 +119,8 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
     let marks = store.marks();
     let places = PlaceBook::from_marks(|name| marks.get(name).cloned());
     let book = SourceBook::open(&store).context("read the receipt book")?;
+    let units = Units::new(config.units.clone());
+    units::keep(&*disk, &units);
     let shared = Shared {
         alerts: RwLock::new(AlertBook::of(&store).context("read stored alerts")?),
         owners: Owners::of(&book),
@@ -146,7 +148,7 @@ pub fn open(config: &Config, runtime: Handle) -> anyhow::Result<Shared> {
         retention: Live::new(config.retention.clone()),
         retention_watch: crate::retention::job::Watch::default(),
         settings: Live::new(settings_of(config)),
-        units: Live::new(Units::new(config.units.clone())),
+        units: Live::new(units),
         overload: Overload::new(&config.data, config.storage.reserve_bytes, clock.now()),
         backlog_bytes_max: config.storage.backlog_bytes_max,
         reloader: OnceLock::new(),
@@ -236,6 +238,9 @@ impl Server {
         let mut addresses = inputs.addresses();
         let mut tasks = followed::start_all(&config.collector, &shared, &sink, runtime.handle())?;
         let pipeline = Pipeline::start(&shared, settings_of(config), intake)?;
+        let places = shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner).damaged().to_vec();
+        let damaged = [shared.book().damaged(), &places].concat();
+        scrub::take_up(&shared, &damaged);
         let gate = Gate {
             trust: trust.clone(),
             http: http_address,

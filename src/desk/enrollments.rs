@@ -14,6 +14,7 @@ use nhatle_ui::{Answer, DeskError, Refusal, Viewer};
 use super::{Failure, LiveDesk, may_see};
 use crate::enroll::{self, CODE_HOURS};
 use crate::pki::Trust;
+use crate::units;
 
 /// What the desk knows of certificates and listeners.
 pub struct Gate {
@@ -57,9 +58,12 @@ fn row(desk: &LiveDesk, enrollment: &Enrollment) -> EnrollmentRow {
 /// Gives out a code for a unit the viewer sees; where units are configured it must be one of them.
 pub(super) fn issue(desk: &LiveDesk, viewer: &Viewer, new: &NewEnrollment) -> Answer<IssuedCode> {
     let gate = desk.gate.as_ref().ok_or(DeskError::NotFound)?;
-    let units = desk.unit_tree();
-    let is_known = units.get(&new.unit).is_some() || units.all().next().is_none();
-    if !is_known || !may_see(&desk.limit(viewer), [&new.unit]) {
+    let (units, limit) = (desk.unit_tree(), desk.limit(viewer));
+    // Only those the viewer sees are named.
+    let known: Vec<&str> =
+        units.all().map(|unit| &unit.code).filter(|code| may_see(&limit, [*code])).map(String::as_str).collect();
+    units::check_known(&new.unit, &known).map_err(|problem| DeskError::Problems(vec![problem]))?;
+    if !may_see(&limit, [&new.unit]) {
         return Err(DeskError::Refused(Refusal::WrongState));
     }
     let wanted = (new.name.as_str(), new.unit.as_str(), new.hours.unwrap_or(CODE_HOURS));

@@ -46,7 +46,7 @@ impl LiveDesk {
         let rules = text.contains("attack").then(|| self.shared.rules());
         tables.push(tables::attack(rules.as_deref()));
         let units = limit.map(|units| units.iter().map(Text::from).collect());
-        World { units, tables, ..World::of(self.shared.store.snapshot()) }
+        World { units, tables, account: viewer.user.as_str().into(), ..World::of(self.shared.store.snapshot()) }
     }
 }
 

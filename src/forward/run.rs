@@ -37,6 +37,8 @@ use crate::followed;
 const LOCK: &str = "LOCK";
 /// How many bytes wait before each lane.
 const QUEUED_BYTES: usize = 8 << 20;
+/// So much may unfinished records of all its TCP connections hold.
+const UNFINISHED_BYTES: usize = 32 << 20;
 /// Batches are synced together up to so many records.
 const RECORDS_TOGETHER_MAX: usize = 4_096;
 /// How long a full lane waits before it tries again.
@@ -108,6 +110,7 @@ impl Forwarder {
         };
         for lane in 1..=LANES as u32 {
             let (sink, batches) = channel(QUEUED_BYTES);
+            sink.frames().set_bytes_max(UNFINISHED_BYTES);
             forwarder.sinks.push(sink);
             let worker = LaneWorker {
                 lane,

@@ -210,9 +210,15 @@ impl Shared {
     /// # Errors
     /// They cannot be read; those in memory stay as they are.
     pub fn forget_alerts(&self) -> anyhow::Result<()> {
-        // Held over the reading: what the detector stores meanwhile it puts in behind it.
+        let snapshot = self.store.snapshot();
+        let mut book = AlertBook::read(&snapshot).context("read stored alerts")?;
+        // Nobody waits while all are read. What the detector stored meanwhile is read with the book held, and what it stores
+        // from then on it puts in behind it.
         let mut alerts = self.alerts.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *alerts = AlertBook::of(&self.store).context("read stored alerts")?;
+        book.catch_up(&self.store.snapshot(), snapshot.last_seq()).context("read stored alerts")?;
+        let before = std::mem::replace(&mut *alerts, book);
+        drop(alerts);
+        drop(before);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ const STARTUP_PAIRS_MAX: usize = 64;
 pub const OUT_BYTES: usize = 64 << 10;
 /// How long sending that may take.
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
+/// How long a message that has begun may take to come: a sender that trickles holds no place for an hour.
+const MESSAGE_WAIT: Duration = Duration::from_secs(60);
 /// How much is read ahead while a statement runs.
 const AHEAD_BYTES_MAX: usize = 64 << 10;
 
@@ -166,11 +168,20 @@ impl<S: Stream> Wire<S> {
         first_of(body).ok_or(Broken::Protocol("invalid startup packet"))
     }
 
-    /// The next message, of at most `max` bytes.
+    /// The next message, of at most `max` bytes. It may begin whenever it likes, and has to end [`MESSAGE_WAIT`] later.
     ///
     /// # Errors
     /// As [`Broken`].
     pub async fn next(&mut self, max: usize) -> Result<Asked, Broken> {
+        self.next_within(max, MESSAGE_WAIT).await
+    }
+
+    async fn next_within(&mut self, max: usize, wait: Duration) -> Result<Asked, Broken> {
+        self.fill(1).await?;
+        timeout(wait, self.rest(max)).await.map_err(|_late| Broken::Protocol("a message did not end in time"))?
+    }
+
+    async fn rest(&mut self, max: usize) -> Result<Asked, Broken> {
         let length = self.length(1, max, 4).await?;
         let kind = self.inbox[0];
         let body = self.body(5, length - 4).await?;
@@ -493,6 +504,18 @@ mod tests {
                 drop(first_of(Bytes::from(body)));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_has_begun_has_to_end_and_one_that_has_not_may_wait() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut wire = Wire::new(server);
+        let wait = Duration::from_millis(50);
+        let idle = timeout(3 * wait, wire.next_within(MESSAGE_BYTES_MAX, wait)).await;
+        assert!(idle.is_err(), "nobody ends it");
+        client.write_all(b"Q\0\0").await.expect("writes");
+        let late = wire.next_within(MESSAGE_BYTES_MAX, wait).await;
+        assert!(matches!(late, Err(Broken::Protocol("a message did not end in time"))), "{late:?}");
     }
 
     #[tokio::test]

@@ -18,9 +18,11 @@ pub mod owners;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nhatle_event::{Event, Seq, Text, Timestamp};
-use nhatle_storage::{Dataset, ReadError, Store, WriteError};
+use nhatle_storage::wal::MARK_BYTES_MAX;
+use nhatle_storage::{Dataset, Finding, ReadError, Store, WriteError};
 use serde::{Deserialize, Serialize};
 
 pub use hour::{Counts, Ended, HourPart};
@@ -28,6 +30,8 @@ pub use tally::{Tally, Whose};
 
 use hour::{HOUR_NS, hour_of};
 use tally::Sent;
+
+use crate::tend::scrub;
 
 /// How many sources are counted one by one.
 pub const SOURCES_MAX: usize = 4_096;
@@ -86,6 +90,8 @@ pub struct SourceBook {
     shards: [Arc<Shard>; SHARDS],
     is_dirty: [bool; SHARDS],
     names: usize,
+    /// Marks that could not be read when it was opened.
+    damaged: Vec<Finding>,
     /// Stored events up to this one are counted.
     pub counted: Seq,
 }
@@ -134,15 +140,23 @@ impl SourceBook {
         Ok(book)
     }
 
-    /// The book as its marks kept it; an empty one where there are none.
+    /// The book as its marks kept it; an empty one where there are none. A mark that cannot be read is named by
+    /// [`SourceBook::damaged`]: its sources begin anew, and the others are as they were.
     fn from_marks(mark: impl Fn(&str) -> Option<Vec<u8>>) -> SourceBook {
         let mut book = SourceBook::default();
         for (shard, rows) in book.shards.iter_mut().enumerate() {
-            let kept = mark(&mark_name(shard)).and_then(|bytes| serde_json::from_slice::<Shard>(&bytes).ok());
-            *rows = Arc::new(kept.unwrap_or_default());
+            let name = mark_name(shard);
+            let kept = mark(&name).map(|bytes| serde_json::from_slice::<Shard>(&bytes)).transpose();
+            let kept = kept.inspect_err(|error| book.damaged.push(scrub::of_mark(&name, error)));
+            *rows = Arc::new(kept.ok().flatten().unwrap_or_default());
         }
         book.names = book.shards.iter().map(|rows| rows.len()).sum();
         book
+    }
+
+    /// Marks that could not be read when the book was opened: what their sources had sent by then is not counted.
+    pub fn damaged(&self) -> &[Finding] {
+        &self.damaged
     }
 
     /// The marks of all rows changed since this was last called, and the one that says up to where they count.
@@ -278,9 +292,21 @@ impl SourceBook {
     }
 }
 
-/// Marks as the store takes them.
+/// Marks as the store takes them. One that is too long is left out and told, once: with it no batch would ever be stored,
+/// without it what it says is as old as its last value.
 pub fn by_name(marks: &[(String, Vec<u8>)]) -> Vec<(&str, Vec<u8>)> {
-    marks.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    let (fit, too_long): (Vec<_>, Vec<_>) = marks.iter().partition(|(_, value)| value.len() <= MARK_BYTES_MAX);
+    for (name, value) in too_long {
+        if !IS_TOLD.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                name,
+                bytes = value.len(),
+                "a mark is too long to be kept; what it says stays as old as it is"
+            );
+        }
+    }
+    fit.into_iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
 }
 
 fn mark_name(shard: usize) -> String {
@@ -341,6 +367,38 @@ mod tests {
             book.row("web").map(|row| (row.total.received, row.total.duplicate, row.last_seen_ns)),
             Some((3, 1, 9))
         );
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_read_is_named_and_the_others_are_as_they_were() {
+        let mut book = SourceBook::default();
+        let mut tally = Tally::new();
+        let names: Vec<String> = (0..100).map(|number| format!("s{number}")).collect();
+        names.iter().for_each(|name| tally.count(&event(name, 9), Fate::Stored, 0));
+        book.add(&tally);
+        let mut marks: BTreeMap<String, Vec<u8>> = book.take_marks().into_iter().collect();
+        let bad = mark_name(shard_of("s7"));
+        marks.get_mut(&bad).expect("is there").truncate(40);
+        let again = SourceBook::from_marks(|name| marks.get(name).cloned());
+        let damaged: Vec<&str> = again.damaged().iter().map(|one| one.file.as_str()).collect();
+        assert_eq!(damaged, [format!("mark {bad}")]);
+        for name in &names {
+            let is_lost = mark_name(shard_of(name)) == bad;
+            assert_eq!(again.row(name), book.row(name).filter(|_| !is_lost), "{name}");
+        }
+        assert!(book.damaged().is_empty());
+    }
+
+    #[test]
+    fn a_mark_that_is_too_long_does_not_keep_a_batch_from_being_stored() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(nhatle_storage::OsDisk::new(folder.path()).expect("the folder is there"));
+        let clock = Arc::new(nhatle_event::SystemClock);
+        let store = Store::open(disk, nhatle_storage::Config::default(), clock).expect("opens");
+        let marks = [("places.00".to_owned(), vec![b'x'; MARK_BYTES_MAX + 1]), (COUNTED_MARK.to_owned(), vec![1; 8])];
+        let mut rows = vec![(Dataset::Events, event("web", 9))];
+        store.append_from(&mut rows, &by_name(&marks)).expect("is stored");
+        assert_eq!(store.marks().keys().map(|name| &**name).collect::<Vec<_>>(), [COUNTED_MARK]);
     }
 
     #[test]

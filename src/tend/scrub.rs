@@ -31,6 +31,8 @@ const STEP: Duration = Duration::from_secs(60);
 const STEP_BYTES_MAX: u64 = 64 << 20;
 /// At least so much.
 const STEP_BYTES_MIN: u64 = 1 << 20;
+/// What stands before the name of a mark in place of a file's.
+const MARK: &str = "mark ";
 /// How many findings of one step are told one by one.
 const TOLD_MAX: usize = 16;
 
@@ -87,13 +89,36 @@ impl Pacer {
         }
         keep(&*shared.disk, &place);
         *shared.scrub.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
-        for finding in new.iter().take(TOLD_MAX) {
-            error!(file.path = finding.file, offset = finding.offset, what = finding.what, "a stored file is damaged");
-            tell(shared, finding, now);
-        }
-        if !new.is_empty() {
-            shared.tick();
-        }
+        say(shared, &new);
+    }
+}
+
+/// What is wrong with a mark whose value should be JSON and is none.
+pub fn of_mark(name: &str, error: &serde_json::Error) -> Finding {
+    let what = format!("its value cannot be read: {error}");
+    Finding { file: format!("{MARK}{name}"), offset: error.column().saturating_sub(1) as u64, what }
+}
+
+/// Takes up what was found elsewhere, when something was opened: it is said, and kept with the rest until the next pass ends.
+pub fn take_up(shared: &Shared, found: &[Finding]) {
+    if found.is_empty() {
+        return;
+    }
+    let mut place = shared.scrub.place();
+    let new = place.settle(|file| found.iter().any(|one| one.file == file), found.to_vec());
+    keep(&*shared.disk, &place);
+    *shared.scrub.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    say(shared, &new);
+}
+
+fn say(shared: &Shared, new: &[Finding]) {
+    let now = shared.clock.now();
+    for finding in new.iter().take(TOLD_MAX) {
+        error!(file.path = finding.file, offset = finding.offset, what = finding.what, "what is stored is damaged");
+        tell(shared, finding, now);
+    }
+    if !new.is_empty() {
+        shared.tick();
     }
 }
 
@@ -104,7 +129,7 @@ impl Default for Pacer {
 }
 
 fn is_beside(file: &str) -> bool {
-    file == FILE_NAME || file.starts_with(state::FOLDER)
+    file == FILE_NAME || file.starts_with(state::FOLDER) || file.starts_with(MARK)
 }
 
 /// What is wrong with the register and the files of `state/`. Blocks.

@@ -13,8 +13,9 @@ use tokio::sync::Semaphore;
 
 use crate::account::{Account, Role, USER_BYTES_MAX, Viewer};
 use crate::auth::{TOKEN_BYTES_MAX, enabled};
+use crate::brake::{Admission, Brake};
 use crate::desk::{Answer, Desk, SignIn};
-use crate::session::{Admission, Brake, token_sha256, verify_password};
+use crate::session::{token_sha256, verify_password};
 use crate::state::PASSWORD_CHECKS_MAX;
 
 /// A program that connects again and again is written down once in this time.
@@ -75,8 +76,8 @@ impl Entry {
             return if viewer.role == Role::Ingest { Err(NotIn::Forbidden) } else { Ok((viewer, Pass::Token(token))) };
         }
         let now = self.clock.now();
-        match self.brake.admit(user, address, now) {
-            Admission::Open => {}
+        match self.brake.admit(user, address, now).waited().await {
+            Admission::Open | Admission::After(_) => {}
             Admission::JustShut => {
                 self.record(user, address, SignIn::RateLimited).await?;
                 return Err(NotIn::TooMany);
@@ -94,7 +95,7 @@ impl Entry {
             self.record(user, address, SignIn::Refused).await?;
             return Err(NotIn::Wrong);
         };
-        self.brake.was_right(user, address);
+        self.brake.was_right(user, address, now);
         if account.role == Role::Ingest {
             return Err(NotIn::Forbidden);
         }

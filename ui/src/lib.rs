@@ -24,6 +24,7 @@ mod api_rules;
 mod api_search;
 mod api_sql;
 mod assets;
+mod brake;
 mod brief;
 mod chart;
 mod failure;

@@ -1,12 +1,11 @@
-//! Passwords, sessions and the brake on guessing.
+//! Passwords and sessions.
 //!
 //! In: typed passwords, session cookies. Out: PHC strings, session ids, yes or no. Promise: a session is
-//! found by the hash of its id only, ends when idle or old, and both tables are bounded. Failure: a refused
+//! found by the hash of its id only, ends when idle or old, and their table is bounded. Failure: a refused
 //! password or session is `None`/`false`, never a reason. Source: OWASP Password Storage (argon2id, 19 MiB,
 //! 2 passes), OWASP Session Management (256-bit ids, idle and absolute end).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Mutex;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -18,8 +17,6 @@ use sha2::{Digest, Sha256};
 
 /// How many sessions are open at once at most; the one idle longest makes room.
 pub const SESSIONS_MAX: usize = 10_000;
-/// How many names and addresses the brake remembers at most.
-pub const BRAKE_ENTRIES_MAX: usize = 20_000;
 /// The shortest password taken, in characters (NIST SP 800-63B-4: 15 without a second factor; 12 here as a floor).
 pub const PASSWORD_CHARS_MIN: usize = 12;
 /// The longest password taken, in bytes.
@@ -30,12 +27,6 @@ const SECOND_NS: i64 = 1_000_000_000;
 const IDLE_NS: i64 = 3600 * SECOND_NS;
 /// One shift and a hand-over.
 const ABSOLUTE_NS: i64 = 12 * 3600 * SECOND_NS;
-/// The window in which tries are counted.
-const BRAKE_WINDOW_NS: i64 = 600 * SECOND_NS;
-/// Wrong tries for one name in a window.
-const TRIES_PER_USER_MAX: u32 = 10;
-/// Wrong tries from one address in a window; a ward sits behind one address.
-const TRIES_PER_ADDRESS_MAX: u32 = 40;
 
 /// Why a password could not be hashed.
 #[derive(Debug, thiserror::Error)]
@@ -184,77 +175,6 @@ impl Session {
     }
 }
 
-/// What the brake says to one try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    /// The password may be looked at.
-    Open,
-    /// Too many tries, from this one on: worth writing down.
-    JustShut,
-    /// Too many tries, as before.
-    Shut,
-}
-
-/// Counts wrong tries by name and by address.
-#[derive(Default)]
-pub(crate) struct Brake {
-    tries: Mutex<HashMap<[u8; 32], (Timestamp, u32)>>,
-}
-
-impl Brake {
-    /// Counts a try before the password is looked at.
-    pub fn admit(&self, user: &str, address: &str, now: Timestamp) -> Admission {
-        let keys = [(Self::address_key(address), TRIES_PER_ADDRESS_MAX), (Self::user_key(user), TRIES_PER_USER_MAX)];
-        let mut tries = self.tries.lock().expect("no code panics while it holds this lock");
-        if BRAKE_ENTRIES_MAX <= tries.len() + keys.len() {
-            tries.retain(|_, (start, _)| now.since(*start) <= BRAKE_WINDOW_NS);
-        }
-        for (key, tries_max) in keys {
-            if BRAKE_ENTRIES_MAX <= tries.len() && !tries.contains_key(&key) {
-                return Admission::Shut;
-            }
-            let (start, count) = tries.entry(key).or_insert((now, 0));
-            if !(0..=BRAKE_WINDOW_NS).contains(&now.since(*start)) {
-                (*start, *count) = (now, 0);
-            }
-            *count = count.saturating_add(1);
-            // The address first, and no further: one that is shut must not fill the table with names, or it would shut
-            // everybody out.
-            match *count {
-                count if count <= tries_max => {}
-                count if count == tries_max + 1 => return Admission::JustShut,
-                _ => return Admission::Shut,
-            }
-        }
-        Admission::Open
-    }
-
-    /// Forgets the tries for a name whose password was right, and this one try of the address: a program that connects
-    /// often must not shut itself out, and no right password buys guesses at others.
-    pub fn was_right(&self, user: &str, address: &str) {
-        let mut tries = self.tries.lock().expect("no code panics while it holds this lock");
-        tries.remove(&Self::user_key(user));
-        if let Some((_, count)) = tries.get_mut(&Self::address_key(address)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    /// A name as accounts are found by it: without case.
-    fn user_key(user: &str) -> [u8; 32] {
-        token_sha256(&format!("user\0{}", user.to_lowercase()))
-    }
-
-    /// One sender: whoever has a network of IPv6 has 2^64 addresses of it (RFC 4291, section 2.5.4).
-    fn address_key(address: &str) -> [u8; 32] {
-        let sender = match address.parse().map(|address: IpAddr| address.to_canonical()) {
-            Ok(IpAddr::V6(six)) => format!("{:x}/64", six.to_bits() >> 64),
-            Ok(four) => four.to_string(),
-            Err(_) => address.to_owned(),
-        };
-        token_sha256(&format!("address\0{sender}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,40 +224,5 @@ mod tests {
         }
         assert_eq!(sessions.lock().len(), SESSIONS_MAX);
         assert!(sessions.find(&first, after(2)).is_none());
-    }
-
-    #[test]
-    fn guessing_is_braked_by_name_and_by_address() {
-        let brake = Brake::default();
-        assert!((0..10).all(|_| brake.admit("an", "10.0.0.1", START) == Admission::Open));
-        assert_eq!(brake.admit("An", "10.9.9.9", START), Admission::JustShut, "by name, in any case");
-        assert_eq!(brake.admit("an", "10.9.9.9", START), Admission::Shut, "written down once");
-        assert_eq!(brake.admit("an", "10.9.9.9", after(601)), Admission::Open, "the window ends");
-        let brake = Brake::default();
-        for _ in 0..100 {
-            assert_eq!(brake.admit("an", "10.0.0.1", START), Admission::Open, "right ones do not count");
-            brake.was_right("an", "10.0.0.1");
-        }
-        assert!((0..40).all(|guess| brake.admit(&format!("user{guess}"), "10.0.0.1", START) == Admission::Open));
-        assert_eq!(brake.admit("another", "10.0.0.1", START), Admission::JustShut, "by address");
-        for guess in 0..BRAKE_ENTRIES_MAX {
-            brake.admit(&format!("filler{guess}"), "10.0.0.1", START);
-        }
-        assert_eq!(brake.admit("lan", "10.0.0.2", START), Admission::Open, "nobody shuts others out");
-        assert!((0..40).all(|guess| brake.admit(&format!("n{guess}"), &format!("2001:db8::{guess}"), START) == Admission::Open));
-        assert_eq!(brake.admit("n40", "2001:db8::ffff", START), Admission::JustShut, "a network of IPv6 is one sender");
-        assert_eq!(brake.admit("n40", "2001:db8:0:1::1", START), Admission::Open, "the next one is another");
-        for guess in 0..BRAKE_ENTRIES_MAX {
-            brake.admit(&format!("filler{guess}"), &format!("{guess}"), START);
-        }
-        assert!(brake.tries.lock().expect("free").len() <= BRAKE_ENTRIES_MAX);
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_shuts_nobody_out() {
-        let brake = Brake::default();
-        let shut = (0..20).filter(|_| brake.admit("an", "10.0.0.1", START) != Admission::Open).count();
-        assert!(0 < shut);
-        assert_eq!(brake.admit("an", "10.0.0.1", Timestamp(0)), Admission::Open);
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use nhatle_event::{Clock, SystemClock};
 use tokio::sync::Semaphore;
 
+use crate::brake::Brake;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::searches::Searches;
-use crate::session::{Brake, Sessions};
+use crate::session::Sessions;
 
 /// How many desk calls run at once; more wait.
 pub const BLOCKING_MAX: usize = 32;

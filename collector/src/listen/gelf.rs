@@ -1,20 +1,16 @@
-//! GELF over UDP (whole, packed or in chunks) and TCP (each message ends with a zero byte).
+//! GELF over UDP: whole, packed or in chunks. Over TCP each message ends with a zero byte ([`super::syslog`]).
 //!
-//! In: datagrams, connections. Out: batches of records with the profile `gelf`. Overload: as syslog's (UDP drops
-//! and counts, TCP stops reading). Bounds: unfinished messages at once, their chunks (128), how long they wait (5 s),
+//! In: datagrams. Out: messages, and what records of them share: the profile `gelf`. Bounds: unfinished messages at once, their chunks (128), how long they wait (5 s),
 //! bytes of all of them, bytes of a message, unpacked. What cannot be unpacked is a record as it came, which becomes
-//! a dead letter. Failure: only a broken socket ends it. Source: GELF 1.1, "GELF via UDP" and "GELF via TCP".
+//! a dead letter. Failure: none. Source: GELF 1.1, "GELF via UDP" and "GELF via TCP".
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::IpAddr;
 
 use nhatle_event::{Text, Timestamp};
-use tokio::io::AsyncReadExt;
 
-use super::stream::{Bytes, Connection, READ_BYTES};
-use super::{Batch, Counts, sizes};
-use crate::frame::{Origin, trim_frame};
+use crate::frame::Origin;
 use crate::normalize::envelope;
 
 /// A chunk begins with these bytes, an id of eight, its number and how many there are.
@@ -136,82 +132,6 @@ impl Unfinished {
     }
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn serve(connection: Connection, mut stream: impl Bytes) {
-    let Connection { origin, sender, limits, counts, sink, clock } = connection;
-    let mut buffer = vec![0u8; READ_BYTES];
-    let mut messages = Messages { held: Vec::new(), bytes_max: limits.record_bytes_max.max(1), skipped: 0 };
-    loop {
-        if sink.ready(sender).await.is_err() {
-            return;
-        }
-        let patience = if messages.held.is_empty() { limits.idle } else { limits.frame };
-        let read = match tokio::time::timeout(patience, stream.read(&mut buffer)).await {
-            Ok(Ok(length)) => length,
-            // Broken or silent: like an end.
-            Ok(Err(_)) | Err(_) => 0,
-        };
-        let mut records = Vec::new();
-        let now = clock.now();
-        let mut keep = |bytes: &[u8], is_cut: bool| {
-            let bytes = trim_frame(bytes);
-            records.extend((!bytes.is_empty()).then(|| origin.record(bytes, now, is_cut)));
-        };
-        let skipped = messages.skipped;
-        match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
-            Some(bytes) => messages.push(bytes, &mut keep),
-            None => messages.finish(&mut keep),
-        }
-        Counts::add(&counts.skipped_bytes, messages.skipped - skipped);
-        if !records.is_empty() {
-            let sizes = sizes(&records);
-            if sink.send_as(sender, Batch::of(records)).await.is_err() {
-                Counts::add(&counts.dropped, sizes.0);
-                return;
-            }
-            counts.add_received(sizes);
-        }
-        if read == 0 {
-            return;
-        }
-    }
-}
-
-/// Cuts a stream at zero bytes.
-struct Messages {
-    /// The message so far, at most `bytes_max` bytes and one more that says it was longer.
-    held: Vec<u8>,
-    bytes_max: usize,
-    /// Bytes of over-long messages that were not kept.
-    skipped: usize,
-}
-
-impl Messages {
-    fn push(&mut self, bytes: &[u8], keep: &mut impl FnMut(&[u8], bool)) {
-        let mut rest = bytes;
-        while let Some(end) = memchr::memchr(0, rest) {
-            let (piece, after) = rest.split_at(end);
-            self.hold(piece);
-            self.finish(keep);
-            rest = after.get(1..).unwrap_or_default();
-        }
-        self.hold(rest);
-    }
-
-    fn hold(&mut self, piece: &[u8]) {
-        let room = (self.bytes_max + 1).saturating_sub(self.held.len()).min(piece.len());
-        self.held.extend_from_slice(piece.get(..room).unwrap_or_default());
-        self.skipped += piece.len() - room;
-    }
-
-    fn finish(&mut self, keep: &mut impl FnMut(&[u8], bool)) {
-        let is_cut = self.bytes_max < self.held.len();
-        keep(self.held.get(..self.bytes_max).unwrap_or(&self.held), is_cut);
-        self.skipped += usize::from(is_cut);
-        self.held.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,25 +190,5 @@ mod tests {
         assert_eq!(unpack(&gzip, 10).map(|bytes| bytes.len()), Some(11));
         assert_eq!(unpack(&gzip[..8], 10), None);
         assert_eq!(unpack(b"{}", 10), None);
-    }
-
-    #[test]
-    fn a_stream_is_cut_at_zero_bytes_in_any_pieces() {
-        let stream = b"{\"a\":1}\0\0{\"long message\"}\0rest";
-        for piece in 1..stream.len() {
-            let mut messages = Messages { held: Vec::new(), bytes_max: 10, skipped: 0 };
-            let mut found = Vec::new();
-            let mut keep = |bytes: &[u8], is_cut: bool| {
-                if !bytes.is_empty() {
-                    found.push((String::from_utf8_lossy(bytes).into_owned(), is_cut));
-                }
-            };
-            stream.chunks(piece).for_each(|bytes| messages.push(bytes, &mut keep));
-            messages.finish(&mut keep);
-            let expected = [("{\"a\":1}", false), ("{\"long mes", true), ("rest", false)]
-                .map(|(text, cut)| (text.to_owned(), cut));
-            assert_eq!(found, expected, "in pieces of {piece}");
-            assert_eq!(messages.skipped, "sage\"}".len());
-        }
     }
 }

@@ -21,6 +21,7 @@ pub mod datagram;
 pub mod stream;
 mod read_out;
 pub mod tls;
+pub mod frame_room;
 mod syslog;
 mod relp;
 mod gelf;
@@ -40,6 +41,7 @@ pub mod zip;
 pub mod fair;
 mod packed;
 pub mod queue;
+mod shed;
 pub mod resend;
 
 #[cfg(test)]

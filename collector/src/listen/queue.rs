@@ -11,12 +11,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use nhatle_event::{Record, Text};
+use nhatle_event::Record;
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{FairQueue, Sender};
+use super::frame_room::FrameRoom;
 use super::packed::{Packed, Waiting, packed_weight, sender_of, weight};
 use super::resend::Breaks;
+pub use super::shed::{NoRoom, Shed, Unreceived};
 use super::{Batch, sizes};
 
 /// So much memory may hold records that wait to be converted, of all senders together.
@@ -28,67 +30,6 @@ pub const SHED_SENDERS_MAX: usize = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pipeline has ended")]
 pub struct Closed;
-
-/// Why a batch is not taken now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
-pub enum NoRoom {
-    /// This sender has its share of the room.
-    #[error("the sender has more waiting than its share")]
-    Flood,
-    /// There is no room for anybody.
-    #[error("the queue is full")]
-    Full,
-    /// Nothing may be stored now; come again after so many seconds.
-    #[error("nothing can be stored now")]
-    Shut,
-    /// The pipeline has ended.
-    #[error("the pipeline has ended")]
-    Closed,
-}
-
-impl NoRoom {
-    /// The reason in the receipt book.
-    pub fn reason(self) -> &'static str {
-        match self {
-            NoRoom::Flood => "flood",
-            NoRoom::Full => "queue_full",
-            NoRoom::Shut => "disk_full",
-            NoRoom::Closed => "stopping",
-        }
-    }
-}
-
-/// Records of one sender that were dropped for one reason.
-#[derive(Clone, Debug)]
-pub struct Shed {
-    /// Why.
-    pub why: NoRoom,
-    /// How many.
-    pub records: u64,
-    /// One of them, which says whose they are.
-    pub sample: Record,
-}
-
-/// What is known to have been sent, and never came to us.
-#[derive(Clone, Debug)]
-pub enum Unreceived {
-    /// Numbers that a sender gave.
-    Numbers {
-        /// The first.
-        first: u64,
-        /// The last.
-        last: u64,
-        /// A record of no bytes, which says whose they are.
-        sample: Record,
-    },
-    /// Datagrams that the kernel dropped; whose, nobody knows.
-    Kernel {
-        /// The input they would have come by.
-        input: Text,
-        /// How many.
-        datagrams: u64,
-    },
-}
 
 /// How much of it waits to be asked for; that there was more is said in the log, once.
 pub const UNRECEIVED_MAX: usize = 16_384;
@@ -139,6 +80,7 @@ struct Shared {
     shed: AtomicU64,
     flooded: AtomicU64,
     breaks: Arc<Breaks>,
+    frames: Arc<FrameRoom>,
 }
 
 impl Shared {
@@ -207,6 +149,7 @@ pub fn channel(bytes_max: usize) -> (Sink, Intake) {
         shed: AtomicU64::new(0),
         flooded: AtomicU64::new(0),
         breaks: Arc::default(),
+        frames: Arc::default(),
     });
     (Sink { shared: shared.clone(), _alive: Arc::new(Alive(shared.clone())) }, Intake { shared })
 }
@@ -300,6 +243,11 @@ impl Sink {
     /// When connections of its senders broke.
     pub fn breaks(&self) -> &Arc<Breaks> {
         &self.shared.breaks
+    }
+
+    /// What unfinished frames of every connection hold.
+    pub fn frames(&self) -> &Arc<FrameRoom> {
+        &self.shared.frames
     }
 
     /// Whether nobody would be taken now.

@@ -4,19 +4,23 @@
 //! back in the order of the messages. Overload: reading stops while its sender has no room; at most
 //! [`super::stream::Limits::window`] messages are unanswered, then reading stops as well. When the store refuses, the session
 //! is closed without an answer: the sender keeps what was not answered and sends it again. Bounds: connections,
-//! idle time, time for a frame, bytes of a message, messages unanswered. What a sender sends again because it heard no answer is known
+//! idle time, time for a frame, bytes of a message, messages unanswered; a frame that has to give way ([`super::frame_room`])
+//! closes the session, and its sender sends it again. What a sender sends again because it heard no answer is known
 //! ([`super::resend`]) and answered without being stored twice. Failure: a frame that is none closes the session with the
 //! reason in the log. Source: "RELP - The Reliable Event Logging Protocol", version 0 (librelp).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use nhatle_event::Record;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::frame_room::{FrameHold, READ_BYTES, UNCOUNTED_BYTES};
+use super::packed::weight;
 use super::resend::{Delivery, Ending, Kind, Lane, State};
-use super::stream::{Bytes, Connection, READ_BYTES};
+use super::stream::{Bytes, Connection};
 use super::{Batch, Counts, Receipt, Refusal, sizes};
 use crate::frame::trim_frame;
 
@@ -32,7 +36,8 @@ pub(super) async fn serve(connection: Connection, stream: impl Bytes) {
     let lane = Lane::of_peer(&connection.origin.input, peer);
     let delivery = Delivery::new(connection.sink.breaks(), Kind::Session, lane, peer, now);
     let ending = Ending::new(delivery, connection.clock.clone());
-    Session { parser, connection, ending, waiting: VecDeque::new(), unanswered: 0 }.run(stream).await;
+    let hold = connection.sink.frames().hold(connection.sender);
+    Session { parser, hold, connection, ending, waiting: VecDeque::new(), unanswered: 0 }.run(stream).await;
 }
 
 /// A frame: transaction, command, data.
@@ -78,9 +83,23 @@ impl Parser {
 
     /// Takes the next bytes of the stream.
     fn push(&mut self, bytes: &[u8]) {
+        self.clean();
+        let needed = self.held.len() + bytes.len();
+        if self.held.capacity() < needed {
+            // Twice as much as before, and never much past the longest message.
+            let capacity = (2 * self.held.len()).min(self.message_bytes_max + READ_BYTES).max(needed);
+            self.held.reserve_exact(capacity - self.held.len());
+        }
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// Drops what is done with, and the memory that a long message took.
+    fn clean(&mut self) {
         self.held.drain(..self.done);
         self.done = 0;
-        self.held.extend_from_slice(bytes);
+        if UNCOUNTED_BYTES < self.held.capacity() && self.held.len() < self.held.capacity() / 4 {
+            self.held.shrink_to_fit();
+        }
     }
 
     /// The next whole frame of what is held.
@@ -145,6 +164,8 @@ type Waited = oneshot::Receiver<Result<Receipt, Refusal>>;
 
 struct Session {
     parser: Parser,
+    /// What the frames that are not handed on yet hold.
+    hold: FrameHold,
     connection: Connection,
     /// Broken, unless said otherwise.
     ending: Ending,
@@ -161,7 +182,7 @@ enum Step {
 
 impl Session {
     async fn run(mut self, stream: impl Bytes) {
-        let mut buffer = vec![0u8; READ_BYTES];
+        let told = self.hold.told();
         let (mut read_half, mut write_half) = tokio::io::split(stream);
         let (limits, sender) = (self.connection.limits, self.connection.sender);
         let sink = self.connection.sink.clone();
@@ -171,9 +192,14 @@ impl Session {
             let may_read = self.unanswered < limits.window;
             let idle = self.waiting.is_empty();
             // Nothing is read while the sender has no room; answers go on meanwhile.
+            let (parser, hold) = (&mut self.parser, &mut self.hold);
             let read = async {
-                sink.ready(sender).await.map_err(std::io::Error::other)?;
-                read_half.read(&mut buffer).await
+                sink.ready(sender).await.ok()?;
+                let take = |hold: &mut FrameHold, bytes: &[u8]| {
+                    parser.push(bytes);
+                    hold.set(parser.held.capacity(), 0);
+                };
+                Some(hold.read(&mut read_half, Duration::MAX, take).await)
             };
             tokio::select! {
                 told = front(&mut self.waiting) => {
@@ -191,12 +217,11 @@ impl Session {
                     }
                 }
                 read = read, if may_read => {
-                    let length = match read {
-                        Ok(length @ 1..) => length,
-                        Ok(0) if self.waiting.is_empty() => return self.ending.set(State::Quiet),
-                        Ok(_) | Err(_) => return,
-                    };
-                    self.parser.push(buffer.get(..length).unwrap_or_default());
+                    match read {
+                        Some(1..) => {}
+                        Some(0) if self.waiting.is_empty() => return self.ending.set(State::Quiet),
+                        Some(0) | None => return,
+                    }
                     match self.take(&mut write_half).await {
                         Ok(Step::Goes) if self.parser.is_within() => {
                             frame_due = frame_due.filter(|_| self.parser.done == 0).or(Some(Instant::now() + limits.frame));
@@ -208,9 +233,16 @@ impl Session {
                             return;
                         }
                     }
+                    self.parser.clean();
+                    self.hold.set(self.parser.held.capacity(), 0);
+                }
+                () = told.gives_way() => {
+                    // The sender keeps what was not answered.
+                    tracing::warn!(input = %self.connection.origin.input, peer = ?self.connection.origin.peer, "session closed: unfinished frames held too much memory");
+                    return;
                 }
                 () = until(frame_due), if may_read => {
-                    if sink.admit(sender).is_err() {
+                    if sink.admit(sender).is_err() || !self.hold.has_room() {
                         // It is we who do not read.
                         frame_due = Some(Instant::now() + limits.frame);
                         continue;
@@ -289,6 +321,7 @@ impl Session {
             self.waiting.push_back((transactions, receipt));
             return true;
         }
+        self.hold.set(0, self.parser.held.capacity() + weight(&records));
         let (sizes, connection) = (sizes(&records), &self.connection);
         let delivery = Some(self.ending.delivery().clone());
         let batch = Batch { done: Some(done), delivery, ..Batch::of(records) };

@@ -2,7 +2,7 @@
 //!
 //! In: a bound listener, a door, a router. Out: each request with `ConnectInfo<SocketAddr>` and, where the client showed a
 //! certificate, its [`Identity`](super::tls::identity::Identity) in its extensions. Bounds: connections, those of one
-//! address (not of loopback, where a proxy stands), the time of a request's head, the pace of its body, the time nothing
+//! address (not of loopback, where a proxy stands), the time and bytes of a request's head, the pace of its body, the time nothing
 //! is read of an answer. Told to stop it takes no more, lets requests end and returns. Failure: a connection that breaks
 //! its bounds ends; a listener that cannot accept now is asked again.
 //! Source: RFC 9112; ADR 19.
@@ -33,6 +33,8 @@ use super::tls::door::{AddressCounts, Door};
 pub const CONNECTIONS_MAX: usize = 4096;
 /// How many of them may be of one address.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// How many bytes of a request are held before it is read: its head is no longer.
+const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long the head of a request may take, and how long a connection may stand between two.
 const HEAD_WAIT: Duration = Duration::from_secs(60);
 /// How long a body may stand still, and how long it may take beside its pace.
@@ -104,7 +106,7 @@ async fn connection(
     };
     let service = tower::ServiceBuilder::new().map_request(arrive).service(app);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_BYTES_MAX);
     let stream = Lingering { stream: entered.stream, last_push: last_push.clone(), wait: None, is_shut: false };
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     let mut is_told = false;

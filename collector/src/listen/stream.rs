@@ -2,7 +2,7 @@
 //!
 //! In: a bound listener. Out: batches by each connection's own task. Behind a [`Door`] a connection comes in by TLS, or by a
 //! balancer, and the certificate its sender shows fixes source and unit (RFC 5425 is syslog behind such a door). Bounds: connections at once, idle time, time for a
-//! frame, bytes of a record. They may change while it runs and hold for connections that come then. Told to stop, an
+//! frame, bytes of a record, and what all unfinished frames hold ([`super::frame_room`]). They may change while it runs and hold for connections that come then. Told to stop, an
 //! input accepts nothing more and serves the connections it has to their end; told that they end too
 //! ([`StreamInput::ending_by`]), it reads what had come of each. Overload: [`super`].
 //! Failure: only a broken listener ends the input; a broken connection ends by itself.
@@ -21,10 +21,8 @@ use super::fair::Sender;
 use super::read_out::ReadOut;
 use super::tls::door::{AddressCounts, Door};
 use super::{Counts, ListenError, SharedCounts, Sink, gelf, relp, syslog};
-use crate::frame::{Origin, RECORD_BYTES_MAX};
+use crate::frame::{Framer, Origin, RECORD_BYTES_MAX};
 
-/// How many bytes one read takes at most.
-pub(super) const READ_BYTES: usize = 64 << 10;
 /// How long to wait after the system could not accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the end of a connection may take.
@@ -246,9 +244,9 @@ async fn serve_behind(
 
 async fn serve(protocol: Protocol, connection: Connection, stream: impl Bytes) {
     match protocol {
-        Protocol::Syslog => syslog::serve(connection, stream).await,
+        Protocol::Syslog => syslog::serve(connection, stream, Framer::new).await,
         Protocol::Relp => relp::serve(connection, stream).await,
-        Protocol::Gelf => gelf::serve(connection, stream).await,
+        Protocol::Gelf => syslog::serve(connection, stream, Framer::to_zero).await,
     }
 }
 

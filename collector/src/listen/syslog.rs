@@ -1,48 +1,61 @@
-//! Syslog over a stream (RFC 6587): cut into records by the connection's own [`Framer`].
+//! Syslog (RFC 6587) and GELF over a stream: cut into records by the connection's own [`Framer`].
 //!
 //! In: a connection. Out: batches, one for each read. Overload: reading stops while its sender has no room, so the sender
-//! waits. An unfinished frame at the end of a connection is its last record. Failure: a broken connection ends.
+//! waits. An unfinished frame at the end of a connection is its last record; one that has to give way ([`super::frame_room`])
+//! is a dead letter. Failure: a broken connection ends.
 
-use tokio::io::AsyncReadExt;
-
-use super::stream::{Bytes, Connection, READ_BYTES};
+use super::frame_room::FrameHold;
+use super::packed::weight;
+use super::stream::{Bytes, Connection};
 use super::{Batch, Counts, sizes};
-use crate::frame::Framer;
+use crate::frame::{Framer, Origin};
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(connection: Connection, mut stream: impl Bytes) {
+/// Serves a connection until it ends, cut by a framer that is made for where its records come from and how long they may be.
+pub(super) async fn serve(connection: Connection, mut stream: impl Bytes, framer: fn(Origin, usize) -> Framer) {
     let Connection { origin, sender, limits, counts, sink, clock } = connection;
-    let mut framer = Framer::new(origin, limits.record_bytes_max);
-    let mut buffer = vec![0u8; READ_BYTES];
+    let mut framer = framer(origin, limits.record_bytes_max);
+    let mut hold = sink.frames().hold(sender);
+    let told = hold.told();
     let mut skipped_bytes = 0;
     loop {
-        if sink.ready(sender).await.is_err() {
-            return;
-        }
         let patience = if framer.is_inside_frame() { limits.frame } else { limits.idle };
-        let read = match tokio::time::timeout(patience, stream.read(&mut buffer)).await {
-            Ok(Ok(length)) => length,
-            // Broken or silent: like an end.
-            Ok(Err(_)) | Err(_) => 0,
-        };
         let mut records = Vec::new();
-        let now = clock.now();
-        match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
-            Some(bytes) => framer.push(bytes, now, &mut records),
-            None => framer.finish(now, &mut records),
+        let read = async {
+            sink.ready(sender).await.ok()?;
+            let take = |hold: &mut FrameHold, bytes: &[u8]| {
+                framer.push(bytes, clock.now(), &mut records);
+                hold.set(framer.held_bytes(), weight(&records));
+            };
+            Some(hold.read(&mut stream, patience, take).await)
+        };
+        let read = tokio::select! {
+            biased;
+            () = told.gives_way() => None,
+            read = read => match read {
+                Some(length) => Some(length),
+                None => return,
+            },
+        };
+        match read {
+            None => framer.give_way(clock.now(), &mut records),
+            Some(0) => framer.finish(clock.now(), &mut records),
+            Some(_) => {}
         }
         let skipped = framer.skipped_bytes();
         Counts::add(&counts.skipped_bytes, usize::try_from(skipped - skipped_bytes).unwrap_or(usize::MAX));
         skipped_bytes = skipped;
         if !records.is_empty() {
             let sizes = sizes(&records);
+            // Nothing gives way while this waits.
+            hold.set(0, framer.held_bytes() + weight(&records));
             if sink.send_as(sender, Batch::of(records)).await.is_err() {
                 Counts::add(&counts.dropped, sizes.0);
                 return;
             }
             counts.add_received(sizes);
         }
-        if read == 0 {
+        hold.set(framer.held_bytes(), 0);
+        if read == Some(0) {
             return;
         }
     }

@@ -399,3 +399,79 @@ fn records_of_several_lines_are_one() {
     let log = "2026-11-23 02:10:00 UTC [7] LOG:  statement: SELECT *\n\tFROM cong_dan\n\n2026-11-23 02:10:01 UTC [7] LOG:  x\n";
     assert_eq!(events_of(log, "postgresql").len(), 2);
 }
+
+/// Forty connections of one address begin frames of a megabyte each; the room is eight.
+#[tokio::test]
+async fn unfinished_frames_hold_no_more_than_their_room_and_short_lines_go_on() {
+    const MIB: usize = 1 << 20;
+    for protocol in [Protocol::Syslog, Protocol::Gelf, Protocol::Relp] {
+        let (_limits, known) = watch::channel(Limits::default());
+        let input = StreamInput::bind(loopback(), protocol, Origin::new("test"), known).await.expect("binds");
+        let address = input.address().expect("is bound");
+        let (sink, intake) = channel(64 * MIB);
+        let frames = Arc::clone(sink.frames());
+        frames.set_bytes_max(8 * MIB);
+        let (_stop, stop) = watch::channel(false);
+        let serving = tokio::spawn(input.run(sink.clone(), Arc::new(Noon), stop));
+        let mut floods = tokio::task::JoinSet::new();
+        for _ in 0..40 {
+            floods.spawn(async move {
+                let mut stream = TcpStream::connect(address).await.expect("connects");
+                let begin: &[u8] = if protocol == Protocol::Relp { b"1 syslog 1048570 " } else { b"<13>" };
+                let frame = [begin, &vec![b'x'; MIB - 100]].concat();
+                // A session that gives way is closed.
+                let _written: std::io::Result<()> = stream.write_all(&frame).await;
+                stream
+            });
+        }
+        let (mut held_max, mut cut, mut open) = (0, 0, Vec::new());
+        while open.len() < 40 {
+            tokio::select! {
+                stream = floods.join_next() => open.extend(stream.and_then(Result::ok)),
+                batch = intake.recv() => cut += batch.map_or(0, |batch| count_gave_way(&batch.records)),
+            }
+            held_max = held_max.max(frames.bytes());
+        }
+        assert!(2 * MIB < held_max && held_max < 9 * MIB, "{protocol:?}: {held_max} bytes were held");
+        let mut short = TcpStream::connect(address).await.expect("connects");
+        let (line, end): (&[u8], u8) = match protocol {
+            Protocol::Syslog => (b"<13>short\n", b'\n'),
+            Protocol::Gelf => (b"<13>short\0", 0),
+            Protocol::Relp => (b"1 syslog 9 <13>short\n", b'\n'),
+        };
+        short.write_all(line).await.expect("is taken");
+        loop {
+            let batch = tokio::time::timeout(Duration::from_secs(20), intake.recv()).await;
+            let batch = batch.expect("the short line is not kept waiting").expect("is open");
+            cut += count_gave_way(&batch.records);
+            if batch.records.iter().any(|record| &*record.bytes == b"<13>short") {
+                break;
+            }
+        }
+        assert_eq!(0 < cut, protocol != Protocol::Relp, "a RELP sender sends it again");
+        // What has given way is skipped to its end, and the next line is whole.
+        if protocol != Protocol::Relp {
+            let mut whole = 0;
+            for mut stream in open {
+                stream.write_all(&[end]).await.expect("is taken");
+                stream.write_all(line).await.expect("is taken");
+            }
+            while whole < 40 {
+                let batch = intake.recv().await.expect("is open");
+                whole += batch.records.iter().filter(|record| &*record.bytes == b"<13>short").count();
+                cut += count_gave_way(&batch.records);
+            }
+            assert!(30 < cut, "{cut}");
+        }
+        serving.abort();
+        while 0 < frames.bytes() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How many are dead letters because their frames gave way.
+fn count_gave_way(records: &[Record]) -> usize {
+    let dead = records.iter().filter_map(|record| crate::to_event(record, &Settings::default()).err());
+    dead.filter(|letter| letter.reason.starts_with("frame: ")).count()
+}

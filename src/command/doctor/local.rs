@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nhatle_event::{Clock, SystemClock, Timestamp};
 use nhatle_rules::LoadOptions;
 use nhatle_storage::scrub::Place;
-use nhatle_storage::{Config as StorageConfig, Disk, OsDisk, Store};
+use nhatle_storage::{Config as StorageConfig, Disk, Finding, OsDisk, Store};
 
 use super::{Check, machine, some};
 use crate::canary::{Book, book};
@@ -76,6 +76,7 @@ fn of_store(store: &Store, file: &ConfigFile, data: &Path, now: Timestamp) -> Ve
     match SourceBook::open(store) {
         Ok(book) => {
             let feed = Feed::new(store.mark(balance::MARK).as_deref());
+            checks.extend(unread(book.damaged()));
             checks.push(conservation(&book, &feed));
             checks.push(silent(&book, now));
             checks.push(dead_letters(&book, data));
@@ -165,6 +166,23 @@ fn damage(data: &Path) -> Check {
             "Look at the disk (SMART, dmesg), run nhatle verify, take the file from a backup",
         ],
     )
+}
+
+/// Parts of the receipt book that cannot be read; a server that starts tells them once and begins them anew.
+fn unread(damaged: &[Finding]) -> Option<Check> {
+    let marks: Vec<String> = damaged.iter().map(|one| format!("{} ({})", one.file, one.what)).collect();
+    let wrong = Check::wrong(
+        "book",
+        [
+            format!("Một phần sổ nhận không đọc được, các nguồn trong đó đếm lại từ đầu: {}", some(&marks)),
+            format!("A part of the receipt book cannot be read, its sources are counted anew: {}", some(&marks)),
+        ],
+        [
+            "Sự kiện vẫn còn nguyên; chạy nhatle verify, xem ổ đĩa, lấy lại thư mục dữ liệu từ bản sao lưu nếu cần số đếm cũ",
+            "The events are whole; run nhatle verify, look at the disk, take the folder from a backup if the old counts are needed",
+        ],
+    );
+    (!marks.is_empty()).then_some(wrong)
 }
 
 fn conservation(book: &SourceBook, feed: &Feed) -> Check {

@@ -17,8 +17,8 @@ pub enum SqlError {
     /// It is a query, and one of its rows cannot be computed (a number past its bounds, text that is no moment).
     #[error("{0}")]
     Failed(String),
-    /// As many queries run as may.
-    #[error("{running_max} queries run already; ask again")]
+    /// As many queries run as may, all together or of this account, or as many of it wait.
+    #[error("{running_max} queries run already, or half as many of this account; ask again")]
     Busy {
         /// How many run.
         running_max: usize,

@@ -128,6 +128,8 @@ pub struct World {
     pub tables: Vec<Table>,
     /// Functions that give one value whatever they are asked.
     pub constants: Vec<Constant>,
+    /// Who asks: one account has at most half of the turns while others ask.
+    pub account: Arc<str>,
     /// Becomes true when nobody waits for the answer any more.
     pub canceled: Arc<AtomicBool>,
     /// True while whoever asked has put the answer aside (a cursor that stands still). Then its turn is given to one that
@@ -143,6 +145,7 @@ impl World {
             units: None,
             tables: Vec::new(),
             constants: Vec::new(),
+            account: Arc::from(""),
             canceled: Arc::default(),
             put_aside: Arc::default(),
         }

@@ -149,7 +149,7 @@ impl Sql {
         work: impl FnOnce(&Handle, Statement, World, Deadline) -> DataResult<T> + Send + 'static,
     ) -> Result<(T, Turn), SqlError> {
         let Some(runtime) = &self.runtime else { return Err(SqlError::Canceled) };
-        let turn = self.gate.enter(self.limits.wait);
+        let turn = self.gate.enter(&world.account, self.limits.wait);
         let turn = turn.ok_or(SqlError::Busy { running_max: self.limits.running_max })?;
         let (sender, receiver) = channel();
         let (handle, query, world, until) =

@@ -6,11 +6,12 @@ use askama::Template;
 
 use super::{Page, Shell, html};
 use crate::account::Language;
+use crate::brake::Admission;
 use crate::failure::Failure;
 use crate::guard::{LANGUAGE_COOKIE, PREFERENCE_AGE_S, THEME_COOKIE};
 use crate::locale;
 use crate::request::{Asked, Theme, see_other, set_cookie};
-use crate::session::{Admission, PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
+use crate::session::{PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -34,7 +35,7 @@ pub(crate) async fn page(asked: Asked) -> Page {
 /// `POST /account/password`
 pub(crate) async fn set_password(asked: Asked) -> Page {
     let user = asked.viewer()?.user.clone();
-    if asked.state.brake.admit(&user, &asked.address, asked.now) != Admission::Open {
+    if asked.state.brake.admit(&user, &asked.address, asked.now).waited().await != Admission::Open {
         return Err(Failure::RateLimited);
     }
     let (old, new) = (asked.form.text("old").to_owned(), asked.form.text("new").to_owned());
@@ -52,7 +53,7 @@ pub(crate) async fn set_password(asked: Asked) -> Page {
     let hash = hash.map_err(|_refused| Failure::Internal)?;
     let stored = hash.clone();
     asked.desk(move |desk, viewer| desk.set_password(viewer, &stored)).await?;
-    asked.state.brake.was_right(&user, &asked.address);
+    asked.state.brake.was_right(&user, &asked.address, asked.now);
     asked.state.sessions.end_all(&user);
     let id = asked.state.sessions.start(&user, &hash, asked.now);
     let mut response = see_other("/account?done=saved");

@@ -9,12 +9,13 @@ use axum::http::StatusCode;
 
 use super::{Page, Shell, html};
 use crate::account::{Account, Role, USER_BYTES_MAX};
+use crate::brake::Admission;
 use crate::desk::{DeskError, SignIn};
 use crate::failure::Failure;
 use crate::guard::{LANGUAGE_COOKIE, PREFERENCE_AGE_S, known_token};
 use crate::locale;
 use crate::request::{Asked, is_own_path, see_other, set_cookie};
-use crate::session::{Admission, PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
+use crate::session::{PASSWORD_CHARS_MIN, hash_password, is_acceptable_password, verify_password};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -48,7 +49,7 @@ pub(crate) async fn sign_in(asked: Asked) -> Page {
         return Err(Failure::BadRequest("user"));
     }
     let state = &asked.state;
-    let admission = state.brake.admit(&user, &asked.address, asked.now);
+    let admission = state.brake.admit(&user, &asked.address, asked.now).waited().await;
     if admission != Admission::Open {
         // Once for each window: whoever guesses must not fill the audit trail.
         if admission == Admission::JustShut {
@@ -69,7 +70,7 @@ pub(crate) async fn sign_in(asked: Asked) -> Page {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return Ok(response);
     };
-    state.brake.was_right(&user, &asked.address);
+    state.brake.was_right(&user, &asked.address, asked.now);
     record(&asked, &user, SignIn::Accepted).await?;
     Ok(enter(&asked, &account, &next))
 }
