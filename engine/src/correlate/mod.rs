@@ -24,6 +24,7 @@ mod hits;
 mod limits;
 mod ranked;
 mod running;
+mod scope;
 mod sources;
 mod sum;
 mod window;
@@ -38,7 +39,7 @@ mod tests_readings;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use nhatle_event::{Event, Seq, Text, Timestamp};
+use nhatle_event::{Event, Field, Seq, Text, Timestamp};
 use nhatle_rules::{Correlation, CorrelationId, Referred, RuleSet};
 
 use crate::detect::Match;
@@ -72,7 +73,7 @@ pub struct Arrived<'a> {
 pub struct CorrelationMatch {
     /// The correlation.
     pub correlation: CorrelationId,
-    /// Names and values of `group-by`.
+    /// Names and values of `group-by`, and last the organization unit where the group is of one.
     pub group: Vec<(String, String)>,
     /// The events in the window, in time order; the last one completes it. At most [`FIRING_EVENTS_MAX`].
     pub events: Vec<Seq>,
@@ -548,7 +549,9 @@ fn join(hits: &mut Vec<Come>, (key, source, moment): (&str, u32, Moment), part: 
 
 fn named(correlation: &Correlation, key: &str) -> Vec<(String, String)> {
     let values = sources::values_of(key, correlation.group_by.len());
-    correlation.group_by.iter().zip(values).map(|(entry, value)| (entry.name.clone(), value.to_owned())).collect()
+    let named = correlation.group_by.iter().zip(values).map(|(entry, value)| (entry.name.clone(), value.to_owned()));
+    let unit = scope::divided(key).0.map(|unit| (Field::NHATLE_UNIT.name().to_owned(), unit.to_owned()));
+    named.chain(unit).collect()
 }
 
 fn firing(
