@@ -16,6 +16,7 @@
 
 mod checkpoint;
 mod clock;
+mod coming;
 mod condition;
 mod fingerprint;
 mod group;
@@ -27,6 +28,7 @@ mod running;
 mod scope;
 mod sources;
 mod sum;
+mod units;
 mod window;
 pub mod naive;
 #[cfg(test)]
@@ -39,15 +41,16 @@ mod tests_readings;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use nhatle_event::{Event, Field, Seq, Text, Timestamp};
-use nhatle_rules::{Correlation, CorrelationId, Referred, RuleSet};
+use nhatle_event::{Event, Seq, Text, Timestamp};
+use nhatle_rules::{CorrelationId, Referred, RuleSet};
 
 use crate::detect::Match;
 pub use checkpoint::RestoreError;
 use clock::{Clocks, Lateness};
+use coming::{Come, firing, join, named};
 use condition::Condition;
 pub use fingerprint::{Fingerprint, fingerprints};
-use group::{Change, Edit, Fired, Moment, Part};
+use group::{Change, Edit, Moment, Part};
 pub use limits::{Counters, Limits};
 use running::{Coming, Found, Running};
 use sources::{Happened, Shared};
@@ -89,6 +92,9 @@ pub struct CorrelationMatch {
     pub position: usize,
     /// It was found more than [`Limits::lateness_ns`] after it happened.
     pub is_late: bool,
+    /// The organization units of all its events, also those not in `events`, in order; none where one of them is of no
+    /// unit, or they are of more than can be told apart.
+    pub units: Vec<String>,
 }
 
 /// A firing that does not hold any more, because of events that came late. A firing of the same name that comes
@@ -147,26 +153,18 @@ enum What {
 struct Changed {
     correlation: u32,
     key: Text,
-    source: u32,
+    source: u16,
     change: Change,
     /// When the event was received that brought it about.
     received: i64,
     position: usize,
 }
 
-/// Something on its way to a group.
-struct Come {
-    key: String,
-    source: u32,
-    moment: Moment,
-    coming: Coming,
-}
-
 /// The event that is looked at.
 #[derive(Clone, Copy)]
 struct Looked<'a> {
     arrived: Option<Arrived<'a>>,
-    source: u32,
+    source: u16,
     position: usize,
     received: i64,
 }
@@ -248,6 +246,8 @@ impl Correlator {
         self.counters = old.counters;
         self.clocks = old.clocks.clone();
         self.shared.seed = old.shared.seed;
+        let own = std::mem::replace(&mut self.shared.units, old.shared.units.clone());
+        let numbers: Vec<u16> = own.sets().iter().map(|set| self.shared.units.insert(set.clone())).collect();
         let mut kept = 0;
         for (running, fingerprint) in self.running.iter_mut().zip(&self.fingerprints) {
             let Some(running) = running else { continue };
@@ -259,7 +259,10 @@ impl Correlator {
                 kept += 1;
             } else {
                 // Numbers of sources are those of the clocks taken over; the floor of all holds for any.
-                running.groups.values_mut().for_each(|group| group.source = clock::MANY);
+                running.groups.values_mut().for_each(|group| {
+                    group.source = clock::MANY;
+                    group.renumber(&numbers);
+                });
             }
         }
         kept
@@ -332,7 +335,8 @@ impl Correlator {
                     && let Some(weight) = running.picks.weight(happened, place, &mut self.shared)
                 {
                     let at = (key.as_str(), source, (arrived.event.timestamp.0, arrived.seq.0));
-                    running.push_event(&self.clocks, &mut self.counters, at, weight, &mut self.scratch.found);
+                    let counted = (weight, self.shared.units_of(arrived.event));
+                    running.push_event(&self.clocks, &mut self.counters, at, counted, &mut self.scratch.found);
                     if !running.pending.is_empty() {
                         running.work(&self.clocks, &mut self.counters, &mut self.scratch.found);
                     }
@@ -384,7 +388,8 @@ impl Correlator {
                     {
                         let at = (key.as_str(), looked.source, (arrived.event.timestamp.0, arrived.seq.0));
                         let found = &mut self.scratch.found;
-                        running.push_event(&self.clocks, &mut self.counters, at, weight, found);
+                        let counted = (weight, self.shared.units_of(arrived.event));
+                        running.push_event(&self.clocks, &mut self.counters, at, counted, found);
                     }
                 }
                 _ => self.push_sources(number, &sources, looked),
@@ -442,7 +447,12 @@ impl Correlator {
                 Happened::Event(_) => None,
                 Happened::Inner(_, carried) => carried.cloned(),
             };
-            let part = Part { origin, weight, events, carried };
+            let units = match (happened, change) {
+                (Happened::Event(event), _) => self.shared.units_of(event),
+                (_, Some(Change::Fired(fired))) => self.shared.units.joined(&fired.units),
+                _ => units::CITY,
+            };
+            let part = Part { origin, weight, events, carried, units };
             join(&mut hits, (&self.scratch.key, source, moment), part, running.frame.joins_weights);
         }
         for Come { key, source, moment, coming } in hits {
@@ -485,7 +495,9 @@ impl Correlator {
                     }
                     let is_late = self.limits.lateness_ns < changed.received.saturating_sub(fired.moment.0);
                     let position = changed.position;
-                    firings.push(Some(firing(correlation, id, &changed.key, fired, (position, is_late))));
+                    let units = self.shared.units.joined(&fired.units);
+                    let found = firing(correlation, id, &changed.key, fired, (position, is_late));
+                    firings.push(Some(CorrelationMatch { units: self.shared.units.names(units), ..found }));
                 }
                 Change::Withdrawn(moment, _) => {
                     match places.remove(&(changed.correlation, changed.key.clone(), moment)) {
@@ -524,52 +536,5 @@ impl Scratch {
                 self.due.push(correlation);
             }
         }
-    }
-}
-
-/// Adds a part to the hit of its key and moment. What an event is at several places counts once: as the set of
-/// them where weights are sets, else as the first. What was taken back in between does not come back: a firing
-/// that replaces one of the same moment stands behind that one's [`Edit::Take`].
-fn join(hits: &mut Vec<Come>, (key, source, moment): (&str, u32, Moment), part: Part, joins_weights: bool) {
-    let last = hits.iter_mut().rev().find(|hit| hit.key == key && hit.moment == moment);
-    let known = last.and_then(|hit| match &mut hit.coming {
-        Coming::Parts(parts) => Some(parts),
-        _ => None,
-    });
-    let Some(parts) = known else {
-        hits.push(Come { key: key.to_owned(), source, moment, coming: Coming::Parts(vec![part]) });
-        return;
-    };
-    match parts.iter_mut().find(|known| known.origin == part.origin) {
-        Some(known) if joins_weights => known.weight |= part.weight,
-        Some(_) => {}
-        None => parts.push(part),
-    }
-}
-
-fn named(correlation: &Correlation, key: &str) -> Vec<(String, String)> {
-    let values = sources::values_of(key, correlation.group_by.len());
-    let named = correlation.group_by.iter().zip(values).map(|(entry, value)| (entry.name.clone(), value.to_owned()));
-    let unit = scope::divided(key).0.map(|unit| (Field::NHATLE_UNIT.name().to_owned(), unit.to_owned()));
-    named.chain(unit).collect()
-}
-
-fn firing(
-    correlation: &Correlation,
-    number: CorrelationId,
-    key: &str,
-    fired: Fired,
-    (position, is_late): (usize, bool),
-) -> CorrelationMatch {
-    CorrelationMatch {
-        correlation: number,
-        group: named(correlation, key),
-        events: fired.events,
-        start: Timestamp(fired.start),
-        end: Timestamp(fired.moment.0),
-        count: u64::try_from(fired.count).unwrap_or(u64::MAX),
-        value: fired.value,
-        position,
-        is_late,
     }
 }

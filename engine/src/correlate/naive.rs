@@ -4,13 +4,13 @@
 //! [`Correlator`](super::Correlator) has fired and not withdrawn once it is settled, for events within the
 //! lateness of their sources and histories within its limits. Events of equal time stand in order of `Seq`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nhatle_event::{Event, Field, Seq, Timestamp, Value};
 use nhatle_rules::{Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Referred, RuleSet, Scope};
 
+use super::coming::{in_order, newest_first};
 use super::condition::{Condition, Places, bit, expression_holds};
-use super::group::{in_order, newest_first};
 use super::sum::ExactSum;
 use super::window::{float, nearest_rank};
 use super::{Arrived, CorrelationMatch, scope};
@@ -29,6 +29,8 @@ struct Hit {
     value: Vec<String>,
     number: f64,
     inner: Vec<Vec<Seq>>,
+    /// Units of the event, or of each firing; an empty one is the city's.
+    units: Vec<String>,
 }
 
 /// A firing with the event that completed it, for the correlations that refer to it.
@@ -107,14 +109,20 @@ fn gather(
         let key = (values, unit_of(arrived.event, firing).filter(|_| is_own));
         let Some((value, number)) = counted(&correlation.kind, text) else { continue };
         let inner: Vec<Vec<Seq>> = firing.iter().map(|firing| firing.found.events.clone()).collect();
+        let units = match firing {
+            Some(firing) if firing.found.units.is_empty() => vec![String::new()],
+            Some(firing) => firing.found.units.clone(),
+            None => vec![arrived.event.text(Field::NHATLE_UNIT).unwrap_or_default().to_owned()],
+        };
         match found.iter_mut().find(|(known, _)| *known == key) {
             Some((_, hit)) => {
                 hit.places |= bit(place);
                 hit.inner.extend(inner);
+                hit.units.extend(units);
             }
             None => {
                 let (at, seq) = (arrived.event.timestamp, arrived.seq);
-                found.push((key, Hit { at, seq, places: bit(place), value, number, inner }));
+                found.push((key, Hit { at, seq, places: bit(place), value, number, inner, units }));
             }
         }
     }
@@ -167,7 +175,7 @@ fn judge(kind: &CorrelationKind, condition: &Condition, window: &[&Hit]) -> Opti
     let (threshold, value) = match condition {
         Condition::Count(threshold) => (threshold, float(window.len())),
         Condition::Distinct(threshold) => {
-            let values: std::collections::BTreeSet<&[String]> = window.iter().map(|hit| &*hit.value).collect();
+            let values: BTreeSet<&[String]> = window.iter().map(|hit| &*hit.value).collect();
             (threshold, float(values.len()))
         }
         Condition::Rules(threshold) => (threshold, f64::from(occurred.count_ones())),
@@ -209,6 +217,8 @@ fn firing(
     }
     let names = correlation.group_by.iter().map(|entry| entry.name.clone());
     let unit = unit.iter().map(|unit| ("nhatle.unit".to_owned(), unit.clone()));
+    let units: BTreeSet<&String> = window.iter().flat_map(|hit| &hit.units).collect();
+    let is_citys = units.iter().any(|unit| unit.is_empty());
     let at = |hit: Option<&&Hit>| hit.map_or(Timestamp::default(), |hit| hit.at);
     CorrelationMatch {
         correlation: CorrelationId(u32::try_from(number).unwrap_or(u32::MAX)),
@@ -220,6 +230,7 @@ fn firing(
         value,
         position: 0,
         is_late: false,
+        units: units.into_iter().filter(|_| !is_citys).cloned().collect(),
     }
 }
 

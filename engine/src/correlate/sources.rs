@@ -19,6 +19,7 @@ use nhatle_rules::{CorrelationKind, GroupBy, Referred, RuleSet, Scope};
 use super::condition::bit;
 use super::group::Carried;
 use super::scope;
+use super::units::{CITY, Units};
 use super::window::{Weight, weight_of};
 use crate::local::Names;
 
@@ -116,6 +117,8 @@ pub struct Shared {
     text: String,
     /// Seed of the hash of values.
     pub seed: u64,
+    /// Of the hits.
+    pub units: Units,
 }
 
 /// Something a correlation refers to, as it happened.
@@ -145,7 +148,15 @@ pub fn picks(rules: &RuleSet, seed: u64) -> (Vec<Picks>, Shared) {
             }
         }
     }
-    (all, Shared { carried: fields.iter().map(Finder::new).collect(), text: String::new(), seed })
+    (
+        all,
+        Shared {
+            carried: fields.iter().map(Finder::new).collect(),
+            text: String::new(),
+            seed,
+            units: Units::default(),
+        },
+    )
 }
 
 impl Picks {
@@ -233,6 +244,14 @@ impl Picks {
 }
 
 impl Shared {
+    /// The number of an event's unit.
+    pub fn units_of(&mut self, event: &Event) -> u16 {
+        match event.get(Field::NHATLE_UNIT).and_then(first_text) {
+            Some(unit) => self.units.number(&unit),
+            None => CITY,
+        }
+    }
+
     /// What an event has of the values that outer correlations may ask for.
     pub fn carried(&mut self, event: &Event) -> Carried {
         let text = |finder: &mut Finder| finder.find(event).and_then(first_text).map(|text| Text::from(&*text));

@@ -2,7 +2,7 @@
 
 use nhatle_event::Field;
 use nhatle_rules::predicate::{Comparison, RuleField};
-use nhatle_rules::{CorrelationKind, GroupBy, Meta, RuleId, Threshold};
+use nhatle_rules::{Correlation, CorrelationKind, GroupBy, Meta, RuleId, Threshold};
 
 use super::*;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nhatle_event::Field;
 use nhatle_rules::predicate::Comparison;
-use nhatle_rules::{CorrelationKind, Expression, RuleId, Scope, Threshold};
+use nhatle_rules::{Correlation, CorrelationKind, Expression, RuleId, Scope, Threshold};
 use proptest::prelude::*;
 
 use super::tests::{Row, SECOND, arrived, correlation, group_by, history, rules};
@@ -114,13 +114,13 @@ fn piece<'a>(arrived: &[Arrived<'a>], matches: &[Match], from: usize, to: usize)
 }
 
 /// By name, what stands at the end, with everything but how it was found.
-type Stands = BTreeMap<(u32, Vec<(String, String)>, i64), (Vec<i64>, i64, u64, u64)>;
+type Stands = BTreeMap<(u32, Vec<(String, String)>, i64), (Vec<i64>, i64, u64, u64, Vec<String>)>;
 
 /// Events are named by their times, which differ in every order of arrival as little as they do.
 fn add(stands: &mut Stands, fired: &[CorrelationMatch], events: &[Event]) {
     for one in fired {
         let times = one.events.iter().map(|seq| events[seq.0 as usize - 1].timestamp.seconds()).collect();
-        let content = (times, one.start.seconds(), one.count, one.value.to_bits());
+        let content = (times, one.start.seconds(), one.count, one.value.to_bits(), one.units.clone());
         let name = (one.correlation.0, one.group.clone(), one.end.0);
         assert_eq!(stands.insert(name, content), None, "fired twice: {one:?}");
     }
@@ -166,7 +166,7 @@ fn expected(rules: &Arc<RuleSet>, rows: &[Row]) -> Stands {
 #[test]
 fn a_firing_that_replaces_one_taken_back_at_once_stands_behind_it() {
     let origin = || (1, Text::from("inner"));
-    let part = |weight| Part { origin: origin(), weight, events: None, carried: None };
+    let part = |weight| Part { origin: origin(), weight, events: None, carried: None, units: 0 };
     let (moment, mut hits) = ((1, 1), Vec::new());
     join(&mut hits, ("group", 0, moment), part(1), true);
     let coming = Coming::Edit(Edit::Take(origin()));
@@ -325,6 +325,23 @@ proptest! {
         prop_assert_eq!(other.restore(&bytes[..place % bytes.len()]), Err(RestoreError::Damaged));
         prop_assert_eq!(other.encode(), Correlator::new(rules, Limits::default()).encode());
     }
+}
+
+#[test]
+fn a_state_of_a_version_before_is_refused_and_changes_nothing() {
+    use sha2::Digest;
+    let one = || Correlator::new(rules(any_count()), Limits::default());
+    let now = one().encode();
+    let mut before = [&b"nhatle correlate 1\n"[..], &now[19..now.len() - 32]].concat();
+    before.extend(sha2::Sha256::digest(&before));
+    let mut fresh = one();
+    assert_eq!(fresh.restore(&before), Err(RestoreError::Damaged));
+    assert_eq!(fresh.encode(), now);
+}
+
+fn any_count() -> Vec<Correlation> {
+    let kind = CorrelationKind::EventCount(Threshold(vec![(Comparison::GreaterOrEqual, 3.0)]));
+    vec![correlation(kind, vec![Referred::Rule(RuleId(0))], 60)]
 }
 
 #[test]
