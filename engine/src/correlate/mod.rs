@@ -41,7 +41,7 @@ mod tests_readings;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use nhatle_event::{Event, Seq, Text, Timestamp};
+use nhatle_event::{Event, Field, Seq, Text, Timestamp};
 use nhatle_rules::{CorrelationId, Referred, RuleSet};
 
 use crate::detect::Match;
@@ -164,6 +164,8 @@ struct Changed {
 #[derive(Clone, Copy)]
 struct Looked<'a> {
     arrived: Option<Arrived<'a>>,
+    /// Its organization unit.
+    unit: Option<&'a str>,
     source: u16,
     position: usize,
     received: i64,
@@ -298,7 +300,7 @@ impl Correlator {
     /// of the firings.
     pub fn settle(&mut self, position: usize) -> Vec<CorrelationMatch> {
         self.withdrawn.clear();
-        let looked = Looked { arrived: None, source: clock::MANY, position, received: self.clocks.now };
+        let looked = Looked { arrived: None, unit: None, source: clock::MANY, position, received: self.clocks.now };
         for number in 0..self.running.len() {
             if let Some(running) = &mut self.running[number] {
                 while running.settle_one(&self.clocks, &mut self.counters, &mut self.scratch.found) {}
@@ -325,17 +327,17 @@ impl Correlator {
     /// An event that one rule matched, which feeds one correlation: nearly all are.
     fn push_single(&mut self, arrived: Arrived<'_>, position: usize, (number, place): (u32, usize)) {
         let source = self.clocks.note(arrived.event);
-        let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        let looked = Looked::at(arrived, source, position);
         let is_plain = |running: &&mut Running| !running.picks.is_carrying && running.pending.is_empty();
         match self.running.get_mut(number as usize).and_then(Option::as_mut).filter(is_plain) {
             Some(running) => {
-                let happened = Happened::Event(arrived.event);
+                let happened = Happened::Event(arrived.event, looked.unit);
                 let key = &mut self.scratch.key;
                 if running.picks.key(happened, place, key)
                     && let Some(weight) = running.picks.weight(happened, place, &mut self.shared)
                 {
                     let at = (key.as_str(), source, (arrived.event.timestamp.0, arrived.seq.0));
-                    let counted = (weight, self.shared.units_of(arrived.event));
+                    let counted = (weight, self.shared.units.number(looked.unit));
                     running.push_event(&self.clocks, &mut self.counters, at, counted, &mut self.scratch.found);
                     if !running.pending.is_empty() {
                         running.work(&self.clocks, &mut self.counters, &mut self.scratch.found);
@@ -358,7 +360,7 @@ impl Correlator {
             return;
         }
         let source = self.clocks.note(arrived.event);
-        let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        let looked = Looked::at(arrived, source, position);
         self.run_due(looked);
     }
 
@@ -381,14 +383,14 @@ impl Correlator {
         if let Some(Some(running)) = self.running.get_mut(number) {
             match (sources.as_slice(), looked.arrived) {
                 ([(place, What::Event)], Some(arrived)) if !running.picks.is_carrying => {
-                    let happened = Happened::Event(arrived.event);
+                    let happened = Happened::Event(arrived.event, looked.unit);
                     let key = &mut self.scratch.key;
                     if running.picks.key(happened, *place, key)
                         && let Some(weight) = running.picks.weight(happened, *place, &mut self.shared)
                     {
                         let at = (key.as_str(), looked.source, (arrived.event.timestamp.0, arrived.seq.0));
                         let found = &mut self.scratch.found;
-                        let counted = (weight, self.shared.units_of(arrived.event));
+                        let counted = (weight, self.shared.units.number(looked.unit));
                         running.push_event(&self.clocks, &mut self.counters, at, counted, found);
                     }
                 }
@@ -412,7 +414,7 @@ impl Correlator {
                 What::Event => {
                     let Some(arrived) = looked.arrived else { continue };
                     let moment = (arrived.event.timestamp.0, arrived.seq.0);
-                    (Happened::Event(arrived.event), moment, looked.source, (0, Text::default()))
+                    (Happened::Event(arrived.event, looked.unit), moment, looked.source, (0, Text::default()))
                 }
                 What::Change(change) => {
                     let Some(changed) = self.scratch.changes.get(*change) else { continue };
@@ -443,12 +445,12 @@ impl Correlator {
                 _ => None,
             };
             let carried = match happened {
-                Happened::Event(event) if running.picks.is_carrying => Some(self.shared.carried(event)),
-                Happened::Event(_) => None,
+                Happened::Event(event, _) if running.picks.is_carrying => Some(self.shared.carried(event)),
+                Happened::Event(..) => None,
                 Happened::Inner(_, carried) => carried.cloned(),
             };
             let units = match (happened, change) {
-                (Happened::Event(event), _) => self.shared.units_of(event),
+                (Happened::Event(_, unit), _) => self.shared.units.number(unit),
                 (_, Some(Change::Fired(fired))) => self.shared.units.joined(&fired.units),
                 _ => units::CITY,
             };
@@ -525,6 +527,13 @@ impl Correlator {
             let room = running.hit_count.saturating_sub(surplus + running.hit_count / 8);
             running.make_room(&self.clocks, &mut self.counters, room);
         }
+    }
+}
+
+impl<'a> Looked<'a> {
+    fn at(arrived: Arrived<'a>, source: u16, position: usize) -> Looked<'a> {
+        let unit = arrived.event.text(Field::NHATLE_UNIT).filter(|unit| !unit.is_empty());
+        Looked { arrived: Some(arrived), unit, source, position, received: arrived.event.received.0 }
     }
 }
 

@@ -19,7 +19,7 @@ use nhatle_rules::{CorrelationKind, GroupBy, Referred, RuleSet, Scope};
 use super::condition::bit;
 use super::group::Carried;
 use super::scope;
-use super::units::{CITY, Units};
+use super::units::Units;
 use super::window::{Weight, weight_of};
 use crate::local::Names;
 
@@ -124,8 +124,8 @@ pub struct Shared {
 /// Something a correlation refers to, as it happened.
 #[derive(Clone, Copy)]
 pub enum Happened<'a> {
-    /// The event itself matched.
-    Event(&'a Event),
+    /// The event itself matched; its organization unit.
+    Event(&'a Event, Option<&'a str>),
     /// An inner correlation fired: key of its group, and what it carries.
     Inner(&'a str, Option<&'a Carried>),
 }
@@ -207,7 +207,7 @@ impl Picks {
         let count = self.group_by.len();
         let carried = self.units.get(place).copied().flatten();
         let unit = if self.scope == Scope::City { None } else { unit_of(happened, carried) };
-        let length = unit.as_deref().map_or(0, |unit| scope::begin(key, unit));
+        let length = unit.map_or(0, |unit| scope::begin(key, unit));
         let mut is_city = unit.is_none() || self.scope == Scope::Values;
         for (entry, names) in self.group_by.iter_mut().zip(&self.names) {
             let value = entry.get_mut(place).and_then(|pick| value_of(pick, happened));
@@ -244,14 +244,6 @@ impl Picks {
 }
 
 impl Shared {
-    /// The number of an event's unit.
-    pub fn units_of(&mut self, event: &Event) -> u16 {
-        match event.get(Field::NHATLE_UNIT).and_then(first_text) {
-            Some(unit) => self.units.number(&unit),
-            None => CITY,
-        }
-    }
-
     /// What an event has of the values that outer correlations may ask for.
     pub fn carried(&mut self, event: &Event) -> Carried {
         let text = |finder: &mut Finder| finder.find(event).and_then(first_text).map(|text| Text::from(&*text));
@@ -288,20 +280,19 @@ fn unit_field() -> RuleField {
 }
 
 /// The organization unit of an event; of a firing that of its group, else that of the event that completed it.
-fn unit_of<'a>(happened: Happened<'a>, carried_at: Option<usize>) -> Option<Cow<'a, str>> {
-    let unit = match happened {
-        Happened::Event(event) => event.get(Field::NHATLE_UNIT).and_then(first_text),
+fn unit_of<'a>(happened: Happened<'a>, carried_at: Option<usize>) -> Option<&'a str> {
+    match happened {
+        Happened::Event(_, unit) => unit,
         Happened::Inner(key, carried) => {
             let of_event = || carried?.get(carried_at?)?.as_deref();
-            scope::divided(key).0.or_else(of_event).map(Cow::Borrowed)
+            scope::divided(key).0.or_else(of_event)
         }
-    };
-    unit.filter(|unit| !unit.is_empty())
+    }
 }
 
 fn value_of<'a>(pick: &mut Pick, happened: Happened<'a>) -> Option<Cow<'a, str>> {
     match (pick, happened) {
-        (Pick::Event(finder), Happened::Event(event)) => finder.find(event).and_then(first_text),
+        (Pick::Event(finder), Happened::Event(event, _)) => finder.find(event).and_then(first_text),
         (Pick::Group(place, count), Happened::Inner(key, _)) => values_of(key, *count).nth(*place).map(Cow::Borrowed),
         (Pick::Carried(place), Happened::Inner(_, carried)) => carried?.get(*place)?.as_deref().map(Cow::Borrowed),
         _ => None,

@@ -41,10 +41,8 @@ impl Units {
     }
 
     /// The number of an event's unit.
-    pub fn number(&mut self, unit: &str) -> u16 {
-        if unit.is_empty() {
-            return CITY;
-        }
+    pub fn number(&mut self, unit: Option<&str>) -> u16 {
+        let Some(unit) = unit.filter(|unit| !unit.is_empty()) else { return CITY };
         if let [known] = &*self.sets[self.last as usize]
             && known == unit
         {
@@ -103,8 +101,8 @@ mod tests {
     #[test]
     fn sets_are_joined_and_the_city_takes_all() {
         let mut units = Units::default();
-        let (a, b) = (units.number("DH01"), units.number("DH02"));
-        assert_eq!((units.number("DH01"), units.number("")), (a, CITY));
+        let (a, b) = (units.number(Some("DH01")), units.number(Some("DH02")));
+        assert_eq!((units.number(Some("DH01")), units.number(Some(""))), (a, CITY));
         let both = units.joined(&[b, a, b]);
         assert_eq!(units.names(both), ["DH01", "DH02"]);
         assert_eq!((units.joined(&[a]), units.joined(&[both, a]), units.joined(&[a, CITY])), (a, both, CITY));
@@ -114,13 +112,13 @@ mod tests {
     #[test]
     fn past_the_bounds_it_is_the_citys() {
         let mut units = Units::default();
-        let all: Vec<u16> = (0..=UNITS_MAX).map(|number| units.number(&format!("DH{number}"))).collect();
+        let all: Vec<u16> = (0..=UNITS_MAX).map(|number| units.number(Some(&format!("DH{number}")))).collect();
         assert_eq!(units.joined(&all), CITY);
         assert_ne!(units.joined(&all[1..]), CITY);
         for number in 0..SETS_MAX {
-            units.number(&format!("x{number}"));
+            units.number(Some(&format!("x{number}")));
         }
-        assert_eq!((units.number("one more"), units.sets().len()), (CITY, SETS_MAX));
-        assert_eq!(units.number("DH7"), all[7]);
+        assert_eq!((units.number(Some("one more")), units.sets().len()), (CITY, SETS_MAX));
+        assert_eq!(units.number(Some("DH7")), all[7]);
     }
 }
