@@ -193,3 +193,72 @@ fn what_is_found_long_after_it_happened_says_so() {
     assert!(many[0]["tags"].to_string().contains("nhatle.late"), "{rows}");
     server.stop();
 }
+
+const LOCAL_RULES: &str = "title: Failed sign-in\nname: failed\nid: 6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b11\nlogsource: {product: windows, \
+    service: security}\ndetection:\n  s:\n    EventID: 4625\n  condition: s\n---\ntitle: Many\nid: \
+    6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b12\ncorrelation:\n  type: event_count\n  rules: [failed]\n  group-by: [IpAddress]\n  timespan: \
+    1m\n  condition: {gte: 3}\nlevel: high\nnhatle: {suppress_s: 0}\n---\ntitle: Anywhere\nid: \
+    6f0a1df5-20c7-4a3b-9a3e-4c0d8f1b7b13\ncorrelation:\n  type: event_count\n  rules: [failed]\n  group-by: [IpAddress]\n  timespan: \
+    1m\n  condition: {gte: 5}\nlevel: high\nnhatle: {suppress_s: 0, scope: city}\n";
+
+/// Every ward has a 192.168.1.10; 203.0.113.9 is one attacker.
+#[test]
+fn wards_share_what_is_one_thing_in_the_city_and_nothing_else() {
+    let city = City::new();
+    std::fs::write(&city.rules, LOCAL_RULES).unwrap();
+    let bearer = |name: &str, role: &str, unit| format!("Bearer {}", token(&city.data, name, role, Some(unit)));
+    let push = ["A", "B"].map(|unit| bearer(&format!("push-{unit}"), "ingest", unit));
+    let wards = ["A", "B"].map(|unit| bearer(&format!("ward-{unit}"), "ward", unit));
+    let server = city.start();
+    let rows = [
+        (0, 0, "192.168.1.10"),
+        (1, 0, "192.168.1.10"),
+        (2, 1, "192.168.1.10"),
+        (3, 1, "192.168.1.10"),
+        (4, 0, "203.0.113.9"),
+        (5, 0, "203.0.113.9"),
+        (6, 1, "203.0.113.9"),
+        (7, 1, "192.168.1.10"),
+    ];
+    for (second, ward, address) in rows {
+        let at = nhatle_event::Timestamp::from_seconds(1_770_091_506 + second).to_string();
+        let event = serde_json::json!({
+            "@timestamp": at, "EventID": 4625, "Channel": "Security", "Computer": "PC-01", "IpAddress": address,
+        });
+        let headers = [("Authorization", push[ward].as_str())];
+        let answer = request(server.http, "POST", "/api/v1/events", &headers, format!("{event}\n").as_bytes());
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    let found = |who: &str| {
+        let rows =
+            request(server.http, "GET", "/api/v1/alerts?limit=500", &[("Authorization", who)], b"").unwrap().json();
+        let row = |row: &Value| format!("{} {} {}", row["title"]["en"], row["count"], row["unit"]["code"]);
+        let mut rows: Vec<String> = rows["alerts"].as_array().unwrap().iter().map(row).collect();
+        rows.sort();
+        rows
+    };
+    wait_for("three alerts", PATIENCE, || found(&city.admin).len() == 3);
+    assert_eq!(
+        found(&city.admin),
+        ["\"Anywhere\" 5 \"A\"", "\"Many\" 3 \"A\"", "\"Many\" 3 \"B\""],
+        "the first of them is shown"
+    );
+    assert_eq!((found(&wards[0]), found(&wards[1])), (vec![], vec!["\"Many\" 3 \"B\"".to_owned()]));
+    server.stop();
+    // What is stored is found as it was live.
+    let (data, rules) = (city.data.to_str().unwrap(), city.rules.to_str().unwrap());
+    let lines = crate::support::stdout(&["replay", "--data", data, "--rules", rules, "--from", "2026-02-03"]);
+    let mut groups: Vec<String> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| !line["correlation"].is_null())
+        .map(|line| format!("{} {}", line["rule"]["title"], line["correlation"]["group"]))
+        .collect();
+    groups.sort();
+    let expected = [
+        r#""Anywhere" {"IpAddress":"192.168.1.10"}"#,
+        r#""Many" {"IpAddress":"192.168.1.10","nhatle.unit":"B"}"#,
+        r#""Many" {"IpAddress":"203.0.113.9"}"#,
+    ];
+    assert_eq!(groups, expected);
+}

@@ -68,7 +68,7 @@ fn alerts(detector: &Detector, events: Vec<Event>) -> Vec<Alert> {
             let finding = Finding {
                 meta: &rule.meta,
                 events: &events,
-                others: &[],
+                units: None,
                 seqs: &seqs,
                 span: (at, at),
                 count: 1,
@@ -87,7 +87,7 @@ fn alerts(detector: &Detector, events: Vec<Event>) -> Vec<Alert> {
             let finding = Finding {
                 meta: &correlation.meta,
                 events: &events,
-                others: &[],
+                units: None,
                 seqs: &one.events,
                 span: (one.start, one.end),
                 count: one.count,

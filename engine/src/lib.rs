@@ -1,6 +1,7 @@
 //! Events in, alerts and incidents out: detect, correlate, suppress, group. Same events in, same alerts out.
 
 pub mod matching;
+pub mod local;
 mod moment;
 pub mod detect;
 pub mod correlate;

@@ -87,7 +87,7 @@ pub fn fields_read(rules: &RuleSet) -> Option<Vec<Field>> {
         return None;
     }
     let mut read: BTreeSet<Field> = gate_fields().collect();
-    read.extend([Field::NHATLE_SOURCE, Field::NHATLE_INPUT]);
+    read.extend([Field::NHATLE_SOURCE, Field::NHATLE_INPUT, Field::NHATLE_UNIT]);
     read.extend(rules.fields.iter().flat_map(|field| field.candidates.iter().copied()));
     for correlation in &rules.correlations {
         let counted: &[nhatle_rules::GroupBy] = match &correlation.kind {

@@ -9,6 +9,9 @@
 //! - repetition: `1 + log2(n)` for n alerts of the rule about the entity: ten are worse than one, not ten times;
 //! - freshness: the newest of them halves every [`HALF_LIFE_H`] hours.
 //!
+//! What every unit has another one of ([`Entity::is_local`]: a machine's name, a private address) has a score in each unit;
+//! of an alert over several units nobody knows whose it is: its share is the city's (no unit).
+//!
 //! An alert closed as false or benign counts nothing; one that was an attack counts double. The same alerts
 //! and the same now give the same scores. Bounded by the alerts given.
 
@@ -55,6 +58,8 @@ pub struct RiskPart {
 pub struct EntityRisk {
     /// Who or what.
     pub entity: Entity,
+    /// The unit it is of, where another unit may have one of the same name.
+    pub unit: Option<String>,
     /// The sum of the parts.
     pub score: f64,
     /// 1 to 5, where it is known.
@@ -87,13 +92,13 @@ pub fn importance_factor(importance: Option<u8>) -> f64 {
     }
 }
 
-/// The risk of every entity the alerts are about, highest first, then by entity.
+/// The risk of every entity the alerts are about, highest first, then by entity and unit.
 pub fn risks<'a>(
     alerts: impl Iterator<Item = (&'a Alert, Option<Disposition>)>,
     importance: impl Fn(&Entity, &Alert) -> Option<u8>,
     now: Timestamp,
 ) -> Vec<EntityRisk> {
-    let mut gathered: BTreeMap<&Entity, Gathered<'a>> = BTreeMap::new();
+    let mut gathered: BTreeMap<(&Entity, Option<&str>), Gathered<'a>> = BTreeMap::new();
     for (alert, disposition) in alerts {
         let age = now.since(alert.timestamp());
         let is_harmless = matches!(disposition, Some(Disposition::FalsePositive | Disposition::BenignPositive));
@@ -101,7 +106,11 @@ pub fn risks<'a>(
             continue;
         }
         for entity in &alert.entities {
-            let found = gathered.entry(entity).or_default();
+            let unit = match alert.units.as_slice() {
+                [unit] if entity.is_local() => Some(unit.as_str()),
+                _ => None,
+            };
+            let found = gathered.entry((entity, unit)).or_default();
             found.importance = found.importance.max(importance(entity, alert));
             let rule = found.rules.entry(&alert.rule_id).or_insert_with(|| OfRule {
                 newest: alert,
@@ -115,8 +124,8 @@ pub fn risks<'a>(
             }
         }
     }
-    let mut all: Vec<EntityRisk> = gathered.into_iter().map(|(entity, found)| risk_of(entity, &found, now)).collect();
-    // Stable: equal scores stay in the order of entities.
+    let mut all: Vec<EntityRisk> = gathered.into_iter().map(|(whose, found)| risk_of(whose, &found, now)).collect();
+    // Stable: equal scores stay in the order of entities and units.
     all.sort_by(|left, right| right.score.total_cmp(&left.score));
     all
 }
@@ -133,12 +142,13 @@ struct OfRule<'a> {
     was_attack: bool,
 }
 
-fn risk_of(entity: &Entity, found: &Gathered<'_>, now: Timestamp) -> EntityRisk {
+fn risk_of((entity, unit): (&Entity, Option<&str>), found: &Gathered<'_>, now: Timestamp) -> EntityRisk {
     let factor = importance_factor(found.importance);
     let mut parts: Vec<RiskPart> = found.rules.values().map(|rule| part_of(rule, factor, now)).collect();
     parts.sort_by(|left, right| right.points.total_cmp(&left.points).then_with(|| left.rule_id.cmp(&right.rule_id)));
     EntityRisk {
         entity: entity.clone(),
+        unit: unit.map(str::to_owned),
         score: parts.iter().map(|part| part.points).sum(),
         importance: found.importance,
         importance_factor: factor,
@@ -218,6 +228,41 @@ mod tests {
             (alert("r", "high", 0, "open"), None),
         ];
         assert_eq!(scores(&rows, None, 0), [("attack".to_owned(), 100.0), ("open".to_owned(), 50.0)]);
+    }
+
+    #[test]
+    fn what_every_unit_has_one_of_has_a_score_in_each() {
+        let of = |kind: EntityKind, value: &str, units: &[&str]| {
+            let mut alert = alert("r", "high", 0, "");
+            alert.entities = vec![Entity { kind, value: value.to_owned() }];
+            alert.units = units.iter().map(|unit| (*unit).to_owned()).collect();
+            alert
+        };
+        let rows = [
+            of(EntityKind::Ip, "192.168.1.10", &["DH01"]),
+            of(EntityKind::Ip, "192.168.1.10", &["DH02"]),
+            of(EntityKind::Ip, "192.168.1.10", &["DH01", "DH02"]),
+            of(EntityKind::Ip, "192.168.1.10", &[]),
+            of(EntityKind::Host, "pc-01", &["DH01"]),
+            of(EntityKind::Host, "pc-01", &["DH02"]),
+            of(EntityKind::User, "lan", &["DH01"]),
+            of(EntityKind::User, "lan", &["DH02"]),
+            of(EntityKind::Ip, "203.0.113.9", &["DH01"]),
+            of(EntityKind::Ip, "203.0.113.9", &["DH02"]),
+        ];
+        let all = risks(rows.iter().map(|alert| (alert, None)), |_, _| None, Timestamp(0));
+        let found: Vec<_> =
+            all.iter().map(|risk| (risk.entity.value.as_str(), risk.unit.as_deref(), risk.score)).collect();
+        let expected = [
+            ("lan", None, 100.0),
+            ("192.168.1.10", None, 100.0),
+            ("203.0.113.9", None, 100.0),
+            ("pc-01", Some("DH01"), 50.0),
+            ("pc-01", Some("DH02"), 50.0),
+            ("192.168.1.10", Some("DH01"), 50.0),
+            ("192.168.1.10", Some("DH02"), 50.0),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

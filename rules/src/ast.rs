@@ -3,7 +3,7 @@
 //! Source: Sigma rules specification 2.1.0, correlation rules, filters.
 
 use crate::compile::predicate::Comparison;
-use crate::set::Meta;
+use crate::set::{Meta, Scope};
 use crate::yaml::Place;
 
 /// One YAML document of a rule file.
@@ -155,6 +155,8 @@ pub(crate) struct Correlation {
     pub(crate) condition: CorrelationCondition,
     /// The referred rules alert on their own as well.
     pub(crate) generates: bool,
+    /// Whether its groups are of one unit.
+    pub(crate) scope: Scope,
 }
 
 /// A name in `group-by` that means another field in each rule.

@@ -25,7 +25,7 @@ pub use error::RuleError;
 pub use load::{LoadOptions, Routing};
 pub use set::{
     Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Level, Meta, Referred, Rule, RuleId, RuleSet,
-    Threshold,
+    Scope, Threshold,
 };
 pub use switch::{Off, Switch, Switches};
 

@@ -142,8 +142,22 @@ pub struct Correlation {
     pub group_by: Vec<GroupBy>,
     /// Length of the sliding window; an event exactly this much older is inside.
     pub timespan_ns: i64,
+    /// Our own key `nhatle.scope`: whether a group is of one organization unit.
+    pub scope: Scope,
     /// Its firings are alerts of their own.
     pub is_alerting: bool,
+}
+
+/// Whether the events of a group must be of one organization unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Where one of the group's values names another thing in every unit.
+    #[default]
+    Values,
+    /// Never: events of all units are counted together.
+    City,
+    /// Always.
+    Unit,
 }
 
 /// One entry of `group-by`.

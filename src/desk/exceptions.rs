@@ -463,6 +463,7 @@ pub(super) fn risks(desk: &LiveDesk, viewer: &Viewer, count: usize) -> Answer<Ve
     };
     let row = |risk: &risk::EntityRisk| RiskRow {
         entity: words::entity(&risk.entity),
+        unit: risk.unit.as_deref().map(|unit| desk.unit_row(unit)),
         score: risk.score,
         importance: risk.importance,
         importance_factor: risk.importance_factor,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nhatle_event::Timestamp;
-use nhatle_rules::RuleSet;
+use nhatle_rules::{Correlation, RuleSet};
 use tracing::warn;
 
 use super::preview::{self, Limit, Preview};
@@ -317,8 +317,8 @@ fn key_of(rules: &RuleSet, rule_id: &str, limit: &Limit) -> Key {
     }
     hasher.write(format!("{:?} {:?}", rules.atoms, rules.fields).as_bytes());
     for one in &rules.correlations {
-        let meaning =
-            format!("{} {:?} {:?} {:?} {}", one.meta.id, one.kind, one.referred, one.group_by, one.timespan_ns);
+        let Correlation { meta, kind, referred, group_by, timespan_ns, scope, .. } = one;
+        let meaning = format!("{} {kind:?} {referred:?} {group_by:?} {timespan_ns} {scope:?}", meta.id);
         hasher.write(meaning.as_bytes());
     }
     Key { rule_id: rule_id.to_owned(), meaning: hasher.finish(), limit: limit.clone() }

@@ -15,9 +15,6 @@ use tracing::warn;
 
 /// How many events of a correlation are read back for its entities and sentence.
 const SAMPLE_EVENTS: usize = 20;
-/// How many of the older ones are read back for their units, evenly spread: an alert that touches several units is the
-/// city's, also where the newest events are of one.
-const SPREAD_EVENTS: usize = 12;
 
 /// The alert of a match; `None` for a rule that only feeds correlations.
 pub fn of_match(rules: &RuleSet, one: &Match, stored: &Stored) -> Option<Alert> {
@@ -27,7 +24,7 @@ pub fn of_match(rules: &RuleSet, one: &Match, stored: &Stored) -> Option<Alert> 
     Alert::new(Finding {
         meta: &rule.meta,
         events: &[stored],
-        others: &[],
+        units: None,
         seqs: &[stored.seq],
         span: (at, at),
         count: 1,
@@ -47,11 +44,10 @@ pub fn of_firing<'a>(
 ) -> Option<(Alert, &'a Stored)> {
     let correlation = rules.correlations.get(one.correlation.0 as usize).filter(|one| one.is_alerting)?;
     let mut sample: Vec<&Stored> = sample_of(one).iter().filter_map(|seq| find(*seq)).collect();
-    let others: Vec<&Stored> = spread_of(one).filter_map(find).collect();
     let alert = Alert::new(Finding {
         meta: &correlation.meta,
         events: &sample,
-        others: &others,
+        units: Some(one.units.clone()),
         seqs: &one.events,
         span: (one.start, one.end),
         count: one.count,
@@ -68,13 +64,7 @@ fn sample_of(one: &CorrelationMatch) -> &[Seq] {
     &one.events[one.events.len().saturating_sub(SAMPLE_EVENTS)..]
 }
 
-/// Of those before them, some.
-fn spread_of(one: &CorrelationMatch) -> impl Iterator<Item = Seq> + '_ {
-    let older = &one.events[..one.events.len().saturating_sub(SAMPLE_EVENTS)];
-    older.iter().step_by(older.len().div_ceil(SPREAD_EVENTS).max(1)).copied()
-}
-
-/// How many firings are looked up together: at most so many times [`SAMPLE_EVENTS`] and [`SPREAD_EVENTS`] events are held.
+/// How many firings are looked up together: at most so many times [`SAMPLE_EVENTS`] events are held.
 pub const FIRINGS_MAX: usize = 256;
 
 /// The events that firings are made of, read back together: each segment is read once for all of them, and what the
@@ -91,9 +81,7 @@ impl Samples {
         let is_alerting = |one: &&CorrelationMatch| {
             rules.correlations.get(one.correlation.0 as usize).is_some_and(|correlation| correlation.is_alerting)
         };
-        let alerting = || fired.iter().filter(is_alerting);
-        let mut wanted: Vec<Seq> = alerting().flat_map(sample_of).copied().collect();
-        wanted.extend(alerting().flat_map(spread_of));
+        let mut wanted: Vec<Seq> = fired.iter().filter(is_alerting).flat_map(sample_of).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted.retain(|seq| in_batch(batch, *seq).is_none());

@@ -10,6 +10,7 @@ use nhatle_rules::Meta;
 use serde::{Deserialize, Serialize};
 
 use super::{ALERT_ENTITIES_MAX, shown};
+use crate::local::{COMMON_USERS, Names};
 
 /// What kind of thing an entity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,18 +54,14 @@ pub struct Entity {
 }
 
 impl Entity {
-    /// Whether another unit may have one of the same name: a machine, or an address that every small router gives out. Those
-    /// of 10.0.0.0/8 and 172.16.0.0/12 are given out by a plan of the whole city.
+    /// Whether another unit may have one of the same name.
     pub fn is_local(&self) -> bool {
-        match self.kind {
-            EntityKind::Host => true,
-            EntityKind::User => false,
-            EntityKind::Ip => match self.value.parse::<IpAddr>() {
-                Ok(IpAddr::V4(address)) => address.octets()[..2] == [192, 168] || address.is_link_local(),
-                Ok(IpAddr::V6(address)) => address.is_unicast_link_local(),
-                Err(_) => true,
-            },
-        }
+        let names = match self.kind {
+            EntityKind::Host => Names::Machine,
+            EntityKind::User => Names::Account,
+            EntityKind::Ip => Names::Any,
+        };
+        names.is_local(&self.value)
     }
 }
 
@@ -74,27 +71,6 @@ const DEFAULT: &[(Field, EntityKind)] = &[
     (Field::USER_NAME, EntityKind::User),
     (Field::USER_TARGET_NAME, EntityKind::User),
     (Field::SOURCE_IP, EntityKind::Ip),
-];
-
-const COMMON_USERS: &[&str] = &[
-    "-",
-    "root",
-    "system",
-    "local service",
-    "network service",
-    "anonymous logon",
-    "nobody",
-    "www-data",
-    "nginx",
-    "apache",
-    "daemon",
-    "unknown",
-    "(unknown)",
-    "no authentication required",
-    "dwm-1",
-    "umfd-0",
-    "admin",
-    "administrator",
 ];
 
 /// The entities of a match: of the fields the rule names (`nhatle.entity`), else of host, user and source

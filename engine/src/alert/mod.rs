@@ -108,8 +108,8 @@ pub struct Finding<'a> {
     pub meta: &'a Meta,
     /// Events that made it, oldest first, at least one: for a correlation over many, the newest of them.
     pub events: &'a [&'a Stored],
-    /// Some of the older ones, where `events` are not all: whose they are counts too.
-    pub others: &'a [&'a Stored],
+    /// The units of all of them, in order; none where one is of no unit. `None` = those of `events`, which are all.
+    pub units: Option<Vec<String>>,
     /// The numbers of all of them, oldest first.
     pub seqs: &'a [Seq],
     /// The times of the oldest and the newest one.
@@ -129,14 +129,11 @@ pub struct Finding<'a> {
 impl Alert {
     /// Makes an alert of a finding. `None` for a finding without events.
     pub fn new(finding: Finding<'_>) -> Option<Alert> {
-        let Finding { meta, events, others, seqs, span, count, group, evidence, named_by, is_late } = finding;
+        let Finding { meta, events, units, seqs, span, count, group, evidence, named_by, is_late } = finding;
         let newest = events.last()?;
         let span_ns = (span.0.0, span.1.0);
         let entities = entity::of(meta, events, &group);
-        let of_each = events.iter().chain(others).map(|stored| stored.event.text(Field::NHATLE_UNIT).map(String::from));
-        let mut units: Vec<String> = of_each.collect::<Option<_>>().unwrap_or_default();
-        units.sort();
-        units.dedup();
+        let units = units.unwrap_or_else(|| units_of(events));
         let skipped = seqs.len().saturating_sub(ALERT_EVENTS_MAX);
         let named: Vec<u64> = seqs.iter().skip(skipped).map(|seq| seq.0).collect();
         Some(Alert {
@@ -285,6 +282,15 @@ pub fn window_id(rule_id: &str, group: &[(String, String)], end: Timestamp) -> T
     Text::from(nhatle_event::json::hex(&digest[..16]))
 }
 
+/// The units of events, in order; none where one of them is of no unit.
+fn units_of(events: &[&Stored]) -> Vec<String> {
+    let of_each = events.iter().map(|stored| stored.event.text(Field::NHATLE_UNIT).map(String::from));
+    let mut units: Vec<String> = of_each.collect::<Option<_>>().unwrap_or_default();
+    units.sort();
+    units.dedup();
+    units
+}
+
 /// Rule and group, or rule, entities and units where there is no group: the `router` at 192.168.1.1 of one ward is not that of
 /// another. Values are JSON, so that no value can be made to look like two.
 fn fingerprint(rule_id: &str, group: &[(String, String)], entities: &[Entity], units: &[String]) -> String {
@@ -320,10 +326,10 @@ mod tests {
     }
 
     fn alert(events: &[&Stored]) -> Alert {
-        alert_among(events, &[])
+        alert_of(events, None)
     }
 
-    fn alert_among(events: &[&Stored], others: &[&Stored]) -> Alert {
+    fn alert_of(events: &[&Stored], units: Option<Vec<String>>) -> Alert {
         let meta = Meta {
             id: "r1".into(),
             title: "t".into(),
@@ -335,7 +341,7 @@ mod tests {
         let finding = Finding {
             meta: &meta,
             events,
-            others,
+            units,
             seqs: &seqs,
             span,
             count: 7,
@@ -365,9 +371,11 @@ mod tests {
         other.event.set(Field::NHATLE_UNIT, "DH02");
         city.event.remove(Field::NHATLE_UNIT);
         assert_eq!(alert(&[&own]).units, ["DH01"]);
-        assert_eq!(alert_among(&[&own], &[&other]).units, ["DH01", "DH02"], "older ones count too");
+        assert_eq!(alert(&[&own, &other]).units, ["DH01", "DH02"]);
         assert!(alert(&[&city, &own]).units.is_empty(), "then it is the city's");
-        assert!(alert_among(&[&own], &[&city]).units.is_empty());
+        let all = vec!["DH01".to_owned(), "DH02".to_owned()];
+        assert_eq!(alert_of(&[&own], Some(all.clone())).units, all, "events that are not read count too");
+        assert!(alert_of(&[&own], Some(Vec::new())).units.is_empty());
     }
 
     #[test]

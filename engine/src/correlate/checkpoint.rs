@@ -17,10 +17,11 @@ use super::clock::{Clocks, Source};
 use super::group::{Carried, Edit, Group, Hit, Mark, Moment, Part, Rare};
 use super::hits::Hits;
 use super::running::Running;
+use super::units::Units;
 use super::{Correlator, Counters, sources};
 
 /// Name and version of the form.
-const MAGIC: &[u8] = b"nhatle correlate 1\n";
+const MAGIC: &[u8] = b"nhatle correlate 2\n";
 const DIGEST_BYTES: usize = 32;
 /// Hashed into the form: values counted before and after must have the same hash.
 const PROBE: &str = "nhatle";
@@ -47,6 +48,8 @@ impl Correlator {
             .into_iter()
             .for_each(|count| out.number(count));
         out.clocks(&self.clocks);
+        let sets = self.shared.units.sets();
+        out.list(sets.iter().skip(1), |out, set| out.list(set.iter(), |out, unit| out.text(unit)));
         let running =
             || self.running.iter().zip(&self.fingerprints).filter_map(|(one, print)| Some((one.as_ref()?, print)));
         out.size(running().count());
@@ -76,6 +79,7 @@ impl Correlator {
         self.counters = whole.counters;
         self.touches = whole.touches;
         self.clocks.take(whole.clocks);
+        self.shared.units = whole.units;
         for (place, state) in whole.running {
             if let Some(Some(running)) = self.running.get_mut(place) {
                 state.put_into(running);
@@ -94,9 +98,9 @@ impl Correlator {
                 hits_dropped: input.number()?,
                 groups_dropped: input.number()?,
             };
-            Some((seed, probe, counters, input.number()?, input.clocks()?, input.size()?))
+            Some((seed, probe, counters, input.number()?, input.clocks()?, input.units()?, input.size()?))
         };
-        let Some((seed, probe, counters, touches, clocks, count)) = head(input) else { return Ok(None) };
+        let Some((seed, probe, counters, touches, clocks, units, count)) = head(input) else { return Ok(None) };
         if probe != sources::hash_of(PROBE, seed) {
             return Err(RestoreError::Damaged);
         }
@@ -112,7 +116,7 @@ impl Correlator {
         if running.len() < wanted {
             Err(RestoreError::OtherRules)
         } else {
-            Ok(Some(Whole { seed, counters, touches, clocks, running }))
+            Ok(Some(Whole { seed, counters, touches, clocks, units, running }))
         }
     }
 }
@@ -122,6 +126,7 @@ struct Whole {
     counters: Counters,
     touches: u64,
     clocks: WrittenClocks,
+    units: Units,
     running: Vec<(usize, Written)>,
 }
 
@@ -139,13 +144,14 @@ struct WrittenGroup {
     rare: Option<Box<Rare>>,
     forgotten: i64,
     touched: u64,
-    source: u32,
+    source: u16,
+    units: u16,
 }
 
 struct WrittenClocks {
     times: [i64; 4],
     sources: Vec<Source>,
-    names: Vec<(Text, u32)>,
+    names: Vec<(Text, u16)>,
 }
 
 impl Written {
@@ -163,6 +169,7 @@ impl Written {
             group.rare = written.rare;
             group.forgotten = written.forgotten;
             group.touched = written.touched;
+            group.units = written.units;
             group.restore(&running.frame);
             running.groups.insert(&key, group);
         }
@@ -225,7 +232,7 @@ impl Writer {
             source.distances.iter().for_each(|count| out.number(u64::from(*count)));
             out.number(u64::from(source.fresh));
         });
-        let names: BTreeMap<u32, &Text> = clocks.numbers.iter().map(|(name, number)| (*number, name)).collect();
+        let names: BTreeMap<u16, &Text> = clocks.numbers.iter().map(|(name, number)| (*number, name)).collect();
         self.list(names.into_iter(), |out, (number, name)| {
             out.number(u64::from(number));
             out.text(name);
@@ -275,9 +282,11 @@ impl Writer {
             out.moment_after(&mut before, *moment);
             out.list(parts.iter(), Writer::part);
         });
+        self.list(rare.units.iter(), |out, units| out.number(u64::from(*units)));
         self.signed(group.forgotten);
         self.number(group.touched);
         self.number(u64::from(group.source));
+        self.number(u64::from(group.units));
     }
 
     /// As the distance from the one before.
@@ -294,6 +303,7 @@ impl Writer {
         let events = part.events.as_deref();
         self.list(events.iter(), |out, events| out.list(events.iter(), |out, seq| out.number(seq.0)));
         self.carried(part.carried.as_ref());
+        self.number(u64::from(part.units));
     }
 
     fn carried(&mut self, carried: Option<&Carried>) {
@@ -329,7 +339,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn narrow(&mut self) -> Option<u32> {
+    fn narrow<T: TryFrom<u64>>(&mut self) -> Option<T> {
         self.number()?.try_into().ok()
     }
 
@@ -388,6 +398,14 @@ impl<'a> Reader<'a> {
         Some(WrittenClocks { times, sources, names })
     }
 
+    fn units(&mut self) -> Option<Units> {
+        let mut units = Units::default();
+        for set in self.list(|input| input.list(Reader::text))? {
+            units.insert(set.into());
+        }
+        Some(units)
+    }
+
     fn running(&mut self) -> Option<Written> {
         Some(Written {
             touches: self.number()?,
@@ -418,10 +436,14 @@ impl<'a> Reader<'a> {
             Some((moment, edit))
         })?;
         let parts = self.list(|input| Some((input.moment_after(&mut before)?, input.list(Reader::part)?)))?;
-        let is_rare = !fired.is_empty() || !edits.is_empty() || !parts.is_empty();
-        let rare = is_rare.then(|| Box::new(Rare { fired, edits, parts: parts.into_iter().collect() }));
+        let units: VecDeque<u16> = self.list(Reader::narrow)?.into();
+        let rare = Rare { fired, edits, parts: parts.into_iter().collect(), units };
+        if !rare.units.is_empty() && rare.units.len() != hits.len() {
+            return None;
+        }
+        let rare = (!rare.is_empty()).then(|| Box::new(rare));
         let (forgotten, touched, source) = (self.signed()?, self.number()?, self.narrow()?);
-        Some(WrittenGroup { hits: hits.into_iter().collect(), rare, forgotten, touched, source })
+        Some(WrittenGroup { hits: hits.into_iter().collect(), rare, forgotten, touched, source, units: self.narrow()? })
     }
 
     fn moment_after(&mut self, before: &mut Moment) -> Option<Moment> {
@@ -436,6 +458,7 @@ impl<'a> Reader<'a> {
             weight: self.wide()?,
             events: self.option(|input| input.list(|input| input.number().map(Seq)))?.map(Into::into),
             carried: self.carried()?,
+            units: self.narrow()?,
         })
     }
 

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use nhatle_event::{Event, Field, Text, Value};
 
 /// Marks a group whose hits come from several sources.
-pub const MANY: u32 = u32::MAX;
+pub const MANY: u16 = u16::MAX;
 /// How many sources are told apart; the others share one clock.
 pub const SOURCES_MAX: usize = 4_096;
 /// A source not heard of for so long keeps nobody's floor back but its own, and its backlog is over.
@@ -61,9 +61,9 @@ pub struct Clocks {
     /// Numbered in the order they were first seen.
     pub sources: Vec<Source>,
     /// By name.
-    pub numbers: HashMap<Text, u32>,
+    pub numbers: HashMap<Text, u16>,
     /// The one asked last, and where in its event its name stood.
-    last: (Text, u32, usize),
+    last: (Text, u16, usize),
     /// The latest time of receipt.
     pub now: i64,
     /// The latest clock of any source.
@@ -91,7 +91,7 @@ impl Clocks {
     }
 
     /// Takes note of an arrival; returns the number of its source.
-    pub fn note(&mut self, event: &Event) -> u32 {
+    pub fn note(&mut self, event: &Event) -> u16 {
         let number = self.number(event);
         let (at, received) = (event.timestamp.0, event.received.0);
         self.now = self.now.max(received);
@@ -108,7 +108,7 @@ impl Clocks {
         number
     }
 
-    fn number(&mut self, event: &Event) -> u32 {
+    fn number(&mut self, event: &Event) -> u16 {
         let fields = event.fields();
         let (name, number, place) = &self.last;
         let is_last = |(field, value): &(Field, Value)| *field == Field::NHATLE_SOURCE && value.text() == Some(name);
@@ -124,7 +124,7 @@ impl Clocks {
         number
     }
 
-    fn number_of(&mut self, name: &str) -> u32 {
+    fn number_of(&mut self, name: &str) -> u16 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
@@ -136,7 +136,7 @@ impl Clocks {
         if self.sources.len() <= place {
             self.sources.push(Source::new(self.lateness));
         }
-        let number = u32::try_from(place).unwrap_or(MANY);
+        let number = u16::try_from(place).unwrap_or(MANY);
         if place < SOURCES_MAX {
             self.numbers.insert(Text::from(name), number);
         }
@@ -149,7 +149,7 @@ impl Clocks {
     }
 
     /// The time before which nothing is expected for a group with hits of this source.
-    pub fn floor_of(&self, source: u32) -> i64 {
+    pub fn floor_of(&self, source: u16) -> i64 {
         match self.sources.get(source as usize) {
             None => self.floor,
             Some(source) => {

@@ -13,7 +13,7 @@ use nhatle_rules::{Correlation, Referred, Rule, RuleSet};
 use sha2::{Digest, Sha256};
 
 /// Raised when the correlator reads the same rules differently than before.
-const VERSION: &str = "nhatle correlation 2";
+const VERSION: &str = "nhatle correlation 3";
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,8 @@ fn of_correlation(rules: &RuleSet, correlation: &Correlation, known: &[Fingerpri
     };
     part(VERSION);
     part(&correlation.meta.id);
-    part(&format!("{:?} {:?} {}", correlation.kind, correlation.group_by, correlation.timespan_ns));
+    let (kind, group_by, scope) = (&correlation.kind, &correlation.group_by, correlation.scope);
+    part(&format!("{kind:?} {group_by:?} {} {scope:?}", correlation.timespan_ns));
     for referred in &correlation.referred {
         match referred {
             Referred::Rule(id) => part(&rules.rules.get(id.0 as usize).map_or_else(String::new, |r| of_rule(rules, r))),

@@ -9,14 +9,16 @@
 //!
 //! Hits of equal time stand in the order they arrived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use nhatle_event::{Seq, Text};
 
 use super::FIRING_EVENTS_MAX;
+use super::coming::{in_order, joined, newest_first, put};
 use super::condition::Condition;
 use super::hits::Hits;
+use super::units::CITY;
 use super::window::{Weight, Window};
 
 /// What a group needs to know of its correlation.
@@ -73,12 +75,14 @@ pub struct Part {
     pub events: Option<Arc<[Seq]>>,
     /// See [`Carried`].
     pub carried: Option<Carried>,
+    /// The units of its events ([`Units`](super::units::Units)).
+    pub units: u16,
 }
 
 impl Part {
     /// An event that counts for itself.
-    pub fn of_event(weight: Weight) -> Part {
-        Part { origin: (0, Text::default()), weight, events: None, carried: None }
+    pub fn of_event(weight: Weight, units: u16) -> Part {
+        Part { origin: (0, Text::default()), weight, events: None, carried: None, units }
     }
 
     fn is_plain(&self) -> bool {
@@ -131,6 +135,8 @@ pub struct Fired {
     pub events: Vec<Seq>,
     /// Of the completing hit.
     pub carried: Option<Carried>,
+    /// The units of all hits, each once ([`Units`](super::units::Units)).
+    pub units: Vec<u16>,
 }
 
 /// What a push or a settlement brought.
@@ -151,11 +157,14 @@ pub struct Rare {
     pub edits: Vec<(Moment, Edit)>,
     /// The parts of hits that are more than an event that counts for itself.
     pub parts: BTreeMap<Moment, Vec<Part>>,
+    /// The units of each hit, where they differ; else empty, see [`Group::units`].
+    pub units: VecDeque<u16>,
 }
 
 impl Rare {
-    fn is_empty(&self) -> bool {
-        self.fired.is_empty() && self.edits.is_empty() && self.parts.is_empty()
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.fired.is_empty() && self.edits.is_empty() && self.parts.is_empty() && self.units.is_empty()
     }
 }
 
@@ -177,12 +186,14 @@ pub struct Group {
     /// Place of the first hit in the window over the newest.
     first: u32,
     /// The source all its hits are from, or [`super::clock::MANY`].
-    pub source: u32,
+    pub source: u16,
+    /// The units of every hit, where [`Rare::units`] has none.
+    pub units: u16,
 }
 
 impl Group {
     /// A group without hits.
-    pub fn new(condition: &Condition, source: u32) -> Group {
+    pub fn new(condition: &Condition, source: u16) -> Group {
         Group {
             hits: Hits::default(),
             window: Window::new(condition),
@@ -192,7 +203,58 @@ impl Group {
             touched: 0,
             first: 0,
             source,
+            units: CITY,
         }
+    }
+
+    /// Gives units other numbers, those of `new` by the old ones.
+    pub fn renumber(&mut self, new: &[u16]) {
+        let renumbered = |units: &mut u16| *units = new.get(*units as usize).copied().unwrap_or(CITY);
+        renumbered(&mut self.units);
+        let Some(rare) = &mut self.rare else { return };
+        rare.units.iter_mut().for_each(renumbered);
+        let waiting = rare.edits.iter_mut().filter_map(|(_, edit)| match edit {
+            Edit::Put(part) => Some(part),
+            Edit::Take(_) => None,
+        });
+        rare.parts.values_mut().flatten().chain(waiting).for_each(|part| renumbered(&mut part.units));
+    }
+
+    fn units_at(&self, place: usize) -> u16 {
+        self.rare.as_ref().and_then(|rare| rare.units.get(place)).copied().unwrap_or(self.units)
+    }
+
+    /// Adds a hit behind all others.
+    fn push_hit(&mut self, hit: Hit, units: u16) {
+        let count = self.hits.len();
+        let differs =
+            count != 0 && (units != self.units || self.rare.as_ref().is_some_and(|rare| !rare.units.is_empty()));
+        if differs {
+            let of_each = &mut self.rare.get_or_insert_default().units;
+            of_each.resize(count, self.units);
+            of_each.push_back(units);
+        } else {
+            self.units = units;
+        }
+        self.hits.push_back(hit);
+    }
+
+    /// The units of these hits, each once.
+    fn units_of(&self, first: usize, end: usize) -> Vec<u16> {
+        let Some(rare) = self.rare.as_ref().filter(|rare| !rare.units.is_empty() || !rare.parts.is_empty()) else {
+            return vec![self.units];
+        };
+        let mut units: Vec<u16> = match rare.units.is_empty() {
+            true => vec![self.units],
+            false => rare.units.range(first..=end).copied().collect(),
+        };
+        if let (Some(first), Some(last)) = (self.hits.get(first), self.hits.get(end)) {
+            let parts = rare.parts.range(first.moment()..=last.moment());
+            units.extend(parts.flat_map(|(_, parts)| parts).map(|part| part.units));
+        }
+        units.sort_unstable();
+        units.dedup();
+        units
     }
 
     /// Windows that fired, in order.
@@ -231,13 +293,19 @@ impl Group {
     }
 
     /// Counts a hit that is newer than all others, and returns true; or does nothing and returns false.
-    pub fn push(&mut self, frame: &Frame, moment: Moment, weight: Weight, changes: &mut Vec<Change>) -> bool {
+    pub fn push(
+        &mut self,
+        frame: &Frame,
+        moment: Moment,
+        (weight, units): (Weight, u16),
+        changes: &mut Vec<Change>,
+    ) -> bool {
         if self.hits.back().is_some_and(|last| moment <= last.moment()) {
             return false;
         }
         let newest = Hit { at: moment.0, seq: moment.1, weight };
         self.oldest = self.oldest.min(moment.0);
-        self.hits.push_back(newest);
+        self.push_hit(newest, units);
         let end = self.hits.len() - 1;
         let mut first = self.first as usize;
         let since = slide(frame, &self.hits, &mut first, &mut self.window, newest);
@@ -268,10 +336,11 @@ impl Group {
         }
         parts.sort_by(|left, right| left.origin.cmp(&right.origin));
         let weight = joined(frame, &parts).unwrap_or_default();
+        let units = parts.first().map_or(CITY, |part| part.units);
         if parts.iter().any(|part| !part.is_plain()) {
             self.rare.get_or_insert_default().parts.insert(moment, parts);
         }
-        self.push(frame, moment, weight, changes);
+        self.push(frame, moment, (weight, units), changes);
         Ok(())
     }
 
@@ -301,20 +370,24 @@ impl Group {
 
     /// Puts edits where they belong, at `place` and after it. Returns how many hits were moved.
     fn apply(&mut self, frame: &Frame, place: usize, edits: Vec<(Moment, Edit)>) -> usize {
+        let units: Vec<u16> = (place..self.hits.len()).map(|place| self.units_at(place)).collect();
         let tail = self.hits.split_off(place);
+        if let Some(rare) = &mut self.rare {
+            rare.units.truncate(place);
+        }
         let moved = tail.len() + edits.len();
-        let mut tail = tail.into_iter().peekable();
+        let mut tail = tail.into_iter().zip(units).peekable();
         let mut edits = edits.into_iter().peekable();
         while let Some((moment, _)) = edits.peek() {
             let moment = *moment;
-            while let Some(hit) = tail.next_if(|hit| hit.moment() < moment) {
-                self.hits.push_back(hit);
+            while let Some((hit, units)) = tail.next_if(|(hit, _)| hit.moment() < moment) {
+                self.push_hit(hit, units);
             }
-            let known = tail.next_if(|hit| hit.moment() == moment);
+            let known = tail.next_if(|(hit, _)| hit.moment() == moment);
             let rare = self.rare.get_or_insert_default();
             let mut parts = rare.parts.remove(&moment).unwrap_or_default();
-            if let Some(hit) = known.filter(|_| parts.is_empty()) {
-                parts.push(Part::of_event(hit.weight));
+            if let Some((hit, units)) = known.filter(|_| parts.is_empty()) {
+                parts.push(Part::of_event(hit.weight, units));
             }
             while let Some((_, edit)) = edits.next_if(|(next, _)| *next == moment) {
                 match edit {
@@ -323,14 +396,16 @@ impl Group {
                 }
             }
             parts.sort_by(|left, right| left.origin.cmp(&right.origin));
-            if let Some(weight) = joined(frame, &parts) {
-                self.hits.push_back(Hit { at: moment.0, seq: moment.1, weight });
-            }
+            let units = parts.first().map_or(CITY, |part| part.units);
+            let weight = joined(frame, &parts);
             if parts.iter().any(|part| !part.is_plain()) {
                 rare.parts.insert(moment, parts);
             }
+            if let Some(weight) = weight {
+                self.push_hit(Hit { at: moment.0, seq: moment.1, weight }, units);
+            }
         }
-        tail.for_each(|hit| self.hits.push_back(hit));
+        tail.for_each(|(hit, units)| self.push_hit(hit, units));
         moved
     }
 
@@ -436,7 +511,7 @@ impl Group {
         let carried = self.carried_at(moment);
         let start = self.hits.get(first).map_or(moment.0, |hit| hit.at);
         let count = end + 1 - first;
-        Fired { moment, start, count, value, events: in_order(events), carried }
+        Fired { moment, start, count, value, events: in_order(events), carried, units: self.units_of(first, end) }
     }
 
     /// Lets go of hits before `horizon`, which no window to come can hold, and of the oldest where there are too
@@ -457,6 +532,7 @@ impl Group {
             }
             if let Some(rare) = &mut self.rare {
                 rare.parts.remove(&oldest.moment());
+                rare.units.pop_front();
             }
         }
         self.note_oldest();
@@ -497,37 +573,6 @@ fn slide(frame: &Frame, hits: &Hits, first: &mut usize, window: &mut Window, new
         *first += 1;
     }
     since
-}
-
-/// Adds a part to those of a hit; another of the same origin takes its place, or joins it where weights are sets.
-fn put(frame: &Frame, parts: &mut Vec<Part>, part: Part) {
-    match parts.iter_mut().find(|known| known.origin == part.origin) {
-        Some(known) if frame.joins_weights && part.origin.0 == 0 => known.weight |= part.weight,
-        Some(known) => *known = part,
-        None => parts.push(part),
-    }
-}
-
-/// What all parts of a hit count for; `None` where there is none.
-fn joined(frame: &Frame, parts: &[Part]) -> Option<Weight> {
-    let first = parts.first()?.weight;
-    Some(if frame.joins_weights { parts.iter().fold(0, |all, part| all | part.weight) } else { first })
-}
-
-/// Adds the events of a hit, newest first: its own, then those of the inner firings.
-pub fn newest_first<'a>(own: Seq, inner: impl Iterator<Item = &'a [Seq]>, events: &mut Vec<Seq>) {
-    events.push(own);
-    inner.for_each(|inner| events.extend(inner.iter().rev()));
-}
-
-/// Newest first, with repeats, to oldest first, each once, no more than [`FIRING_EVENTS_MAX`].
-pub fn in_order(newest_first: Vec<Seq>) -> Vec<Seq> {
-    let mut seen = hashbrown::HashSet::new();
-    let is_unique = newest_first.len() < 2 || newest_first.is_sorted_by(|left, right| right < left);
-    let mut events: Vec<Seq> =
-        newest_first.into_iter().filter(|seq| is_unique || seen.insert(*seq)).take(FIRING_EVENTS_MAX).collect();
-    events.reverse();
-    events
 }
 
 /// A number that differs where the content of a firing differs.

@@ -180,9 +180,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn groups_are_those_of_a_plain_map(steps in proptest::collection::vec((0..40u32, 0..3000u32), 0..3000)) {
+        fn groups_are_those_of_a_plain_map(steps in proptest::collection::vec((0..40u32, 0..3000u16), 0..3000)) {
             let condition = Condition::Count(Threshold(Vec::new()));
-            let (mut groups, mut plain): (Groups, BTreeMap<String, u32>) = Default::default();
+            let (mut groups, mut plain): (Groups, BTreeMap<String, u16>) = Default::default();
             for (step, number) in steps {
                 let key = format!("a key that is longer than what stands in place {number}");
                 if step == 0 {
@@ -199,7 +199,7 @@ mod tests {
                 }
                 prop_assert_eq!(groups.len(), plain.len());
             }
-            let all: BTreeMap<String, u32> = groups.iter().map(|(key, group)| (key.to_string(), group.source)).collect();
+            let all: BTreeMap<String, u16> = groups.iter().map(|(key, group)| (key.to_string(), group.source)).collect();
             prop_assert_eq!(all, plain);
         }
     }

@@ -16,6 +16,7 @@
 
 mod checkpoint;
 mod clock;
+mod coming;
 mod condition;
 mod fingerprint;
 mod group;
@@ -24,8 +25,10 @@ mod hits;
 mod limits;
 mod ranked;
 mod running;
+mod scope;
 mod sources;
 mod sum;
+mod units;
 mod window;
 pub mod naive;
 #[cfg(test)]
@@ -38,15 +41,16 @@ mod tests_readings;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use nhatle_event::{Event, Seq, Text, Timestamp};
-use nhatle_rules::{Correlation, CorrelationId, Referred, RuleSet};
+use nhatle_event::{Event, Field, Seq, Text, Timestamp};
+use nhatle_rules::{CorrelationId, Referred, RuleSet};
 
 use crate::detect::Match;
 pub use checkpoint::RestoreError;
 use clock::{Clocks, Lateness};
+use coming::{Come, firing, join, named};
 use condition::Condition;
 pub use fingerprint::{Fingerprint, fingerprints};
-use group::{Change, Edit, Fired, Moment, Part};
+use group::{Change, Edit, Moment, Part};
 pub use limits::{Counters, Limits};
 use running::{Coming, Found, Running};
 use sources::{Happened, Shared};
@@ -72,7 +76,7 @@ pub struct Arrived<'a> {
 pub struct CorrelationMatch {
     /// The correlation.
     pub correlation: CorrelationId,
-    /// Names and values of `group-by`.
+    /// Names and values of `group-by`, and last the organization unit where the group is of one.
     pub group: Vec<(String, String)>,
     /// The events in the window, in time order; the last one completes it. At most [`FIRING_EVENTS_MAX`].
     pub events: Vec<Seq>,
@@ -88,6 +92,9 @@ pub struct CorrelationMatch {
     pub position: usize,
     /// It was found more than [`Limits::lateness_ns`] after it happened.
     pub is_late: bool,
+    /// The organization units of all its events, also those not in `events`, in order; none where one of them is of no
+    /// unit, or they are of more than can be told apart.
+    pub units: Vec<String>,
 }
 
 /// A firing that does not hold any more, because of events that came late. A firing of the same name that comes
@@ -146,26 +153,20 @@ enum What {
 struct Changed {
     correlation: u32,
     key: Text,
-    source: u32,
+    source: u16,
     change: Change,
     /// When the event was received that brought it about.
     received: i64,
     position: usize,
 }
 
-/// Something on its way to a group.
-struct Come {
-    key: String,
-    source: u32,
-    moment: Moment,
-    coming: Coming,
-}
-
 /// The event that is looked at.
 #[derive(Clone, Copy)]
 struct Looked<'a> {
     arrived: Option<Arrived<'a>>,
-    source: u32,
+    /// Its organization unit.
+    unit: Option<&'a str>,
+    source: u16,
     position: usize,
     received: i64,
 }
@@ -247,6 +248,8 @@ impl Correlator {
         self.counters = old.counters;
         self.clocks = old.clocks.clone();
         self.shared.seed = old.shared.seed;
+        let own = std::mem::replace(&mut self.shared.units, old.shared.units.clone());
+        let numbers: Vec<u16> = own.sets().iter().map(|set| self.shared.units.insert(set.clone())).collect();
         let mut kept = 0;
         for (running, fingerprint) in self.running.iter_mut().zip(&self.fingerprints) {
             let Some(running) = running else { continue };
@@ -258,7 +261,10 @@ impl Correlator {
                 kept += 1;
             } else {
                 // Numbers of sources are those of the clocks taken over; the floor of all holds for any.
-                running.groups.values_mut().for_each(|group| group.source = clock::MANY);
+                running.groups.values_mut().for_each(|group| {
+                    group.source = clock::MANY;
+                    group.renumber(&numbers);
+                });
             }
         }
         kept
@@ -294,7 +300,7 @@ impl Correlator {
     /// of the firings.
     pub fn settle(&mut self, position: usize) -> Vec<CorrelationMatch> {
         self.withdrawn.clear();
-        let looked = Looked { arrived: None, source: clock::MANY, position, received: self.clocks.now };
+        let looked = Looked { arrived: None, unit: None, source: clock::MANY, position, received: self.clocks.now };
         for number in 0..self.running.len() {
             if let Some(running) = &mut self.running[number] {
                 while running.settle_one(&self.clocks, &mut self.counters, &mut self.scratch.found) {}
@@ -321,17 +327,18 @@ impl Correlator {
     /// An event that one rule matched, which feeds one correlation: nearly all are.
     fn push_single(&mut self, arrived: Arrived<'_>, position: usize, (number, place): (u32, usize)) {
         let source = self.clocks.note(arrived.event);
-        let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        let looked = Looked::at(arrived, source, position);
         let is_plain = |running: &&mut Running| !running.picks.is_carrying && running.pending.is_empty();
         match self.running.get_mut(number as usize).and_then(Option::as_mut).filter(is_plain) {
             Some(running) => {
-                let happened = Happened::Event(arrived.event);
+                let happened = Happened::Event(arrived.event, looked.unit);
                 let key = &mut self.scratch.key;
                 if running.picks.key(happened, place, key)
                     && let Some(weight) = running.picks.weight(happened, place, &mut self.shared)
                 {
                     let at = (key.as_str(), source, (arrived.event.timestamp.0, arrived.seq.0));
-                    running.push_event(&self.clocks, &mut self.counters, at, weight, &mut self.scratch.found);
+                    let counted = (weight, self.shared.units.number(looked.unit));
+                    running.push_event(&self.clocks, &mut self.counters, at, counted, &mut self.scratch.found);
                     if !running.pending.is_empty() {
                         running.work(&self.clocks, &mut self.counters, &mut self.scratch.found);
                     }
@@ -353,7 +360,7 @@ impl Correlator {
             return;
         }
         let source = self.clocks.note(arrived.event);
-        let looked = Looked { arrived: Some(arrived), source, position, received: arrived.event.received.0 };
+        let looked = Looked::at(arrived, source, position);
         self.run_due(looked);
     }
 
@@ -376,14 +383,15 @@ impl Correlator {
         if let Some(Some(running)) = self.running.get_mut(number) {
             match (sources.as_slice(), looked.arrived) {
                 ([(place, What::Event)], Some(arrived)) if !running.picks.is_carrying => {
-                    let happened = Happened::Event(arrived.event);
+                    let happened = Happened::Event(arrived.event, looked.unit);
                     let key = &mut self.scratch.key;
                     if running.picks.key(happened, *place, key)
                         && let Some(weight) = running.picks.weight(happened, *place, &mut self.shared)
                     {
                         let at = (key.as_str(), looked.source, (arrived.event.timestamp.0, arrived.seq.0));
                         let found = &mut self.scratch.found;
-                        running.push_event(&self.clocks, &mut self.counters, at, weight, found);
+                        let counted = (weight, self.shared.units.number(looked.unit));
+                        running.push_event(&self.clocks, &mut self.counters, at, counted, found);
                     }
                 }
                 _ => self.push_sources(number, &sources, looked),
@@ -406,7 +414,7 @@ impl Correlator {
                 What::Event => {
                     let Some(arrived) = looked.arrived else { continue };
                     let moment = (arrived.event.timestamp.0, arrived.seq.0);
-                    (Happened::Event(arrived.event), moment, looked.source, (0, Text::default()))
+                    (Happened::Event(arrived.event, looked.unit), moment, looked.source, (0, Text::default()))
                 }
                 What::Change(change) => {
                     let Some(changed) = self.scratch.changes.get(*change) else { continue };
@@ -437,11 +445,16 @@ impl Correlator {
                 _ => None,
             };
             let carried = match happened {
-                Happened::Event(event) if running.picks.is_carrying => Some(self.shared.carried(event)),
-                Happened::Event(_) => None,
+                Happened::Event(event, _) if running.picks.is_carrying => Some(self.shared.carried(event)),
+                Happened::Event(..) => None,
                 Happened::Inner(_, carried) => carried.cloned(),
             };
-            let part = Part { origin, weight, events, carried };
+            let units = match (happened, change) {
+                (Happened::Event(_, unit), _) => self.shared.units.number(unit),
+                (_, Some(Change::Fired(fired))) => self.shared.units.joined(&fired.units),
+                _ => units::CITY,
+            };
+            let part = Part { origin, weight, events, carried, units };
             join(&mut hits, (&self.scratch.key, source, moment), part, running.frame.joins_weights);
         }
         for Come { key, source, moment, coming } in hits {
@@ -484,7 +497,9 @@ impl Correlator {
                     }
                     let is_late = self.limits.lateness_ns < changed.received.saturating_sub(fired.moment.0);
                     let position = changed.position;
-                    firings.push(Some(firing(correlation, id, &changed.key, fired, (position, is_late))));
+                    let units = self.shared.units.joined(&fired.units);
+                    let found = firing(correlation, id, &changed.key, fired, (position, is_late));
+                    firings.push(Some(CorrelationMatch { units: self.shared.units.names(units), ..found }));
                 }
                 Change::Withdrawn(moment, _) => {
                     match places.remove(&(changed.correlation, changed.key.clone(), moment)) {
@@ -515,6 +530,13 @@ impl Correlator {
     }
 }
 
+impl<'a> Looked<'a> {
+    fn at(arrived: Arrived<'a>, source: u16, position: usize) -> Looked<'a> {
+        let unit = arrived.event.text(Field::NHATLE_UNIT).filter(|unit| !unit.is_empty());
+        Looked { arrived: Some(arrived), unit, source, position, received: arrived.event.received.0 }
+    }
+}
+
 impl Scratch {
     fn happens(&mut self, correlation: u32, place: usize, what: What) {
         if let Some(sources) = self.sources.get_mut(correlation as usize) {
@@ -523,50 +545,5 @@ impl Scratch {
                 self.due.push(correlation);
             }
         }
-    }
-}
-
-/// Adds a part to the hit of its key and moment. What an event is at several places counts once: as the set of
-/// them where weights are sets, else as the first. What was taken back in between does not come back: a firing
-/// that replaces one of the same moment stands behind that one's [`Edit::Take`].
-fn join(hits: &mut Vec<Come>, (key, source, moment): (&str, u32, Moment), part: Part, joins_weights: bool) {
-    let last = hits.iter_mut().rev().find(|hit| hit.key == key && hit.moment == moment);
-    let known = last.and_then(|hit| match &mut hit.coming {
-        Coming::Parts(parts) => Some(parts),
-        _ => None,
-    });
-    let Some(parts) = known else {
-        hits.push(Come { key: key.to_owned(), source, moment, coming: Coming::Parts(vec![part]) });
-        return;
-    };
-    match parts.iter_mut().find(|known| known.origin == part.origin) {
-        Some(known) if joins_weights => known.weight |= part.weight,
-        Some(_) => {}
-        None => parts.push(part),
-    }
-}
-
-fn named(correlation: &Correlation, key: &str) -> Vec<(String, String)> {
-    let values = sources::values_of(key, correlation.group_by.len());
-    correlation.group_by.iter().zip(values).map(|(entry, value)| (entry.name.clone(), value.to_owned())).collect()
-}
-
-fn firing(
-    correlation: &Correlation,
-    number: CorrelationId,
-    key: &str,
-    fired: Fired,
-    (position, is_late): (usize, bool),
-) -> CorrelationMatch {
-    CorrelationMatch {
-        correlation: number,
-        group: named(correlation, key),
-        events: fired.events,
-        start: Timestamp(fired.start),
-        end: Timestamp(fired.moment.0),
-        count: u64::try_from(fired.count).unwrap_or(u64::MAX),
-        value: fired.value,
-        position,
-        is_late,
     }
 }

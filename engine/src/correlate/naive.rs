@@ -4,17 +4,18 @@
 //! [`Correlator`](super::Correlator) has fired and not withdrawn once it is settled, for events within the
 //! lateness of their sources and histories within its limits. Events of equal time stand in order of `Seq`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nhatle_event::{Event, Seq, Timestamp, Value};
-use nhatle_rules::{Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Referred, RuleSet};
+use nhatle_event::{Event, Field, Seq, Timestamp, Value};
+use nhatle_rules::{Correlation, CorrelationId, CorrelationKind, Expression, GroupBy, Referred, RuleSet, Scope};
 
+use super::coming::{in_order, newest_first};
 use super::condition::{Condition, Places, bit, expression_holds};
-use super::group::{in_order, newest_first};
 use super::sum::ExactSum;
 use super::window::{float, nearest_rank};
-use super::{Arrived, CorrelationMatch};
+use super::{Arrived, CorrelationMatch, scope};
 use crate::detect::{Match, value_of_field};
+use crate::local::Names;
 
 /// How many referred rules an ordered kind may have here: all subsets of them are tried.
 const PLACES_TRIED: usize = 8;
@@ -28,6 +29,8 @@ struct Hit {
     value: Vec<String>,
     number: f64,
     inner: Vec<Vec<Seq>>,
+    /// Units of the event, or of each firing; an empty one is the city's.
+    units: Vec<String>,
 }
 
 /// A firing with the event that completed it, for the correlations that refer to it.
@@ -36,7 +39,9 @@ struct Firing<'a> {
     event: &'a Event,
 }
 
-type Key = (usize, Vec<String>);
+/// A correlation, the values of its group, and its unit where it is of one.
+type Key = (usize, Group);
+type Group = (Vec<String>, Option<String>);
 
 /// All firings over a whole history, in order of time.
 pub fn correlate(rules: &RuleSet, events: &[Arrived<'_>], matches: &[Match]) -> Vec<CorrelationMatch> {
@@ -45,11 +50,13 @@ pub fn correlate(rules: &RuleSet, events: &[Arrived<'_>], matches: &[Match]) -> 
     let mut hits: BTreeMap<Key, Vec<Hit>> = BTreeMap::new();
     let mut fired: BTreeMap<Key, Timestamp> = BTreeMap::new();
     let mut firings: Vec<Firing<'_>> = Vec::new();
+    let names = scope::names(rules);
     for position in order {
         let first_of_event = firings.len();
         for (number, correlation) in rules.correlations.iter().enumerate() {
             let Ok(condition) = Condition::new(&correlation.kind, correlation.referred.len()) else { continue };
-            let come = gather(correlation, events[position], position, matches, &firings[first_of_event..]);
+            let come =
+                gather((correlation, &names[number]), events[position], position, matches, &firings[first_of_event..]);
             for (group, hit) in come {
                 let (at, seq) = (hit.at, hit.seq);
                 let key = (number, group);
@@ -73,13 +80,13 @@ pub fn correlate(rules: &RuleSet, events: &[Arrived<'_>], matches: &[Match]) -> 
 
 /// The hits that an event makes in a correlation, with the group of each: matches of the event itself first.
 fn gather(
-    correlation: &Correlation,
+    (correlation, names): (&Correlation, &[Vec<Names>]),
     arrived: Arrived<'_>,
     position: usize,
     matches: &[Match],
     firings: &[Firing<'_>],
-) -> Vec<(Vec<String>, Hit)> {
-    let mut found: Vec<(Vec<String>, Hit)> = Vec::new();
+) -> Vec<(Group, Hit)> {
+    let mut found: Vec<(Group, Hit)> = Vec::new();
     let mut happened: Vec<(usize, Option<&Firing<'_>>)> = Vec::new();
     for one in matches.iter().filter(|one| one.position == position) {
         let places = correlation.referred.iter().enumerate();
@@ -92,17 +99,30 @@ fn gather(
     }
     for (place, firing) in happened {
         let text = |entry: &GroupBy| text_of(entry, place, arrived.event, firing);
-        let Some(key) = correlation.group_by.iter().map(text).collect::<Option<Vec<_>>>() else { continue };
+        let Some(values) = correlation.group_by.iter().map(text).collect::<Option<Vec<_>>>() else { continue };
+        let is_local = names.iter().zip(&values).any(|(names, value)| names[place].is_local(value));
+        let is_own = match scope::of(correlation) {
+            Scope::Values => is_local,
+            Scope::City => false,
+            Scope::Unit => true,
+        };
+        let key = (values, unit_of(arrived.event, firing).filter(|_| is_own));
         let Some((value, number)) = counted(&correlation.kind, text) else { continue };
         let inner: Vec<Vec<Seq>> = firing.iter().map(|firing| firing.found.events.clone()).collect();
+        let units = match firing {
+            Some(firing) if firing.found.units.is_empty() => vec![String::new()],
+            Some(firing) => firing.found.units.clone(),
+            None => vec![arrived.event.text(Field::NHATLE_UNIT).unwrap_or_default().to_owned()],
+        };
         match found.iter_mut().find(|(known, _)| *known == key) {
             Some((_, hit)) => {
                 hit.places |= bit(place);
                 hit.inner.extend(inner);
+                hit.units.extend(units);
             }
             None => {
                 let (at, seq) = (arrived.event.timestamp, arrived.seq);
-                found.push((key, Hit { at, seq, places: bit(place), value, number, inner }));
+                found.push((key, Hit { at, seq, places: bit(place), value, number, inner, units }));
             }
         }
     }
@@ -137,6 +157,14 @@ fn text_of(entry: &GroupBy, place: usize, event: &Event, firing: Option<&Firing<
     of_group.or_else(|| value_of_field(field, event)?.each().find_map(Value::as_text).map(String::from))
 }
 
+/// The unit of a firing's group, else that of the event, which completed it.
+fn unit_of(event: &Event, firing: Option<&Firing<'_>>) -> Option<String> {
+    let of_group = firing.and_then(|firing| {
+        firing.found.group.iter().find(|(name, _)| name == "nhatle.unit").map(|(_, unit)| unit.clone())
+    });
+    of_group.or_else(|| event.text(Field::NHATLE_UNIT).map(String::from))
+}
+
 fn judge(kind: &CorrelationKind, condition: &Condition, window: &[&Hit]) -> Option<f64> {
     let places: Vec<Places> = window.iter().map(|hit| hit.places).collect();
     let occurred = places.iter().fold(0, |all, places| all | places);
@@ -147,7 +175,7 @@ fn judge(kind: &CorrelationKind, condition: &Condition, window: &[&Hit]) -> Opti
     let (threshold, value) = match condition {
         Condition::Count(threshold) => (threshold, float(window.len())),
         Condition::Distinct(threshold) => {
-            let values: std::collections::BTreeSet<&[String]> = window.iter().map(|hit| &*hit.value).collect();
+            let values: BTreeSet<&[String]> = window.iter().map(|hit| &*hit.value).collect();
             (threshold, float(values.len()))
         }
         Condition::Rules(threshold) => (threshold, f64::from(occurred.count_ones())),
@@ -176,16 +204,25 @@ fn median(sorted: &[f64]) -> Option<f64> {
     if sorted.len() % 2 == 1 { Some(*upper) } else { Some(f64::midpoint(*sorted.get(middle - 1)?, *upper)) }
 }
 
-fn firing(correlation: &Correlation, number: usize, key: &[String], window: &[&Hit], value: f64) -> CorrelationMatch {
+fn firing(
+    correlation: &Correlation,
+    number: usize,
+    (values, unit): &Group,
+    window: &[&Hit],
+    value: f64,
+) -> CorrelationMatch {
     let mut events = Vec::new();
     for hit in window.iter().rev() {
         newest_first(hit.seq, hit.inner.iter().map(Vec::as_slice), &mut events);
     }
     let names = correlation.group_by.iter().map(|entry| entry.name.clone());
+    let unit = unit.iter().map(|unit| ("nhatle.unit".to_owned(), unit.clone()));
+    let units: BTreeSet<&String> = window.iter().flat_map(|hit| &hit.units).collect();
+    let is_citys = units.iter().any(|unit| unit.is_empty());
     let at = |hit: Option<&&Hit>| hit.map_or(Timestamp::default(), |hit| hit.at);
     CorrelationMatch {
         correlation: CorrelationId(u32::try_from(number).unwrap_or(u32::MAX)),
-        group: names.zip(key.iter().cloned()).collect(),
+        group: names.zip(values.iter().cloned()).chain(unit).collect(),
         events: in_order(events),
         start: at(window.first()),
         end: at(window.last()),
@@ -193,6 +230,7 @@ fn firing(correlation: &Correlation, number: usize, key: &[String], window: &[&H
         value,
         position: 0,
         is_late: false,
+        units: units.into_iter().filter(|_| !is_citys).cloned().collect(),
     }
 }
 

@@ -55,15 +55,15 @@ pub struct Found {
     /// Its key.
     pub key: Text,
     /// Its source.
-    pub source: u32,
+    pub source: u16,
     /// See there.
     pub change: Change,
 }
 
 /// What is counted in a group.
 pub enum Coming {
-    /// An event that counts for itself.
-    Event(Weight),
+    /// An event that counts for itself, of these units.
+    Event(Weight, u16),
     /// The parts of one hit.
     Parts(Vec<Part>),
     /// A change of an older one.
@@ -109,18 +109,18 @@ impl Running {
         &mut self,
         clocks: &Clocks,
         counters: &mut Counters,
-        (key, source, moment): (&str, u32, Moment),
-        weight: Weight,
+        (key, source, moment): (&str, u16, Moment),
+        (weight, units): (Weight, u16),
         changes: &mut Vec<Found>,
     ) {
         let is_plain = |group: &&mut Group| group.source == source && group.is_newest(moment) && !group.is_pending();
         let Some(group) = self.groups.get_mut(key).filter(is_plain) else {
-            return self.push(clocks, counters, (key, source, moment), Coming::Event(weight), changes);
+            return self.push(clocks, counters, (key, source, moment), Coming::Event(weight, units), changes);
         };
         self.touches += 1;
         self.credit = (self.credit + CREDIT_OF_HIT).min(CREDIT_MAX);
         group.touched = self.touches;
-        group.push(&self.frame, moment, weight, &mut self.fired);
+        group.push(&self.frame, moment, (weight, units), &mut self.fired);
         self.hit_count += 1;
         let horizon = clocks.floor_of(source).saturating_sub(self.frame.timespan_ns);
         if group.has_to_forget(&self.frame, horizon) {
@@ -150,7 +150,7 @@ impl Running {
         &mut self,
         clocks: &Clocks,
         counters: &mut Counters,
-        (key, source, moment): (&str, u32, Moment),
+        (key, source, moment): (&str, u16, Moment),
         coming: Coming,
         changes: &mut Vec<Found>,
     ) {
@@ -165,8 +165,8 @@ impl Running {
         let before = group.hits.len();
         let mut fired = Vec::new();
         let late = match coming {
-            Coming::Event(weight) if group.push(frame, moment, weight, &mut fired) => Vec::new(),
-            Coming::Event(weight) => vec![Edit::Put(Part::of_event(weight))],
+            Coming::Event(weight, units) if group.push(frame, moment, (weight, units), &mut fired) => Vec::new(),
+            Coming::Event(weight, units) => vec![Edit::Put(Part::of_event(weight, units))],
             Coming::Parts(parts) => match group.push_parts(frame, moment, parts, &mut fired) {
                 Ok(()) => Vec::new(),
                 Err(parts) => parts.into_iter().map(Edit::Put).collect(),

@@ -14,11 +14,14 @@ use std::sync::Arc;
 use foldhash::quality::FixedState;
 use nhatle_event::{Event, Field, Text, Value};
 use nhatle_rules::predicate::RuleField;
-use nhatle_rules::{Correlation, CorrelationKind, GroupBy, Referred, RuleSet};
+use nhatle_rules::{CorrelationKind, GroupBy, Referred, RuleSet, Scope};
 
 use super::condition::bit;
 use super::group::Carried;
+use super::scope;
+use super::units::Units;
 use super::window::{Weight, weight_of};
+use crate::local::Names;
 
 /// Finds the value of a field name in events; remembers which field answers to it, and how well.
 #[derive(Clone, Debug)]
@@ -87,6 +90,11 @@ enum Pick {
 pub struct Picks {
     /// By entry of `group-by`, then by place in `referred`.
     group_by: Vec<Vec<Pick>>,
+    /// What those values name, in the same order.
+    names: Vec<Vec<Names>>,
+    /// By place: where what a firing carries has the unit of its event.
+    units: Vec<Option<usize>>,
+    scope: Scope,
     /// The same for the fields of the condition.
     values: Vec<Vec<Pick>>,
     counts: Counts,
@@ -109,13 +117,15 @@ pub struct Shared {
     text: String,
     /// Seed of the hash of values.
     pub seed: u64,
+    /// Of the hits.
+    pub units: Units,
 }
 
 /// Something a correlation refers to, as it happened.
 #[derive(Clone, Copy)]
 pub enum Happened<'a> {
-    /// The event itself matched.
-    Event(&'a Event),
+    /// The event itself matched; its organization unit.
+    Event(&'a Event, Option<&'a str>),
     /// An inner correlation fired: key of its group, and what it carries.
     Inner(&'a str, Option<&'a Carried>),
 }
@@ -123,8 +133,9 @@ pub enum Happened<'a> {
 /// The picks of a whole rule set.
 pub fn picks(rules: &RuleSet, seed: u64) -> (Vec<Picks>, Shared) {
     let mut fields: Vec<RuleField> = Vec::new();
-    let mut all: Vec<Picks> =
-        rules.correlations.iter().map(|correlation| Picks::new(correlation, rules, &mut fields)).collect();
+    let names = scope::names(rules);
+    let numbers = 0..rules.correlations.len();
+    let mut all: Vec<Picks> = numbers.map(|number| Picks::new(rules, number, &names, &mut fields)).collect();
     // Who is referred to by one that needs carried values, or carries itself, carries.
     for (number, correlation) in rules.correlations.iter().enumerate().rev() {
         for (place, referred) in correlation.referred.iter().enumerate() {
@@ -137,11 +148,20 @@ pub fn picks(rules: &RuleSet, seed: u64) -> (Vec<Picks>, Shared) {
             }
         }
     }
-    (all, Shared { carried: fields.iter().map(Finder::new).collect(), text: String::new(), seed })
+    (
+        all,
+        Shared {
+            carried: fields.iter().map(Finder::new).collect(),
+            text: String::new(),
+            seed,
+            units: Units::default(),
+        },
+    )
 }
 
 impl Picks {
-    fn new(correlation: &Correlation, rules: &RuleSet, carried: &mut Vec<RuleField>) -> Picks {
+    fn new(rules: &RuleSet, number: usize, names: &[Vec<Vec<Names>>], carried: &mut Vec<RuleField>) -> Picks {
+        let correlation = &rules.correlations[number];
         let (counts, entries): (_, &[GroupBy]) = match &correlation.kind {
             CorrelationKind::EventCount(_) => (Counts::Itself, &[]),
             CorrelationKind::ValueCount(_, entries) => (Counts::Values, entries),
@@ -158,25 +178,47 @@ impl Picks {
             let referred = correlation.referred.iter().zip(&entry.fields);
             referred.map(|(referred, field)| pick_of(entry, field, *referred, rules, carried)).collect()
         };
-        Picks {
-            group_by: correlation.group_by.iter().map(&mut pick).collect(),
-            values: entries.iter().map(&mut pick).collect(),
-            counts,
-            is_carrying: false,
-        }
+        let group_by: Vec<Vec<Pick>> = correlation.group_by.iter().map(&mut pick).collect();
+        let values = entries.iter().map(&mut pick).collect();
+        let is_carried = |place: usize| group_by.iter().any(|entry| matches!(entry.get(place), Some(Pick::Carried(_))));
+        let unit = |(place, referred): (usize, &Referred)| {
+            let is_asked = scope::asks_unit(rules, correlation, *referred, names) || {
+                scope::of(correlation) == Scope::Values && is_carried(place)
+            };
+            is_asked.then(|| carried_place(&unit_field(), carried))
+        };
+        let units = correlation.referred.iter().enumerate().map(unit).collect();
+        let (names, scope) = (names[number].clone(), scope::of(correlation));
+        Picks { names, units, scope, values, counts, group_by, is_carrying: false }
     }
 
     fn asks_carried(&self, place: usize) -> bool {
         let entries = self.group_by.iter().chain(&self.values);
-        entries.filter_map(|entry| entry.get(place)).any(|pick| matches!(pick, Pick::Carried(_)))
+        let is_carried = |pick: &Pick| matches!(pick, Pick::Carried(_));
+        self.units.get(place).is_some_and(Option::is_some)
+            || entries.filter_map(|entry| entry.get(place)).any(is_carried)
     }
 
     /// Writes the key of the group into `key`; false where a field is missing. One value is the key itself,
-    /// several stand behind their lengths, so that no value can be made to look like two.
+    /// several stand behind their lengths, so that no value can be made to look like two. The unit stands before them
+    /// where the group is of one.
     pub fn key(&mut self, happened: Happened<'_>, place: usize, key: &mut String) -> bool {
         key.clear();
         let count = self.group_by.len();
-        self.group_by.iter_mut().all(|entry| write_value(entry, happened, place, count, key))
+        let carried = self.units.get(place).copied().flatten();
+        let unit = if self.scope == Scope::City { None } else { unit_of(happened, carried) };
+        let length = unit.map_or(0, |unit| scope::begin(key, unit));
+        let mut is_city = unit.is_none() || self.scope == Scope::Values;
+        for (entry, names) in self.group_by.iter_mut().zip(&self.names) {
+            let value = entry.get_mut(place).and_then(|pick| value_of(pick, happened));
+            let Some(value) = value else { return false };
+            is_city = is_city && (length == 0 || !names.get(place).is_some_and(|names| names.is_local(&value)));
+            write_value(&value, count, key);
+        }
+        if is_city {
+            scope::take_off(key, length);
+        }
+        true
     }
 
     /// What it counts for, or `None` where a field is missing or is no number.
@@ -187,9 +229,11 @@ impl Picks {
             Counts::Values => {
                 shared.text.clear();
                 let count = self.values.len();
-                let is_whole =
-                    self.values.iter_mut().all(|entry| write_value(entry, happened, place, count, &mut shared.text));
-                is_whole.then(|| hash_of(&shared.text, shared.seed))
+                for entry in &mut self.values {
+                    let value = value_of(entry.get_mut(place)?, happened)?;
+                    write_value(&value, count, &mut shared.text);
+                }
+                Some(hash_of(&shared.text, shared.seed))
             }
             Counts::Number => {
                 let value = value_of(self.values.first_mut()?.get_mut(place)?, happened)?;
@@ -214,40 +258,58 @@ fn pick_of(
     rules: &RuleSet,
     carried: &mut Vec<RuleField>,
 ) -> Pick {
-    let Referred::Correlation(inner) = referred else { return Pick::Event(Finder::new(field)) };
-    let group_by = rules.correlations.get(inner.0 as usize).map_or(&[][..], |inner| &inner.group_by);
-    let is_asked = |known: &GroupBy| known.name == field.name || known.name == entry.name;
-    if let Some(place) = group_by.iter().position(is_asked) {
-        return Pick::Group(place, group_by.len());
+    if !matches!(referred, Referred::Correlation(_)) {
+        return Pick::Event(Finder::new(field));
     }
+    match scope::inner_place(rules, referred, &entry.name, &field.name) {
+        Some((inner, place)) => Pick::Group(place, rules.correlations[inner].group_by.len()),
+        None => Pick::Carried(carried_place(field, carried)),
+    }
+}
+
+fn carried_place(field: &RuleField, carried: &mut Vec<RuleField>) -> usize {
     let place = carried.iter().position(|known| known == field).unwrap_or(carried.len());
     if place == carried.len() {
         carried.push(field.clone());
     }
-    Pick::Carried(place)
+    place
+}
+
+fn unit_field() -> RuleField {
+    RuleField { name: Field::NHATLE_UNIT.name().to_owned(), candidates: vec![Field::NHATLE_UNIT] }
+}
+
+/// The organization unit of an event; of a firing that of its group, else that of the event that completed it.
+fn unit_of<'a>(happened: Happened<'a>, carried_at: Option<usize>) -> Option<&'a str> {
+    match happened {
+        Happened::Event(_, unit) => unit,
+        Happened::Inner(key, carried) => {
+            let of_event = || carried?.get(carried_at?)?.as_deref();
+            scope::divided(key).0.or_else(of_event)
+        }
+    }
 }
 
 fn value_of<'a>(pick: &mut Pick, happened: Happened<'a>) -> Option<Cow<'a, str>> {
     match (pick, happened) {
-        (Pick::Event(finder), Happened::Event(event)) => finder.find(event).and_then(first_text),
+        (Pick::Event(finder), Happened::Event(event, _)) => finder.find(event).and_then(first_text),
         (Pick::Group(place, count), Happened::Inner(key, _)) => values_of(key, *count).nth(*place).map(Cow::Borrowed),
         (Pick::Carried(place), Happened::Inner(_, carried)) => carried?.get(*place)?.as_deref().map(Cow::Borrowed),
         _ => None,
     }
 }
 
-fn write_value(entry: &mut [Pick], happened: Happened<'_>, place: usize, count: usize, text: &mut String) -> bool {
-    let Some(value) = entry.get_mut(place).and_then(|pick| value_of(pick, happened)) else { return false };
+/// Writes one of so many values.
+fn write_value(value: &str, count: usize, text: &mut String) {
     if 1 < count {
         write!(text, "{}:", value.len()).expect("writing to a string cannot go wrong");
     }
-    text.push_str(&value);
-    true
+    text.push_str(value);
 }
 
 /// The values of a key of so many.
 pub fn values_of(key: &str, count: usize) -> impl Iterator<Item = &str> {
-    let mut rest = (0 < count).then_some(key);
+    let mut rest = (0 < count).then(|| scope::divided(key).1);
     std::iter::from_fn(move || {
         let text = rest?;
         if count == 1 {

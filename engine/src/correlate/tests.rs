@@ -2,7 +2,7 @@
 
 use nhatle_event::Field;
 use nhatle_rules::predicate::{Comparison, RuleField};
-use nhatle_rules::{CorrelationKind, GroupBy, Meta, RuleId, Threshold};
+use nhatle_rules::{Correlation, CorrelationKind, GroupBy, Meta, RuleId, Threshold};
 
 use super::*;
 
@@ -27,6 +27,7 @@ pub fn correlation(kind: CorrelationKind, referred: Vec<Referred>, timespan_s: i
         group_by: vec![group_by("u", referred.len())],
         referred,
         timespan_ns: timespan_s * SECOND,
+        scope: nhatle_rules::Scope::default(),
         is_alerting: true,
     }
 }

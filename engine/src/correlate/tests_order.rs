@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nhatle_event::Field;
 use nhatle_rules::predicate::Comparison;
-use nhatle_rules::{CorrelationKind, Expression, RuleId, Threshold};
+use nhatle_rules::{Correlation, CorrelationKind, Expression, RuleId, Scope, Threshold};
 use proptest::prelude::*;
 
 use super::tests::{Row, SECOND, arrived, correlation, group_by, history, rules};
@@ -51,14 +51,20 @@ fn kind() -> impl Strategy<Value = CorrelationKind> {
 /// One over three rules, and one over its firings and two of them; the outer one may be grouped by what the inner
 /// one is not.
 fn any_correlations() -> impl Strategy<Value = Vec<Correlation>> {
-    (kind(), kind(), 1i64..12, 1i64..12, any::<bool>()).prop_map(|(inner, outer, inner_s, outer_s, is_other)| {
+    let two = (kind(), kind(), 1i64..12, 1i64..12);
+    (two, 0usize..3, (scope(), scope())).prop_map(|((inner, outer, inner_s, outer_s), other, scopes)| {
         let rule = |number| Referred::Rule(RuleId(number));
         let mut outer = correlation(outer, vec![Referred::Correlation(CorrelationId(0)), rule(1), rule(2)], outer_s);
-        if is_other {
-            outer.group_by.push(group_by("v", 3));
-        }
-        vec![correlation(inner, vec![rule(0), rule(1), rule(2)], inner_s), outer]
+        let mut inner = correlation(inner, vec![rule(0), rule(1), rule(2)], inner_s);
+        let more: Option<&str> = [None, Some("v"), Some("host.name")][other];
+        outer.group_by.extend(more.map(|name| group_by(name, 3)));
+        (inner.scope, outer.scope) = scopes;
+        vec![inner, outer]
     })
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![4 => Just(Scope::Values), 1 => Just(Scope::City), 1 => Just(Scope::Unit)]
 }
 
 fn row() -> impl Strategy<Value = Row> {
@@ -83,11 +89,19 @@ fn held_up(rows: &[Row], delays: &[i64]) -> Vec<Row> {
     arrivals.into_iter().map(|(_, row)| row.clone()).collect()
 }
 
-/// Events in order of arrival, with a source for each value.
+/// Events in order of arrival, with a source for each value, of two units and of none. One group is by an address that
+/// every unit has, the other by one that is the same everywhere.
 fn told_apart(rows: &[Row]) -> (Vec<Event>, Vec<Match>) {
     let (mut events, matches) = history(rows);
     for (event, row) in events.iter_mut().zip(rows) {
         event.set(Field::NHATLE_SOURCE, format!("s{}", row.2));
+        event.set(Field::HOST_NAME, "PC-01");
+        if let Some(group) = row.1 {
+            event.set_named("u", ["192.168.1.10", "203.0.113.9"][usize::from(group)]);
+        }
+        if let Some(unit) = [Some("DH01"), Some("DH02"), None, Some("DH02")][usize::from(row.2)] {
+            event.set(Field::NHATLE_UNIT, unit);
+        }
     }
     (events, matches)
 }
@@ -100,13 +114,13 @@ fn piece<'a>(arrived: &[Arrived<'a>], matches: &[Match], from: usize, to: usize)
 }
 
 /// By name, what stands at the end, with everything but how it was found.
-type Stands = BTreeMap<(u32, Vec<(String, String)>, i64), (Vec<i64>, i64, u64, u64)>;
+type Stands = BTreeMap<(u32, Vec<(String, String)>, i64), (Vec<i64>, i64, u64, u64, Vec<String>)>;
 
 /// Events are named by their times, which differ in every order of arrival as little as they do.
 fn add(stands: &mut Stands, fired: &[CorrelationMatch], events: &[Event]) {
     for one in fired {
         let times = one.events.iter().map(|seq| events[seq.0 as usize - 1].timestamp.seconds()).collect();
-        let content = (times, one.start.seconds(), one.count, one.value.to_bits());
+        let content = (times, one.start.seconds(), one.count, one.value.to_bits(), one.units.clone());
         let name = (one.correlation.0, one.group.clone(), one.end.0);
         assert_eq!(stands.insert(name, content), None, "fired twice: {one:?}");
     }
@@ -152,7 +166,7 @@ fn expected(rules: &Arc<RuleSet>, rows: &[Row]) -> Stands {
 #[test]
 fn a_firing_that_replaces_one_taken_back_at_once_stands_behind_it() {
     let origin = || (1, Text::from("inner"));
-    let part = |weight| Part { origin: origin(), weight, events: None, carried: None };
+    let part = |weight| Part { origin: origin(), weight, events: None, carried: None, units: 0 };
     let (moment, mut hits) = ((1, 1), Vec::new());
     join(&mut hits, ("group", 0, moment), part(1), true);
     let coming = Coming::Edit(Edit::Take(origin()));
@@ -178,7 +192,7 @@ proptest! {
         cut in 0usize..40,
     ) {
         let (rules, rows) = (rules(correlations), in_time(rows, 0));
-        let (events, matches) = history(&rows);
+        let (events, matches) = told_apart(&rows);
         let arrived = arrived(&events);
         let expected = naive::correlate(&rules, &arrived, &matches);
         let mut correlator = Correlator::new(rules, Limits::default());
@@ -311,6 +325,23 @@ proptest! {
         prop_assert_eq!(other.restore(&bytes[..place % bytes.len()]), Err(RestoreError::Damaged));
         prop_assert_eq!(other.encode(), Correlator::new(rules, Limits::default()).encode());
     }
+}
+
+#[test]
+fn a_state_of_a_version_before_is_refused_and_changes_nothing() {
+    use sha2::Digest;
+    let one = || Correlator::new(rules(any_count()), Limits::default());
+    let now = one().encode();
+    let mut before = [&b"nhatle correlate 1\n"[..], &now[19..now.len() - 32]].concat();
+    before.extend(sha2::Sha256::digest(&before));
+    let mut fresh = one();
+    assert_eq!(fresh.restore(&before), Err(RestoreError::Damaged));
+    assert_eq!(fresh.encode(), now);
+}
+
+fn any_count() -> Vec<Correlation> {
+    let kind = CorrelationKind::EventCount(Threshold(vec![(Comparison::GreaterOrEqual, 3.0)]));
+    vec![correlation(kind, vec![Referred::Rule(RuleId(0))], 60)]
 }
 
 #[test]

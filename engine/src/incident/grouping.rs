@@ -206,8 +206,11 @@ mod tests {
             of("h", &["DH01"], EntityKind::User, "lan"),
             of("i", &["DH02"], EntityKind::User, "lan"),
             of("j", &[], EntityKind::Host, "router"),
+            of("k", &["DH03"], EntityKind::Ip, "10.45.1.7"),
+            of("l", &["DH04"], EntityKind::Ip, "10.45.1.7"),
+            of("m", &["DH04", "DH05"], EntityKind::Ip, "10.45.1.7"),
         ];
-        assert_eq!(run(&alerts), [1, 2, 3, 4, 1, 5, 5, 6, 6, 4]);
+        assert_eq!(run(&alerts), [1, 2, 3, 4, 1, 5, 5, 6, 6, 4, 7, 8, 8]);
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn try_one(
         referred,
         group_by: group_by_fields,
         timespan_ns: correlation.timespan_ns,
+        scope: correlation.scope,
         is_alerting: true,
     };
     Ok((compiled, depth))

@@ -8,7 +8,7 @@ use crate::compile::predicate::Comparison;
 use crate::error::Fault;
 use crate::nearest::did_you_mean;
 use crate::parse::{detection, references};
-use crate::set::Meta;
+use crate::set::{Meta, Scope};
 use crate::yaml::{self, Kind, Node, Place, Scalar};
 
 /// How many fields a correlation may group by.
@@ -36,8 +36,8 @@ const COMPARISONS: &[(&str, Comparison)] = &[
     ("neq", Comparison::NotEqual),
 ];
 
-/// The correlation as written; `generate` stands at the top level in the schema and inside in pySigma.
-pub(crate) fn parse(node: &Node, generate: Option<&Node>, meta: Meta, place: Place) -> Result<Correlation, Fault> {
+/// The correlation as written, in its document; `generate` stands at the top level in the schema and inside in pySigma.
+pub(crate) fn parse(node: &Node, document: &Node, meta: Meta) -> Result<Correlation, Fault> {
     if node.map().is_none() {
         return Err(Fault::new(node.place, format!("`correlation` is {}; it must be a map", node.kind_name())));
     }
@@ -64,9 +64,10 @@ pub(crate) fn parse(node: &Node, generate: Option<&Node>, meta: Meta, place: Pla
         timespan_ns: timespan_ns(timespan)?,
         aliases: aliases(node.get("aliases"))?,
         condition,
-        generates: generates(node.get("generate").or(generate))?,
+        generates: generates(node.get("generate").or(document.get("generate")))?,
+        scope: own_scope(document).map_or(Ok(Scope::default()), scope)?,
         meta,
-        place,
+        place: document.place,
     })
 }
 
@@ -89,6 +90,20 @@ fn generates(node: Option<&Node>) -> Result<bool, Fault> {
     match node.scalar() {
         Some(Scalar::Boolean(generates)) => Ok(generates),
         _ => Err(Fault::new(node.place, "`generate` must be true or false".into())),
+    }
+}
+
+/// Our own key `nhatle.scope`, where the document has it.
+pub(crate) fn own_scope(document: &Node) -> Option<&Node> {
+    document.get("nhatle")?.get("scope")
+}
+
+fn scope(node: &Node) -> Result<Scope, Fault> {
+    match node.text() {
+        Some("city") => Ok(Scope::City),
+        Some("unit") => Ok(Scope::Unit),
+        Some(text) => Err(Fault::new(node.place, format!("unknown scope `{text}`; write `city` or `unit`"))),
+        None => Err(Fault::new(node.place, format!("`scope` is {}; write `city` or `unit`", node.kind_name()))),
     }
 }
 

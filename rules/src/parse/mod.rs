@@ -38,6 +38,9 @@ pub(crate) fn parse(node: &Node, text: &Arc<str>, file: &Path, line: usize) -> R
     check_taxonomy(node)?;
     let meta = meta(node, text, file, line, logsource.as_ref())?;
     let place = node.place;
+    if let (None, Some(scope)) = (node.get("correlation"), correlation::own_scope(node)) {
+        return Err(Fault::new(scope.place, "`scope` is for a correlation; a rule looks at one event".into()));
+    }
     let needed = |logsource: Option<LogSource>| {
         logsource.ok_or_else(|| {
             Fault::new(place, "there is no `logsource`; write at least one of category, product, service".into())
@@ -48,9 +51,7 @@ pub(crate) fn parse(node: &Node, text: &Arc<str>, file: &Path, line: usize) -> R
             let logsource = needed(logsource)?;
             Ok(Document::Rule(Rule { meta, place, logsource, detection: detection::parse(node, &[])? }))
         }
-        [None, Some(inner), None] => {
-            correlation::parse(inner, node.get("generate"), meta, place).map(Document::Correlation)
-        }
+        [None, Some(inner), None] => correlation::parse(inner, node, meta).map(Document::Correlation),
         [None, None, Some(inner)] => filter(inner, needed(logsource)?, meta, place).map(Document::Filter),
         [None, None, None] => Err(Fault::new(place, "there is no `detection` (nor `correlation` or `filter`)".into())),
         _ => Err(Fault::new(

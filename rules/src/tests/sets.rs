@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::load;
 use crate::predicate::{Comparison, Gate, Predicate};
-use crate::set::{CorrelationKind, Expression, Level, Referred, Threshold};
+use crate::set::{CorrelationKind, Expression, Level, Referred, Scope, Threshold};
 use crate::{CorrelationId, LoadOptions, Routing, RuleId, RuleSet};
 
 const RULES: &str = "title: fail
@@ -124,6 +124,20 @@ fn every_correlation_type_loads() {
     assert!(
         matches!(&set.correlations[0].kind, CorrelationKind::ValuePercentile(_, group, percentile) if group.name == "n" && *percentile == 95.0)
     );
+}
+
+#[test]
+fn a_correlation_may_say_whose_events_are_counted_together() {
+    let body = "type: event_count\nrules: [fail]\ntimespan: 5m\ncondition: {gte: 3}";
+    for (own, scope) in [
+        ("", Scope::Values),
+        ("nhatle: {suppress_s: 1}\n", Scope::Values),
+        ("nhatle: {scope: city}\n", Scope::City),
+        ("nhatle: {scope: unit}\n", Scope::Unit),
+    ] {
+        let set = load(&format!("{RULES}{}{own}", correlation(body)));
+        assert_eq!((set.errors.as_slice(), set.correlations[0].scope), (&[][..], scope), "{own}");
+    }
 }
 
 #[test]

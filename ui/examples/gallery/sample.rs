@@ -269,7 +269,14 @@ pub fn sample_risk(alert: &AlertRow, entity: &Entity) -> RiskRow {
         newest: alert.last_at,
         points: 75.0,
     };
-    RiskRow { entity: entity.clone(), score: 75.0, importance: Some(4), importance_factor: 1.5, parts: vec![part] }
+    RiskRow {
+        entity: entity.clone(),
+        unit: alert.unit.clone(),
+        score: 75.0,
+        importance: Some(4),
+        importance_factor: 1.5,
+        parts: vec![part],
+    }
 }
 
 /// A matrix with one technique.

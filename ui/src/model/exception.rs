@@ -245,6 +245,8 @@ pub struct RiskPartRow {
 pub struct RiskRow {
     /// The field it is a value of, and the value.
     pub entity: super::Entity,
+    /// The unit it is of, where another unit may have one of the same name.
+    pub unit: Option<UnitRow>,
     /// The sum of the parts.
     pub score: f64,
     /// How important it is, 1 to 5, where known.
