@@ -313,7 +313,8 @@ pub fn proof(data: &[u8]) {
         assert_eq!(Canonical::default().leaf(&again.1), Canonical::default().leaf(&stored), "the same leaf");
     }
     let names = [package::KEY, package::HEAD, package::SUMS, package::PROOFS, package::EVENTS, package::ABOUT];
-    let verdict = package::verify(&names.map(|name| (name.to_owned(), data.to_vec())).into_iter().collect(), None, None);
+    let verdict =
+        package::verify(&names.map(|name| (name.to_owned(), data.to_vec())).into_iter().collect(), None, None);
     assert!(!verdict.findings.is_empty() && verdict.events == 0, "one text is no package");
 }
 

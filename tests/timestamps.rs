@@ -114,6 +114,13 @@ fn both(arguments: &[&str], ca: Option<&Path>, code: i32, words: &str) {
     }
 }
 
+fn visitor(web: SocketAddr) -> Visitor {
+    let mut visitor = Visitor { web, cookies: Vec::new() };
+    let login = format!("csrf={}&user=lan&password={}", csrf(&visitor.get("/login")), PASSWORD.replace(' ', "+"));
+    assert_eq!(visitor.post("/login", &login).status, 303);
+    visitor
+}
+
 #[test]
 fn a_server_gets_times_for_its_heads_and_packages_hold_them() {
     let Some(web) = Web::start(Mood::Good) else { return };
@@ -151,9 +158,7 @@ fn a_server_gets_times_for_its_heads_and_packages_hold_them() {
     std::fs::write(&path, archive::write(&crate::proof::signed_anew(forged, &key)).unwrap()).unwrap();
     both(&[text(&path)], None, 1, "head.tsr");
 
-    let mut visitor = Visitor { web: server.http, cookies: Vec::new() };
-    let login = format!("csrf={}&user=lan&password={}", csrf(&visitor.get("/login")), PASSWORD.replace(' ', "+"));
-    assert_eq!(visitor.post("/login", &login).status, 303);
+    let mut visitor = visitor(server.http);
     for (language, words) in [("vi", "Đã có vào hoặc trước lúc"), ("en", "Existed at or before")] {
         let page = visitor.get(&format!("/proof?lang={language}")).body;
         assert!(page.contains(words) && page.contains("Time-of-tsa"), "{page}");
@@ -172,6 +177,7 @@ fn an_authority_that_fails_is_told_and_nothing_waits_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let (data, config) = (folder.path().join("data"), folder.path().join("nhatle.toml"));
     store(&data);
+    add_user(&data);
     web.config(&config);
     let server = Server::start(&data, &["--config", text(&config)]);
     let state = || std::fs::read_to_string(data.join("proof/stamps/state.json")).unwrap_or_default();
@@ -183,6 +189,8 @@ fn an_authority_that_fails_is_told_and_nothing_waits_for_it() {
         assert!(line.contains(words), "{words}: {said}");
     };
     doctor("answers 503");
+    let page = visitor(server.http).get("/proof?lang=en").body;
+    assert!(page.contains("answers 503") && page.contains("No head has a time-stamp yet."), "{page}");
     for (mood, words) in [
         (Mood::Garbage, "no time-stamp: "),
         (Mood::Stale, "its nonce is not ours"),
@@ -259,7 +267,10 @@ fn a_time_is_carried_by_hand_and_a_store_put_back_or_altered_is_found_by_it() {
     let (code, said) = add(&good, &ca);
     assert!(code == Some(0) && said.contains("existed at or before"), "{said}");
     assert_eq!(add(&good, &ca).0, Some(2), "it waits no more");
-    assert_eq!(run(&["proof", "request-timestamp", "--data", text(&data), "-o", text(&path("x"))]).status.code(), Some(2));
+    assert_eq!(
+        run(&["proof", "request-timestamp", "--data", text(&data), "-o", text(&path("x"))]).status.code(),
+        Some(2)
+    );
     both(&["--data", text(&data)], Some(&ca), 0, "time-stamped: head ");
     // What the head covers goes into a package with its time, also after later ones were signed.
     let package = path("incident.tar");

@@ -125,9 +125,10 @@ fn verify_store(args: &VerifyArgs, key: Option<VerifierKey>, authorities: Option
     let checked = check::store(data, &Known { key, heads, is_deep: args.deep, authorities })?;
     let newest = checked.newest.iter().map(|newest| format!("newest: {}", check::said(newest)));
     let keys = checked.keys.iter().map(|key| format!("key: {}", key.text()));
-    let stamped = checked.stamp.iter().flat_map(|(head, stamp)| {
-        [check::said_stamp(stamp), format!("time-stamped: {}", check::said(head))]
-    });
+    let stamped = checked
+        .stamp
+        .iter()
+        .flat_map(|(head, stamp)| [check::said_stamp(stamp), format!("time-stamped: {}", check::said(head))]);
     let said = newest.chain(stamped).chain(keys).chain(checked.erased).collect();
     Ok((checked.found, said))
 }

@@ -161,8 +161,14 @@ fn said_erased(leaf: u64, entry: &ErasedEntry) -> String {
 
 /// What an authority said of a head, in a line.
 pub fn said_stamp(stamp: &Stamp) -> String {
-    let vouched = if stamp.is_chained { "" } else { "; who vouched for its certificate was not looked at: give --timestamp-ca" };
-    format!("time-stamp: existed at or before {} by {:?}, number {}{vouched}", stamp.latest(), stamp.authority, stamp.serial)
+    let vouched =
+        if stamp.is_chained { "" } else { "; who vouched for its certificate was not looked at: give --timestamp-ca" };
+    format!(
+        "time-stamp: existed at or before {} by {:?}, number {}{vouched}",
+        stamp.latest(),
+        stamp.authority,
+        stamp.serial
+    )
 }
 
 /// What a head is, in a line.

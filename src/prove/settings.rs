@@ -133,7 +133,8 @@ impl ProofFile {
         }
         let read = std::fs::read(&self.timestamp_ca).map_err(|error| error.to_string());
         let read = read.and_then(|pem| Authorities::read(&pem));
-        read.map_err(|error| problems.push(format!("proof.timestamp_ca: {}: {error}", self.timestamp_ca.display()))).ok()
+        read.map_err(|error| problems.push(format!("proof.timestamp_ca: {}: {error}", self.timestamp_ca.display())))
+            .ok()
     }
 
     fn stamping(&self, authorities: Option<&Authorities>, problems: &mut Vec<String>) -> Option<Stamping> {
@@ -191,7 +192,8 @@ mod tests {
             ..ProofFile::default()
         };
         wrong.check(&mut problems);
-        let keys = ["head_every_minutes", "witness.url", "witness.ca", "take", "stamp_every", "stamp_ca", "stamp_tls_ca"];
+        let keys =
+            ["head_every_minutes", "witness.url", "witness.ca", "take", "stamp_every", "stamp_ca", "stamp_tls_ca"];
         assert!(keys.iter().all(|key| problems.iter().any(|one| one.contains(key))), "{problems:?}");
     }
 }

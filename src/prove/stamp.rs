@@ -125,8 +125,7 @@ impl Stamper {
             None
         });
         let last = newest.and_then(|kept| Some((kept.head.head.size, kept.check(None).ok()?.at)));
-        let trouble = kept::asking(disk).and_then(|asking| asking.trouble);
-        let (asked, tried) = (None, None);
+        let (asked, tried, trouble) = (None, None, None);
         let stamper = Stamper { settings, tls, asked, last, failure_count: 0, tried, trouble };
         stamper.tell(disk, 0);
         Some(stamper)
@@ -147,7 +146,8 @@ impl Stamper {
         }
         let Some(newest) = shared.store.newest_head().filter(|_| self.asked.is_none()) else { return };
         let is_wanted = disk.length(WANTED).is_ok_and(|length| length.is_some());
-        let since = |at: Timestamp| Duration::from_nanos(u64::try_from(shared.clock.now().0 - at.0).unwrap_or(0));
+        let since =
+            |at: Timestamp| Duration::from_nanos(u64::try_from(shared.clock.now().0.saturating_sub(at.0)).unwrap_or(0));
         let is_new = self.last.is_none_or(|(size, _)| size < newest.head.size);
         let is_due = self.last.is_none_or(|(_, at)| self.settings.every <= since(at));
         if is_wanted && !is_new {

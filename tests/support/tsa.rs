@@ -46,7 +46,8 @@ impl Authority {
 
     /// Runs openssl in its folder; words are set apart by spaces.
     pub fn openssl(&self, arguments: &str) -> Vec<u8> {
-        let output = Command::new("openssl").current_dir(self.folder.path()).args(arguments.split(' ')).output().unwrap();
+        let output =
+            Command::new("openssl").current_dir(self.folder.path()).args(arguments.split(' ')).output().unwrap();
         assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
@@ -59,7 +60,9 @@ impl Authority {
     /// The same by another issuer.
     pub fn issue_by(&self, issuer: &str, name: &str, key: &str, extensions: &str) {
         std::fs::write(self.path("extensions"), extensions).unwrap();
-        self.openssl(&format!("req -newkey {key} -noenc -keyout {name}.key -out {name}.csr -subj /O=City/CN=Time-of-{name}"));
+        self.openssl(&format!(
+            "req -newkey {key} -noenc -keyout {name}.key -out {name}.csr -subj /O=City/CN=Time-of-{name}"
+        ));
         self.openssl(&format!(
             "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -CAcreateserial -days 365 -extfile extensions -out {name}.pem"
         ));

@@ -33,12 +33,19 @@ pub fn look(data: &Path, file: &ConfigFile, now: Timestamp) -> Option<Check> {
     let stamp = match stamp {
         Ok(stamp) => stamp,
         Err(error) => {
-            let what = [&format!("Dấu thời gian mới nhất không đúng: {error}"), &format!("The newest time-stamp does not hold: {error}")];
-            return said(what.map(String::as_str), ["Chạy: nhatle verify --data THƯ_MỤC", "Run: nhatle verify --data DIR"]);
+            let what = [
+                &format!("Dấu thời gian mới nhất không đúng: {error}"),
+                &format!("The newest time-stamp does not hold: {error}"),
+            ];
+            return said(
+                what.map(String::as_str),
+                ["Chạy: nhatle verify --data THƯ_MỤC", "Run: nhatle verify --data DIR"],
+            );
         }
     };
     if let Some(trouble) = asking.and_then(|asking| asking.trouble) {
-        let what = [&format!("Không lấy được dấu thời gian: {trouble}"), &format!("No time-stamp could be had: {trouble}")];
+        let what =
+            [&format!("Không lấy được dấu thời gian: {trouble}"), &format!("No time-stamp could be had: {trouble}")];
         return said(what.map(String::as_str), look);
     }
     let Some((at, authority)) = stamp else {

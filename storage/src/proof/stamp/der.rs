@@ -97,7 +97,8 @@ impl<'a> Reader<'a> {
             0..=0x7f => (usize::from(*first), rest),
             0x80 => return Err(DerError("a length that is not said before: no DER")),
             0x81..=0x84 => {
-                let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f)).ok_or(DerError("it ends in a length"))?;
+                let (bytes, rest) =
+                    rest.split_at_checked(usize::from(first & 0x7f)).ok_or(DerError("it ends in a length"))?;
                 let length = bytes.iter().fold(0, |length: usize, byte| length << 8 | usize::from(*byte));
                 if bytes[0] == 0 || length < 0x80 {
                     return Err(DerError("a length in more bytes than it needs: no DER"));
@@ -174,7 +175,8 @@ pub fn time(content: &[u8]) -> Result<Timestamp, DerError> {
     let text = std::str::from_utf8(content).ok().and_then(|text| text.strip_suffix('Z')).ok_or(wrong)?;
     let (whole, fraction) = text.split_once('.').map_or((text, ""), |(whole, fraction)| (whole, fraction));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_fraction = text.len() == whole.len() || (!fraction.is_empty() && fraction.len() <= 9 && !fraction.ends_with('0'));
+    let is_fraction =
+        text.len() == whole.len() || (!fraction.is_empty() && fraction.len() <= 9 && !fraction.ends_with('0'));
     if whole.len() != 14 || !is_digits(whole) || !is_digits(fraction) || !is_fraction {
         return Err(wrong);
     }
@@ -255,7 +257,17 @@ mod tests {
         assert_eq!(said("20261128151800Z"), Timestamp::parse("2026-11-28T15:18:00Z", 0).map(|at| at.to_string()));
         let fraction = Timestamp::parse("2026-11-28T15:18:00.25Z", 0).map(|at| at.to_string());
         assert_eq!(said("20261128151800.25Z"), fraction);
-        for bad in ["", "Z", "20261128151800", "2026112815Z", "20261328151800Z", "20261128151800.Z", "20261128151800.50Z", "20261128151800.1234567891Z", "2026112815180\u{e1}Z"] {
+        for bad in [
+            "",
+            "Z",
+            "20261128151800",
+            "2026112815Z",
+            "20261328151800Z",
+            "20261128151800.Z",
+            "20261128151800.50Z",
+            "20261128151800.1234567891Z",
+            "2026112815180\u{e1}Z",
+        ] {
             assert_eq!(said(bad), None, "{bad}");
         }
     }

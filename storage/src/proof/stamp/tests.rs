@@ -12,7 +12,11 @@ use crate::proof::head::{Head, SignedHead, origin_of};
 use crate::proof::note::SigningKey;
 
 #[path = "../../../../tests/support/tsa.rs"]
-#[allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test stops at the first surprise and says when it is skipped")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise and says when it is skipped"
+)]
 mod tsa;
 
 use tsa::{Authority, FOR_TIME};
@@ -66,8 +70,12 @@ fn a_token_holds_for_its_head_and_each_thing_that_is_wrong_has_its_words() {
     assert_eq!((stamp.authority.as_str(), stamp.accuracy_ns, stamp.is_chained), ("Time-of-tsa", 1_500_000_000, true));
     assert_eq!(check(&answer, &request, None), Ok(Stamp { is_chained: false, ..stamp }));
 
-    let refused = |answer: &[u8], request: &Request| check(answer, request, Some(&known)).expect_err("it does not hold");
-    assert_eq!(refused(&answer, &Request { imprint: Request::new(&other, 0).imprint, ..request.clone() }), StampError::OtherImprint);
+    let refused =
+        |answer: &[u8], request: &Request| check(answer, request, Some(&known)).expect_err("it does not hold");
+    assert_eq!(
+        refused(&answer, &Request { imprint: Request::new(&other, 0).imprint, ..request.clone() }),
+        StampError::OtherImprint
+    );
     assert_eq!(refused(&answer, &Request { nonce: vec![1], ..request.clone() }), StampError::OtherNonce);
     let mut flipped = answer.clone();
     *flipped.last_mut().expect("bytes") ^= 1;
@@ -103,7 +111,10 @@ fn tokens_signed_in_other_ways_hold_and_certificates_for_other_things_do_not() {
     let request = Request::new(&head(7), 5);
     for (name, curve) in [("p256", "P-256"), ("p384", "P-384")] {
         authority.openssl(&format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out {name}.params.key"));
-        authority.openssl(&format!("ecparam -name {} -out {name}.params", if name == "p256" { "prime256v1" } else { "secp384r1" }));
+        authority.openssl(&format!(
+            "ecparam -name {} -out {name}.params",
+            if name == "p256" { "prime256v1" } else { "secp384r1" }
+        ));
         authority.issue(name, &format!("ec:{name}.params"), FOR_TIME);
     }
     authority.issue("between", "rsa:2048", "basicConstraints = critical,CA:true\nkeyUsage = keyCertSign");
@@ -199,7 +210,10 @@ fn what_is_kept_is_checked_with_its_head() {
     assert_eq!((kept::waiting(&disk).expect("lists"), kept::newest(&disk).expect("lists")), (vec![7], None));
     kept.answer = authority.answer(&kept.request.to_der());
     kept::write(&disk, &kept).expect("writes");
-    assert_eq!((kept::waiting(&disk).expect("lists"), kept::newest(&disk).expect("lists")), (vec![], Some(kept.clone())));
+    assert_eq!(
+        (kept::waiting(&disk).expect("lists"), kept::newest(&disk).expect("lists")),
+        (vec![], Some(kept.clone()))
+    );
     assert!(kept.check(Some(&known(&authority))).is_ok());
     let place = |kind: &str| folder.path().join(kept::path(7, kind));
     assert!(authority.accepts(&place("tsq"), &place("tsr")), "openssl takes the files as they are");

@@ -5,7 +5,9 @@
 use nhatle_event::Timestamp;
 
 use super::StampError;
-use super::der::{self, BOOLEAN, DerError, GENERALIZED_TIME, INTEGER, Item, OCTET_STRING, OID, Reader, SEQUENCE, SET, UTF8};
+use super::der::{
+    self, BOOLEAN, DerError, GENERALIZED_TIME, INTEGER, Item, OCTET_STRING, OID, Reader, SEQUENCE, SET, UTF8,
+};
 use super::oid;
 use super::request::{algorithm, read_imprint};
 use crate::proof::tree::Hash;
