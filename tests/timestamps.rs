@@ -203,7 +203,7 @@ fn an_authority_that_fails_is_told_and_nothing_waits_for_it() {
         let file = folder.path().join(&name);
         wait_for(words, PATIENCE, || {
             // Trying again at once is refused: it is asked at most every two seconds.
-            let _ = std::fs::remove_file(&file);
+            drop(std::fs::remove_file(&file));
             stdout(&["evidence", "--data", text(&data), "--query", "sshd", "-o", text(&file)]);
             state().contains(words)
         });
@@ -214,7 +214,7 @@ fn an_authority_that_fails_is_told_and_nothing_waits_for_it() {
     assert!(said.matches("no time-stamp for a head").count() <= 6, "said once each: {said}");
     web.become_(Mood::Good);
     wait_for("a time-stamp", PATIENCE, || {
-        let _ = std::fs::remove_file(folder.path().join("last"));
+        drop(std::fs::remove_file(folder.path().join("last")));
         stdout(&["evidence", "--data", text(&data), "--query", "sshd", "-o", text(&folder.path().join("last"))]);
         !stamps(&data).is_empty()
     });

@@ -60,7 +60,7 @@ impl<'a> Certificate<'a> {
 
     fn read_extensions(&mut self, extensions: Reader<'a>) -> Result<(), DerError> {
         let mut extensions = extensions;
-        while let Some(extension) = extensions.next()? {
+        while let Some(extension) = extensions.read()? {
             let mut parts = extension.inside();
             let name = parts.expect(OID)?.content;
             let is_critical = parts.take_if(BOOLEAN)?.is_some_and(|critical| critical.content == [0xff]);
@@ -105,7 +105,7 @@ fn named(subject: &[u8], kind: &[u8]) -> Result<Option<String>, DerError> {
         while let Some(pair) = pairs.take_if(SEQUENCE)? {
             let mut parts = pair.inside();
             let is_it = parts.expect(OID)?.content == kind;
-            if let Some(value) = parts.next()?.filter(|value| is_it && [UTF8, PRINTABLE].contains(&value.tag)) {
+            if let Some(value) = parts.read()?.filter(|value| is_it && [UTF8, PRINTABLE].contains(&value.tag)) {
                 found = std::str::from_utf8(value.content).ok().map(plain).filter(|text| !text.is_empty());
             }
         }

@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// It is no DER.
-    pub fn next(&mut self) -> Result<Option<Item<'a>>, DerError> {
+    pub fn read(&mut self) -> Result<Option<Item<'a>>, DerError> {
         let Some((tag, rest)) = self.rest.split_first() else { return Ok(None) };
         if tag & 0x1f == 0x1f {
             return Err(DerError("a tag number past 30"));
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// It has another, or there is none.
     pub fn expect(&mut self, tag: u8) -> Result<Item<'a>, DerError> {
-        match self.next()? {
+        match self.read()? {
             Some(item) if item.tag == tag => Ok(item),
             Some(_) => Err(DerError("a value of another kind than is due")),
             None => Err(DerError("a value is missing")),
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// It is no DER.
     pub fn take_if(&mut self, tag: u8) -> Result<Option<Item<'a>>, DerError> {
-        if self.rest.first() == Some(&tag) { self.next() } else { Ok(None) }
+        if self.rest.first() == Some(&tag) { self.read() } else { Ok(None) }
     }
 
     /// Nothing stands behind.
@@ -244,7 +244,7 @@ mod tests {
             &[0x04, 0x85, 1, 1, 1, 1, 1],
             &[0x04, 0x84, 0xff, 0xff, 0xff, 0xff],
         ] {
-            assert!(Reader::new(bad).next().is_err(), "{bad:x?}");
+            assert!(Reader::new(bad).read().is_err(), "{bad:x?}");
         }
         for bad in [&[0x02, 0x00][..], &[0x02, 0x02, 0, 1], &[0x02, 0x02, 0xff, 0x80]] {
             assert!(integer(&mut Reader::new(bad)).is_err(), "{bad:x?}");

@@ -139,7 +139,7 @@ fn certificates<'a>(data: &mut Reader<'a>) -> Result<Vec<&'a [u8]>, DerError> {
     let mut certificates = Vec::new();
     let Some(set) = data.take_if(der::context(0))? else { return Ok(certificates) };
     let mut set = set.inside();
-    while let Some(item) = set.next()? {
+    while let Some(item) = set.read()? {
         if CERTIFICATES_MAX == certificates.len() {
             return Err(DerError("more than 16 certificates"));
         }
