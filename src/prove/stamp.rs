@@ -92,11 +92,14 @@ pub fn wait(disk: &dyn Disk, size: u64) -> io::Result<()> {
     disk.remove(WANTED)
 }
 
+/// A request on its way, and what comes of it.
+type Asked = JoinHandle<Result<Vec<u8>, String>>;
+
 /// Asks for times.
 pub struct Stamper {
     settings: Stamping,
     tls: Option<rustls::ClientConfig>,
-    asked: Option<(Kept, JoinHandle<Result<Vec<u8>, String>>)>,
+    asked: Option<(Kept, Asked)>,
     /// The newest head that has a time, and that time.
     last: Option<(u64, Timestamp)>,
     failure_count: u32,
