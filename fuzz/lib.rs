@@ -27,6 +27,7 @@ use nhatle_rules::{LoadOptions, Routing, RuleSet};
 use nhatle_storage::proof::canonical::Canonical;
 use nhatle_storage::proof::entry::Leaf;
 use nhatle_storage::proof::note::Note;
+use nhatle_storage::proof::stamp::{self, token::Token};
 use nhatle_storage::proof::witness::AddCheckpoint;
 use nhatle_storage::proof::{VerifierKey, event_json, package};
 use nhatle_storage::wal::reader::{Tail, read};
@@ -312,8 +313,25 @@ pub fn proof(data: &[u8]) {
         assert_eq!(Canonical::default().leaf(&again.1), Canonical::default().leaf(&stored), "the same leaf");
     }
     let names = [package::KEY, package::HEAD, package::SUMS, package::PROOFS, package::EVENTS, package::ABOUT];
-    let verdict = package::verify(&names.map(|name| (name.to_owned(), data.to_vec())).into_iter().collect(), None);
+    let verdict =
+        package::verify(&names.map(|name| (name.to_owned(), data.to_vec())).into_iter().collect(), None, None);
     assert!(!verdict.findings.is_empty() && verdict.events == 0, "one text is no package");
+}
+
+/// A request for a time-stamp or an answer: read or refused; what nobody asked for does not hold.
+pub fn stamp(data: &[u8]) {
+    if let Ok(request) = stamp::Request::parse(data) {
+        assert_eq!(stamp::Request::parse(&request.to_der()), Ok(request), "a request reads back");
+    }
+    let request = stamp::Request { imprint: [0; 32], nonce: vec![1] };
+    assert!(stamp::check(data, &request, None).is_err(), "of something else");
+    // As deep as it goes: for whatever it says it is of.
+    if let Ok(token) = Token::parse(data)
+        && let (Some(imprint), Some(nonce)) = (token.said.imprint, token.said.nonce)
+    {
+        drop(stamp::check(data, &stamp::Request { imprint, nonce }, None));
+    }
+    drop(stamp::Authorities::read(data));
 }
 
 /// A table of assets: it is read, or refused with places.

@@ -63,7 +63,7 @@ pub enum Command {
     /// Put an incident, an alert or events with their proofs into one file.
     #[command(after_help = crate::cli_evidence::EVIDENCE_EXAMPLES)]
     Evidence(EvidenceArgs),
-    /// The key that signs the proof.
+    /// The key that signs the proof, and times for it.
     #[command(subcommand)]
     Proof(ProofCommand),
     /// Collect in a ward and send to the city.

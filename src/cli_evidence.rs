@@ -35,6 +35,9 @@ pub struct VerifyArgs {
     /// Make the leaf of every stored event again, beside checking every file: takes as long as reading all of them.
     #[arg(long, conflicts_with = "file")]
     pub deep: bool,
+    /// Certificates (PEM) of who must have vouched for the authority of time-stamps (RFC 3161); else that is not looked at.
+    #[arg(long, value_name = "FILE")]
+    pub timestamp_ca: Option<PathBuf>,
     /// An exported evidence package, in place of a store.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -47,6 +50,40 @@ pub enum ProofCommand {
     #[command(after_help = "Example: nhatle proof new-key --data data\n\n\
         Hand out the new pki/proof.pub: packages made from now on are signed with it.")]
     NewKey(DataArgs),
+    /// Write what a time-stamping authority (RFC 3161) is to be asked about the newest head into a file, where this machine
+    /// has no line to one.
+    #[command(after_help = "Example: nhatle proof request-timestamp --data data -o head.tsq\n\n\
+        Carry the file to a machine with a network: curl -H 'Content-Type: application/timestamp-query' \
+        --data-binary @head.tsq http://TSA/ -o head.tsr")]
+    RequestTimestamp(RequestTimestampArgs),
+    /// Check what the authority answered, and keep it beside its head.
+    #[command(after_help = "Example: nhatle proof add-timestamp --data data --timestamp-ca tsa-ca.pem head.tsr")]
+    AddTimestamp(AddTimestampArgs),
+}
+
+/// `nhatle proof request-timestamp`
+#[derive(Clone, Debug, Args)]
+pub struct RequestTimestampArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The file to make.
+    #[arg(short, long, value_name = "FILE.tsq")]
+    pub output: PathBuf,
+}
+
+/// `nhatle proof add-timestamp`
+#[derive(Clone, Debug, Args)]
+pub struct AddTimestampArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Certificates (PEM) of who must have vouched for the authority.
+    #[arg(long, value_name = "FILE")]
+    pub timestamp_ca: PathBuf,
+    /// The answer.
+    #[arg(value_name = "FILE.tsr")]
+    pub file: PathBuf,
 }
 
 /// `nhatle evidence`

@@ -107,6 +107,11 @@ fn proof_corpus() {
 }
 
 #[test]
+fn stamp_corpus() {
+    replay("stamp", bodies::stamp);
+}
+
+#[test]
 fn lines_corpus() {
     replay("lines", bodies::lines);
 }

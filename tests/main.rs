@@ -59,6 +59,7 @@ mod sql;
 mod sql_duckdb;
 mod tamper;
 mod tidy;
+mod timestamps;
 mod tls;
 mod vietnamese;
 mod ward;

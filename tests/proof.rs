@@ -225,7 +225,7 @@ fn a_running_server_signs_for_whoever_asks_and_packages_of_all_kinds_hold() {
 }
 
 /// The files of a package with the list of their sums made and signed anew.
-fn signed_anew(mut files: BTreeMap<String, Vec<u8>>, key: &SigningKey) -> Vec<(String, Vec<u8>)> {
+pub fn signed_anew(mut files: BTreeMap<String, Vec<u8>>, key: &SigningKey) -> Vec<(String, Vec<u8>)> {
     files.remove("sums.txt");
     let head = String::from_utf8(files["head.txt"].clone()).unwrap();
     let mut sums = "nhatle evidence 1\n".to_owned();

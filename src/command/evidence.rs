@@ -62,16 +62,17 @@ pub fn run(args: &EvidenceArgs) -> anyhow::Result<End> {
         let about = serde_json::to_value(&package.about)?;
         output::line(
             &json!({"file": args.output, "bytes": package.bytes.len(), "sha256": sha256, "about": about,
-            "head_size": package.head.head.size})
+            "head_size": package.head.head.size, "is_stamped": package.is_stamped})
             .to_string(),
         )?;
     } else {
         output::line(&format!(
-            "{}: {} events and {} changes of the register, proved under the head over {} leaves; SHA-256 {sha256}",
+            "{}: {} events and {} changes of the register, proved under the head over {} leaves{}; SHA-256 {sha256}",
             args.output.display(),
             package.about.events,
             package.about.changes,
-            package.head.head.size
+            package.head.head.size,
+            if package.is_stamped { ", which has a time-stamp" } else { "" }
         ))?;
     }
     Ok(End::Done)
@@ -125,6 +126,11 @@ fn made(data: &Path, subject: &Subject, by: &str, runtime: &tokio::runtime::Runt
             loop {
                 let store = Store::open_read_only(disk.clone(), Config::default(), clock.clone())?;
                 match attempt(data, &disk, &store, subject, by, runtime) {
+                    Ok(package) if !package.is_stamped => {
+                        // Its head has no time yet: a server that asks for times is given a moment to get one.
+                        prove::stamp::wait(&*disk, package.head.head.size)?;
+                        return attempt(data, &disk, &store, subject, by, runtime);
+                    }
                     Err(error) if is_too_early(&error) && begun.elapsed() < PATIENCE => {
                         // One that is not answered yet stays: asking again would have it written down again.
                         if !request::is_asked(&*disk) {

@@ -27,6 +27,7 @@ pub mod doctor;
 pub mod verify;
 pub mod evidence;
 pub mod new_key;
+pub mod timestamp;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Proof(ProofCommand::NewKey(args)) => new_key::run(&args),
+        Command::Proof(ProofCommand::RequestTimestamp(args)) => timestamp::request(&args),
+        Command::Proof(ProofCommand::AddTimestamp(args)) => timestamp::add(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check(&file),
         Command::Asset(command) => reference::asset(&command),
         Command::Geoip(command) => reference::geo(&command),

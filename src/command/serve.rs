@@ -248,6 +248,7 @@ impl Server {
         };
         let desk = LiveDesk::new(shared.clone(), config.collector.default_offset_minutes * 60).behind(gate);
         let desk = desk.asking(Arc::new(Sql::new(config.sql.clone()).context("begin to take queries")?));
+        let desk = desk.trusting(config.proof.authorities.clone());
         if let Err(trouble) = desk.take_up() {
             error!(error = format!("{trouble:#}"), "cannot see whether an erasure was interrupted");
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use nhatle_event::Timestamp;
+use nhatle_storage::proof::stamp::Authorities;
 use nhatle_storage::proof::{SignedHead, VerifierKey, package};
 use serde_json::json;
 
@@ -26,9 +27,10 @@ const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
 /// There is no such folder or file, or it cannot be read.
 pub fn run(args: &VerifyArgs) -> anyhow::Result<End> {
     let key = args.key.as_deref().map(key).transpose()?;
+    let authorities = args.timestamp_ca.as_deref().map(authorities).transpose()?;
     let (found, said) = match &args.file {
-        Some(file) => verify_package(file, key.as_ref())?,
-        None => verify_store(args, key)?,
+        Some(file) => verify_package(file, key.as_ref(), authorities.as_ref())?,
+        None => verify_store(args, key, authorities)?,
     };
     for one in &found {
         if args.json {
@@ -60,16 +62,20 @@ fn key(text: &str) -> anyhow::Result<VerifierKey> {
 }
 
 fn small_file(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(small_bytes(path)?).with_context(|| format!("read {}", path.display()))
+}
+
+fn small_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     let length = std::fs::metadata(path).map_err(|error| UsageError(format!("{}: {error}", path.display())))?.len();
     if SMALL_FILE_BYTES_MAX < length {
         return Err(UsageError(format!("{}: larger than 64 MiB", path.display())).into());
     }
-    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+    std::fs::read(path).with_context(|| format!("read {}", path.display()))
 }
 
 type Result = anyhow::Result<(Vec<Found>, Vec<String>)>;
 
-fn verify_package(path: &Path, key: Option<&VerifierKey>) -> Result {
+fn verify_package(path: &Path, key: Option<&VerifierKey>, authorities: Option<&Authorities>) -> Result {
     if !path.is_file() {
         return Err(UsageError(format!("{} is no file", path.display())).into());
     }
@@ -80,7 +86,7 @@ fn verify_package(path: &Path, key: Option<&VerifierKey>) -> Result {
         Ok(files) => files,
         Err(error) => return Ok((vec![found(&name, format!("no evidence package: {error:#}"))], Vec::new())),
     };
-    let verdict = package::verify(&files, key);
+    let verdict = package::verify(&files, key, authorities);
     let mut said = Vec::new();
     if let Some(about) = &verdict.about {
         said.push(format!("{} {}, made by {} for {:?}", about.what, about.name, about.program, about.made_by));
@@ -98,6 +104,9 @@ fn verify_package(path: &Path, key: Option<&VerifierKey>) -> Result {
     if let Some(head) = &verdict.head {
         said.push(format!("under: {}", check::said(head)));
     }
+    if let Some(stamp) = &verdict.stamp {
+        said.push(check::said_stamp(stamp));
+    }
     if let Some(known) = &verdict.key {
         said.push(format!("signed with: {}", known.text()));
         if key.is_none() {
@@ -107,17 +116,27 @@ fn verify_package(path: &Path, key: Option<&VerifierKey>) -> Result {
     Ok((verdict.findings.into_iter().map(|(file, what)| found(&file, what)).collect(), said))
 }
 
-fn verify_store(args: &VerifyArgs, key: Option<VerifierKey>) -> Result {
+fn verify_store(args: &VerifyArgs, key: Option<VerifierKey>, authorities: Option<Authorities>) -> Result {
     let data = &args.data.data;
     if !data.is_dir() {
         return Err(UsageError(format!("{} is no folder", data.display())).into());
     }
     let heads = args.head.as_deref().map(kept_heads).transpose()?.unwrap_or_default();
-    let checked = check::store(data, &Known { key, heads, is_deep: args.deep })?;
+    let checked = check::store(data, &Known { key, heads, is_deep: args.deep, authorities })?;
     let newest = checked.newest.iter().map(|newest| format!("newest: {}", check::said(newest)));
     let keys = checked.keys.iter().map(|key| format!("key: {}", key.text()));
-    let said = newest.chain(keys).chain(checked.erased).collect();
+    let stamped = checked
+        .stamp
+        .iter()
+        .flat_map(|(head, stamp)| [check::said_stamp(stamp), format!("time-stamped: {}", check::said(head))]);
+    let said = newest.chain(stamped).chain(keys).chain(checked.erased).collect();
     Ok((checked.found, said))
+}
+
+/// The authorities whose time-stamps count.
+pub(super) fn authorities(path: &Path) -> anyhow::Result<Authorities> {
+    let read = Authorities::read(&small_bytes(path)?);
+    Ok(read.map_err(|error| UsageError(format!("{}: {error}", path.display())))?)
 }
 
 /// The heads of a file.

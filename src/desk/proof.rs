@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nhatle_event::json::hex;
+use nhatle_storage::proof::stamp::{Authorities, kept};
 use nhatle_ui::model::erasure::{ErasurePlan, ErasuresView, NewErasure};
-use nhatle_ui::model::proof::{CheckView, EvidenceFile, FOUND_SHOWN_MAX, FoundRow, NewCheck, ProofView};
+use nhatle_ui::model::proof::{CheckView, EvidenceFile, FOUND_SHOWN_MAX, FoundRow, NewCheck, ProofView, StampView};
 use nhatle_ui::model::retention::{HoldChange, NewHold, RetentionView};
 use nhatle_ui::{Answer, DeskError, KeepingDesk, Localized, Refusal, Viewer};
 
@@ -15,9 +16,19 @@ use crate::prove::RegisterHashes;
 use crate::prove::check::{self, Known};
 use crate::prove::words;
 
-/// The newest check of the whole store.
+/// The newest check of the whole store, and whose time-stamps count.
 #[derive(Default)]
-pub(super) struct Checks(Arc<Mutex<Option<CheckView>>>);
+pub(super) struct Checks(Arc<Mutex<Option<CheckView>>>, Option<Authorities>);
+
+impl LiveDesk {
+    /// The same, which knows whose time-stamps count.
+    #[must_use]
+    pub fn trusting(self, authorities: Option<Authorities>) -> LiveDesk {
+        let mut desk = self;
+        desk.checks.1 = authorities;
+        desk
+    }
+}
 
 impl KeepingDesk for LiveDesk {
     fn proof(&self, viewer: &Viewer) -> Answer<ProofView> {
@@ -102,7 +113,7 @@ fn start_check(desk: &LiveDesk, viewer: &Viewer, new: &NewCheck) -> Answer<()> {
         *newest = Some(begun.clone());
     }
     let (newest, shared) = (desk.checks.0.clone(), desk.shared.clone());
-    let known = Known { key: None, heads, is_deep: new.is_deep };
+    let known = Known { key: None, heads, is_deep: new.is_deep, authorities: desk.checks.1.clone() };
     let work = move || {
         let checked = check::store(&data, &known);
         let mut view = CheckView { done: Some(shared.clock.now()), ..begun };
@@ -142,8 +153,31 @@ fn view(desk: &LiveDesk) -> ProofView {
         key: state.key.map(|key| key.text()).unwrap_or_default(),
         waiting: state.waiting as u64,
         trouble: state.trouble,
+        stamp: stamp(desk),
         check: None,
     }
+}
+
+/// The newest time-stamp of a head, and how asking for them goes; nothing where there was never one.
+fn stamp(desk: &LiveDesk) -> Option<StampView> {
+    let disk = &*desk.shared.disk;
+    let asking = kept::asking(disk);
+    let mut view = StampView { is_asked: asking.is_some(), ..StampView::default() };
+    view.trouble = asking.and_then(|asking| asking.trouble);
+    match kept::newest(disk) {
+        Ok(None) if view.is_asked => {}
+        Ok(None) => return None,
+        Ok(Some(kept)) => match kept.check(desk.checks.1.as_ref()) {
+            Ok(stamp) => {
+                view.at = Some(stamp.latest());
+                (view.authority, view.serial, view.is_chained) = (stamp.authority, stamp.serial, stamp.is_chained);
+                view.head_size = kept.head.head.size;
+            }
+            Err(error) => view.damage = Some(error.to_string()),
+        },
+        Err(error) => view.damage = Some(error.to_string()),
+    }
+    Some(view)
 }
 
 /// An incident as a package; only for who sees the whole city.
@@ -160,6 +194,9 @@ fn incident(desk: &LiveDesk, viewer: &Viewer, number: u64) -> Answer<EvidenceFil
         shared.store.record_register(state).map_err(failed)?;
     }
     let snapshot = shared.store.snapshot();
+    if let Some(head) = shared.store.newest_head() {
+        crate::prove::stamp::wait(&*shared.disk, head.head.size).map_err(failed)?;
+    }
     let subject = Subject::Incident(number);
     let gathered = shared.registry.read(|state| evidence::gather(&subject, &snapshot, state));
     let gathered = gathered.map_err(|error| match error {

@@ -12,6 +12,7 @@ use nhatle_engine::register::RegisterState;
 use nhatle_event::{EventId, Seq, Text};
 use nhatle_storage::proof::package::{self, About, Contents};
 use nhatle_storage::proof::prove::{self, ProveError};
+use nhatle_storage::proof::stamp::kept::{self, Kept};
 use nhatle_storage::proof::{SignedHead, SigningKey, log};
 use nhatle_storage::query::{Page, Query};
 use nhatle_storage::register::{Entry, Register, RegisterError};
@@ -202,6 +203,8 @@ pub struct Package {
     pub about: About,
     /// The head it stands under.
     pub head: SignedHead,
+    /// It holds a time-stamp of it.
+    pub is_stamped: bool,
 }
 
 /// The leaf under this head that writes a document down.
@@ -222,7 +225,7 @@ pub fn is_written_down(disk: &dyn Disk, document: &Document) -> Result<bool, Evi
     Ok(prove::document_leaf(disk, &head, (document.bytes, &document.sha256))?.is_some())
 }
 
-/// Makes the package under the newest head.
+/// Makes the package under the newest head that has a time-stamp, where that one covers all of it, else under the newest.
 ///
 /// # Errors
 /// Something of it is not covered by the head yet, or is not what was written.
@@ -232,7 +235,30 @@ pub fn build(
     register: Rows,
     (key, made_by): (&SigningKey, &str),
 ) -> Result<Package, EvidenceError> {
-    let head = log::newest(disk)?.ok_or(ProveError::NoHead)?;
+    let newest = log::newest(disk)?.ok_or(ProveError::NoHead)?;
+    // What is in a package is signed with its key: a head of before another key came is of no use. A time-stamp that does
+    // not hold keeps nobody from a package; `verify` names it.
+    let is_ours = |kept: &Kept| {
+        kept.head.head.size <= newest.head.size && kept.head.check(&key.public()).is_ok() && kept.check(None).is_ok()
+    };
+    if let Some(stamped) = kept::newest(disk).ok().flatten().filter(is_ours) {
+        let stamp = [(package::STAMP_REQUEST, stamped.request.to_der()), (package::STAMP, stamped.answer)];
+        match under((stamped.head, stamp.into()), gathered, (disk, snapshot), &register, (key, made_by)) {
+            Err(error) if error.is_too_early() => {}
+            made => return made,
+        }
+    }
+    under((newest, Vec::new()), gathered, (disk, snapshot), &register, (key, made_by))
+}
+
+/// Makes the package under this head, with its time-stamp where it has one.
+fn under(
+    (head, stamp): (SignedHead, Vec<(&'static str, Vec<u8>)>),
+    gathered: &Gathered,
+    (disk, snapshot): (&dyn Disk, &Snapshot),
+    register: &Rows,
+    (key, made_by): (&SigningKey, &str),
+) -> Result<Package, EvidenceError> {
     let events = prove::events(disk, snapshot, &head, &gathered.seqs)?;
     let mut wanted: Vec<u64> = events.iter().map(|one| one.proof.leaf).collect();
     wanted.extend(events.iter().filter_map(|one| Some(one.proof.erased.as_ref()?.leaf)));
@@ -243,7 +269,7 @@ pub fn build(
         let id = |entry: &Entry| u64::try_from(entry.id).unwrap_or(0);
         let ids: Vec<u64> = register.rows.iter().map(id).collect();
         let proofs = prove::rows(&register.hashes, leaf, &ids)?;
-        changes = register.rows.into_iter().zip(proofs).collect();
+        changes = register.rows.iter().cloned().zip(proofs).collect();
         wanted.push(leaf.0);
     }
     if let Some((document, _)) = &gathered.document {
@@ -264,7 +290,9 @@ pub fn build(
     let others = [("README.txt", README), ("check.py", CHECKER)];
     let mut others = others.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec();
     others.extend(gathered.document.iter().map(|(_, bytes)| (package::DOCUMENT.to_owned(), bytes.clone())));
+    let is_stamped = !stamp.is_empty();
+    others.extend(stamp.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)));
     let contents = Contents { about, head, events, changes, entries, others };
     let files = package::files(&contents, key).map_err(std::io::Error::from)?;
-    Ok(Package { bytes: archive::write(&files)?, about: contents.about, head: contents.head })
+    Ok(Package { bytes: archive::write(&files)?, about: contents.about, head: contents.head, is_stamped })
 }

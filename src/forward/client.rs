@@ -163,15 +163,15 @@ impl Client {
         let exchange = async {
             sender.ready().await.map_err(|error| broken("use the line")(error.into()))?;
             let answer =
-                sender.send_request(request).await.map_err(|error| broken("send to the city")(error.into()))?;
+                sender.send_request(request).await.map_err(|error| broken("send the request")(error.into()))?;
             let status = answer.status().as_u16();
             let retry = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let body = axum::body::to_bytes(Body::new(answer.into_body()), bytes_max).await;
-            let body = body.map_err(|error| broken("read the city's answer")(error.into()))?;
+            let body = body.map_err(|error| broken("read the answer")(error.into()))?;
             Ok(Answer { status, retry_after: retry.map(Duration::from_secs), body })
         };
         let answer = tokio::time::timeout(wait, exchange).await;
-        let answer = answer.map_err(|elapsed| broken("wait for the city's answer")(elapsed.into()))?;
+        let answer = answer.map_err(|elapsed| broken("wait for the answer")(elapsed.into()))?;
         match answer {
             Ok(answer) => {
                 self.open = Some(sender);

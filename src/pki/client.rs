@@ -40,6 +40,24 @@ pub fn authority_client(ca_pem: &str) -> Result<ClientConfig, PkiError> {
     Ok(finished(builder(city)?.with_no_client_auth()))
 }
 
+/// For a web server that is not ours: who may have signed its certificate (PEM, one or more), which must be of its name.
+///
+/// # Errors
+/// There is none, or one that is none.
+pub fn web_client(ca_pem: &str) -> Result<ClientConfig, PkiError> {
+    let wrong = PkiError::Request("no certificate of an authority");
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let certificate = certificate.map_err(|_bad| PkiError::Request("no certificate of an authority"))?;
+        roots.add(certificate)?;
+    }
+    if roots.is_empty() {
+        return Err(wrong);
+    }
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// For who is enrolled: the authority's certificate, the own one and its key, all PEM.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use anyhow::Context;
 use nhatle_event::json::hex;
 use nhatle_event::{Clock, SystemClock};
 use nhatle_storage::proof::entry::ErasedEntry;
+use nhatle_storage::proof::stamp::{Authorities, Stamp, kept};
 use nhatle_storage::proof::{SignedHead, VerifierKey, check, head, log};
 use nhatle_storage::verify::Finding;
 use nhatle_storage::{Config, Disk, OsDisk, Store};
@@ -46,6 +47,8 @@ pub struct Known {
     pub heads: Vec<SignedHead>,
     /// The leaf of every stored event is made again.
     pub is_deep: bool,
+    /// Whose time-stamps count; `None`: all of them is checked but who vouched for their certificates.
+    pub authorities: Option<Authorities>,
 }
 
 /// What a check found.
@@ -59,6 +62,8 @@ pub struct Checked {
     pub keys: Vec<VerifierKey>,
     /// What was erased, in words, oldest first.
     pub erased: Vec<String>,
+    /// The newest head with a time-stamp that holds.
+    pub stamp: Option<(SignedHead, Stamp)>,
 }
 
 /// Checks the store in this folder.
@@ -70,6 +75,8 @@ pub fn store(data: &Path, known: &Known) -> anyhow::Result<Checked> {
     let mut done = Checked::default();
     done.found.extend(nhatle_storage::verify(&*disk).into_iter().map(Found::from));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before the log, which no time-stamp is past then.
+    let stamped = kept::sizes(&*disk, "tsr")?;
     // The log of the proof first: rows that come to the register meanwhile are past what it says.
     let checked = check::store(&*disk);
     let damage = runtime.block_on(nhatle_storage::register::verify(data));
@@ -99,6 +106,9 @@ pub fn store(data: &Path, known: &Known) -> anyhow::Result<Checked> {
         done.erased = checked.log.erased().map(|(leaf, entry)| said_erased(leaf, entry)).collect();
         done.keys = checked.log.keys.iter().map(|(_, key)| key.clone()).collect();
     }
+    let (stamp, wrong) = kept::check_all(&*disk, &stamped, checked.as_ref(), known.authorities.as_ref());
+    done.stamp = stamp;
+    done.found.extend(wrong.into_iter().map(Found::from));
     let damaged = crate::state::damage(&*disk).into_iter();
     done.found.extend(damaged.map(|(file, what)| Found { file, offset: None, row: None, what }));
     check_keys(&mut done, known.key.as_ref(), checked.as_ref());
@@ -146,6 +156,18 @@ fn said_erased(leaf: u64, entry: &ErasedEntry) -> String {
     format!(
         "erased: erasure {erasure}, leaf {leaf}: {events} of {rows} events of {dir}, now {by_dir}, {at}, by {by:?}, basis {:?}",
         entry.basis
+    )
+}
+
+/// What an authority said of a head, in a line.
+pub fn said_stamp(stamp: &Stamp) -> String {
+    let vouched =
+        if stamp.is_chained { "" } else { "; who vouched for its certificate was not looked at: give --timestamp-ca" };
+    format!(
+        "time-stamp: existed at or before {} by {:?}, number {}{vouched}",
+        stamp.latest(),
+        stamp.authority,
+        stamp.serial
     )
 }
 

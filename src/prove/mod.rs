@@ -1,5 +1,5 @@
 //! Keeps the proof of a running server in step: the register's state in its log, a head at least hourly, heads to second
-//! parties, and heads of others checked. In: the store, the register, `[proof]`. Out: entries and heads in the store,
+//! parties and times for them by an authority, and heads of others checked. In: the store, the register, `[proof]`. Out: entries and heads in the store,
 //! copies of heads, alerts where a log of others contradicts itself. The pure part is [`nhatle_storage::proof`].
 
 pub mod settings;
@@ -7,6 +7,7 @@ pub mod request;
 pub mod run;
 pub mod deliver;
 pub mod receive;
+pub mod stamp;
 pub mod alert;
 pub mod check;
 pub mod words;

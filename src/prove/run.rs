@@ -14,6 +14,7 @@ use super::alert::{self, Trouble};
 use super::deliver::{self, Witness};
 use super::request::{self, REQUEST};
 use super::settings::Proof;
+use super::stamp::Stamper;
 use crate::pipeline::Shared;
 use crate::sentinel::alert::raise;
 
@@ -54,6 +55,7 @@ fn run(shared: &Shared, settings: &Proof, runtime: &Handle, is_stopping: &Atomic
     let mut hashes = RegisterHashes::default();
     let mut signed = Instant::now();
     let mut parties = Parties::new(settings);
+    let mut stamper = Stamper::new(&*shared.disk, settings.stamping.as_ref());
     record(shared, &mut hashes);
     while !is_stopping.load(Ordering::Relaxed) {
         std::thread::sleep(SLICE);
@@ -79,6 +81,12 @@ fn run(shared: &Shared, settings: &Proof, runtime: &Handle, is_stopping: &Atomic
             record(shared, &mut hashes);
         }
         parties.deliver(shared, runtime);
+        if let Some(stamper) = &mut stamper {
+            stamper.tick(shared, runtime);
+        }
+    }
+    if let Some(stamper) = stamper {
+        stamper.stop();
     }
     record(shared, &mut hashes);
     parties.deliver(shared, runtime);

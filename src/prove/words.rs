@@ -1,6 +1,6 @@
 //! What a check found, in Vietnamese. In: the sentence as `nhatle verify` prints it. Out: the same in Vietnamese, with its
 //! numbers, names and hashes as they are; `None` where it is a sentence of somebody else (the system, SQLite, JSON), which
-//! stays as it is. The sentences of the checks stand in `nhatle_storage::proof::check`, `wal`, `manifest`, `segment` and
+//! stays as it is. The sentences of the checks stand in `nhatle_storage::proof::check`, `proof::stamp`, `wal`, `manifest`, `segment` and
 //! `register`; a new one there has its line here.
 
 /// English, Vietnamese; `{}` stands for what varies, in the same order in both. The first that fits is taken.
@@ -113,6 +113,49 @@ const SENTENCES: &[(&str, &str)] = &[
         "the log was written anew: over its first {} leaves the head has root {}, the log comes to {}",
         "nhật ký chứng minh đã bị viết lại: trên {} mục đầu head có gốc {}, nhật ký tính ra {}",
     ),
+    // Time-stamps.
+    ("longer than {} bytes", "dài hơn {} byte"),
+    ("a head over {} leaves", "một head trên {} mục"),
+    ("no time-stamp: {}", "không phải dấu thời gian: {}"),
+    ("no request for a time-stamp: {}", "không phải yêu cầu dấu thời gian: {}"),
+    ("the time-stamping authority did not grant it: status {}", "tổ chức cấp dấu thời gian không cấp: trạng thái {}"),
+    ("the answer has no token", "câu trả lời không có dấu thời gian"),
+    ("the time-stamp is of another hash than SHA-256", "dấu thời gian dùng mã băm khác SHA-256"),
+    (
+        "the time-stamp is of other bytes than those of the head",
+        "dấu thời gian là của các byte khác, không phải của head",
+    ),
+    (
+        "the time-stamp answers another request: its nonce is not ours",
+        "dấu thời gian trả lời một yêu cầu khác: số ngẫu nhiên (nonce) không khớp",
+    ),
+    ("the time-stamp came without the certificate of its signer", "dấu thời gian không kèm chứng thư của bên ký"),
+    ("the certificate of the time-stamp is none: {}", "chứng thư của dấu thời gian không đọc được: {}"),
+    ("what is signed is not the content of the time-stamp", "phần được ký không phải nội dung của dấu thời gian"),
+    (
+        "the time-stamp was signed for another certificate than the one that came with it",
+        "dấu thời gian được ký cho chứng thư khác với chứng thư đi kèm",
+    ),
+    ("the time-stamp is signed in a way that is not known", "dấu thời gian được ký theo cách chưa biết"),
+    ("the signature of the time-stamp does not hold", "chữ ký của dấu thời gian không đúng"),
+    (
+        "the certificate is not one for time-stamps and nothing else",
+        "chứng thư không phải loại chỉ dùng cho dấu thời gian",
+    ),
+    (
+        "the certificate does not mark its use for time-stamps as critical",
+        "chứng thư không đánh dấu bắt buộc (critical) cho mục đích dấu thời gian",
+    ),
+    ("a certificate had expired at the time of the time-stamp", "có chứng thư đã hết hạn vào lúc cấp dấu thời gian"),
+    (
+        "a certificate was not valid yet at the time of the time-stamp",
+        "có chứng thư chưa có hiệu lực vào lúc cấp dấu thời gian",
+    ),
+    (
+        "no authority that is known vouched for the certificate of the time-stamp",
+        "không tổ chức nào được khai báo bảo chứng cho chứng thư của dấu thời gian",
+    ),
+    ("the chain of the time-stamp's certificate does not hold: {}", "chuỗi chứng thư của dấu thời gian không đúng: {}"),
     // Files of `state/`.
     (
         "{}: its bytes are not those of its checksum, they come to {}",

@@ -18,6 +18,7 @@ use crate::error::{Corrupt, OpenError, ReadError};
 use crate::manifest::{self, Manifest};
 use crate::proof::entry::{Entry, Leaf};
 use crate::proof::log::{self, HEADS, LOG, NODES};
+use crate::proof::stamp::kept as stamp;
 use crate::publish::hold_segments;
 use crate::recover::live_logs;
 use crate::segment::meta::{BLOCK_BYTES, FileMeta, SegmentMeta};
@@ -125,8 +126,8 @@ fn read(disk: &dyn Disk, manifest: &Manifest) -> Result<(Border, bool), OpenErro
     }
     let last_seq = Seq(next_seq.0.saturating_sub(1));
     let is_proved = is_proved(disk, manifest)?;
-    // The heads first: what comes to the log meanwhile no head read here covers.
-    let mut proof = Vec::new();
+    // Time-stamps before the heads they are of, these before the log: no one of them is past what comes behind it here.
+    let mut proof = kept_stamps(disk)?;
     for path in [HEADS, LOG, NODES] {
         let length = disk.length(path).map_err(|source| ReadError::io(path, source))?;
         proof.extend(length.map(|length| (path.to_owned(), length)));
@@ -134,6 +135,18 @@ fn read(disk: &dyn Disk, manifest: &Manifest) -> Result<(Border, bool), OpenErro
     let segments = manifest.segments.clone();
     let event_count = counts.iter().sum();
     Ok((Border { manifest: file, segments, logs, proof, counts, event_count, last_seq, readers: None }, is_proved))
+}
+
+/// The files of heads that have a time-stamp.
+fn kept_stamps(disk: &dyn Disk) -> Result<Vec<(String, u64)>, ReadError> {
+    let mut files = Vec::new();
+    for size in stamp::sizes(disk, "tsr")? {
+        for path in ["head", "tsq", "tsr"].map(|kind| stamp::path(size, kind)) {
+            let length = disk.length(&path).map_err(|source| ReadError::io(&path, source))?;
+            files.extend(length.map(|length| (path, length)));
+        }
+    }
+    Ok(files)
 }
 
 /// The log of the proof names each segment of the manifest, as far as the manifest does not say so itself.

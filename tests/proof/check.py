@@ -1,24 +1,30 @@
 #!/usr/bin/env python3
 """Checks an evidence package of nhatle from docs/format/proof.md alone: the standard library, nothing of nhatle.
 
-    python3 check.py [--key KEY_OR_FILE] PACKAGE.tar
-    python3 check.py [--key KEY_OR_FILE] --store FOLDER [--head FILE]
+    python3 check.py [--key KEY_OR_FILE] [--timestamp-ca FILE] PACKAGE.tar
+    python3 check.py [--key KEY_OR_FILE] [--timestamp-ca FILE] --store FOLDER [--head FILE]
 
-The second form checks the proof of a store's folder: log, tree, heads, the segments' files and the register against it.
+Of a time-stamp (RFC 3161) it compares what the stamp is of; with --timestamp-ca (certificates in PEM) it has openssl check
+the signature too, where there is one. The second form checks the proof of a store's folder: log, tree, heads, the segments' files and the register against it.
 Exit code: 0 all of it holds, 1 something does not (one line each), 2 wrong arguments.
 """
 
 import base64
+import calendar
 import hashlib
 import ipaddress
 import json
 import os
 import sqlite3
 import struct
+import subprocess
 import sys
 import tarfile
+import tempfile
+import time
 
 findings = []
+stamp_authorities = None
 
 
 def find(where, what):
@@ -90,6 +96,66 @@ def ed25519_verify(public, message, signature):
         return False
     h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % Q
     return point_equal(point_mul(s, BASE), point_add(r, point_mul(h, a)))
+
+
+# --- Time-stamps (RFC 3161, section 2.4) ----------------------------------------------------------------------------
+
+
+def der(raw):
+    """The values of DER that stand one behind the other: (tag, content)."""
+    values, at = [], 0
+    while at < len(raw):
+        tag, length, at = raw[at], raw[at + 1], at + 2
+        if length & 0x80:
+            count = length & 0x7F
+            length, at = int.from_bytes(raw[at : at + count], "big"), at + count
+        if len(raw) < at + length:
+            raise ValueError("a value longer than what is there")
+        values.append((tag, raw[at : at + length]))
+        at += length
+    return values
+
+
+def imprint_of(value):
+    """The hash of a MessageImprint that names SHA-256."""
+    (_, algorithm), (_, hashed) = der(value)
+    if der(algorithm)[0][1] != bytes.fromhex("608648016503040201"):
+        raise ValueError("another hash than SHA-256")
+    return hashed
+
+
+def check_stamp(where, head, request, answer):
+    try:
+        asked = der(der(request)[0][1])
+        token = der(der(answer)[0][1])[1][1]
+        signed = der(der(der(token)[1][1])[0][1])
+        content = der(der(signed[2][1])[1][1])[0][1]
+        info = der(der(content)[0][1])
+        hashes = {imprint_of(asked[1][1]), imprint_of(info[2][1]), hashlib.sha256(head).digest()}
+        numbers = {value for tag, value in asked[2:] + info[5:] if tag == 2}
+        at = info[4][1].decode()
+        seconds = calendar.timegm(time.strptime(at[:14], "%Y%m%d%H%M%S"))
+    except (ValueError, IndexError, TypeError) as error:
+        return find(where, f"no time-stamp: {error}")
+    if len(hashes) != 1:
+        find(where, "the time-stamp is of other bytes than those of the head")
+    if len(numbers) != 1:
+        find(where, "the time-stamp answers another request")
+    print(f"time-stamp: existed at or before {at}" + ("" if stamp_authorities else "; its signature was not looked at: give --timestamp-ca"))
+    if not stamp_authorities:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, name) for name in ("head.tsq", "head.tsr")]
+        for path, raw in zip(paths, (request, answer)):
+            with open(path, "wb") as file:
+                file.write(raw)
+        command = ["openssl", "ts", "-verify", "-attime", str(seconds), "-CAfile", stamp_authorities, "-queryfile", paths[0], "-in", paths[1]]
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        except OSError:
+            return print("skipped: no openssl, the signature of the time-stamp was not looked at")
+    if done.returncode != 0:
+        find(where, f"openssl does not take it: {done.stdout.decode(errors='replace').strip()}")
 
 
 # --- Trees (RFC 6962, section 2.1) ----------------------------------------------------------------------------------
@@ -237,6 +303,8 @@ def check_package(path, known_key):
         return find(missing[0], "is missing")
     try:
         check_files(files, known_key)
+        if {"head.tsq", "head.tsr"} & files.keys():
+            check_stamp("head.tsr", files["head.txt"], files.get("head.tsq", b""), files.get("head.tsr", b""))
     except (ValueError, KeyError, TypeError, struct.error, AttributeError) as error:
         find(path, f"is of no known form: {error!r}")
 
@@ -448,6 +516,10 @@ def check_store(folder, known_key, kept):
         check_head("proof/heads", note)
     for note in kept:
         check_head("kept head", note)
+    for name in sorted(name[:-4] for name in names("proof/stamps") if name.endswith(".tsr")):
+        head, request, answer = (read(f"proof/stamps/{name}{ending}") for ending in (".head", ".tsq", ".tsr"))
+        check_head(f"proof/stamps/{name}.head", head.decode(errors="replace"))
+        check_stamp(f"proof/stamps/{name}.tsr", head, request, answer)
     if heads:
         check_keys(list(zip(key_leaves, keys)), heads, known_key)
         check_nodes(read("proof/nodes"), leaves[: size_of(heads[-1])])
@@ -618,14 +690,17 @@ def check_register(path, entries):
 
 
 def main(arguments):
+    global stamp_authorities
     known_key, store, kept, rest = None, None, [], []
     arguments = list(arguments)
     while arguments:
         one = arguments.pop(0)
-        if one in ("--key", "--store", "--head") and arguments:
+        if one in ("--key", "--store", "--head", "--timestamp-ca") and arguments:
             value = arguments.pop(0)
             if one == "--store":
                 store = value
+            elif one == "--timestamp-ca":
+                stamp_authorities = os.path.abspath(value)
             elif one == "--head":
                 # Whatever a clipboard or an editor did at the ends and to line ends was never signed.
                 with open(value, encoding="utf-8-sig") as file:

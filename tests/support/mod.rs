@@ -4,6 +4,8 @@ pub mod debian;
 pub mod ports;
 pub mod python;
 pub mod s3;
+#[allow(dead_code, reason = "tests of the storage use all of it")]
+pub mod tsa;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -73,6 +73,7 @@ pub fn look(data: &Path, config: Option<&Path>) -> anyhow::Result<Vec<Check>> {
 
 fn of_store(store: &Store, file: &ConfigFile, data: &Path, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![backlog(store, file), retention(store, file, now), damage(data)];
+    checks.extend(super::stamps::look(data, file, now));
     match SourceBook::open(store) {
         Ok(book) => {
             let feed = Feed::new(store.mark(balance::MARK).as_deref());

@@ -7,6 +7,7 @@
 mod local;
 mod machine;
 mod remote;
+mod stamps;
 
 use serde_json::json;
 

@@ -24,6 +24,7 @@ pub mod event_json;
 pub mod package;
 pub mod check;
 pub mod witness;
+pub mod stamp;
 #[cfg(test)]
 mod tests;
 

@@ -18,6 +18,7 @@ use super::event_json;
 use super::head::SignedHead;
 use super::note::{KeyKind, Note, SigningKey, VerifierKey};
 use super::prove::{ErasedProof, EventProof, LeafProof, ProvenEvent, RowProof, unhex_path};
+use super::stamp::{self, Authorities, Request, Stamp, StampError};
 use super::tree::{Hash, leaf_hash, root_of_inclusion};
 use crate::dataset::Dataset;
 use crate::register;
@@ -39,6 +40,10 @@ pub const CHANGES: &str = "changes.jsonl";
 pub const PROOFS: &str = "proofs.json";
 /// A file that left the house, where the package is about one: a report.
 pub const DOCUMENT: &str = "document";
+/// What a time-stamping authority was asked about the head, where it was.
+pub const STAMP_REQUEST: &str = "head.tsq";
+/// What it answered.
+pub const STAMP: &str = "head.tsr";
 /// The SHA-256 of every other file, signed.
 pub const SUMS: &str = "sums.txt";
 /// The first line of [`SUMS`].
@@ -168,14 +173,22 @@ pub struct Verdict {
     pub changes: u64,
     /// The name under which the file of the package was written down, and when, nanoseconds since 1970.
     pub document: Option<(String, i64)>,
+    /// What a time-stamping authority said of the head.
+    pub stamp: Option<Stamp>,
     /// What does not hold: the file, and what is wrong.
     pub findings: Vec<(String, String)>,
 }
 
-/// Checks the files of a package. `expected` is the key the reader knows, where they gave one.
-pub fn verify(files: &BTreeMap<String, Vec<u8>>, expected: Option<&VerifierKey>) -> Verdict {
+/// Checks the files of a package. `expected` is the key the reader knows, where they gave one; `authorities` are those whose
+/// time they trust: without, all of a time-stamp but its chain is checked.
+pub fn verify(
+    files: &BTreeMap<String, Vec<u8>>,
+    expected: Option<&VerifierKey>,
+    authorities: Option<&Authorities>,
+) -> Verdict {
     let mut check = Check { files, verdict: Verdict::default() };
     check.all(expected);
+    check.stamp(authorities);
     check.verdict
 }
 
@@ -294,6 +307,31 @@ impl Check<'_> {
         }
         self.verdict.head = Some(head.clone());
         Some(head)
+    }
+
+    /// The time-stamp is of the bytes of the head.
+    fn stamp(&mut self, authorities: Option<&Authorities>) {
+        let get = |name: &str| self.files.get(name).map(Vec::as_slice);
+        let (request, answer) = match (get(STAMP_REQUEST), get(STAMP)) {
+            (None, None) => return,
+            (Some(_), None) => return self.find(STAMP, "is missing"),
+            (None, Some(_)) => return self.find(STAMP_REQUEST, "is missing"),
+            (Some(request), Some(answer)) => (Request::parse(request), answer),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return self.find(STAMP_REQUEST, format!("no request for a time-stamp: {error}")),
+        };
+        let head: Hash = Sha256::digest(get(HEAD).unwrap_or_default()).into();
+        let checked = if request.imprint == head {
+            stamp::check(answer, &request, authorities)
+        } else {
+            Err(StampError::OtherImprint)
+        };
+        match checked {
+            Ok(stamp) => self.verdict.stamp = Some(stamp),
+            Err(error) => self.find(STAMP, error.to_string()),
+        }
     }
 
     /// The leaves of the log that stand under the head.

@@ -28,8 +28,32 @@ pub struct ProofView {
     pub waiting: u64,
     /// Why the log is not gone on with, or why entries wait.
     pub trouble: Option<String>,
+    /// Times for heads by an authority (RFC 3161); nothing where none was ever asked.
+    pub stamp: Option<StampView>,
     /// The newest check of the whole store since the start; nothing for a viewer that has a unit.
     pub check: Option<CheckView>,
+}
+
+/// The newest time-stamp of a head, and how asking for them goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StampView {
+    /// The head existed at or before this.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub at: Option<Timestamp>,
+    /// Who says so.
+    pub authority: String,
+    /// The authority's number of it, in hexadecimal.
+    pub serial: String,
+    /// How many entries that head covers.
+    pub head_size: u64,
+    /// Somebody in `proof.timestamp_ca` vouched for the authority.
+    pub is_chained: bool,
+    /// The server asks by itself.
+    pub is_asked: bool,
+    /// What went wrong when it asked last.
+    pub trouble: Option<String>,
+    /// Why the newest time-stamp does not hold.
+    pub damage: Option<String>,
 }
 
 /// How long the text of kept heads may be.
