@@ -23,11 +23,12 @@ use serde_json::json;
 use super::{End, UsageError, output};
 use crate::backup::{Archive, FORMAT, FORMAT_INCREMENT, FileRow, Index, KeptRow, Link, Since, hash_of, link, read};
 use crate::cli_backup::BackupArgs;
+use crate::handover;
 
 /// What of a data folder is copied by its own way, or made anew: the log, segments, manifests and proof, the register,
 /// locks, room set aside, packs being written, caches.
-const NOT_COPIED: [&str; 9] =
-    ["LOCK", "READERS", "reserve", "log", "segments", "manifest", "proof", "rules.staging", "state"];
+const NOT_COPIED: [&str; 10] =
+    ["LOCK", "READERS", handover::SOCKET, "reserve", "log", "segments", "manifest", "proof", "rules.staging", "state"];
 /// How deep folders may stand in each other.
 const DEPTH_MAX: usize = 8;
 
