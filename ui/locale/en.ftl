@@ -231,6 +231,7 @@ state = State
 source = Source
 source-active = Active
 source-silent = Silent
+source-quiet = Quiet, as usual
 source-never = Never sent
 input = Input
 received = Received

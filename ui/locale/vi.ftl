@@ -231,6 +231,7 @@ state = Tình trạng
 source = Nguồn
 source-active = Đang gửi
 source-silent = Mất tín hiệu
+source-quiet = Nghỉ như thường lệ
 source-never = Chưa gửi
 input = Cổng nhận
 received = Đã nhận
