@@ -86,7 +86,7 @@ impl Wire {
     ///
     /// # Errors
     /// Why nothing more comes.
-    pub fn next(&mut self) -> Result<Next, Broken> {
+    pub fn next_file(&mut self) -> Result<Next, Broken> {
         let next = self.line();
         self.is_in_file = matches!(next, Ok(Next::File { .. }));
         (self.left, self.is_cut) = (0, false);
@@ -222,7 +222,7 @@ mod tests {
         let bytes = FileBytes(Arc::new(Mutex::new(Wire::new(far, Arc::default()).expect("a wire"))));
         let mut all = Vec::new();
         loop {
-            let next = bytes.wire().next();
+            let next = bytes.wire().next_file();
             match next {
                 Ok(Next::File { .. }) => {}
                 _ => break,
@@ -282,6 +282,6 @@ mod tests {
     fn who_waits_for_bytes_hears_that_the_server_ends() {
         let (_near, far) = UnixStream::pair().expect("a pair");
         let mut wire = Wire::new(far, Arc::new(AtomicBool::new(true))).expect("a wire");
-        assert_eq!(wire.next(), Err(Broken::Stopping));
+        assert_eq!(wire.next_file(), Err(Broken::Stopping));
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn run(
     let before = alerts();
     let mut import = Import { within, by, settings, teller, is_stopping, counts: Counts::default() };
     loop {
-        let next = bytes.wire().next()?;
+        let next = bytes.wire().next_file()?;
         match next {
             Next::End {} => break,
             Next::File { path, modified_ns } => import.file(&path, modified_ns, &options, bytes)?,
