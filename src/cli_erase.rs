@@ -12,12 +12,12 @@ pub enum EraseCommand {
         after_help = "Example: nhatle erase plan --subject nguyen.van.a --data data\nExample: nhatle erase plan --query 'host.name:kiosk-7' --fields user.name,user.email --data data"
     )]
     Plan(ErasePlanArgs),
-    /// Erase, where the server does not run; ask a running one with POST /api/v1/erasures.
+    /// Erase; where a server has the folder, it does so.
     #[command(
         after_help = "Example: nhatle erase run --subject - --basis 'Luật 91/2025/QH15, đơn số 12' --by lan --expect 41 --data data < value.txt"
     )]
     Run(EraseRunArgs),
-    /// Go on with what was interrupted, where the server does not run; a server does so when it starts.
+    /// Go on with what was interrupted; a server does so when it starts.
     #[command(after_help = "Example: nhatle erase resume --data data")]
     Resume {
         /// Where the store is.

@@ -46,6 +46,7 @@ pub mod cli_backup;
 pub mod cli_retention;
 pub mod cli_erase;
 pub mod retention;
+pub mod handover;
 pub mod erasure;
 pub mod tend;
 pub mod state;

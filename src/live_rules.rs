@@ -59,6 +59,8 @@ pub struct LiveRules {
     detected: AtomicU64,
     /// What was committed for it to look at ends here.
     committed: AtomicU64,
+    /// See [`LiveRules::settled`].
+    settled: AtomicU64,
     is_stopping: AtomicBool,
     asked: Mutex<bool>,
     bell: Condvar,
@@ -145,6 +147,7 @@ impl LiveRules {
             running: Mutex::default(),
             detected: AtomicU64::new(0),
             committed: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             asked: Mutex::new(false),
             bell: Condvar::new(),
@@ -194,9 +197,24 @@ impl LiveRules {
         self.detected.store(seq.0, Ordering::Release);
     }
 
+    /// Says up to where everything that was found is stored and published.
+    pub fn set_settled(&self, seq: Seq) {
+        self.settled.store(seq.0, Ordering::Release);
+    }
+
+    /// Up to where everything that was found is stored and published, late events too.
+    pub fn settled(&self) -> Seq {
+        Seq(self.settled.load(Ordering::Acquire))
+    }
+
     /// Says up to where there is something to look at. Not the end of the store: alerts are stored too.
     pub fn set_committed(&self, seq: Seq) {
         self.committed.store(seq.0, Ordering::Release);
+    }
+
+    /// Up to where there is something to look at.
+    pub fn committed(&self) -> Seq {
+        Seq(self.committed.load(Ordering::Acquire))
     }
 
     /// By how many events detection is behind what is durable.

@@ -80,21 +80,6 @@ fn every_line_of_loghub_is_stored_or_dead_lettered() {
     check("loghub", "_2k.log", lines, &["event.dataset:linux.auth", "sshd"]);
 }
 
-/// A store has one writer; who imports beside a server is told the way in.
-#[test]
-fn an_import_beside_a_server_says_how_files_come_in() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = crate::support::Server::start(folder.path(), &[]);
-    let file = folder.path().with_extension("log");
-    std::fs::write(&file, "a line\n").unwrap();
-    let output = crate::support::run(&["import", "--data", folder.path().to_str().unwrap(), file.to_str().unwrap()]);
-    std::fs::remove_file(&file).unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("another process") && said.contains("/api/v1/events"), "{said}");
-    server.stop();
-}
-
 /// A server waits for room; whoever imports is told.
 #[test]
 fn an_import_onto_a_full_disk_ends_and_says_how_much_is_stored() {

@@ -12,6 +12,7 @@ mod support;
 mod accounts;
 mod backlog;
 mod backup;
+mod beside;
 mod canary;
 mod cli;
 mod correlate;

@@ -69,7 +69,7 @@ pub fn store(data: &Path) {
     std::fs::remove_file(data.with_extension("first.tar")).unwrap();
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with all files that are in it; a server that is running has a socket there.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -77,7 +77,7 @@ pub fn copy(from: &Path, to: &Path) {
         let (path, place) = (entry.path(), to.join(entry.file_name()));
         if path.is_dir() {
             copy(&path, &place);
-        } else {
+        } else if path.is_file() {
             std::fs::copy(path, place).unwrap();
         }
     }

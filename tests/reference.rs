@@ -78,7 +78,7 @@ fn event(seconds_ago: i64, more: &Value) -> Value {
     event
 }
 
-fn geo_file() -> Vec<u8> {
+pub fn geo_file() -> Vec<u8> {
     let text = |text: &str| Node::Text(text.to_owned());
     let country = Node::Map(vec![("iso_code".to_owned(), text("VN"))]);
     database("Made-City", 1_790_000_000, &[("203.0.113.0/24", Node::Map(vec![("country".to_owned(), country)]))])

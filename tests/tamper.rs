@@ -23,7 +23,12 @@ fn findings(data: &Path) -> (Option<i32>, Vec<Value>) {
 fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files_below(&path, files) } else { files.push(path) }
+        if path.is_dir() {
+            files_below(&path, files);
+        } else if path.is_file() {
+            // A server that was killed leaves its socket.
+            files.push(path);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::backup::{
 };
 use crate::cli_backup::BackupArgs;
 use crate::config::ConfigError;
+use crate::handover;
 use crate::objects::address::Address;
 use crate::objects::keep::{Deleted, keep_newest};
 use crate::objects::remote::{Changed, Purpose, Remote};
@@ -35,8 +36,8 @@ use crate::objects::settings::BackupFile;
 
 /// What of a data folder is copied by its own way, or made anew: the log, segments, manifests and proof, the register,
 /// locks, room set aside, packs being written, caches.
-const NOT_COPIED: [&str; 9] =
-    ["LOCK", "READERS", "reserve", "log", "segments", "manifest", "proof", "rules.staging", "state"];
+const NOT_COPIED: [&str; 10] =
+    ["LOCK", "READERS", handover::SOCKET, "reserve", "log", "segments", "manifest", "proof", "rules.staging", "state"];
 /// How deep folders may stand in each other.
 const DEPTH_MAX: usize = 8;
 /// How often a file is begun anew that changes while it is read.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nhatle_collector::listen::{Batch, Sink};
 use nhatle_engine::account::{AccountChange, Role};
 use nhatle_engine::register::AnyChange;
-use nhatle_event::{Clock, Record, SystemClock, Text, Timestamp};
+use nhatle_event::{Clock, Field, Record, SystemClock, Text, Timestamp};
 use nhatle_ui::session::hash_password;
 
 use super::{End, output};
@@ -20,6 +20,8 @@ use crate::command::serve::{self, Server};
 use crate::config::Config;
 use crate::demo;
 use crate::pipeline::Shared;
+use crate::sentinel;
+use crate::sources::owners::By;
 use crate::units::Unit;
 
 /// The seed of the recorded day: the same day for everybody.
@@ -62,17 +64,22 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<End> {
     let signals = serve::StopSignals::new(&runtime)?;
     let shared = Arc::new(serve::open(&config, runtime.handle().clone())?);
     add_people(&shared)?;
+    let is_new = shared.store.stats().last_seq.0 == 0;
+    let began = SystemClock.now();
+    if let Some(calendar) = config.sentinel.clone().filter(|_| is_new) {
+        // What is replayed is the last of the weeks that are known.
+        sentinel::run::keep(&*shared.disk, &demo::learned(SEED, began, calendar, |record| name_of(&shared, record)));
+        shared.feed.know_until(began);
+    }
     let server = Server::start(&config, shared.clone(), &runtime)?;
     greet(&server)?;
-    let is_new = shared.store.stats().last_seq.0 == 0;
     let is_over = Arc::new(AtomicBool::new(false));
     let (sink, told) = (server.sink(), is_over.clone());
     let replay = std::thread::spawn(move || {
-        let now = SystemClock.now();
         if is_new {
-            replay(&sink, records(now), &told);
+            replay(&sink, records(began), &told);
         }
-        live(&sink, now, &told);
+        live(&sink, began, &told);
     });
     runtime.block_on(signals.wait());
     is_over.store(true, Ordering::Relaxed);
@@ -132,6 +139,14 @@ fn greet(server: &Server) -> anyhow::Result<()> {
 /// The records of the last 24 hours, as the collector takes them.
 pub fn records(now: Timestamp) -> Vec<Record> {
     demo::generate_until(SEED, now).into_iter().map(record).collect()
+}
+
+/// What the receipt book calls the source of a record.
+fn name_of(shared: &Shared, one: &demo::DemoRecord) -> Option<String> {
+    let record = record(one.clone());
+    let mut event = nhatle_collector::to_event(&record, &shared.settings.get()).ok()?;
+    shared.owners.name(&mut event, By::of(&record), &shared.units.get(), one.at);
+    event.text(Field::NHATLE_SOURCE).map(str::to_owned)
 }
 
 fn record(one: demo::DemoRecord) -> Record {

@@ -1,7 +1,7 @@
 //! `nhatle erase`: what is about a person goes from what is stored, and the proof stays true.
 //!
-//! In: the data folder, what is to go. Out: a count and what is not reached; or, where the server does not run, segments
-//! written anew, and in the register who erased on what basis. Failure: refused with why (a legal hold, another count than
+//! In: the data folder, what is to go. Out: a count and what is not reached; or segments written anew, by the server where one
+//! has the folder ([`crate::handover`]), and in the register who erased on what basis. Failure: refused with why (a legal hold, another count than
 //! the one confirmed): nothing is changed then.
 
 use std::io::{BufRead, Read};
@@ -18,6 +18,7 @@ use super::accounts::{ACTOR, with_registry};
 use super::{End, UsageError, output};
 use crate::cli_erase::{EraseCommand, ErasePlanArgs, EraseRunArgs, WantedArgs};
 use crate::erasure::{self, NOT_REACHED, Order, Plan, Refusal, Wanted};
+use crate::handover::{Ask, client};
 use crate::pki::heads;
 
 /// The longest first line of standard input.
@@ -115,20 +116,21 @@ fn said(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(data: &Path) -> anyhow::Result<Store> {
+/// The store; `None` where a server has it.
+fn open(data: &Path) -> anyhow::Result<Option<Store>> {
     let store = match Store::open(folder(data)?, StorageConfig::default(), Arc::new(SystemClock)) {
-        Err(OpenError::Locked { .. }) => {
-            let what = "a server has this folder: ask it with POST /api/v1/erasures, or stop it first";
-            return Err(UsageError(what.to_owned()).into());
-        }
+        Err(OpenError::Locked { .. }) => return Ok(None),
         other => other.context("open store")?,
     };
     store.sign_with(heads::open_or_make(data)?);
-    Ok(store)
+    Ok(Some(store))
 }
 
 fn resume(data: &Path) -> anyhow::Result<End> {
-    let store = open(data)?;
+    let Some(store) = open(data)? else {
+        output::line("a server has this folder: it goes on by itself with what was interrupted")?;
+        return Ok(End::Done);
+    };
     with_registry(data, |registry| -> anyhow::Result<()> {
         let interrupted = erasure::interrupted(&store, registry)?;
         if interrupted.is_empty() {
@@ -148,8 +150,14 @@ fn resume(data: &Path) -> anyhow::Result<End> {
 fn erase(args: &EraseRunArgs) -> anyhow::Result<End> {
     let data = &args.data.data;
     let wanted = wanted(&args.wanted)?;
-    let store = open(data)?;
     let by = args.by.to_lowercase();
+    let Some(store) = open(data)? else {
+        let ask = Ask::Erase { wanted, by, basis: args.basis.clone(), expect: args.expect };
+        let done = client::ask(data, &ask)?;
+        let number = |key: &str| done.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let receipt = done.get("receipt").and_then(serde_json::Value::as_str).unwrap_or_default();
+        return said_done(args.json, (number("number"), number("events"), number("segments"), receipt));
+    };
     let order = Order { actor: ACTOR.to_owned(), by, basis: args.basis.clone(), expect: args.expect };
     let done = with_registry(data, |registry| -> anyhow::Result<_> {
         let is_admin = registry.read(|state| {
@@ -165,8 +173,11 @@ fn erase(args: &EraseRunArgs) -> anyhow::Result<End> {
         ));
         begun.erase((&store, registry), &|| SystemClock.now(), &mut || true)
     })??;
-    let erasure::Done { number, events, segments, receipt, .. } = &done;
-    match args.json {
+    said_done(args.json, (done.number, done.events, done.segments, &done.receipt))
+}
+
+fn said_done(as_json: bool, (number, events, segments, receipt): (u64, u64, u64, &str)) -> anyhow::Result<End> {
+    match as_json {
         true => {
             let line = json!({"number": number, "events": events, "segments": segments, "receipt": receipt});
             output::line(&line.to_string())?;

@@ -2,7 +2,7 @@
 //!
 //! Everything a file holds is stored: what cannot be parsed is a dead letter. At the end the counts are
 //! printed; stored and dead-lettered together are the records of the files. A server waits for room on a full disk; this ends, and says
-//! how much is stored.
+//! how much is stored. Where a server has the folder the files are handed to it ([`crate::handover`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,15 +17,18 @@ use nhatle_storage::{Dataset, OpenError};
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use serde_json::json;
 
-use super::{End, output, parse};
+use super::{End, UsageError, output, parse};
 use crate::cli::{ImportArgs, ServeArgs};
 use crate::config::Config;
+use crate::handover::{Ask, client};
 use crate::pipeline::convert::Part;
 use crate::pipeline::{Pipeline, Shared};
 use crate::sources::owners::By;
 
 /// How many records are converted together.
-const CHUNK_RECORDS: usize = 4_096;
+pub const CHUNK_RECORDS: usize = 4_096;
+/// And at most about so many bytes of them.
+const CHUNK_BYTES: usize = 8 << 20;
 
 /// So long nothing moves on a full disk until it is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,9 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// With less room than this a disk may be full: a segment has some tens of MiB.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
-
-/// What to do where a server has the store.
-const BESIDE_A_SERVER: &str = "import needs the store for itself; a running server takes lines by POST /api/v1/events, files by [[collector.file]]";
 
 /// Runs the command.
 ///
@@ -45,14 +45,10 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
     let serve = ServeArgs { data: Some(args.data.data.clone()), rules: args.rules.clone(), ..ServeArgs::default() };
     let config = Config::load(&serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let shared = super::serve::open(&config, runtime.handle().clone()).map_err(|error| {
-        let is_locked = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OpenError::Locked { .. })));
-        match is_locked {
-            true => error.context(BESIDE_A_SERVER),
-            false => error,
-        }
-    })?;
-    let shared = Arc::new(shared);
+    let shared = match super::serve::open(&config, runtime.handle().clone()) {
+        Err(error) if is_locked(&error) => return beside(args),
+        opened => Arc::new(opened?),
+    };
     let (to_hear, heard) = sync_channel(1);
     let (storing, own) = (shared.clone(), args.clone());
     let units = super::serve::unit_rules(&config);
@@ -78,6 +74,30 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<End> {
             );
         }
     }
+}
+
+/// Whether another process has the folder.
+pub fn is_locked(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OpenError::Locked { .. })))
+}
+
+/// Hands the files to the server that has the folder, and prints the counts.
+fn beside(args: &ImportArgs) -> anyhow::Result<End> {
+    if !args.rules.is_empty() {
+        let what = "--rules: a server has this folder, and looks at what is imported by its own rules";
+        return Err(UsageError(what.to_owned()).into());
+    }
+    parse::profile(args.source.as_deref())?;
+    let files = files_below(&args.files)?;
+    let ask = Ask::Import { source: args.source.clone(), unit: args.unit.clone() };
+    let client::Done { value, problems } = client::import(&args.data.data, &ask, &files)?;
+    let count = |key: &str| value.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let line = json!({
+        "files": files.len(), "stored": count("stored"), "dead_lettered": count("dead_lettered"),
+        "duplicate": count("duplicate"), "records": count("records"), "alerts": count("alerts"),
+    });
+    output::line(&line.to_string())?;
+    Ok(if problems == 0 { End::Done } else { End::Findings })
 }
 
 /// What changes while anything is done.
@@ -106,7 +126,7 @@ fn store_all(shared: &Arc<Shared>, args: &ImportArgs, units: Vec<UnitRule>) -> a
     let mut problems = 0usize;
     let files = files_below(&args.files)?;
     for path in &files {
-        let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
+        let mut chunk = Chunk::default();
         let entries = match FileEntries::open(path, &options) {
             Ok(entries) => entries,
             Err(error) => {
@@ -124,11 +144,11 @@ fn store_all(shared: &Arc<Shared>, args: &ImportArgs, units: Vec<UnitRule>) -> a
                     output::say(&format!("{:#}", anyhow::Error::from(error)));
                 }
             }
-            if chunk.len() == CHUNK_RECORDS {
-                send((shared, by), &settings, &to_append, std::mem::take(&mut chunk))?;
+            if chunk.is_full() {
+                send((shared, by), &settings, &to_append, chunk.take())?;
             }
         }
-        send((shared, by), &settings, &to_append, chunk)?;
+        send((shared, by), &settings, &to_append, chunk.take())?;
     }
     drop(to_append);
     pipeline.join();
@@ -154,6 +174,39 @@ fn send(
     if chunk.is_empty() {
         return Ok(());
     }
+    let rows = rows((shared, by), settings, chunk);
+    crate::telemetry::Counters::add(&shared.counters.records_received, rows.len() as u64);
+    to_append.send(vec![Part::of(rows)]).context("the pipeline ended early")
+}
+
+/// Records of a file that are converted and stored together.
+#[derive(Default)]
+pub struct Chunk {
+    entries: Vec<FileEntry>,
+    bytes: usize,
+}
+
+impl Chunk {
+    /// One record more.
+    pub fn push(&mut self, entry: FileEntry) {
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+    }
+
+    /// Whether it is time to take them.
+    pub fn is_full(&self) -> bool {
+        CHUNK_RECORDS <= self.entries.len() || CHUNK_BYTES <= self.bytes
+    }
+
+    /// Takes them.
+    pub fn take(&mut self) -> Vec<FileEntry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries)
+    }
+}
+
+/// The rows that records of a file become.
+pub fn rows((shared, by): (&Shared, By), settings: &Settings, chunk: Vec<FileEntry>) -> Vec<(Dataset, Event)> {
     let (units, now) = (shared.units.get(), shared.clock.now());
     let row = |entry: FileEntry| -> (Dataset, Event) {
         let (dataset, mut event) = match entry.convert(settings) {
@@ -163,7 +216,7 @@ fn send(
         shared.owners.name(&mut event, by, &units, now);
         (dataset, event)
     };
-    let rows: Vec<_> = chunk.into_par_iter().map(row).collect();
-    crate::telemetry::Counters::add(&shared.counters.records_received, rows.len() as u64);
-    to_append.send(vec![Part::of(rows)]).context("the pipeline ended early")
+    let mut rows: Vec<_> = chunk.into_par_iter().map(row).collect();
+    shared.subject_keys.put(rows.iter_mut().map(|(_, event)| event), now);
+    rows
 }

@@ -49,11 +49,17 @@ pub fn run(args: &ParseArgs) -> anyhow::Result<End> {
 }
 
 /// Says at the terminal that a file is read with another profile than the one that was named for it.
-pub fn say_misnamed(path: &str, misnamed: Option<Misnamed>) {
-    if let Some(Misnamed { named, read }) = misnamed {
-        let (named, read) = (named.name(), read.name());
-        output::say(&format!("{path}: read as {read}, not as {named}: none of its first records is of {named}"));
+pub fn say_misnamed(path: &str, told: Option<Misnamed>) {
+    if let Some(told) = misnamed(path, told) {
+        output::say(&told);
     }
+}
+
+/// The sentence that a file is read with another profile than the one that was named for it, where it is.
+pub fn misnamed(path: &str, told: Option<Misnamed>) -> Option<String> {
+    let Misnamed { named, read } = told?;
+    let (named, read) = (named.name(), read.name());
+    Some(format!("{path}: read as {read}, not as {named}: none of its first records is of {named}"))
 }
 
 /// The event with its time as Elastic's modules index it: `date` holds milliseconds, Winlogbeat keeps the ticks of Windows, and

@@ -3,7 +3,7 @@
 //! In: a data folder (also while a server has it open), a time, rules: those that come with the program, or
 //! paths; one of them by `--rule`. Out: a line for each match, segment by segment, then one for each firing of a
 //! correlation in order of time. What cannot match is not read; `--full-scan` reads everything and finds the same.
-//! With `--store` what is new becomes alerts, marked as found late; then the folder must not be open elsewhere.
+//! With `--store` what is new becomes alerts, marked as found late; where a server has the folder, it hunts, by its rules.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -24,6 +24,7 @@ use super::detect::kind_name;
 use super::{End, UsageError, output, progress};
 use crate::cli::{ReplayArgs, ReplayFormat, ServeArgs};
 use crate::config::{Config, Rules};
+use crate::handover::{Ask, client};
 use crate::hunt::{Detail, Hunter, Looked, Pace, Range, Reading, job};
 use crate::ruleset;
 
@@ -127,8 +128,10 @@ fn store(args: &ReplayArgs, hunter: &Hunter, range: Range) -> anyhow::Result<()>
     let serve = ServeArgs { data: Some(args.data.data.clone()), rules: args.rules.clone(), ..ServeArgs::default() };
     let config = Config::load(&serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let shared = super::serve::open(&config, runtime.handle().clone())
-        .context("--store writes: where a server has the folder open, hunt from the rule's page")?;
+    let shared = match super::serve::open(&config, runtime.handle().clone()) {
+        Err(error) if super::import::is_locked(&error) => return beside(args, range),
+        opened => opened?,
+    };
     let rules = hunter.rules();
     let (id, title) = match &args.rule {
         Some(id) => (id.as_str(), job::title_of(rules, id).unwrap_or_default()),
@@ -142,6 +145,17 @@ fn store(args: &ReplayArgs, hunter: &Hunter, range: Range) -> anyhow::Result<()>
         HuntOutcome::Failed => Err(anyhow::anyhow!("hunt {} failed; the log says why", hunt.number)),
         _ => Ok(()),
     }
+}
+
+/// Has the server that has the folder hunt.
+fn beside(args: &ReplayArgs, range: Range) -> anyhow::Result<()> {
+    if !args.rules.is_empty() {
+        let what = "--rules with --store: a server has this folder, and hunts by its own rules";
+        return Err(UsageError(what.to_owned()).into());
+    }
+    let ask = Ask::Hunt { rule: args.rule.clone(), from_ns: range.from.0, to_ns: range.to.0 };
+    output::line(&client::ask(&args.data.data, &ask)?.to_string())?;
+    Ok(())
 }
 
 /// A line to print.

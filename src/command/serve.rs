@@ -45,6 +45,7 @@ use crate::erasure::key::SubjectKeys;
 use crate::exceptions::{self, Exceptions};
 use crate::followed;
 use crate::forward::receive::{self, Forwarders, Receiver};
+use crate::handover;
 use crate::inputs::Inputs;
 use crate::live::Live;
 use crate::live_rules::{self, LiveRules};
@@ -202,6 +203,7 @@ pub struct Server {
     prove: prove::run::Running,
     sink: Sink,
     stop_http: watch::Sender<bool>,
+    handover: Option<handover::server::Running>,
     /// Where pages and the API listen.
     pub http_address: SocketAddr,
     addresses: Vec<(&'static str, SocketAddr)>,
@@ -300,6 +302,10 @@ impl Server {
         let canary = canary_thread(&shared, &sink)?;
         let sentinel = sentinel::run::start(&shared, config.sentinel.clone())?;
         let prove = prove::run::start(&shared, config.proof.clone(), runtime.handle().clone())?;
+        let handover = pipeline.to_append().and_then(|to_append| {
+            let (shared, desk, runtime) = (shared.clone(), live_desk.clone(), runtime.handle().clone());
+            handover::server::start(&config.data, handover::server::Within { shared, desk, to_append, runtime })
+        });
         Ok(Server {
             shared,
             pipeline,
@@ -315,6 +321,7 @@ impl Server {
             prove,
             sink,
             stop_http,
+            handover,
             http_address,
             addresses,
         })
@@ -379,6 +386,9 @@ impl Server {
                 drop(tokio::time::timeout(std::time::Duration::from_secs(3), http).await);
             }
         });
+        if let Some(handover) = self.handover {
+            handover.stop(runtime);
+        }
         if let Some((is_stopping, thread)) = self.canary {
             is_stopping.store(true, Ordering::Relaxed);
             // It waits for durability at most; the pipeline still runs.

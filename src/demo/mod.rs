@@ -11,12 +11,14 @@ mod dice;
 mod life;
 mod life_linux;
 mod life_windows;
+mod rhythm;
 mod story;
 mod tape;
 
 use nhatle_event::Timestamp;
 
 pub use city::{CITY_HALL, HOSTS, Host, System, UNITS, Unit, UnitKind, host};
+pub use rhythm::learned;
 pub use story::{Entity, ExpectedRule, Step, Story, Twin, read, stories};
 pub use tape::{DemoRecord, ZONE_S};
 

@@ -1,6 +1,7 @@
 //! Erasing what is about a person, for the API: the same as `nhatle erase`, one at a time, on a thread of its own that works
 //! at most half of the time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use nhatle_ui::{Answer, DeskError, Refusal as UiRefusal, Viewer};
 use tracing::{error, info};
 
 use super::{LiveDesk, erasure_look, failed};
-use crate::erasure::{self, Begun, Interrupted, NOT_REACHED, Order, Plan, Refusal, Wanted};
+use crate::erasure::{self, Begun, Done, Interrupted, NOT_REACHED, Order, Plan, Refusal, Wanted};
 use crate::pipeline::Shared;
 
 /// How many are shown.
@@ -25,6 +26,8 @@ pub(super) struct Running(Arc<Mutex<State>>);
 struct State {
     is_running: bool,
     trouble: Option<String>,
+    /// Segments written anew, and how many there will be.
+    progress: Option<(Arc<AtomicU64>, u64)>,
     look: Option<(String, ErasureLook)>,
 }
 
@@ -52,6 +55,13 @@ impl Running {
 pub(super) struct Turn(Arc<Mutex<State>>);
 
 impl Turn {
+    /// Shows how far it is.
+    pub(super) fn follow(&self, begun: &Begun) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.trouble = None;
+        state.progress = Some((begun.written.clone(), begun.plan.segments));
+    }
+
     pub(super) fn say(&self, trouble: Option<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
     }
@@ -69,7 +79,8 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_running = false;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.is_running, state.progress) = (false, None);
     }
 }
 
@@ -88,7 +99,8 @@ pub(super) fn view(desk: &LiveDesk, viewer: &Viewer) -> Answer<ErasuresView> {
     let erasures = desk.shared.registry.read(|state| state.erasures.iter().rev().take(SHOWN_MAX).map(row).collect());
     let look = erasure_look::of(desk, viewer);
     let state = desk.erasing.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(ErasuresView { erasures, is_running: state.is_running, trouble: state.trouble.clone(), look })
+    let progress = state.progress.as_ref().map(|(written, all)| (written.load(Ordering::Relaxed), *all));
+    Ok(ErasuresView { erasures, is_running: state.is_running, progress, trouble: state.trouble.clone(), look })
 }
 
 /// It speaks of everything that is stored, so only who sees all of it may ask.
@@ -111,7 +123,7 @@ pub(super) fn erase(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answe
     let order = Order { actor, by, basis: new.basis.clone().unwrap_or_default(), expect };
     let begun = erasure::begin((&shared.store, &shared.registry), &wanted, order, desk.now()).map_err(refused)?;
     let answer = shown(begun.plan.clone(), Some((begun.number, begun.receipt.clone())));
-    turn.say(None);
+    turn.follow(&begun);
     let shared = shared.clone();
     let work = move || turn.end(run(&shared, begun));
     std::thread::Builder::new().name("erase".to_owned()).spawn(work).map_err(failed)?;
@@ -142,7 +154,9 @@ pub(super) fn take_up(desk: &LiveDesk) -> anyhow::Result<()> {
     let work = move || {
         let each = |one: Interrupted| {
             info!(number = one.number, "an erasure that was interrupted goes on");
-            run(&shared, erasure::resume((&shared.store, &shared.registry), one, shared.clock.now())?)
+            let begun = erasure::resume((&shared.store, &shared.registry), one, shared.clock.now())?;
+            turn.follow(&begun);
+            run(&shared, begun)
         };
         // One that a hold stops does not stop the others.
         let ends: Vec<_> = interrupted.into_iter().map(each).collect();
@@ -153,19 +167,26 @@ pub(super) fn take_up(desk: &LiveDesk) -> anyhow::Result<()> {
 }
 
 pub(super) fn run(shared: &Shared, begun: Begun) -> anyhow::Result<()> {
+    run_paced(shared, begun, &|| true).map(drop)
+}
+
+/// Erases at half speed, until it is done or `goes_on` says no.
+pub(super) fn run_paced(shared: &Shared, begun: Begun, goes_on: &dyn Fn() -> bool) -> anyhow::Result<Done> {
     let mut since = Instant::now();
     let mut pace = || {
         std::thread::sleep(since.elapsed().min(REST_MAX));
         since = Instant::now();
-        true
+        goes_on()
     };
     let done = begun.erase((&shared.store, &shared.registry), &|| shared.clock.now(), &mut pace);
     // Alerts that are erased are not shown any more, however it ended.
     shared.forget_alerts()?;
     shared.tick();
     let done = done?;
-    info!(number = done.number, events = done.events, segments = done.segments, "erased on request");
-    Ok(())
+    if !done.is_given_up {
+        info!(number = done.number, events = done.events, segments = done.segments, "erased on request");
+    }
+    Ok(done)
 }
 
 pub(super) fn shown(plan: Plan, begun: Option<(u64, String)>) -> ErasurePlan {

@@ -71,13 +71,16 @@ pub(super) fn count(desk: &LiveDesk, viewer: &Viewer, new: &NewErasure) -> Answe
 }
 
 /// Begins what was counted: counts once more, writes it down, erases.
-pub(super) fn confirm(desk: &LiveDesk, viewer: &Viewer, basis: &str) -> Answer<()> {
+pub(super) fn confirm(desk: &LiveDesk, viewer: &Viewer, basis: &str, typed: u64) -> Answer<()> {
     sees_all(desk, viewer)?;
     let turn = desk.erasing.take_turn()?;
     let (wanted, expect) = desk.erasing.with_look(|look| match look {
         Some((by, ErasureLook { asked, state, .. })) if *by == viewer.user => {
             let LookState::Counted(plan) = &state else { return Err(DeskError::Refused(UiRefusal::WrongState)) };
             let expect = plan.events;
+            if expect != typed {
+                return Err(DeskError::Refused(UiRefusal::OtherCount));
+            }
             *state = LookState::Beginning;
             Ok((wanted_of(asked), expect))
         }
@@ -89,7 +92,7 @@ pub(super) fn confirm(desk: &LiveDesk, viewer: &Viewer, basis: &str) -> Answer<(
         Err(error) => count.say(said(error)),
         Ok(begun) => {
             count.say(LookState::Begun { number: begun.number, receipt: begun.receipt.clone() });
-            turn.say(None);
+            turn.follow(&begun);
             turn.end(run(&shared, begun));
         }
     };

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nhatle_engine::fit::{Expressions, Fit as Held, Hint, SourceSeen, fit_all, fit_of};
+use nhatle_engine::reference::INTEL;
 use nhatle_event::{Field, Timestamp};
 use nhatle_rules::{Meta, Referred, RuleId, RuleSet};
 use nhatle_ui::model::{
@@ -78,10 +79,10 @@ pub(super) fn rule(desk: &LiveDesk, viewer: &Viewer, id: &str) -> Answer<RuleFit
     // A rule that is off, or one that is not there: the page of the rule itself says which.
     let Some(which) = which else { return Ok(RuleFit::default()) };
     let limit = desk.limit(viewer);
-    let mut answer = RuleFit::default();
+    let (mut answer, lists) = (RuleFit::default(), Lists::of(desk));
     let sources = desk.shared.seen().sources();
     for (name, source) in sources.iter().filter(|(_, source)| may_see(&limit, &unit_of(source))) {
-        let (fit, place) = fit(fit_of(&set, which, source, &desk.fits.expressions));
+        let (fit, place) = fit(fit_of(&set, which, source, &desk.fits.expressions), lists);
         answer.counts[place] += 1;
         if fit.state == FitState::NoSource {
             continue;
@@ -115,10 +116,10 @@ pub(super) fn source(desk: &LiveDesk, viewer: &Viewer, name: &str) -> Answer<Sou
         return Ok(answer);
     }
     let (_, source) = sources.iter().find(|(known, _)| known == name).ok_or(DeskError::NotFound)?;
-    let set = desk.shared.rules();
+    let (set, lists) = (desk.shared.rules(), Lists::of(desk));
     for (which, held) in desk.fits.column(name, source, &set, desk.now()).iter() {
         let Some(meta) = meta_of(&set, *which) else { continue };
-        let (fit, place) = fit(held.clone());
+        let (fit, place) = fit(held.clone(), lists);
         answer.counts[place] += 1;
         if fit.state != FitState::NoSource {
             answer.rules.push(RuleFitRow {
@@ -149,10 +150,10 @@ pub(super) fn matrix(desk: &LiveDesk, viewer: &Viewer, query: &MatrixQuery) -> F
     sources.sort_by(|left, right| left.0.cmp(&right.0));
     let sources_total = sources.len() as u64;
     let shown: Vec<_> = sources.into_iter().skip(query.sources_skip).take(query.sources_most).collect();
-    let set = desk.shared.rules();
+    let (set, lists) = (desk.shared.rules(), Lists::of(desk));
     let columns: Vec<Arc<Column>> =
         shown.par_iter().map(|(name, source)| desk.fits.column(name, source, &set, desk.now())).collect();
-    let mut counts = vec![[0u64; 4]; columns.len()];
+    let mut counts = vec![[0u64; 5]; columns.len()];
     let mut rows: Vec<(u8, &Meta, usize)> = Vec::new();
     for (place, (which, _)) in columns.first().into_iter().flat_map(|column| column.iter()).enumerate() {
         let Some(meta) = alerting_meta_of(&set, *which).filter(|meta| has_text(meta, &query.text)) else { continue };
@@ -179,7 +180,7 @@ pub(super) fn matrix(desk: &LiveDesk, viewer: &Viewer, query: &MatrixQuery) -> F
         id: meta.id.clone(),
         title: words::localized(&meta.title, meta.title_vi.as_deref()),
         level: words::level(meta.level),
-        cells: columns.iter().filter_map(|column| Some(fit(column.get(*place)?.1.clone()).0)).collect(),
+        cells: columns.iter().filter_map(|column| Some(fit(column.get(*place)?.1.clone(), lists).0)).collect(),
     };
     FitMatrix {
         modules: modules.into_iter().collect(),
@@ -223,10 +224,11 @@ fn meta_of(set: &RuleSet, which: Referred) -> Option<&Meta> {
 /// Worst first; a source that sends no such events is not shown.
 fn order(state: FitState) -> u8 {
     match state {
-        FitState::NoSource => 3,
+        FitState::NoSource => 4,
         FitState::Missing => 0,
-        FitState::Unseen => 1,
-        FitState::Can => 2,
+        FitState::Indicators => 1,
+        FitState::Unseen => 2,
+        FitState::Can => 3,
     }
 }
 
@@ -246,17 +248,46 @@ fn state_of(held: &Held) -> (FitState, usize) {
         Held::Unseen { .. } => (FitState::Unseen, 1),
         Held::Can => (FitState::Can, 2),
         Held::NoSource(_) => (FitState::NoSource, 3),
+        // Behind the others: their places are known to whoever asks by the API.
+        Held::Indicators { .. } => (FitState::Indicators, 4),
     }
 }
 
 /// What the engine found, and its place among the counts.
-fn fit(held: Held) -> (Fit, usize) {
+fn fit(held: Held, lists: Lists) -> (Fit, usize) {
     let (state, place) = state_of(&held);
     let (fields, looked_for, hint) = match held {
-        Held::Missing { fields, looked_for, hint } => (fields, looked_for, hint),
-        Held::Unseen { fields } => (fields, Vec::new(), None),
-        Held::Can => (Vec::new(), Vec::new(), None),
-        Held::NoSource(hint) => (Vec::new(), Vec::new(), hint),
+        Held::Missing { fields, looked_for, hint } => (fields, looked_for, hint.map_or("", Hint::name)),
+        Held::Indicators { fields } => (fields, Vec::new(), lists.hint()),
+        Held::Unseen { fields } => (fields, Vec::new(), ""),
+        Held::Can => (Vec::new(), Vec::new(), ""),
+        Held::NoSource(hint) => (Vec::new(), Vec::new(), hint.map_or("", Hint::name)),
     };
-    (Fit { state, fields, looked_for, hint: hint.map_or("", Hint::name) }, place)
+    (Fit { state, fields, looked_for, hint }, place)
+}
+
+/// Whether lists of indicators are in force.
+#[derive(Clone, Copy)]
+enum Lists {
+    None,
+    Some,
+}
+
+impl Lists {
+    fn of(desk: &LiveDesk) -> Lists {
+        let now = desk.now();
+        let has_some = desk.shared.registry.read(|state| {
+            let lists = state.references.iter().filter(|(name, _)| name.starts_with(INTEL)).map(|(_, list)| list);
+            lists.into_iter().any(|list| list.file.is_some() && list.until().is_none_or(|until| now < until))
+        });
+        if has_some { Lists::Some } else { Lists::None }
+    }
+
+    /// The word of a message.
+    fn hint(self) -> &'static str {
+        match self {
+            Lists::None => "no-indicators",
+            Lists::Some => "no-indicator-hit",
+        }
+    }
 }

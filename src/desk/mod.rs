@@ -6,6 +6,7 @@
 
 mod alerts;
 mod alive;
+mod commands;
 pub mod enrollments;
 mod exceptions;
 mod fit;

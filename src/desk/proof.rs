@@ -71,8 +71,8 @@ impl KeepingDesk for LiveDesk {
         erasure_look::count(self, viewer, new)
     }
 
-    fn confirm_erasure(&self, viewer: &Viewer, basis: &str) -> Answer<()> {
-        erasure_look::confirm(self, viewer, basis)
+    fn confirm_erasure(&self, viewer: &Viewer, basis: &str, typed: u64) -> Answer<()> {
+        erasure_look::confirm(self, viewer, basis, typed)
     }
 
     fn forget_erasure(&self, viewer: &Viewer) -> Answer<()> {

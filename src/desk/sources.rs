@@ -15,7 +15,7 @@ use crate::source_settings;
 use crate::sources::hour::{Counts, HOUR_NS};
 use crate::sources::{HourPart, Receipts, history};
 
-/// A source that sent nothing for so long is shown as silent.
+/// A source that sent nothing for so long is shown as silent, or as quiet where the sentinel knows its rhythm and finds nothing in it.
 const SILENT_AFTER_NS: i64 = 3600 * 1_000_000_000;
 
 /// Every source that the viewer may see, by name.
@@ -147,11 +147,11 @@ fn source_row(desk: &LiveDesk, name: &str, row: &Receipts) -> SourceRow {
         duplicate: total.duplicate,
         dead_lettered: total.dead_lettered,
         last_seen: Some(Timestamp(row.last_seen_ns)).filter(|at| at.0 != 0),
-        state: match row.last_seen_ns {
-            0 => SourceState::Never,
-            last if SILENT_AFTER_NS < desk.now().0.saturating_sub(last) => SourceState::Silent,
-            _ => SourceState::Active,
-        },
+        state: state_of(
+            desk.now().0.saturating_sub(row.last_seen_ns),
+            row.last_seen_ns != 0,
+            desk.shared.feed.usual(name),
+        ),
         reasons: reasons(total),
         gaps: gaps(total),
         missing: total.missing,
@@ -159,6 +159,17 @@ fn source_row(desk: &LiveDesk, name: &str, row: &Receipts) -> SourceRow {
         clock_offset_ms: row.clock().map(|(median_ms, _)| median_ms),
         misnamed: row.misnamed().map(str::to_owned),
         setting: source_settings::shown(&desk.shared.source_settings, name, &row.input),
+    }
+}
+
+fn state_of(silent_ns: i64, has_sent: bool, usual: Option<UsualSilence>) -> SourceState {
+    let usual = usual.filter(|usual| usual.rhythm != Rhythm::Unknown);
+    match usual {
+        _ if !has_sent => SourceState::Never,
+        Some(UsualSilence { is_silent: true, .. }) => SourceState::Silent,
+        _ if silent_ns <= SILENT_AFTER_NS => SourceState::Active,
+        Some(_) => SourceState::Quiet,
+        None => SourceState::Silent,
     }
 }
 

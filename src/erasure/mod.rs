@@ -10,6 +10,8 @@ mod tests;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use nhatle_engine::incident::Refused;
@@ -299,6 +301,8 @@ pub struct Begun {
     pub receipt: String,
     /// What it will touch.
     pub plan: Plan,
+    /// How many segments are written anew so far.
+    pub written: Arc<AtomicU64>,
 }
 
 /// Seals what is not sealed, counts, and writes down that it begins.
@@ -355,7 +359,7 @@ pub fn begin(
         }
     };
     record_register(store, registry)?;
-    Ok(Begun { aim, holds, order, number, receipt, plan })
+    Ok(Begun { aim, holds, order, number, receipt, plan, written: Arc::default() })
 }
 
 /// Those that began and did not come to their end, to be taken up again one after the other ([`resume`]).
@@ -382,7 +386,7 @@ pub fn resume((store, registry): (&Store, &Registry), one: Interrupted, now: Tim
         return Err(Refusal::Held(plan.held).into());
     }
     record_register(store, registry)?;
-    Ok(Begun { aim, holds, order, number, receipt, plan })
+    Ok(Begun { aim, holds, order, number, receipt, plan, written: Arc::default() })
 }
 
 /// One that did not come to its end.
@@ -412,7 +416,7 @@ impl Begun {
         now: &dyn Fn() -> Timestamp,
         pace: Pace<'_>,
     ) -> anyhow::Result<Done> {
-        let Begun { aim, holds, order, number, receipt, .. } = self;
+        let Begun { aim, holds, order, number, receipt, written, .. } = self;
         let began = now();
         let is_held_anew = Cell::new(false);
         let mut is_given_up = false;
@@ -452,6 +456,7 @@ impl Begun {
                     Some(erased) => {
                         done.events += erased.events;
                         done.segments += 1;
+                        written.store(done.segments, Ordering::Relaxed);
                     }
                     // Merged with others meanwhile: it is looked for again.
                     None if next_of(&store.snapshot(), dataset, up_to).is_none_or(|now| now.dir != meta.dir) => {

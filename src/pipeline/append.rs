@@ -112,9 +112,6 @@ fn write(shared: &Shared, known: &mut Known, mut parts: Vec<Part>, to_detect: &c
         return write_in_pieces(shared, known, std::mem::replace(part, Part::of(Vec::new())), to_detect);
     }
     let Some(committed) = commit(shared, known, parts) else { return true };
-    if let Some(last) = committed.last() {
-        shared.live.set_committed(last.seq);
-    }
     to_detect.send(committed)
 }
 
@@ -392,6 +389,10 @@ fn acknowledge(shared: &Shared, planned: Planned, book: SourceBook, last: Option
         shown.after_batch(&planned.stored, last);
     }
     *shared.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned.places;
+    // Before anybody is answered: who hears that it is stored may wait for the rules to look at it.
+    if let Some(last) = last {
+        shared.live.set_committed(last);
+    }
     for (receipt, _, waiting, _) in planned.receipts {
         answer(waiting, Ok(receipt));
     }

@@ -110,6 +110,9 @@ impl Stage {
                 }
                 Received::Over => break,
             }
+            if self.correlator.is_settled() {
+                self.shared.live.set_settled(self.detected);
+            }
             self.write_checkpoint_if_due();
         }
         self.settle();

@@ -241,6 +241,8 @@ impl Shared {
 /// The running threads.
 pub struct Pipeline {
     stages: Vec<JoinHandle<()>>,
+    /// The way past the inputs; `None` where whoever started this has the only one.
+    to_append: Option<SyncSender<Vec<convert::Part>>>,
     seal: JoinHandle<()>,
     tend: JoinHandle<()>,
     is_stopping: Arc<AtomicBool>,
@@ -256,6 +258,7 @@ impl Pipeline {
         let (mut pipeline, to_append) = Pipeline::start_stages(shared, intake.breaks().clone())?;
         let counted = shared.clone();
         shared.settings.set(settings);
+        pipeline.to_append = Some(to_append.clone());
         let convert = move || convert::run(&counted, &intake, &to_append);
         pipeline.stages.insert(0, spawn("convert", convert)?);
         Ok(pipeline)
@@ -286,12 +289,18 @@ impl Pipeline {
         let seal = spawn("seal", move || seal(&sealed, &stopping))?;
         let (tended, stopping) = (shared.clone(), is_stopping.clone());
         let tend = spawn("tend", move || tend::run(&tended, &stopping))?;
-        Ok((Pipeline { stages: vec![append, detect], seal, tend, is_stopping }, to_append))
+        Ok((Pipeline { stages: vec![append, detect], to_append: None, seal, tend, is_stopping }, to_append))
+    }
+
+    /// A way to the appending stage for what is converted already. Every one must be gone before [`Pipeline::join`].
+    pub fn to_append(&self) -> Option<SyncSender<Vec<convert::Part>>> {
+        self.to_append.clone()
     }
 
     /// Waits until everything that was taken is stored and looked at. Every sender of the intake must be
     /// gone, or this waits for ever.
     pub fn join(self) {
+        drop(self.to_append);
         for stage in self.stages {
             if stage.join().is_err() {
                 tracing::error!("a pipeline stage panicked");

@@ -11,11 +11,13 @@ pub mod run;
 pub mod settings;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nhatle_engine::rhythm::UsualSilence;
-use nhatle_event::Text;
+use nhatle_event::{Text, Timestamp};
 
+use crate::sources::tally::Sent;
 use crate::sources::{OTHER_SOURCE, SOURCES_MAX, Tally};
 
 /// How many offsets of a source's clock wait for a tick.
@@ -43,6 +45,8 @@ pub struct Feed {
     checked: Mutex<balance::Checked>,
     /// What silence of each source is usual, as of the last tick.
     usual: Mutex<BTreeMap<String, UsualSilence>>,
+    /// What was received up to here is known already.
+    known_until_ns: AtomicI64,
 }
 
 impl Feed {
@@ -52,10 +56,17 @@ impl Feed {
         Feed { checked: Mutex::new(checked), ..Feed::default() }
     }
 
+    /// Passes over what was received up to a moment: whoever watches knows it already.
+    pub fn know_until(&self, moment: Timestamp) {
+        self.known_until_ns.store(moment.0, Ordering::Relaxed);
+    }
+
     /// Takes in what is durable.
     pub fn hear(&self, tally: &Tally) {
+        let known_ns = self.known_until_ns.load(Ordering::Relaxed);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, sent) in tally.rows().filter(|(name, _)| *name != OTHER_SOURCE) {
+        let is_new = |sent: &Sent| known_ns < sent.last_ns;
+        for (name, sent) in tally.rows().filter(|(name, sent)| *name != OTHER_SOURCE && is_new(sent)) {
             let count = heard.len();
             let row = match heard.get_mut(name) {
                 Some(row) => row,

@@ -81,6 +81,9 @@ fn check(shared: &Shared, is_stopping: Arc<AtomicBool>) {
 /// Runs until told to stop.
 fn run(shared: &Shared, calendar: &Calendar, is_stopping: &AtomicBool) {
     let mut sentinel = open(&*shared.disk, calendar);
+    let now = shared.clock.now();
+    sentinel.learn(now);
+    publish(shared, &sentinel, now);
     let mut kept = Instant::now();
     let mut ticked = Instant::now();
     while !is_stopping.load(Ordering::Relaxed) {
@@ -121,9 +124,13 @@ fn tick(shared: &Shared, sentinel: &mut Sentinel) {
     let is_planned = |source: &str, unit: Option<&str>| outages.iter().any(|outage| outage.covers(source, unit, now));
     let (over, found): (Vec<Finding>, Vec<Finding>) =
         sentinel.tick(now, is_planned).into_iter().partition(|finding| finding.is_over);
-    shared.feed.publish(sentinel.usual(now).map(|(name, usual)| (name.to_owned(), usual)).collect());
+    publish(shared, sentinel, now);
     alert::raise(shared, found.iter().map(alert::of_finding).collect());
     over.iter().for_each(|finding| alert::resolve(shared, finding));
+}
+
+fn publish(shared: &Shared, sentinel: &Sentinel, now: Timestamp) {
+    shared.feed.publish(sentinel.usual(now).map(|(name, usual)| (name.to_owned(), usual)).collect());
 }
 
 fn open(disk: &dyn Disk, calendar: &Calendar) -> Sentinel {
@@ -149,8 +156,8 @@ fn open(disk: &dyn Disk, calendar: &Calendar) -> Sentinel {
     }
 }
 
-/// The old one stands until the new one is whole and synced.
-fn keep(disk: &dyn Disk, sentinel: &Sentinel) {
+/// Writes its state; the old one stands until the new one is whole and synced.
+pub fn keep(disk: &dyn Disk, sentinel: &Sentinel) {
     if let Err(error) = state::keep(disk, PATH, &sentinel.state()) {
         warn!(%error, "rhythms of sources not written");
     }

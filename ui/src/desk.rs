@@ -80,6 +80,8 @@ pub enum Refusal {
     BadEnd,
     /// A text that was to be a signed head is none.
     NoHead,
+    /// Another number was typed than the one that is to be confirmed.
+    OtherCount,
 }
 
 impl Refusal {
@@ -103,6 +105,7 @@ impl Refusal {
             Refusal::BadTest => "bad-test",
             Refusal::BadEnd => "bad-end",
             Refusal::NoHead => "no-head",
+            Refusal::OtherCount => "other-count",
         }
     }
 }

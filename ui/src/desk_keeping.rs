@@ -47,8 +47,8 @@ pub trait KeepingDesk {
     fn look_at_erasure(&self, _viewer: &Viewer, _new: &NewErasure) -> Answer<()> {
         Err(DeskError::NotFound)
     }
-    /// Begins what the viewer has counted, on this basis.
-    fn confirm_erasure(&self, _viewer: &Viewer, _basis: &str) -> Answer<()> {
+    /// Begins what the viewer has counted, on this basis, where the count that was typed is the one shown.
+    fn confirm_erasure(&self, _viewer: &Viewer, _basis: &str, _typed: u64) -> Answer<()> {
         Err(DeskError::NotFound)
     }
     /// Lets the count go, and the receipt with it.

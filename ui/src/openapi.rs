@@ -366,14 +366,14 @@ const WORDS: &[Words] = &[
     Words {
         verb: Verb::Get,
         path: "/api/v1/rules/{id}/sources",
-        summary: "Which sources the rule can match: missing fields, values never seen; counts are missing, unseen, can, no-source",
+        summary: "Which sources the rule can match: missing fields, values never seen; counts are missing, unseen, can, no-source, indicators",
         query: &[],
         body: None,
     },
     Words {
         verb: Verb::Get,
         path: "/api/v1/coverage/sources",
-        summary: "Rules beside sources: which can match what each source really sends, with the missing fields; counts are missing, unseen, can, no-source",
+        summary: "Rules beside sources: which can match what each source really sends, with the missing fields; counts are missing, unseen, can, no-source, indicators",
         query: &[
             ("module", "only sources that send this kind (event.module)"),
             ("state", "missing, unseen, can: with a source that is given; no-source: with all of them"),

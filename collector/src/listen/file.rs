@@ -15,6 +15,7 @@ use nhatle_event::{DeadLetter, Event, Field, Record, Text, Timestamp};
 
 use super::lines::{Join, LineForm};
 use super::misnamed::Misnamed;
+pub use super::walk::{FILES_MAX, FOLDER_DEPTH_MAX, files_below};
 use super::zip::{ZipEntry, ZipError};
 use crate::Settings;
 use crate::enrich;
@@ -27,10 +28,6 @@ use crate::parse::json::Scanner;
 pub const FILE_RECORD_BYTES_MAX: usize = 16 << 20;
 /// How standard input is named; a file of this name is `./-`.
 pub const STANDARD_INPUT: &str = "-";
-/// How deep folders are followed.
-pub const FOLDER_DEPTH_MAX: usize = 32;
-/// How many files one call reads.
-pub const FILES_MAX: usize = 1_000_000;
 /// How large the room for a line stays after a long one.
 const LINE_BYTES_KEPT: usize = 1 << 16;
 /// How many bytes of the front of a file decide its form.
@@ -76,44 +73,11 @@ impl FileOptions {
     }
 }
 
-/// The files that paths name: a file itself, and everything below a folder, in order of name. Names that
-/// begin with a dot are passed over below folders.
-///
-/// # Errors
-/// A path cannot be read, or a bound is passed.
-pub fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FileError> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.as_os_str() == STANDARD_INPUT {
-            files.push(path.clone());
-            continue;
-        }
-        collect(path, 0, &mut files)?;
-    }
-    Ok(files)
-}
-
-fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
-    let read_error = |source| FileError::Read { path: path.to_owned(), source };
-    if FOLDER_DEPTH_MAX < depth || FILES_MAX <= files.len() {
-        return Err(FileError::TooMany { path: path.to_owned() });
-    }
-    let metadata = std::fs::metadata(path).map_err(read_error)?;
-    if !metadata.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(read_error)?.collect();
-    let mut inside: Vec<_> = entries.map_err(read_error)?.into_iter().map(|entry| entry.path()).collect();
-    inside.sort();
-    for path in inside {
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        // A link that leads nowhere is no file.
-        if !is_hidden && path.exists() {
-            collect(&path, depth + 1, files)?;
-        }
-    }
-    Ok(())
+/// When a file was last changed, where that is known.
+pub fn modified(file: &File) -> Option<Timestamp> {
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok()?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_nanos()).ok().map(Timestamp)
 }
 
 /// One record of a file, not converted yet, so that conversion may run elsewhere.
@@ -136,6 +100,14 @@ pub(super) enum Content {
 }
 
 impl FileEntry {
+    /// How many bytes it was read from.
+    pub fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Record(record) | Content::Headed(record, _) => record.bytes.len(),
+            Content::Read(read) => read.0.as_ref().map_or(0, |event| event.original.len()),
+        }
+    }
+
     /// The event or dead letter this record is, with the file's path and the index set.
     ///
     /// # Errors
@@ -235,10 +207,21 @@ impl FileEntries {
         }
         let read_error = |source| FileError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
-        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
-        let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        let received = since.and_then(|since| i64::try_from(since.as_nanos()).ok()).map_or(options.now, Timestamp);
+        let received = modified(&file).unwrap_or(options.now);
         FileEntries::read(Box::new(file), path, received, options)
+    }
+
+    /// The records of a file whose bytes come from elsewhere, last changed at `received`.
+    ///
+    /// # Errors
+    /// Its front cannot be read.
+    pub fn of_bytes(
+        bytes: Box<dyn Read + Send>,
+        path: &Path,
+        received: Timestamp,
+        options: &FileOptions,
+    ) -> Result<FileEntries, FileError> {
+        FileEntries::read(bytes, path, received, options)
     }
 
     /// The records of an entry of an archive, which events name `ARCHIVE:ENTRY`.

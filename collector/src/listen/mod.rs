@@ -31,6 +31,7 @@ pub mod serve;
 pub mod lines;
 pub mod misnamed;
 pub mod file;
+mod walk;
 pub mod tail;
 mod tail_file;
 pub mod journald;

@@ -45,6 +45,8 @@ impl Expressions {
     }
 }
 
+/// How names of fields begin that our own enrichment puts on an event in which an indicator stands.
+const OF_INDICATORS: [&str; 4] = ["nhatle.indicator.", "threat.indicator.", "threat.enrichments.", "threat.feed."];
 /// How many names are given for what is missing.
 const NAMES_MAX: usize = 8;
 
@@ -62,6 +64,11 @@ pub enum Fit {
         /// What to switch on.
         hint: Option<Hint>,
     },
+    /// The fields it needs come of no source: they are put on an event that has an indicator of a list, and none had.
+    Indicators {
+        /// As the rule names them.
+        fields: Vec<String>,
+    },
     /// All fields came, and not yet a value that the rule wants. Nothing is wrong with that.
     Unseen {
         /// As the rule names them.
@@ -76,8 +83,9 @@ impl Fit {
         match self {
             Fit::NoSource(_) => 0,
             Fit::Missing { .. } => 1,
-            Fit::Unseen { .. } => 2,
-            Fit::Can => 3,
+            Fit::Indicators { .. } => 2,
+            Fit::Unseen { .. } => 3,
+            Fit::Can => 4,
         }
     }
 
@@ -86,6 +94,7 @@ impl Fit {
         match self {
             Fit::NoSource(_) => "no-source",
             Fit::Missing { .. } => "missing",
+            Fit::Indicators { .. } => "indicators",
             Fit::Unseen { .. } => "unseen",
             Fit::Can => "can",
         }
@@ -162,6 +171,11 @@ fn fit_in(rules: &RuleSet, rule: &Rule, looks: &[&Look<'_>]) -> Fit {
     let names = |fields: &[FieldRef]| -> Vec<String> { fields.iter().filter_map(name).take(NAMES_MAX).collect() };
     if !found.missing.is_empty() {
         let fields = names(&found.missing);
+        let of_list = |name: &str| OF_INDICATORS.iter().any(|front| name.starts_with(front));
+        let is_of_list = |field: &FieldRef| name(field).is_some_and(|name| of_list(&name));
+        if found.missing.iter().all(is_of_list) {
+            return Fit::Indicators { fields };
+        }
         let others = found.missing.iter().filter_map(|field| rules.fields.get(field.0 as usize));
         let looked_for = others
             .flat_map(|field| field.candidates.iter().filter(|one| one.name() != field.name))

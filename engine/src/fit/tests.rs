@@ -66,6 +66,25 @@ fn a_missing_field_is_named_with_what_to_switch_on() {
 }
 
 #[test]
+fn what_only_a_list_of_indicators_gives_is_missing_from_no_source() {
+    let mut seen = Seen::default();
+    seen.look(&windows("a", "Security", "4624", &[("LogonType", "3")]));
+    let source = "{product: windows, service: security}";
+    let detection =
+        "  s:\n    nhatle.indicator.list|exists: true\n    threat.indicator.type: [ipv4-addr]\n  condition: s";
+    let set = rules(source, detection);
+    let fields = vec!["nhatle.indicator.list".to_owned(), "threat.indicator.type".to_owned()];
+    assert_eq!(fit(&set, &seen, "a"), Fit::Indicators { fields });
+    let both = rules(source, &detection.replace("  s:", "  s:\n    Nothing: x"));
+    assert_eq!(fit(&both, &seen, "a").name(), "missing", "a field that the source lacks, too");
+    let mut hit = windows("a", "Security", "4624", &[("LogonType", "3")]);
+    hit.set(Field::THREAT_INDICATOR_TYPE, "domain-name");
+    hit.set_named("nhatle.indicator.list", "mine");
+    seen.look(&hit);
+    assert_eq!(fit(&set, &seen, "a").name(), "unseen");
+}
+
+#[test]
 fn values_that_never_came_are_told_from_fields_that_never_came() {
     let mut seen = Seen::default();
     seen.look(&windows("a", "Security", "4624", &[("LogonType", "3"), ("TargetUserName", "lan")]));

@@ -118,6 +118,8 @@ pub struct UsualSilence {
     pub usual_s: Option<f32>,
     /// After so many seconds it alarms.
     pub alarm_s: Option<f32>,
+    /// It has alarmed, or its whole unit has.
+    pub is_silent: bool,
 }
 
 /// Something unusual, or that it is over.
@@ -192,8 +194,29 @@ impl Sentinel {
     pub fn usual(&self, now: Timestamp) -> impl Iterator<Item = (&str, UsualSilence)> {
         self.sources.iter().map(move |(name, source)| {
             let (usual_s, alarm_s) = source.usual_s(now, &self.calendar).unzip();
-            (name.as_str(), UsualSilence { rhythm: source.kind(), usual_s, alarm_s })
+            let is_silent = source.standing != Standing::Fine;
+            (name.as_str(), UsualSilence { rhythm: source.kind(), usual_s, alarm_s, is_silent })
         })
+    }
+
+    /// Learns what is usual from what it knows, where nobody has since it was restored.
+    pub fn learn(&mut self, now: Timestamp) {
+        self.sources.values_mut().for_each(|source| source.learn(now, &self.calendar));
+    }
+
+    /// Lets time pass that is over: nobody is called silent in it, and what is usual is learned with the next tick. For weeks that
+    /// are lived through at once.
+    pub fn pass_over(&mut self, now: Timestamp) {
+        self.sources.values_mut().for_each(|source| source.pass_over(now, &self.calendar));
+        self.pending.clear();
+        self.ticked_ns = now.0;
+    }
+
+    /// Begins to watch anew: silences count from now.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.sources.values_mut().for_each(|source| source.excuse(now));
+        self.pass_over(now);
+        self.learn(now);
     }
 
     /// Takes in that a source sent. Findings come with the next tick.

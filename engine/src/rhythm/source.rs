@@ -216,13 +216,23 @@ impl Source {
         ((seen + chance + TEMPO_PRIOR) / (expected + TEMPO_PRIOR)).clamp(least, 1.0)
     }
 
-    /// Lets time pass.
-    pub fn pass(&mut self, now: Timestamp, calendar: &Calendar, remarks: &mut Vec<Remark>) {
-        self.roll(now, calendar, remarks);
+    /// Learns what is usual, where it is time to.
+    pub fn learn(&mut self, now: Timestamp, calendar: &Calendar) {
         if self.habit_hour.is_none_or(|hour| hour + LEARN_HOURS <= self.hour) {
             self.habit_hour = Some(self.hour);
             self.habit = Habit::learn(&self.history, calendar.local_s(self.base_ns), calendar.local_s(now.0), calendar);
         }
+    }
+
+    /// Lets time pass that is over.
+    pub fn pass_over(&mut self, now: Timestamp, calendar: &Calendar) {
+        self.roll(now, calendar, &mut Vec::new());
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, now: Timestamp, calendar: &Calendar, remarks: &mut Vec<Remark>) {
+        self.roll(now, calendar, remarks);
+        self.learn(now, calendar);
         self.wait(now, calendar);
         let hour = calendar.hour_of(now);
         self.watch_flood(hour, now, remarks);

@@ -343,7 +343,7 @@ pub fn sample_rule_fit(sources: &[SourceRow]) -> RuleFit {
         fit: sample_fit(at),
     };
     let sources: Vec<_> = sources.iter().enumerate().map(row).collect();
-    RuleFit { counts: [1, 1, 1, 0], sources, hint: "" }
+    RuleFit { counts: [1, 1, 1, 0, 0], sources, hint: "" }
 }
 
 /// A source beside these rules; `None` where it is none of these sources.
@@ -360,7 +360,7 @@ pub fn sample_source_fit(sources: &[SourceRow], rules: &[RuleRow], source: &str)
             fit: sample_fit(at),
         };
         let rows = rules.iter().enumerate().map(row).collect();
-        SourceFit { source: source.to_owned(), sources: names, counts: [1, 1, 1, 0], rules: rows }
+        SourceFit { source: source.to_owned(), sources: names, counts: [1, 1, 1, 0, 0], rules: rows }
     })
 }
 
@@ -375,7 +375,7 @@ pub fn sample_matrix(sources: &[SourceRow], rules: &[RuleRow], query: &MatrixQue
     };
     let rows: Vec<MatrixRule> = rules.iter().enumerate().map(row).collect();
     let source =
-        |row: &SourceRow| MatrixSource { source: row.name.clone(), unit: row.unit.clone(), counts: [1, 1, 1, 0] };
+        |row: &SourceRow| MatrixSource { source: row.name.clone(), unit: row.unit.clone(), counts: [1, 1, 1, 0, 0] };
     FitMatrix {
         modules: vec!["windows".to_owned()],
         sources_total: sources.len() as u64,

@@ -68,6 +68,8 @@ pub struct ErasuresView {
     pub erasures: Vec<ErasureRow>,
     /// One is on its way.
     pub is_running: bool,
+    /// How many of its segments are written anew, and of how many.
+    pub progress: Option<(u64, u64)>,
     /// Why the last one ended before its end.
     pub trouble: Option<String>,
     /// What this viewer has counted on the page; the API counts at once.

@@ -13,6 +13,8 @@ words! {
     FitState {
         /// A field that the rule needs never came.
         Missing "missing",
+        /// It needs a hit of an indicator list, and there was none.
+        Indicators "indicators",
         /// All fields came, not yet a value that it wants.
         Unseen "unseen",
         /// Nothing.
@@ -68,7 +70,7 @@ pub struct RuleFitRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RuleFit {
     /// How many sources: missing, unseen, can, no-source.
-    pub counts: [u64; 4],
+    pub counts: [u64; 5],
     /// The sources that send such events, those it can match first; a bounded number of them.
     pub sources: Vec<SourceFitRow>,
     /// What to switch on where no source sends such events: the word of a message; may be empty.
@@ -83,7 +85,7 @@ pub struct SourceFit {
     /// All that can be asked for.
     pub sources: Vec<String>,
     /// How many rules: missing, unseen, can, no-source.
-    pub counts: [u64; 4],
+    pub counts: [u64; 5],
     /// The rules that look at what it sends, those that lack a field first; a bounded number of them.
     pub rules: Vec<RuleFitRow>,
 }
@@ -115,7 +117,7 @@ pub struct MatrixSource {
     /// Whose it is.
     pub unit: Option<UnitRow>,
     /// Over all rules of the filter: missing, unseen, can, no-source.
-    pub counts: [u64; 4],
+    pub counts: [u64; 5],
 }
 
 /// A rule of the matrix.

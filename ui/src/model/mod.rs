@@ -192,6 +192,8 @@ words! {
         Active "active",
         /// Has not sent for longer than usual.
         Silent "silent",
+        /// Has not sent for a while, as is usual for it.
+        Quiet "quiet",
         /// Is known and has never sent.
         Never "never",
     }

@@ -85,7 +85,10 @@ pub(crate) async fn confirm(asked: Asked) -> Page {
     if asked.form.text("read") != "yes" {
         return Err(Failure::BadRequest("read"));
     }
-    let result = asked.desk(move |desk, viewer| desk.keeping().confirm_erasure(viewer, &basis)).await;
+    // As it stands on the page, with or without marks between the thousands.
+    let typed: String = asked.form.text("typed").chars().filter(char::is_ascii_digit).take(20).collect();
+    let typed: u64 = typed.parse().map_err(|_none| Failure::BadRequest("typed"))?;
+    let result = asked.desk(move |desk, viewer| desk.keeping().confirm_erasure(viewer, &basis, typed)).await;
     redirect(result, "/erasures", "erasing")
 }
 

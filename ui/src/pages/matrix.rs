@@ -68,7 +68,10 @@ impl MatrixPage {
 
     /// What to switch on at one source or another, each once.
     fn hints(&self, rule: &MatrixRule) -> Vec<&'static str> {
-        let lacks = rule.cells.iter().filter(|fit| fit.state == FitState::Missing && !fit.hint.is_empty());
+        let lacks = rule
+            .cells
+            .iter()
+            .filter(|fit| matches!(fit.state, FitState::Missing | FitState::Indicators) && !fit.hint.is_empty());
         let mut hints: Vec<_> = lacks.map(|fit| fit.hint).collect();
         hints.sort_unstable();
         hints.dedup();

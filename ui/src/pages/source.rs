@@ -35,6 +35,7 @@ pub(crate) async fn list(asked: Asked) -> Page {
         SourceState::Silent => 0,
         SourceState::Never => 1,
         SourceState::Active => 2,
+        SourceState::Quiet => 3,
     };
     rows.sort_by(|left, right| (rank(left.state), &left.name).cmp(&(rank(right.state), &right.name)));
     let silent = rows.iter().filter(|row| row.state == SourceState::Silent).count();
