@@ -1,8 +1,6 @@
-//! Configuration: defaults < file < flags. `ConfigFile` is what the user wrote; `Config` is what it means.
-//!
-//! In: one TOML file. Out: checked values, or every problem at once, each with its key. Start-up is
-//! strict: an unknown key, a range that is no range, two listeners on one address stop the program.
-//! `nhatle.example.toml` lists every key with its default; a test compares the two.
+//! Configuration: defaults < file < flags. `ConfigFile` is what the user wrote; `Config` is what it means. In: one TOML file. Out:
+//! checked values, or every problem at once, each with its key. Start-up is strict: an unknown key, a range that is no range, two
+//! listeners on one address stop the program. `nhatle.example.toml` lists every key with its default; a test compares the two.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -563,28 +561,28 @@ impl Config {
 /// It cannot be read, is no TOML, or has keys nobody knows; with line and column.
 pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
     let problem = |text: String| ConfigError { problems: vec![format!("{}: {text}", path.display())] };
-    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| problem(error.to_string()))
+    toml::from_str(&std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?)
+        .map_err(|error| problem(error.to_string()))
 }
 
 /// The operator's own certificate, where both halves are named.
 fn own_certificate(server: &Server, problems: &mut Vec<String>) -> Option<Own> {
     let (certificate, key) = (server.tls_certificate.clone(), server.tls_key.clone());
-    let is_none = |path: &Path| path.as_os_str().is_empty();
-    if is_none(&certificate) != is_none(&key) {
+    let (has_certificate, has_key) = (!certificate.as_os_str().is_empty(), !key.as_os_str().is_empty());
+    if has_certificate != has_key {
         problems.push("server.tls_certificate, server.tls_key: one is missing beside the other".to_owned());
     }
-    (!is_none(&certificate)).then_some(Own { certificate, key })
+    has_certificate.then_some(Own { certificate, key })
 }
 
 /// Finds listeners on one address; port 0 is a free one for each.
 fn check_distinct(name: &str, first: SocketAddr, others: &[(&str, Option<SocketAddr>)], problems: &mut Vec<String>) {
-    let mut seen = vec![(name.to_owned(), first)];
-    for (name, address) in others.iter().filter_map(|(name, address)| Some((name, (*address)?))) {
+    let mut seen = vec![(name, first)];
+    for (name, address) in others.iter().filter_map(|(name, address)| Some((*name, (*address)?))) {
         if let Some((taken, _)) = seen.iter().find(|(_, known)| *known == address && address.port() != 0) {
             problems.push(format!("{name}: the same address as {taken}"));
         }
-        seen.push(((*name).to_owned(), address));
+        seen.push((name, address));
     }
 }
 

@@ -51,6 +51,7 @@ mod cache;
 mod recent;
 mod writer;
 mod reader;
+mod stream;
 mod row_keys;
 #[cfg(test)]
 mod tests;
@@ -70,10 +71,11 @@ mod tests_sound;
 pub(crate) use made::Wanted;
 #[cfg(test)]
 pub(crate) use reader::kept_of;
-pub use reader::{Projection, RowStream, Segment};
+pub use reader::{Projection, Segment};
 pub(crate) use recent::Recent;
 pub use row_keys::RowKeys;
 pub(crate) use spans::{Picked, SpanBatches, Spans};
+pub use stream::RowStream;
 pub use terms::is_unit_code;
 pub use writer::{GROUP_ROWS, PAGE_ROWS, write, write_rows};
 

@@ -14,8 +14,10 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 use foldhash::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::columns::{ORIGINAL, OUTLINE, REST};
+use super::writer::OUTLINES_KEY;
 
 /// Begins a piece that is no part of the text of an outline, up to [`END`].
 pub const BEGIN: char = '\u{1}';
@@ -255,5 +257,37 @@ impl<'a> Texts<'a> {
                 Some(())
             }
         }
+    }
+}
+
+/// What outlines of the bytes as received name, in the metadata of the file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outlined {
+    /// The fields; each has a column.
+    pub fields: Vec<String>,
+    /// How many bytes the lines with an outline have together.
+    pub bytes: u64,
+}
+
+impl Outlined {
+    /// Of the text in the metadata.
+    ///
+    /// # Errors
+    /// There is none, or it is not readable; the reason.
+    pub fn of(text: Option<&str>) -> Result<Outlined, String> {
+        let text = text.ok_or_else(|| format!("it has no {OUTLINES_KEY}"))?;
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The columns that the bytes as received are made of, besides their own.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        [OUTLINE, REST].into_iter().chain(self.fields.iter().map(String::as_str))
+    }
+
+    /// Of both.
+    pub fn join(&mut self, other: Outlined) {
+        let new: Vec<String> = other.fields.into_iter().filter(|name| !self.fields.contains(name)).collect();
+        self.fields.extend(new);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 }

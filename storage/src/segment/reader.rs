@@ -7,16 +7,14 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt64Type};
-use arrow_schema::SchemaRef;
 use nhatle_event::field::{Storage, TABLE};
 use nhatle_event::{Field, Seq, Stored, Text, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::Length;
-use serde::{Deserialize, Serialize};
 
 use super::ahead::Ahead;
 use super::bundle::Bundle;
@@ -28,6 +26,7 @@ use super::fine::Fine;
 use super::frequent::Frequent;
 use super::kinds::Kinds;
 use super::meta::{SEGMENT_VERSION, SegmentMeta};
+use super::outline::Outlined;
 use super::pick::{self, pick};
 use super::recent::{Recent, event_bytes};
 use super::row_keys::RowKeys;
@@ -35,8 +34,8 @@ use super::spans::wanted;
 use super::text_index::TextIndex;
 use super::words::has_key;
 use super::writer::{
-    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, OUTLINES_KEY, PAGE_ROWS, ROWS_VERSION, ROWS_VERSION_1,
-    ROWS_VERSION_2, SPILLED_KEY, VERSION_KEY,
+    FINE_KEY, FREQUENT_KEY, GROUP_ROWS, KINDS_KEY, OUTLINES_KEY, ROWS_VERSION, ROWS_VERSION_1, ROWS_VERSION_2,
+    SPILLED_KEY, VERSION_KEY,
 };
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::Disk;
@@ -50,11 +49,9 @@ const ROWS_BYTES_MAX: usize = 16 << 20;
 /// What is fetched by more rows at a time is gone through once, and nothing of it kept.
 const KEPT_ROWS_MAX: usize = 128;
 /// How many rows are decoded at a time.
-const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 /// So many columns are read in pieces larger than a page where every row is.
 const FEW_COLUMNS: usize = 4;
-/// How few rows a stream decodes at a time.
-const STREAM_ROWS_MIN: usize = 16;
 
 static FOOTERS: Cache<Footer> = Cache::new(FOOTERS_BYTES_MAX);
 static KEYS: Cache<RowKeys> = Cache::new(KEYS_BYTES_MAX);
@@ -91,34 +88,6 @@ pub enum Projection<'a> {
     Fields,
     /// The fields that the field table gives no column.
     Others,
-}
-
-/// What outlines of the bytes as received name, in the metadata of the file.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Outlined {
-    /// The fields; each has a column.
-    pub fields: Vec<String>,
-    /// How many bytes the lines with an outline have together.
-    pub bytes: u64,
-}
-
-impl Outlined {
-    fn of(text: Option<&str>) -> Result<Outlined, String> {
-        let text = text.ok_or_else(|| format!("it has no {OUTLINES_KEY}"))?;
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    }
-
-    /// The columns that the bytes as received are made of, besides their own.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
-        [OUTLINE, REST].into_iter().chain(self.fields.iter().map(String::as_str))
-    }
-
-    /// Of both.
-    pub fn join(&mut self, other: Outlined) {
-        let new: Vec<String> = other.fields.into_iter().filter(|name| !self.fields.contains(name)).collect();
-        self.fields.extend(new);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-    }
 }
 
 /// A sealed segment, open for reading. Opening one reads nothing yet but the length of its rows.
@@ -401,7 +370,7 @@ impl Segment {
         reader.map(|batch| batch.map_err(|error| footer.file.arrow_error(error))).collect()
     }
 
-    fn reader(
+    pub(super) fn reader(
         &self,
         footer: &Footer,
         rows: Option<&[usize]>,
@@ -427,25 +396,6 @@ impl Segment {
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, self.row_count()));
         }
         builder.build().map_err(|error| footer.file.error(error))
-    }
-
-    /// The events one batch after the other, in the order of rows, each with its table: about `bytes` of memory at a time where
-    /// the rows of a page are of like size, or [`STREAM_ROWS_MIN`] rows.
-    ///
-    /// # Errors
-    /// It cannot be read, or is damaged.
-    pub fn stream(&self, bytes: usize) -> Result<RowStream, ReadError> {
-        let footer = self.footer()?;
-        let groups = footer.metadata.metadata().row_groups().iter();
-        let plain = groups.fold(0i64, |sum, group| sum.saturating_add(group.total_byte_size().max(0)));
-        // An event in memory is several times its columns: each field has a value of its own. The columns are there, too.
-        let row_bytes = usize::try_from(plain).unwrap_or(usize::MAX) / self.row_count().max(1);
-        let largest = texts_bytes_max(footer.metadata.metadata()).saturating_mul(3);
-        let row_bytes = row_bytes.saturating_mul(5).max(largest).saturating_add(1);
-        let batch_rows = (bytes / row_bytes).clamp(STREAM_ROWS_MIN, BATCH_ROWS);
-        let all = (0..footer.metadata.schema().fields().len()).collect();
-        let reader = self.reader(&footer, None, all, batch_rows)?;
-        Ok(RowStream { footer, reader })
     }
 
     /// Of which of its events something was erased.
@@ -492,72 +442,6 @@ fn ahead(footer: &Footer, rows: &[usize], chosen: &[usize]) -> Ahead {
         (begin, rest) = (begin + count, behind);
     }
     Ahead::new(footer.file.clone(), groups)
-}
-
-/// How many bytes the texts of a row have, decoded, where they have most: a text that repeats stands once in its dictionary and
-/// takes its length in each row that is read, and a few long ones among many short ones may follow each other.
-fn texts_bytes_max(metadata: &ParquetMetaData) -> usize {
-    let mut most = 0u64;
-    for (group, of_columns) in metadata.offset_index().into_iter().flatten().enumerate() {
-        let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0).min(GROUP_ROWS);
-        // Of so many rows each.
-        let mut stretches = vec![0u64; rows.div_ceil(PAGE_ROWS)];
-        for of_column in of_columns {
-            let Some(bytes) = of_column.unencoded_byte_array_data_bytes() else { continue };
-            let first = |at: usize| {
-                let page = of_column.page_locations().get(at);
-                page.map_or(rows, |page| usize::try_from(page.first_row_index).unwrap_or(rows)).min(rows)
-            };
-            for (at, bytes) in bytes.iter().enumerate() {
-                let (begin, end) = (first(at), first(at + 1));
-                let of_row = u64::try_from(*bytes).unwrap_or(0) / (end.saturating_sub(begin) as u64).max(1);
-                for (stretch, sum) in
-                    stretches.iter_mut().enumerate().take(end.div_ceil(PAGE_ROWS)).skip(begin / PAGE_ROWS)
-                {
-                    let here = end.min((stretch + 1) * PAGE_ROWS).saturating_sub(begin.max(stretch * PAGE_ROWS));
-                    *sum = sum.saturating_add(of_row.saturating_mul(here as u64));
-                }
-            }
-        }
-        let of_rows =
-            stretches.iter().enumerate().map(|(stretch, sum)| sum / (rows - stretch * PAGE_ROWS).min(PAGE_ROWS) as u64);
-        most = most.max(of_rows.max().unwrap_or(0));
-    }
-    usize::try_from(most).unwrap_or(usize::MAX)
-}
-
-/// A table and its events.
-type Table = (RecordBatch, Vec<Stored>);
-
-/// See [`Segment::stream`].
-pub struct RowStream {
-    footer: Arc<Footer>,
-    reader: ParquetRecordBatchReader,
-}
-
-impl RowStream {
-    /// Its columns.
-    pub fn schema(&self) -> &SchemaRef {
-        self.footer.metadata.schema()
-    }
-
-    /// The next events, with the table they are of.
-    pub fn next_table(&mut self) -> Option<Result<Table, ReadError>> {
-        let file = &self.footer.file;
-        let batch = self.reader.next()?.map_err(|error| file.arrow_error(error));
-        Some(batch.and_then(|batch| {
-            let events = columns::from_batch(&batch).map_err(|reason| file.unreadable(reason))?;
-            Ok((batch, events))
-        }))
-    }
-}
-
-impl Iterator for RowStream {
-    type Item = Result<Vec<Stored>, ReadError>;
-
-    fn next(&mut self) -> Option<Result<Vec<Stored>, ReadError>> {
-        self.next_table().map(|table| table.map(|(_, events)| events))
-    }
 }
 
 impl Drop for Segment {

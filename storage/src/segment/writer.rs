@@ -21,7 +21,7 @@ use super::kinds::Noting;
 use super::merge::Summary;
 use super::meta::{SegmentMeta, Tier, WriteOptions, write_file};
 use super::object::ObjectWriter;
-use super::reader::Outlined;
+use super::outline::Outlined;
 use super::text_index::IndexBuilder;
 use super::{INDEX_FILE, ROWS_FILE};
 use crate::disk::{Disk, join};
