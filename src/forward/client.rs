@@ -41,6 +41,17 @@ impl City {
     /// # Errors
     /// What is wrong with it.
     pub fn read(url: &str) -> Result<City, String> {
+        match City::with_path(url, 8443, 8080)? {
+            (city, path) if path == "/" => Ok(city),
+            _ => Err(format!("{url}: nothing may stand behind the host and port")),
+        }
+    }
+
+    /// Reads `https://host:port/path`, or http; these are the ports where none stands. Out: the path with what is asked behind it, too.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn with_path(url: &str, port_of_https: u16, port_of_http: u16) -> Result<(City, String), String> {
         let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
@@ -48,11 +59,9 @@ impl City {
             _ => return Err(format!("{url}: begins with neither https:// nor http://")),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| format!("{url}: no host"))?;
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(format!("{url}: nothing may stand behind the host and port"));
-        }
-        let port = uri.port_u16().unwrap_or(if is_tls { 8443 } else { 8080 });
-        Ok(City { host: host.trim_matches(['[', ']']).to_owned(), port, is_tls })
+        let port = uri.port_u16().unwrap_or(if is_tls { port_of_https } else { port_of_http });
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok((City { host: host.trim_matches(['[', ']']).to_owned(), port, is_tls }, path))
     }
 }
 

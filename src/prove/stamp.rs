@@ -7,7 +7,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use axum::http::{Uri, header};
+use axum::http::header;
 use nhatle_event::Timestamp;
 use nhatle_storage::Disk;
 use nhatle_storage::proof::stamp::kept::{self, Asking, Kept, WANTED};
@@ -54,16 +54,7 @@ pub struct Stamping {
 /// # Errors
 /// What is wrong with it.
 pub fn place(url: &str) -> Result<(City, String), String> {
-    let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
-    let is_tls = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(format!("{url}: begins with neither https:// nor http://")),
-    };
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| format!("{url}: no host"))?;
-    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    Ok((City { host: host.trim_matches(['[', ']']).to_owned(), port, is_tls }, path))
+    City::with_path(url, 443, 80)
 }
 
 /// A number that nobody can guess.
